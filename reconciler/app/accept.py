@@ -30,9 +30,9 @@ def decide_accept(view: SpecView) -> Decision:
     """Accepts the content of a spec in git as applied: the next plan has no change for the spec, and a later change
     becomes the next generation.
 
-    If the spec has a run that does not put it on hold, the run counts as the run of this content. Otherwise the content
-    counts as a generation without a run. Raises `ReconcilerError` if the checkout is old, if a run is unknown or is
-    being replaced, or if a run has the tag of another spec.
+    If the spec has a run that does not put it on hold, that run is recorded as the run of this content. Otherwise the
+    content is recorded as a generation without a run. Raises `ReconcilerError` if the checkout is old, if the outcome
+    of a run is unknown, if a run is being replaced, or if a run is tagged as another spec's.
     """
     spec = view.required_spec()
     _check(view)
@@ -76,8 +76,8 @@ def _check(view: SpecView) -> None:
 
 
 def _standing(view: SpecView, spec: DesiredSpec) -> Submission | None:
-    """Returns the submission whose run counts as the run of this content; `None` if there is none, or the end of its
-    run puts the spec on hold. Slots of a scheduled spec keep the content that they ran with."""
+    """Returns the submission whose run becomes the run of this content; `None` if there is none, or if the way it ended
+    puts the spec on hold. Slots of a scheduled spec keep the content that they ran with."""
     baseline = view.record.baseline
     if baseline is None or baseline.replaced or baseline.applied or spec.policy.schedule is not None:
         return None

@@ -34,7 +34,7 @@ CHILD_MARKS = (":", "#")
 
 @dataclass(frozen=True, slots=True)
 class DescribedRun:
-    """The run to adopt, as AWS describes it or, if AWS no longer lists it (`forgotten`), as recorded in the ledger."""
+    """The run to adopt: as AWS describes it, or as the ledger recorded it if AWS no longer lists it (`forgotten`)."""
 
     facts: RunFacts
     report: RunReport
@@ -48,7 +48,7 @@ class DescribedRun:
 
     @property
     def owner(self) -> str | None:
-        """The spec in its tag, ``PROJECT/TARGET/NAME``."""
+        """The owner in the run's tag, as ``PROJECT/TARGET/NAME``."""
         return self.facts.tags.get(SPEC_TAG)
 
     @property
@@ -70,19 +70,19 @@ class DescribedRun:
         return not RunState(self.report.state).live
 
     def observed(self, name: str, token: str, at: str) -> list[Event]:
-        """Returns the event that records the run's state. Returns no event for a live run that AWS no longer lists,
-        because passes determine how it ended."""
+        """Returns the event that records the run's state, or no event if the run was live when AWS stopped listing it,
+        because a later pass determines how it ended."""
         if self.forgotten and not self.is_ended:
             return []
         return [observed(name, token, self.run_id, self.report, at)]
 
 
 def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool) -> Decision:
-    """Decides to adopt a run for a spec or, if the spec has a schedule, for its `slot`.
+    """Decides to adopt a run for a spec or, if the spec has a schedule, for a `slot` of it.
 
     Raises `ReconcilerError` if neither AWS nor the ledger has the run, or if the run is a child of an array job or
-    belongs to another spec. Without `force`, also raises it if another run may still appear, or if the run's tag
-    contains another project.
+    belongs to another spec. Without `force`, also raises it if another run may still appear, or if the run's tag names
+    another project.
     """
     view.check_valid()
     _check_id(run_id)
@@ -100,7 +100,8 @@ def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | 
 
 
 def _check_id(run_id: str) -> None:
-    """Raises `ReconcilerError` unless this may be the id of a run that is not a child of another."""
+    """Raises `ReconcilerError` unless `run_id` has the form of a run id and does not belong to a child of another
+    run."""
     if run_id.startswith("arn:"):
         raise ReconcilerError(f"{run_id} is an ARN. Use the run id, which is its last part")
     for mark in CHILD_MARKS:
@@ -110,7 +111,8 @@ def _check_id(run_id: str) -> None:
 
 
 def _waiting(view: SpecView, run_id: str, token: str | None) -> Submission | None:
-    """Returns the submission that this run would be assigned to, because it is unresolved or has several runs."""
+    """Returns the submission that this run would be assigned to, because the submission is unresolved or has several
+    runs."""
     candidates = [s for s in view.record.submissions if s.unresolved or s.conflict]
     if not candidates:
         if token is not None:
@@ -128,7 +130,7 @@ def _is_current(view: SpecView, run_id: str) -> bool:
 
 
 def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> DescribedRun:
-    """Reads the run from AWS, at the location of its submission or, without one, of the spec."""
+    """Reads the run from AWS, where its submission was sent or, without a submission, where the spec would be sent."""
     held = (s for s in view.recorded.by_token.values() if s.run_id == run_id)
     recorded = next(held, None) or view.archived_run(run_id)
     at: Submission | DesiredSpec = waiting or recorded or view.required_spec()
@@ -150,7 +152,7 @@ def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> Descri
 
 
 def _as_recorded(view: SpecView, submission: Submission) -> DescribedRun:
-    """Returns the recorded state of a run that AWS no longer lists. AWS lists ended runs only for days or weeks."""
+    """Returns the recorded state of a run that AWS no longer lists. AWS lists ended runs for only days or weeks."""
     report = RunReport(
         exists=True,
         state=str(submission.run_state),
@@ -166,8 +168,7 @@ def _as_recorded(view: SpecView, submission: Submission) -> DescribedRun:
 
 
 def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
-    """Raises `ReconcilerError` if the run's tag has the name of another spec in git or, without `force`, another
-    project."""
+    """Raises `ReconcilerError` if the run's tag names another spec in git or, without `force`, another project."""
     place = view.session.place
     project_and_target, _, owner = (run.owner or "").rpartition("/")
     if project_and_target == f"{place.project}/{place.target}":
@@ -183,7 +184,7 @@ def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
 
 
 def _unowned(view: SpecView, run_id: str) -> Precondition:
-    """Returns a precondition for an append: according to the ledger, the run belongs to no other spec in git."""
+    """Returns a precondition for an append, which fails if the ledger assigns the run to another spec in git."""
     names = view.inputs.names - {view.name}
     archived = view.archived_run(run_id)
 
@@ -287,8 +288,8 @@ def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision
 
 
 def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
-    """Returns the submit that is not needed because of the run. Raises `ReconcilerError` unless `slot` is a past slot
-    of a scheduled spec, or `None` for a spec without a schedule."""
+    """Returns the submit that the run makes unnecessary. Raises `ReconcilerError` unless `slot` is a past slot of a
+    scheduled spec, or `None` for a spec without a schedule."""
     policy, now = spec.policy, view.session.now()
     context = SpecContext(spec, view.record, view.recorded, view.desired_alone(spec), now)
     if policy.schedule is None:

@@ -14,13 +14,14 @@ COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 ADDRESS = re.compile(r"https?://[\w.\-]+(:\d+)?(/[\w.~\-]+)*", re.ASCII)
 WORKSPACES = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR", "CI_WORKSPACE")
 FORGES = {"github": "blob", "gitlab": "-/blob", "gitea": "src/commit", "forgejo": "src/commit"}
-"""The part of a web address, after the repository, under which each kind of host shows the files of a commit."""
+"""The part of a web address that follows the repository and leads to the files of a commit, by kind of host."""
 
 
 def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
-    """Returns the path of a project folder in its repository, empty or ending with a slash.
+    """Returns the path of a project folder in its repository. It is empty or ends with a slash.
 
-    The repository begins at the nearest ``.git``, otherwise at the runner's workspace or in the current folder.
+    The root of the repository is the folder with the nearest ``.git``, else the runner's workspace, else the current
+    folder.
     """
     folder = root.resolve()
     git = (parent for parent in (folder, *folder.parents) if os.path.lexists(parent / ".git"))

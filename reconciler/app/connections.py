@@ -1,4 +1,4 @@
-"""The connections of a session to AWS, or to the embedded emulator. Each is made on first use."""
+"""The connections of a session to AWS or to the embedded emulator. Each connection is opened on first use."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CREDENTIALS = ("emulator", "emulator")
-"""Access key id and secret key for the emulator, which checks neither."""
+"""The access key id and the secret key for the emulator, which accepts any value."""
 
 QUEUED_PART = 0.25
-"""The fraction of an emulated run's duration that it spends queued, so that even a short run passes through every
-state."""
+"""The fraction of its duration that an emulated run is queued, so that even a short run passes through every state."""
 
 FRESH_SECONDS = 60.0
-"""How many seconds a reply from AWS about account and time is valid for further sends (R9 of docs/protocol.md)."""
+"""The number of seconds for which AWS's reply about the account and the time is valid for further sends (R9 of
+docs/protocol.md)."""
 
 
 class AwsConnections:
@@ -53,7 +53,7 @@ class AwsConnections:
         self._services: dict[str, Service] = {}
         self._aws: Aws | None = None
         self._emulator: Emulator | None = None
-        self._last_answer = (0.0, 0.0)  # wall and boot clock at the last answer about account and time
+        self._last_answer = (0.0, 0.0)  # wall clock and boot clock at AWS's last reply about the account and the time
 
     def name_runs(self, run_names: Mapping[str, str]) -> None:
         """Sets the run name of each spec, because the emulator's settings are per spec."""
@@ -61,7 +61,8 @@ class AwsConnections:
 
     def service(self, kind: str) -> Service:
         """Returns the service of a kind. Raises `GuardError` if the credentials belong to another account, or if the
-        service is AWS and the target's settling time is too short for it; `ServiceError` if AWS returns no account."""
+        service is AWS and the target's settling time is too short for it. Raises `ServiceError` if AWS returns no
+        account."""
         with self._lock:
             if kind not in self._services:
                 aws = self._connected()
@@ -73,20 +74,21 @@ class AwsConnections:
 
     @cached_property
     def quota(self) -> Quota:
-        """The default quotas of AWS, overridden by the target's `rates`. For the emulator, only `rates`."""
+        """The default quotas of AWS, overridden by the target's `rates`. The emulator has only the quotas in
+        `rates`."""
         from reconciler.aws.quota import Buckets
 
         return Buckets(rates(self._target), self._clock)
 
     def inventory(self, kind: str) -> Inventory | None:
-        """Returns the inventory of a kind, `None` if its service has none. Raises the errors of `service`."""
+        """Returns the inventory of a kind, or `None` if its service has none. Raises the errors of `service`."""
         from reconciler.core.ports import Inventory
 
         service = self.service(kind)
         return service if isinstance(service, Inventory) else None
 
     def logs(self, kind: str) -> Logs | None:
-        """Returns the logs of a kind, `None` if its service has none. Raises the errors of `service`."""
+        """Returns the log reader of a kind, or `None` if its service has none. Raises the errors of `service`."""
         from reconciler.core.run_logs import Logs
 
         service = self.service(kind)
@@ -101,7 +103,7 @@ class AwsConnections:
             return opened_log(self._connected(), stream, newest)
 
     def check(self) -> None:
-        """Requests the account and the time from AWS, unless the last reply is recent enough. Raises the errors of
+        """Gets the account and the time from AWS, unless the last reply is recent enough. Raises the errors of
         `service`."""
         with self._lock:
             aws = self._connected()
@@ -149,13 +151,14 @@ class AwsConnections:
         return aws
 
     def _identify(self, aws: Aws) -> None:
-        """Requests the account from AWS; the reply contains the time. Raises `AccountMismatch`, `ServiceError`."""
+        """Gets the account from AWS, in a reply that also contains the time. Raises `AccountMismatch`,
+        `ServiceError`."""
         guard.check_account(self._place.target, self._place.account, aws.account())
         self._last_answer = (self._clock.now(), self._clock.boot())
 
     def _is_old(self) -> bool:
-        """Returns whether the last reply is too old by either clock. Both are compared, because a service runs for
-        months and wall clocks may be set."""
+        """Returns whether the last reply is too old by either clock. Both clocks are read, because a service runs for
+        months and the wall clock may be changed."""
         wall, boot = self._last_answer
         return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
 
@@ -180,7 +183,7 @@ class AwsConnections:
         )
 
     def _emulator_settings(self) -> Settings:
-        """Returns the settings in the project file, converted from spec names to run names for the emulator."""
+        """Returns the emulator's settings from the project file, with run names in place of spec names."""
         from reconciler.emulator import Settings
 
         given = self._target.emulator_settings
@@ -198,7 +201,7 @@ class AwsConnections:
 
 
 def rates(target: Target) -> dict[str, Rate]:
-    """Returns the quota of each operation that has one."""
+    """Returns the quota of each operation with a quota."""
     if target.is_emulator:
         return target.rates
     return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | target.rates

@@ -1,4 +1,4 @@
-"""Manual decisions as data: the view of a spec that an operator decides on, and the events that a decision records.
+"""Manual decisions as data: what an operator sees of a spec before deciding, and the events that a decision records.
 
 A decision contains the state that the operator saw, and is refused if that state changed. Only a cancellation calls
 AWS; the next pass carries out all other decisions.
@@ -75,7 +75,7 @@ class Decision:
     """A decision: its summary, the runs to cancel, and the events to append. Without runs and events there is nothing
     to do.
 
-    If `whole` is set, a change or a failure is an error of the command; otherwise each part has its own result.
+    If `whole` is set, the command fails if the state changed or any part fails. Otherwise each part has its own result.
     """
 
     summary: DecisionSummary
@@ -91,7 +91,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class SpecView:
-    """The spec that an operator makes a decision about: in git, and as recorded after a lookup in AWS."""
+    """The spec that an operator decides about: as it is in git, and as the ledger records it after a lookup in AWS."""
 
     session: Session
     name: str
@@ -110,8 +110,8 @@ class SpecView:
         return self.recorded.spec(self.name)
 
     def attempts(self, slot: str | None = None, run_id: str | None = None) -> Sequence[Submission]:
-        """Returns the submissions of the spec in the state or, if a slot or run is given that the state does not have,
-        those in the archive."""
+        """Returns the submissions of the spec in the current state. If the current state does not have the given slot
+        or run, returns the spec's archived submissions."""
         held = self.record.submissions
         if self.record.archive is None:
             return held
@@ -123,19 +123,19 @@ class SpecView:
         return held
 
     def archived_run(self, run_id: str) -> Submission | None:
-        """Returns the newest archived submission, of any spec, with a run; `None` if there is none."""
+        """Returns the newest archived submission of any spec that has the run `run_id`, or `None`."""
         if not self.recorded.archives:
             return None
         return next(iter(self.session.ledger.history.of_run(self.recorded, run_id)), None)
 
     @property
     def spec(self) -> DesiredSpec | None:
-        """The spec in git, `None` if it is only recorded."""
+        """The spec in git; `None` if only the ledger has it."""
         return self.inputs.specs.get(self.name)
 
     @property
     def time_zone(self) -> str:
-        """The time zone of the spec's schedule, in git or as recorded last."""
+        """The time zone of the spec's schedule, from git or, for a spec that is not in git, from the ledger."""
         if self.spec is not None:
             return self.spec.policy.timeZone
         return self.record.schedule.time_zone if self.record.schedule else "UTC"
@@ -148,13 +148,13 @@ class SpecView:
         return self.spec
 
     def check_valid(self) -> None:
-        """Raises `ReconcilerError` if the desired state is unknown, because a file is not valid."""
+        """Raises `ReconcilerError` if the desired state is unknown because a file is not valid."""
         why = next((action.message for action in self.plan.actions if action.reason is Reason.INVALID_SPEC), None)
         if why is not None:
             raise ReconcilerError(f"{self.name} is on hold: {why}")
 
     def desired_alone(self, spec: DesiredSpec) -> Desired:
-        """Returns a desired state with only this spec."""
+        """Returns a desired state that contains only this spec."""
         return Desired(self.session.place, {spec.name: spec}, frozenset({spec.name}))
 
     def expected(self, submission: Submission | None = None) -> ExpectedState:
@@ -189,8 +189,8 @@ class SpecView:
 
 
 def view_spec(session: Session, name: str, reason: str | None) -> SpecView:
-    """Observes one spec as a pass does, records what AWS reports, and returns the view for a decision with this reason.
-    Problems in other specs are ignored.
+    """Observes one spec as a pass does, records what AWS reports, and returns the view for a decision. `reason` is the
+    operator's reason. Problems in other specs are ignored.
 
     Raises `UsageError` for an unknown name, and the errors of `prepare`.
     """
@@ -199,7 +199,7 @@ def view_spec(session: Session, name: str, reason: str | None) -> SpecView:
 
 
 def next_actions(view: SpecView) -> tuple[Action, ...]:
-    """Returns the actions of a pass for the spec now, according to the ledger."""
+    """Returns the actions that a pass would take for the spec now, according to the ledger."""
     return make_plan(view.session, read(view.session, tolerant=True)).actions
 
 
@@ -228,7 +228,7 @@ def record_decision(view: SpecView, decision: Decision) -> tuple[ActionResult, .
 
 
 def append(session: Session, batch: EventBatch) -> ActionResult:
-    """Appends events. If their precondition fails, the result has the objection. Raises `LedgerError`."""
+    """Appends events. If their precondition fails, the result contains the objection. Raises `LedgerError`."""
     appended = session.ledger.append(batch.events(time_text(session.now())), batch.precondition)
     return ActionResult(ActionOutcome.NONE, error=appended.why) if isinstance(appended, Moved) else batch.result
 
@@ -244,7 +244,7 @@ def _cancel(session: Session, action: Action, summary: DecisionSummary) -> Actio
 
 
 def all_of(*preconditions: Precondition) -> Precondition:
-    """Combines preconditions into one, which returns the first objection."""
+    """Combines preconditions into one precondition, which returns the first objection."""
     return lambda recorded: next((objection for each in preconditions if (objection := each(recorded))), None)
 
 

@@ -1,4 +1,5 @@
-"""Serves an application over HTTP in threads: bounded in connections and in idle time, without printing anything."""
+"""Serves an application over HTTP, with one thread per connection. Limits the number of connections and their idle
+time, and prints nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 10.0
-"""The timeout of an idle connection. Each connection serves one request."""
+"""The timeout of an idle connection, in seconds. Each connection serves one request."""
 
 CONNECTIONS = 32
 """The maximum number of concurrent connections; further ones are closed without a response."""
@@ -30,7 +31,7 @@ class _Connection(WSGIRequestHandler):
     timeout = IDLE_SECONDS
 
     def get_stderr(self) -> TextIO:
-        """Returns the stream for tracebacks of wsgiref, which are discarded."""
+        """Returns a stream that discards the tracebacks of wsgiref."""
         return cast("TextIO", StringIO())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
@@ -39,7 +40,7 @@ class _Connection(WSGIRequestHandler):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Serves at most `CONNECTIONS` at the same time, each in its own thread."""
+    """Serves at most `CONNECTIONS` connections at the same time, each in its own thread."""
 
     daemon_threads = True
 
@@ -48,18 +49,18 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*arguments)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401 - as in socketserver
-        """Returns whether another connection can be served."""
+        """Returns whether one more connection can be served now."""
         return self._free.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Serves one connection to its end."""
+        """Serves one connection until it is closed."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Logs a broken connection at debug level: clients may disconnect at any time."""
+        """Logs a broken connection at debug level, because clients may disconnect at any time."""
         log.debug("connection of %s ended", client_address, exc_info=True)
 
 
@@ -68,7 +69,8 @@ class _Server6(_Server):
 
 
 class Endpoint:
-    """Serves a WSGI application until it is closed. `what` names it in errors, as in ``metrics``."""
+    """Serves a WSGI application until it is closed. `what` is the name of the application in errors, such as
+    ``metrics``."""
 
     def __init__(self, application: WSGIApplication, host: str, port: int, what: str) -> None:
         """Starts to listen. Raises `UsageError` if the port is taken."""

@@ -38,7 +38,7 @@ GENERATIONS = 500
 """The number of generations of a spec's content that are tried to find the generation of a token."""
 
 RETRIES = 10
-"""The number of attempts of each generation or slot that are tried beyond the spec's `backoffLimit`."""
+"""The number of attempts beyond the spec's `backoffLimit` that are tried for each generation or slot."""
 
 SLOT_AGE = timedelta(days=2)
 """The maximum time between a slot and the creation of its run."""
@@ -49,8 +49,8 @@ MOST_SLOTS = 5000
 
 @dataclass(frozen=True)
 class Inspection:
-    """The inputs of the check: the specs, the ledger, and the runs in AWS. `renames` are the former names in the ledger
-    of specs that git renames, by their new names."""
+    """The inputs of the check: the specs, the ledger, and the runs in AWS. For each spec that was renamed in git but
+    not yet in the ledger, `renames` maps the new name to the former name."""
 
     session: Session
     specs: Mapping[str, DesiredSpec]
@@ -60,14 +60,15 @@ class Inspection:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The differences between AWS and the current ledger. Specs have the names that commands take."""
+        """The differences between AWS and the current ledger. Specs are listed under the names that commands accept."""
         new_names = {old: new for new, old in self.renames.items()}
         present = tuple(run.now_called(new_names.get(run.name, run.name)) for run in self.inventory.present)
         inventory = replace(self.inventory, present=present)
         return findings(after_renames(self.recorded, self.renames), inventory, self.session.invocation)
 
     def spec(self, name: str) -> DesiredSpec | None:
-        """Returns the spec of a name in the ledger, which git may be about to rename; `None` if it is not in git."""
+        """Returns the spec that has the given name in the ledger, which may differ from its new name in git. Returns
+        `None` if git does not have the spec."""
         new = next((new for new, old in self.renames.items() if old == name), name)
         return self.specs.get(new)
 
@@ -111,7 +112,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
 
 
 def _archived(session: Session, recorded: Recorded, runs: Sequence[ListedRun]) -> Sequence[Submission]:
-    """Returns the archived submissions that have the token or the id of one of the listed runs."""
+    """Returns the archived submissions whose token or run id is that of a listed run."""
     if not runs or not recorded.archives:
         return ()
     history = session.ledger.history
@@ -121,7 +122,7 @@ def _archived(session: Session, recorded: Recorded, runs: Sequence[ListedRun]) -
 
 
 def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> str:
-    """Returns the name that the spec of a run has in the ledger or, if the ledger is lost, in git."""
+    """Returns the name that a run's spec has in the ledger or, if the ledger is lost, in git."""
     submission = recorded.by_token.get(run.token or "")
     if submission is not None:
         return submission.name
@@ -132,8 +133,8 @@ def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorde
 def _keys(
     spec: DesiredSpec, recorded_name: str, session: Session, runs: Sequence[ListedRun]
 ) -> dict[str, SubmissionKey]:
-    """Returns the keys of the spec's current content whose tokens the runs carry, by token. The keys have the name of
-    the spec in the ledger."""
+    """Returns the submission keys of the spec's current content, by token, for the tokens that the runs have. The keys
+    contain the spec's name in the ledger."""
     keys: dict[str, SubmissionKey] = {}
     tokens = {run.token for run in runs if run.token is not None}
     names = {spec.name, recorded_name, *(run.tagged for run in runs if run.tagged is not None)}
@@ -151,7 +152,8 @@ def _keys(
 
 
 def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[SubmissionKey]:
-    """Yields the keys that runs may have: slots of the days before the runs were created, and the first generations."""
+    """Yields the submission keys that runs may have: for the slots of the days before the runs were created, and for
+    the first generations."""
     policy, created = spec.policy, [parse_time(run.created_at) for run in runs]
     if policy.schedule is not None and created:
         slots = slots_between(policy.schedule, policy.timeZone, min(created) - SLOT_AGE, max(created), MOST_SLOTS)
@@ -179,8 +181,8 @@ def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason:
 def _events(
     inspection: Inspection, rebuilt: RebuiltSubmission, operator: Operator, commit: str | None, at: str
 ) -> Iterator[Event]:
-    """Yields the events that record a run again. The content is that of the spec if the token proves this, otherwise it
-    is unknown."""
+    """Yields the events that record a run again. If the token proves that the run has the spec's current content, they
+    contain that content. Otherwise the content is unknown."""
     run, spec = rebuilt.run, inspection.spec(rebuilt.run.name)
     token, proven = run.token or "", spec is not None and rebuilt.known
     content = spec.content if spec else Content()
@@ -199,7 +201,7 @@ def _events(
         actor=operator["actor"],
         tool_version=__version__,
     )
-    if run.state in set(RunState):  # otherwise this version does not support the state
+    if run.state in set(RunState):  # otherwise this version does not know the state
         report = RunReport(True, run.state, run.aws_state, run.detail, run.started_at, run.finished_at)
         yield observed(run.name, token, run.run_id, report, at)
     for other in inspection.inventory.present:  # recorded too, so that an operator decides which run counts

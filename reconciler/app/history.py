@@ -38,7 +38,7 @@ SHORTEST_PREFIX = 6
 """The minimum length of a token prefix to search for. The prefix must be unique."""
 
 PAGE = 500
-"""The number of events of a history that are read and printed at once."""
+"""The number of events that are read and printed at once."""
 
 PositionedEvent = tuple[int, Event]
 """An event with its position in the ledger."""
@@ -58,8 +58,7 @@ class SubmissionHistory:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Some consecutive events about a spec, oldest first, and the intents of the submissions that they are about, by
-    token."""
+    """Some consecutive events about a spec, oldest first, and the intents of the events' submissions, by token."""
 
     events: Sequence[PositionedEvent]
     intents: Mapping[str, Beginning]
@@ -68,8 +67,9 @@ class HistoryPage:
 def spec_history(
     ledger: Log, name: str, *, limit: int | None = None, since: datetime | None = None
 ) -> Iterator[HistoryPage]:
-    """Yields the events about a spec, oldest first: all, or the newest `limit`, or those recorded `since` a time. A
-    history of any length is read page by page. Raises `ReconcilerError` if the ledger has no such spec."""
+    """Yields the events about a spec, oldest first: all of them, the newest `limit`, or those recorded since the time
+    `since`. Reads the history page by page, because it may be long. Raises `ReconcilerError` if the ledger has no such
+    spec."""
     recorded = ledger.refresh()
     name = recorded.current_name(name)
     if name not in recorded.specs:
@@ -89,8 +89,8 @@ def spec_history(
 
 
 def _is_about(event: SpecEvent, position: int, record: SpecRecord, recorded: Recorded) -> bool:
-    """Returns whether an event, at a position where the record has one, is about the record: by its token or, if that
-    is archived, by the name."""
+    """Returns whether an event at one of the record's positions is about the record. Compares the token or, if its
+    submission is archived, the name."""
     if isinstance(event, SubmissionEvent):
         submission = recorded.by_token.get(event.token)
         if submission is not None:
@@ -100,7 +100,7 @@ def _is_about(event: SpecEvent, position: int, record: SpecRecord, recorded: Rec
 
 
 class _Intents:
-    """Finds the intents of submissions, and holds some of the last ones."""
+    """Finds the intents of submissions, and caches some of the most recent ones."""
 
     def __init__(self, ledger: Log, recorded: Recorded) -> None:
         self._ledger, self._recorded = ledger, recorded
@@ -148,9 +148,11 @@ def submission_history(ledger: Log, what: str) -> SubmissionHistory:
 
 
 def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:
-    """Returns what AWS reports of the live runs of these specs (`None` for all) and the ledger lacks.
+    """Queries AWS about the live runs of these specs (`None` for all specs), and returns what the ledger does not have
+    yet.
 
-    Logs a warning if AWS cannot be asked, because the ledger still has an answer. Raises `GuardError`.
+    Logs a warning if AWS cannot be reached, because the ledger still contains the last known state. Raises
+    `GuardError`.
     """
     recorded, now = session.ledger.recorded, session.now()
     ended = (run for runs in incomplete(recorded, now).values() for run in runs)
@@ -172,8 +174,8 @@ def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:
 
 
 def recorded_runs(session: Session, name: str | None, *, refresh: bool, since: datetime | None = None) -> Runs:
-    """Returns the runs of a spec (`None` for all), newest first. With `refresh`, AWS is asked about live ones. Archived
-    runs are read only with `since`; without it, a warning says how many there are.
+    """Returns the runs of a spec (`None` for all specs), newest first. With `refresh`, queries AWS about the live runs.
+    Archived runs are read only with `since`; without it, a warning contains their number.
 
     Raises `ReconcilerError` if the ledger has no spec of this name.
     """
@@ -194,7 +196,7 @@ def find(ledger: Log, what: str) -> Submission:
     """Returns the submission with this run id (or the id of a child of an array job, or of a node), the submission
     whose token starts with `what`, or the newest of the spec with this name.
 
-    Raises `ReconcilerError` unless there is exactly one.
+    Raises `ReconcilerError` unless exactly one submission matches.
     """
     recorded = ledger.recorded
     record = recorded.specs.get(recorded.current_name(what))
@@ -218,15 +220,17 @@ def find(ledger: Log, what: str) -> Submission:
 
 
 def of_run(ledger: Log, recorded: Recorded, run_id: str) -> Sequence[Submission]:
-    """Returns the submissions that follow a run: one, or none if the ledger does not have it."""
+    """Returns the submission that the run `run_id` belongs to, in a list that is empty if the ledger does not have the
+    run."""
     held = [s for s in recorded.by_token.values() if s.run_id == run_id and s.reassigned_to is None]
     return held or ledger.history.of_run(recorded, run_id)[:1]
 
 
 def _of_token(ledger: Log, recorded: Recorded, digits: str) -> list[Submission]:
-    """Returns the submissions whose token has these first digits, except contents that an operator took as applied."""
+    """Returns the submissions whose token starts with these digits, except those of content that an operator accepted
+    as applied."""
     matches = [s for s in recorded.by_token.values() if s.token.removeprefix(TOKEN_PREFIX).startswith(digits)]
-    if not matches or len(digits) < TOKEN_DIGITS:  # else another archived one has other digits
+    if not matches or len(digits) < TOKEN_DIGITS:  # otherwise another archived token starts with other digits
         archived = ledger.history.find(recorded, lambda entry: entry.token.startswith(digits[:TOKEN_DIGITS]))
         loaded = (ledger.history.load(record, entry) for record, entry in archived)
         matches += [s for s in loaded if s.token.removeprefix(TOKEN_PREFIX).startswith(digits)]
@@ -256,12 +260,11 @@ def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Cha
 
 
 def explain(session: Session, made: Plan, *, added: bool = True) -> Plan:
-    """Adds field differences to a plan: compares each changed request with the one that was applied, or sent, before
-    it.
+    """Adds field differences to a plan. Compares each changed request with the request that was last applied or sent.
 
     Only these requests are read and compared, because the digests already show which requests differ. If the ledger has
-    only masked requests, both sides are compared masked, and a warning names the values that may differ. `added` is
-    whether the fields of added specs are needed: text and Markdown show their requests instead.
+    only masked requests, both sides are masked before they are compared, and a warning lists the values that may
+    differ. `added` is true if the fields of added specs are needed; text and Markdown show their requests instead.
     """
     compared = [
         (action.client_token, action.compared_with, action.request, action)
@@ -284,14 +287,14 @@ def explain(session: Session, made: Plan, *, added: bool = True) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How to compare two requests. If the earlier ones are `masked`, `unknown` collects a sentence about each spec with
-    values that cannot be compared."""
+    """How to compare two requests. If the earlier requests are `masked`, `unknown` collects a sentence about each spec
+    with values that cannot be compared."""
 
     masked: bool = False
     unknown: dict[str, None] = field(default_factory=dict)
 
     def both(self, name: str, before: JSON, after: JSON) -> tuple[JSON, JSON]:
-        """Returns two requests in the form in which they can be compared."""
+        """Returns two requests in a form in which they can be compared."""
         from reconciler.redact.request import masked, secret_places
         from reconciler.render.diff import path_text
 
@@ -319,7 +322,7 @@ def _action_changes(
 def _request_fields(
     change: SpecChange, batches: Mapping[int, Sequence[Event]], compare: Comparison
 ) -> tuple[Change, ...]:
-    """Returns the fields of the request that differ; for an added spec, all of them. Their paths begin with
+    """Returns the fields of the request that differ, or all fields for an added spec. Their paths start with
     ``request.``."""
     from reconciler.render.diff import added_fields, request_changes
 
@@ -340,7 +343,7 @@ def _request_fields(
 
 
 def _earlier_request(change: SpecChange, batch: Sequence[Event]) -> JSON:
-    """Returns the last-applied request; an empty one if it is unknown."""
+    """Returns the last-applied request, or an empty request if it is unknown."""
     if change.token is None:
         declared = next((e for e in batch if isinstance(e, Declared) and e.name == change.compared_name), None)
         return (declared.request or {}) if declared is not None else {}

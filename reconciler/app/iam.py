@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROVIDER = "token.actions.githubusercontent.com"
 ANY_REPOSITORY = "OWNER/REPOSITORY"
 ENVIRONMENTS = {Role.APPLY: ("{target}", "{target}-approval"), Role.OPERATE: ("{target}",)}
-"""The environments of GitHub in which the workflows in docs/github run with a role."""
+"""The GitHub environments in which the workflows in docs/github use each role."""
 
 MERGE_QUEUE = "ref:refs/heads/gh-readonly-queue/*"
 _SLOT = re.compile(r"\$\{run\.slot[^}]*\}")
@@ -34,7 +34,7 @@ def policies(chosen: ChosenTarget, roles: Iterable[Role], repository: str) -> di
     place, target = chosen.place, chosen.place.target
     specs = load(chosen.project_file, targets=[target], warn=False).specs[target]
     arns, requests = Arns(place.account, place.region), dict[str, list[JSON]]()
-    for spec in specs.values():  # a part that is different for each slot can be anything
+    for spec in specs.values():  # a part that differs between slots may have any value
         request = mapped(spec.request, lambda text: _SLOT.sub("*", text).replace("$${", "${"))
         requests.setdefault(spec.kind, []).append(request)
     grants = list(_grants(requests, arns))
@@ -50,13 +50,13 @@ def policies(chosen: ChosenTarget, roles: Iterable[Role], repository: str) -> di
 
 
 def repository_of(chosen: ChosenTarget) -> str | None:
-    """Returns the repository on GitHub, ``OWNER/NAME``: from the environment of a workflow, or the remote of git."""
+    """Returns the GitHub repository as ``OWNER/NAME``, from the environment of a workflow or from git's remote."""
     match = _GITHUB.fullmatch(remote(chosen.root) or "")
     return chosen.environ.get("GITHUB_REPOSITORY") or (match["name"] if match is not None else None)
 
 
 def _grants(requests: Mapping[str, Sequence[JSON]], arns: Arns) -> Iterator[Grant]:
-    """Yields the grants for all requests, by kind, and those for what kinds share."""
+    """Yields the grants for the requests of each kind, and the grants that several kinds need."""
     needs = []
     for kind in MODULES:
         module = needs_of(kind)
@@ -89,8 +89,8 @@ def _one_or_all(values: Sequence[str]) -> Any:  # noqa: ANN401 - a text or a lis
 
 
 def _trust(arns: Arns, role: Role, target: str, repository: str) -> JSON:
-    """Returns the trust policy. The plan runs for pull requests and in the merge queue; every other role only in an
-    environment of GitHub, which can require reviewers."""
+    """Returns the trust policy of a role. The plan role may be used for pull requests and in the merge queue. Every
+    other role may be used only in a GitHub environment, which can require reviewers."""
     subject = f"repo:{repository}:"
     subjects = [f"{subject}environment:{each.format(target=target)}" for each in ENVIRONMENTS.get(role, ())]
     if role is Role.PLAN:

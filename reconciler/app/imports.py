@@ -41,7 +41,8 @@ FOLLOWED = {RunState.SUBMITTED, RunState.RUNNING, RunState.SUCCEEDED}
 @dataclass(frozen=True, slots=True)
 class ImportedSpec:
     """One imported spec. `path` is relative to the project. `outcome` is ``adopted``, ``accepted``, ``written`` or
-    ``failed``, with the reason in `error`. `problems` are those of the file, which a person must solve."""
+    ``failed``; `error` contains the reason for a failure. `problems` are the problems in the file that a person must
+    fix."""
 
     payload: Payload
     name: str
@@ -53,13 +54,13 @@ class ImportedSpec:
 
     @property
     def incomplete(self) -> bool:
-        """Whether a person must fill something in."""
+        """Whether the file has a field that a person must fill in."""
         return bool(self.problems or self.payload.variables or self.payload.omitted)
 
 
 def payloads_of_runs(session: Session, run_ids: Sequence[str]) -> list[Payload]:
-    """Reads runs from AWS. Raises `ServiceError`, and `ReconcilerError` if AWS does not have one of them, or if it
-    belongs to a spec of this project."""
+    """Reads runs from AWS. Raises `ServiceError`, and `ReconcilerError` if AWS does not have one of the runs or if one
+    of them belongs to a spec of this project."""
     recorded = session.ledger.refresh()
     places = {kind: [s.content.location for s in recorded.by_token.values() if s.kind == kind] for kind in MODULES}
     wanted = list(dict.fromkeys(run_ids))
@@ -73,7 +74,7 @@ def payloads_of_runs(session: Session, run_ids: Sequence[str]) -> list[Payload]:
             _check_owners(session, runs, payloads)
     if absent := [each for each in wanted if each not in payloads]:
         raise ReconcilerError(f"AWS has no run {', '.join(absent)} in {session.place.region}. Nothing was written")
-    by_id = {each.origin: each for each in payloads.values()}  # an id and an ARN may name the same run
+    by_id = {each.origin: each for each in payloads.values()}  # an id and an ARN may identify the same run
     names = _names(session.project_file)
     owned = [
         s for s in recorded.by_token.values() if f"run {s.run_id}" in by_id and not s.reassigned_to and s.name in names
@@ -109,7 +110,7 @@ def _of_run(kind: str, run: FoundRun) -> Payload:
 
 
 def _check_owners(session: Session, runs: Mapping[str, FoundRun], payloads: Mapping[str, Payload]) -> None:
-    """Raises `ReconcilerError` for a run that the reconciler of another project or target has submitted."""
+    """Raises `ReconcilerError` for a run that was submitted for another project or target."""
     mine = f"{session.place.project}/{session.place.target}/"
     for text, run in runs.items():
         owner = run.facts.tags.get(SPEC_TAG, mine)
@@ -121,7 +122,7 @@ def _check_owners(session: Session, runs: Mapping[str, FoundRun], payloads: Mapp
 
 
 def payloads_of_file(file: Path) -> list[Payload]:
-    """Reads the requests in a JSON file. Raises `ReconcilerError` if it cannot be read, or has none."""
+    """Reads the requests in a JSON file. Raises `ReconcilerError` if the file cannot be read or contains no request."""
     try:
         with file.open("rb") as stream:
             content = stream.read(MOST_BYTES + 1)
@@ -136,7 +137,7 @@ def payloads_of_file(file: Path) -> list[Payload]:
         raise ReconcilerError(f"{file}:{error.lineno}:{error.colno}: not JSON: {error.msg.lower()}") from error
     except RecursionError:
         raise ReconcilerError(f"{file} is nested deeper than {DEEPEST} levels") from None
-    except ValueError as error:  # not UTF-8, or a number of thousands of digits
+    except ValueError as error:  # not UTF-8, or a number with thousands of digits
         raise ReconcilerError(f"{file}: not JSON: {error}") from error
     payloads = list(find(value, ""))
     if not payloads:
@@ -150,7 +151,7 @@ def payloads_of_file(file: Path) -> list[Payload]:
 
 def write_specs(chosen: ChosenTarget, payloads: Iterable[Payload], folder: Path | None) -> list[ImportedSpec]:
     """Writes one new file for each payload, and checks it as `validate` does. Raises `ReconcilerError` if the folder is
-    not one of the project, or cannot be written."""
+    not part of the project or cannot be written."""
     file, root = chosen.project_file, chosen.root.resolve()
     home = root / default_folder(file.project.spec.specs) if folder is None else (Path.cwd() / folder).resolve()
     if not home.is_relative_to(root):
@@ -172,7 +173,7 @@ def write_specs(chosen: ChosenTarget, payloads: Iterable[Payload], folder: Path 
 
 
 def _names(file: ProjectFile) -> set[str]:
-    """Returns the names of all specs of the project, in any target."""
+    """Returns the names of the project's specs in all targets."""
     problems: list[Problem] = []
     reader = SpecReader(file.project, tuple(file.project.spec.targets), warn=False)
     specs = read_specs(file.files, file.files.find(file.patterns)[0], reader, problems)
@@ -221,9 +222,9 @@ def _in(problems: Sequence[Problem], path: str) -> tuple[Problem, ...]:
 
 
 def record_imports(session: Session, specs: Iterable[ImportedSpec]) -> Iterator[ImportedSpec]:
-    """Records each complete spec as applied: its run is adopted, or its content accepted without a run.
+    """Records each complete spec as applied: adopts its run, or accepts its content without a run.
 
-    A file whose run cannot be adopted is removed, because the next pass would start the job again.
+    If a run cannot be adopted, its file is removed, because the next pass would otherwise start the job again.
     """
     for spec in specs:
         try:
@@ -235,7 +236,7 @@ def record_imports(session: Session, specs: Iterable[ImportedSpec]) -> Iterator[
 
 
 def _recorded(session: Session, spec: ImportedSpec) -> str:
-    """Adopts the run of a spec or, without one, accepts its content."""
+    """Adopts the run of a spec, or accepts the spec's content if it has no run."""
     view, run_id = view_spec(session, spec.name, f"imported: {spec.payload.origin}"), spec.payload.run_id
     if run_id is None:
         record_decision(view, decide_accept(view))

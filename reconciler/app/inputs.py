@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 MOST_READS = 3
-MOST_NAMED = 5  # the most specs in one warning
+MOST_NAMED = 5  # the maximum number of specs in one warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,10 @@ class PassInputs:
     """The inputs that a pass reads before it calls AWS.
 
     `specs` are the valid specs of the target by name, selected or not. `invalid` are the specs that are invalid or
-    depend on an invalid spec. `selected` are the names that the command is about, `None` for all. `recorded` is the
-    fold of the ledger; observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`.
-    `settings_digest` is that of the project file. All inputs belong to `commit`. `before` is the state before they were
-    read, `None` if nothing is compared with it.
+    depend on an invalid spec. `selected` are the names that the command is about, or `None` for all specs. `recorded`
+    is the state folded from the ledger; observations change it in place. `unnamed` and `problems` are as in
+    `UsableSpecs`. `settings_digest` is the digest of the project file's settings. All inputs belong to `commit`.
+    `before` is the state before the inputs were read, or `None` if no comparison with it is needed.
     """
 
     specs: Mapping[str, DesiredSpec]
@@ -74,8 +74,8 @@ class PassInputs:
 
     @property
     def concerned(self) -> frozenset[str] | None:
-        """The selected names and their dependencies, with former names, because this pass needs to know whether
-        dependencies have ended. `None` means all names."""
+        """The current and former names of the selected specs and of their dependencies, because this pass needs to know
+        whether dependencies have ended. `None` means all names."""
         if self.selected is None:
             return None
         chosen = self.chosen.values()
@@ -87,8 +87,8 @@ class PassInputs:
 
 
 def in_one_state(attempt: Callable[[], Made]) -> Made:
-    """Calls `attempt`, which reads and plans, again if the checkout changed meanwhile. Raises `CheckoutMoved` if it
-    keeps changing."""
+    """Calls `attempt`, which reads and plans. Retries if the checkout changed meanwhile, and raises `CheckoutMoved` if
+    it keeps changing."""
     for _ in range(MOST_READS - 1):
         try:
             return attempt()
@@ -120,8 +120,8 @@ def read(session: Session, *, tolerant: bool = False) -> PassInputs:
 
 
 class ReadState(NamedTuple):
-    """What may not change while the files are read: the commit, the index of git, and what was submitted and
-    declared."""
+    """The state that must not change while the files are read: the commit, git's index, and the submissions and
+    declarations in the ledger."""
 
     commit: str | None
     checkout: IndexState
@@ -136,7 +136,7 @@ def _state(session: Session) -> ReadState:
 
 
 def _submitted(recorded: Recorded) -> dict[str, tuple[str, int]]:
-    """Returns the newest submission and declaration of each spec, which no observation changes."""
+    """Returns the newest submission and the newest declaration of each spec. No observation changes them."""
     return {
         name: (record.newest.token if record.newest else "", record.declaration.position if record.declaration else 0)
         for name, record in recorded.specs.items()
@@ -144,9 +144,9 @@ def _submitted(recorded: Recorded) -> dict[str, tuple[str, int]]:
 
 
 def _is_overtaken(inputs: PassInputs) -> bool:
-    """Returns whether another pass has submitted or declared other content than was read, since it was read.
+    """Returns whether another pass has submitted or declared different content since the inputs were read.
 
-    The same content is no conflict, because several services may work on one ledger at the same time.
+    The same content is not a conflict, because several services may use one ledger at the same time.
     """
     before = inputs.before
     if before is None:
@@ -213,11 +213,11 @@ def _selected(
 
 
 def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, from_objects: bool = False) -> Desired:
-    """Returns the specs in git, with the relation of the checkout to the commits that matter for this plan.
-    `from_objects` is set if the specs were read from a commit other than HEAD.
+    """Returns the specs in git, and how the checkout relates to the commits that matter for this plan. `from_objects`
+    is set if the specs were read from a commit other than HEAD.
 
     Raises `CheckoutMoved` if HEAD is no longer the commit that the files were read from, or if another pass has
-    submitted or declared other content since.
+    submitted or declared different content since then.
     """
     chosen, target = inputs.chosen, session.target
     settings = project_settings(session.project, session.place.target)
@@ -249,14 +249,14 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
     if from_objects and inputs.commit is not None:
         return replace(desired, checkout=checkout_at(session.root, inputs.commit, commits))
     checkout = read_checkout(session.root, sorted(commits))
-    # Another pass may have run newer files between the reading of these and the observation.
+    # Another pass may have applied newer files after these were read and before AWS was observed.
     if checkout.commit != inputs.commit or _is_overtaken(inputs):
         raise CheckoutMoved(session.root)
     return replace(desired, checkout=checkout)
 
 
 def untracked_warnings(session: Session, inputs: PassInputs, made: Plan) -> Iterator[str]:
-    """Yields a warning about specs that are about to run and that git does not track."""
+    """Yields a warning about specs that are about to run but are not tracked by git."""
     submits = {action.name for action in made.actions if action.action in {ActionType.SUBMIT, ActionType.REPLACE}}
     specs = (spec for name, spec in inputs.specs.items() if name in submits and made.commit is not None)
     missing = untracked(session.root, [spec.source.path for spec in specs if spec.source is not None])

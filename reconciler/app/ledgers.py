@@ -1,4 +1,4 @@
-"""Verifies, copies and exports ledgers without a session: reads no spec, and calls AWS only for its ledgers."""
+"""Verifies, copies and exports ledgers without a session. Reads no spec, and calls AWS only for ledgers in AWS."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def opened_store(chosen: ChosenTarget, address: str | None = None, place: Place | None = None) -> Iterator[Store]:
-    """Opens the store of the target's ledger, or of another address and place. Raises `LedgerError` for an unknown
-    address."""
+    """Opens the store of the target's ledger, or of the ledger at another address or for another place. Raises
+    `LedgerError` for an unknown address."""
     store = open_store(address or chosen.ledger_address, chosen.root, place or chosen.place)
     with ExitStack() as stack:
         stack.callback(getattr(store, "close", lambda: None))
@@ -57,11 +57,11 @@ def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
 def copy_ledger(
     chosen: ChosenTarget, source: str, target: str, origin: Place, *, rename: bool, progress: Callable[[int], None]
 ) -> tuple[Copied, Report]:
-    """Copies the ledger of `origin` from one address to another, ends the original, verifies the copy, and saves a
-    snapshot of it.
+    """Copies the ledger of `origin` from one address to another, closes the original for good, verifies the copy, and
+    saves a snapshot of it.
 
-    Raises `UsageError`, `AccountMismatch` if a store in AWS would be written with credentials of another account, and
-    the errors of `ledger.copy.copy`.
+    Raises `UsageError`, the errors of `ledger.copy.copy`, and `AccountMismatch` if a store in AWS would be written with
+    the credentials of another account.
     """
     from reconciler.ledger.copy import Author, copy
     from reconciler.ledger.verify import verify
@@ -98,10 +98,10 @@ def export_masked(chosen: ChosenTarget, file: Path) -> int:
 
 @contextmanager
 def opened_with(options: CommandOptions, file: Path | None) -> Iterator[Session]:
-    """Opens a session whose ledger is a masked export, or the target's ledger without a `file`.
+    """Opens a session whose ledger is the masked export in `file` or, without `file`, the target's ledger.
 
-    Anyone may have written the file. Raises `DamagedExport` if the file, or an error in the block, shows that no ledger
-    led to it, and the errors of `opened` and `masked_export.read`.
+    The file may have been written by anyone. Raises `DamagedExport` if the file, or an error in the block, shows that
+    it is not the export of a ledger. Also raises the errors of `opened` and `masked_export.read`.
     """
     from reconciler.app.session import opened
     from reconciler.ledger.masked_export import DamagedExport
@@ -117,7 +117,7 @@ def opened_with(options: CommandOptions, file: Path | None) -> Iterator[Session]
 
 
 def _check_account(chosen: ChosenTarget) -> None:
-    """Checks the account before a copy is written, because several accounts may have a table of the same name."""
+    """Checks the account before a copy is written, because several accounts may have a table with the same name."""
     from reconciler.app.connections import AwsConnections
 
     with closing(AwsConnections(chosen.root, chosen.place, chosen.target, SystemClock())) as aws:
@@ -125,7 +125,8 @@ def _check_account(chosen: ChosenTarget) -> None:
 
 
 def _renew_snapshot(store: Store, report: Report) -> None:
-    """Saves a snapshot of a verified ledger, if only its old snapshot is damaged and the store supports snapshots."""
+    """Saves a snapshot of a verified ledger if the only damage is in the old snapshot and the store supports
+    snapshots."""
     from reconciler.core.ports import Snapshots
     from reconciler.ledger.snapshot import pack
     from reconciler.ledger.verify import LedgerCheck

@@ -30,17 +30,18 @@ PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 DAY = timedelta(days=1)
 
 HEALTHY_PAUSES = 3
-"""The number of intervals without a good pass after which the service is unhealthy."""
+"""The number of intervals without a successful pass after which the service is unhealthy."""
 
 HEALTHY_SECONDS = 120.0
-"""The minimum number of seconds without a good pass before the service is unhealthy."""
+"""The minimum number of seconds without a successful pass before the service is unhealthy."""
 
 
 class Metrics:
     """The metrics of one service. Thread-safe.
 
-    `every` is the interval between passes, `max_checkout_age` the maximum age of the last good pull for a healthy
-    service, in seconds (`None` if it does not pull). All ages include the time that the machine slept.
+    `every` is the interval between passes in seconds. `max_checkout_age` is the maximum age in seconds of the last
+    successful pull for a healthy service, or `None` if the service does not pull. All ages include the time that the
+    machine slept.
     """
 
     def __init__(self, clock: Clock, every: float, max_checkout_age: float | None = None) -> None:
@@ -96,15 +97,15 @@ class Metrics:
             pulled.set_function(self.checkout_age)
 
     def age(self) -> float:
-        """Returns the seconds since the last good pass or, before the first one, since the start."""
+        """Returns the seconds since the last successful pass or, before the first one, since the start."""
         return max(0.0, self._clock.boot() - (self._began if self._last_good is None else self._last_good))
 
     def checkout_age(self) -> float:
-        """Returns the seconds since the last good pull or, before the first one, since the start."""
+        """Returns the seconds since the last successful pull or, before the first one, since the start."""
         return max(0.0, self._clock.boot() - self._last_pull)
 
     def illness(self) -> str | None:
-        """Returns why the service is not healthy; `None` if it is."""
+        """Returns why the service is unhealthy, or `None` if it is healthy."""
         if self.age() > self._patience:
             return f"no good pass for {self.age():.0f} s"
         if self._max_checkout_age is not None and self.checkout_age() > self._max_checkout_age:
@@ -112,7 +113,7 @@ class Metrics:
         return None
 
     def pulled(self, *, good: bool) -> None:
-        """Counts a pull of the checkout, good or failed."""
+        """Counts a pull of the checkout, successful or failed."""
         self._pulls.labels("good" if good else "failed").inc()
         if good:
             self._last_pull = self._clock.boot()
@@ -124,7 +125,7 @@ class Metrics:
             self._throttles.labels(operation).inc()
 
     def passed(self, seconds: float, *, good: bool) -> None:
-        """Counts a pass that ended, good or failed."""
+        """Counts a pass that ended, successful or failed."""
         self._seconds.observe(seconds)
         self._passes.labels("good" if good else "failed").inc()
         if good:
@@ -153,19 +154,19 @@ class Metrics:
 
 
 def cost_of_day(recorded: Recorded, now: datetime, prices: Prices) -> float:
-    """Returns the cost of the runs that ended in the 24 hours before `now`. Runs without a known cost count as 0."""
+    """Returns the cost of the runs that ended in the 24 hours before `now`. A run whose cost is unknown counts as 0."""
     ended = (run for record in recorded.specs.values() for run in record.submissions if run.finished_at is not None)
     recent = (run for run in ended if now - parse_time(run.finished_at or "") < DAY)
     return sum(prices.cost_of(run.kind, billed(run, now)) or 0.0 for run in recent)
 
 
 REASON_CODE = re.compile(r"[A-Z]+:[A-Z_]+")
-"""The form of AWS's codes for the reasons of waiting jobs, such as ``CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY``."""
+"""The form of AWS's codes for why a job is waiting, such as ``CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY``."""
 
 
 def _code(run: Submission) -> str:
-    """Returns the code at the start of AWS's reason, ``other`` for a reason without one, and ``none`` without a reason.
-    The whole text would make a new time series for each run."""
+    """Returns the code at the start of AWS's reason, ``other`` for a reason without a code, and ``none`` without a
+    reason. Using the whole text as a label would create a new time series for each run."""
     if not run.detail:
         return "none"
     code = REASON_CODE.match(run.detail)
@@ -173,8 +174,8 @@ def _code(run: Submission) -> str:
 
 
 def application(metrics: Metrics) -> WSGIApplication:
-    """Serves ``/metrics`` and ``/healthz``. The application of prometheus_client would answer every path with the
-    metrics."""
+    """Serves ``/metrics`` and ``/healthz``. The application of prometheus_client would return the metrics for every
+    path."""
     scrape: WSGIApplication = make_wsgi_app(metrics.registry)
 
     def respond(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

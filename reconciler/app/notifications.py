@@ -1,4 +1,4 @@
-"""Posts notifications about the specs of a pass to webhooks, until each webhook has accepted them once."""
+"""Posts notifications about the specs of a pass to webhooks, until each webhook has accepted each notification once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 
 def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> None:
     """Posts `document` as JSON. Retries up to `RETRIES` times if no connection is made or the status is one of
-    `RETRIED_STATUSES`. Without an answer, the document may have arrived, so it is not sent again at once.
+    `RETRIED_STATUSES`. If no reply arrives, the webhook may still have received the document, so it is not sent again
+    immediately.
 
     Raises `NotificationFailed`, which does not contain the address, because every part of the address may be a secret.
     """
@@ -85,7 +86,7 @@ def _urllib3_silent() -> Iterator[None]:
 
 
 def _pool(url: str) -> PoolManager:
-    """Returns a connection pool, through the proxy that the environment sets for this address, if any."""
+    """Returns a connection pool, which uses the proxy that the environment sets for this address, if any."""
     from urllib.request import getproxies, proxy_bypass
 
     import urllib3
@@ -144,16 +145,16 @@ def notification_text(notification: Notification, place: Place) -> str:
 
 
 def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:
-    """Posts the failures, holds and lost runs of a pass to the target's webhooks, and what a webhook did not accept
-    in earlier passes.
+    """Posts the failures, holds and lost runs of a pass to the target's webhooks, and the notifications that a webhook
+    did not accept in earlier passes.
 
-    Each notification is recorded in the ledger before it is posted. One that a webhook accepted, or whose attempt was
-    interrupted, is never posted to it again; one that it did not accept is posted again in later passes, for a day. An
+    Each notification is recorded in the ledger before it is posted. It is never posted again to a webhook that accepted
+    it, or to which an attempt was interrupted. If a webhook did not accept it, later passes post it again for a day. An
     unreachable webhook is logged and does not stop the pass.
     """
     settings = change_of_settings(plan)
     if not session.target.notify or (settings is not None and settings.stale):
-        return  # the webhooks of an old checkout may not be those that people read
+        return  # the webhooks in an old checkout may no longer be in use
     now, recorded = session.now(), session.ledger.recorded
     after = after_results(plan, results, recorded) if results else plan
     deliveries = Deliveries(session, now)
@@ -168,15 +169,16 @@ def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Non
 
 
 def _logs(session: Session, run: Submission | None) -> str | None:
-    """Returns the command that shows the logs of a run; `None` without a run, and for the emulator, which has none."""
+    """Returns the command that shows the logs of a run. Returns `None` without a run, and for the emulator, which has
+    no logs."""
     if run is None or run.run_id is None or run.started_at is None or session.target.is_emulator:
         return None
     return session.invocation.command("logs", run.run_id)
 
 
 class Deliveries:
-    """Posts notifications to the webhooks of a target in one pass. A webhook that fails is not asked again in the
-    pass."""
+    """Posts notifications to the webhooks of a target in one pass. After a webhook fails, it is not called again in the
+    same pass."""
 
     def __init__(self, session: Session, now: datetime) -> None:
         self._session, self._at = session, time_text(now)
@@ -186,7 +188,7 @@ class Deliveries:
         self._failing = self._webhooks.keys() - self._pending.keys()
 
     def repeat(self) -> None:
-        """Posts what webhooks did not accept before, the oldest first. Raises `LedgerError`."""
+        """Posts the notifications that webhooks did not accept before, the oldest first. Raises `LedgerError`."""
         for identifier, pending in self._pending.items():
             for earlier in pending:
                 if identifier in self._failing:
@@ -201,8 +203,8 @@ class Deliveries:
                     self._post(replace(earlier, at=self._at))
 
     def deliver(self, notification: Notification, document: JSON) -> None:
-        """Records a new notification and posts it to each webhook that wants it. For a webhook that is failing, it is
-        recorded as undelivered at the same time. Raises `LedgerError`."""
+        """Records a new notification and posts it to each webhook that subscribes to its kind. For a webhook that is
+        failing, it is recorded as undelivered at the same time. Raises `LedgerError`."""
 
         def is_new(recorded: Recorded) -> str | None:
             return "it was posted before" if notification.key in recorded.spec(notification.name).notified else None
@@ -239,7 +241,7 @@ class Deliveries:
 
 
 def _document_id(place: Place, delivery: Undelivered) -> str:
-    """Returns an identifier of the notification that is the same each time that it is posted."""
+    """Returns an identifier for the notification, which is the same each time the notification is posted."""
     return sha256(f"{place.project}/{place.target} {delivery.spec} {delivery.key}".encode()).hexdigest()[:32]
 
 

@@ -21,9 +21,9 @@ TARGET_VARIABLE = "RECONCILER_TARGET"
 class CommandOptions:
     """The shared options of one command; `None` or empty if an option was not given.
 
-    `only` are spec names, `labels` selectors such as ``team=growth``. `local_ledger` allows a SQLite ledger in CI. The
-    other options override limits and checks of the target for this command, and `applied_only` puts changes that no
-    apply has applied on hold. `no_cache` reads everything anew.
+    `only` are spec names, `labels` selectors such as ``team=growth``. `local_ledger` allows a SQLite ledger in CI.
+    `applied_only` puts changes on hold that no `apply` has applied. With `no_cache`, everything is read again. The
+    other options override limits and checks of the target for this command.
     """
 
     directory: Path | None = None
@@ -39,14 +39,14 @@ class CommandOptions:
 
     @property
     def invocation(self) -> Invocation:
-        """How suggested commands must be called, with the target of the command line."""
+        """How to call the commands that messages suggest, including the target from the command line."""
         from reconciler.core.suggested_commands import Invocation
 
         directory = str(self.directory) if self.directory is not None else None
         return Invocation(self.target, directory, self.local_ledger)
 
     def limits(self, limits: Limits) -> Limits:
-        """Returns the target's limits, overridden by those of the command line."""
+        """Returns the target's limits, overridden by the limits on the command line."""
         given = {"maxSubmissions": self.max_submissions, "maxCancellations": self.max_cancellations}
         return limits.model_copy(update={name: limit for name, limit in given.items() if limit is not None})
 
@@ -75,9 +75,9 @@ def selected_names(
     recorded: Iterable[str],
     elsewhere: Mapping[str, Iterable[str]],
 ) -> frozenset[str] | None:
-    """Returns the selected names, or `None` if nothing is selected, so that the command is about all specs.
+    """Returns the selected names, or `None` if nothing is selected and the command is about all specs.
 
-    A name that is only in the ledger can be selected by name, never by label. `elsewhere` has the specs of other
+    A spec that is only in the ledger can be selected by name, never by label. `elsewhere` contains the specs of other
     targets, for the message. Raises `UsageError` for a name or label without a match, so that a typo does not result in
     "nothing to do".
     """
@@ -115,7 +115,7 @@ def _labels(specs: Mapping[str, DesiredSpec | InvalidSpec]) -> str:
 
 
 def _elsewhere(name: str, names: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
-    """Returns a suggestion: the same spec in another target, or a similar name."""
+    """Returns a suggestion for the message: the same spec in another target, or a similar name."""
     from reconciler.core.near_names import did_you_mean
 
     targets = sorted(target for target, others in elsewhere.items() if name in others)

@@ -1,5 +1,5 @@
-"""Searches AWS for runs of this place that are missing from the ledger, because they were started from another ledger
-or are lost from this one."""
+"""Searches AWS for this place's runs that are missing from the ledger, because they were started from another ledger or
+because this ledger lost them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
-    """Searches for runs of specs that the ledger may lack, so that the plan adopts them or puts the specs on hold.
+    """Searches for runs of the specs that may be missing from the ledger, so that the plan adopts the runs or puts the
+    specs on hold.
 
-    The ledger may be new, lost, or rolled back. A failed search is noted too, and puts the spec on hold.
+    The ledger may be new, lost, or rolled back. A failed search is also noted and puts the spec on hold.
     """
     from reconciler.aws import observe
 
     now = session.now()
     if recorded.rollbacks and now - parse_time(recorded.rollbacks[-1].at) > REMEMBERED:
-        return  # AWS keeps no older runs
+        return  # AWS does not keep older runs
     intends = recorded.intends
     unknown = [spec for spec in specs if may_lack_runs(recorded, spec.name, intends=intends)]
     if unknown:
@@ -36,7 +37,7 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
 
 
 def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> bool:
-    """Searches for runs that were started from another ledger of this place, before anything new is sent. Returns
+    """Before anything new is sent, searches for runs that were started from another ledger for the same place. Returns
     whether the plan must be made again.
 
     With a ledger in a file, this covers every first send, because there may be several files. With a shared ledger, it
@@ -80,8 +81,8 @@ def _is_file(session: Session) -> bool:
 
 
 def _look(session: Session, sends: Sequence[Action], recorded: Recorded) -> Sighting | None:
-    """Returns the runs that AWS has for some submits; `None` if there is nothing to look for, as with the emulator,
-    which is not shared."""
+    """Returns the runs that AWS has for some submits. Returns `None` if there is nothing to look for, and for the
+    emulator, which is not shared."""
     from reconciler.aws.observe import look_before_sending
 
     if session.target.is_emulator or not sends:

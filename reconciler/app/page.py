@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Recorded
 
 SHOWN = timedelta(days=30)
-"""The period of the longest timeline."""
+"""The longest period that a timeline shows."""
 
 HEADERS = [
     ("Content-Security-Policy", f"{POLICY}; frame-ancestors 'none'"),
@@ -40,7 +40,7 @@ HEADERS = [
 
 
 def content_now(session: Session, *, refresh: bool) -> PageContent:
-    """Plans without writing anything, and returns the content of the page. Calls AWS only with `refresh`."""
+    """Makes a plan without writing anything, and returns the content of the page. Calls AWS only with `refresh`."""
     inputs, plan = preview(session, refresh=refresh, tolerant=True)
     return content_of(session, plan, inputs.recorded, inputs.specs)
 
@@ -74,8 +74,8 @@ def content_of(session: Session, plan: Plan, recorded: Recorded, specs: Mapping[
 
 
 def write(site: Site, folder: Path) -> int:
-    """Writes all files of the page to a folder, which is made if it does not exist, and returns their number. Other
-    files in the folder are not touched. Raises `ReconcilerError`."""
+    """Writes all files of the page to a folder, creates the folder if necessary, and returns the number of files. Other
+    files in the folder are left unchanged. Raises `ReconcilerError`."""
     number = 0
     try:
         (folder / "specs").mkdir(parents=True, exist_ok=True)
@@ -88,10 +88,10 @@ def write(site: Site, folder: Path) -> int:
 
 
 class LivePage:
-    """Serves the page of the newest pass, read-only. Thread-safe. Files are made when they are asked for.
+    """Serves the page of the newest pass, read-only. Thread-safe. Files are rendered on request.
 
-    `hosts` are the host names by which a browser may ask for it (`None`: any). Otherwise a page of another site could
-    read this one by a name that leads to this machine.
+    `hosts` are the host names that requests may use, or `None` for any. Without this check, a page from another site
+    could read this page through a host name that resolves to this machine (DNS rebinding).
     """
 
     def __init__(self, hosts: frozenset[str] | None) -> None:
@@ -101,7 +101,7 @@ class LivePage:
         self._version = ""
 
     def show(self, content: PageContent) -> None:
-        """Replaces the page."""
+        """Replaces the content that is served."""
         site = Site(content, live=True)
         with self._lock:
             self._site, self._version = site, content.plan.created_at
@@ -134,8 +134,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 def allowed_hosts(address: str) -> frozenset[str] | None:
-    """Returns the names under which a page on this address may be asked for: only names of this machine if it listens
-    on the loopback, otherwise any."""
+    """Returns the host names that requests to a page on this address may use: only names of this machine if the address
+    is a loopback address, otherwise any (`None`)."""
     return LOOPBACK if address in {"127.0.0.1", "localhost", "::1"} else None
 
 

@@ -58,7 +58,8 @@ class _Named(Protocol):
 
 def check_asked(session: Session, plan: Plan) -> None:
     """Raises `PlanFileError`, which lists every difference, if the plan does anything that does not follow from the
-    specs of its commit and the ledger. For a plan from uncommitted changes or outside git, the current files count."""
+    specs of its commit and the ledger. A plan that was made from uncommitted changes or outside git is compared with
+    the current files."""
     moment = _moment(session, plan)
     file, inputs, from_objects = _inputs(session, plan)
     at_commit = replace(session, project_file=file)
@@ -66,12 +67,12 @@ def check_asked(session: Session, plan: Plan) -> None:
 
     def again(inputs: PassInputs, now: datetime) -> Plan:
         desired = desired_state(at_commit, inputs, may_repeat=False, from_objects=from_objects)
-        return make_plan(replace(desired, limits=Limits()), inputs.recorded, now)  # the limits were those of `plan`
+        return make_plan(replace(desired, limits=Limits()), inputs.recorded, now)  # `plan` has applied its limits
 
     caused = again(inputs, moment)
     problems = [*_other_problems(plan, caused, inputs)]
     open_actions = [action for action in plan.pending if not _is_in(action, caused)]
-    if open_actions:  # the consequences of run states that no pass has recorded yet
+    if open_actions:  # what follows from run states that no pass has recorded yet
         observed = replace(inputs, recorded=deepcopy(inputs.recorded))
         assume(observed, observe(at_commit, observed), absence=False)
         later = [again(observed, moment), again(observed, session.now())]
@@ -85,7 +86,8 @@ def check_asked(session: Session, plan: Plan) -> None:
 
 
 def _moment(session: Session, plan: Plan) -> datetime:
-    """Returns the time that the plan was made for. Raises `PlanFileError` if it is not a time, or in the future."""
+    """Returns the time that the plan was made for. Raises `PlanFileError` if the value is not a time, or is in the
+    future."""
     try:
         moment = parse_time(plan.created_at)
     except ValueError:
@@ -97,8 +99,8 @@ def _moment(session: Session, plan: Plan) -> datetime:
 
 def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool]:
     """Returns the inputs that the plan must have been made from: the project, its specs and the ledger. Also returns
-    whether the specs were read from git's objects, because the files of the checkout differ from those of the plan's
-    commit."""
+    whether the specs were read from git's objects, which happens if the checkout's files differ from those of the
+    plan's commit."""
     checkout = read_checkout(session.root, [plan.commit] if plan.commit is not None else [])
     file, commit, from_objects = session.project_file, checkout.commit, False
     if plan.commit is not None:
@@ -155,7 +157,7 @@ def _problem(action: Action, caused: Plan) -> str:
 
 
 def _why_not(name: str, caused: Plan) -> str:
-    """Returns the reason why the plan does nothing for the spec, such as a checkout that is too old."""
+    """Returns why the remade plan does nothing for the spec, such as a checkout that is too old."""
     return next((f": {each.message}" for each in caused.actions if each.name == name and each in caused.held), "")
 
 
@@ -183,7 +185,7 @@ def _differences(action: Action, asked: Action) -> Iterator[str]:
 
 
 def _is_same_request(kind: str, request: JSON | None, wanted: JSON | None) -> bool:
-    """Returns whether two requests are the same, or the first is the form in which version 0.1.0 sent the second."""
+    """Returns whether two requests are the same, or the first is the second in the form that version 0.1.0 sent."""
     if request is None or wanted is None:
         return request is wanted
     forms = (wanted, kind_named(kind).first_form(wanted)) if kind in MODULES else (wanted,)
@@ -203,8 +205,8 @@ def _paths(one: Any, other: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - 
 
 
 def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[str]:
-    """Yields the differences in parts that start no run: schedules, renames, declarations, and the displayed
-    changes."""
+    """Yields the differences in the parts of a plan that start no run: schedules, renames, declarations, and the
+    displayed changes."""
     from reconciler.app.plan_file import is_declared
 
     for schedule in plan.schedule_changes:
@@ -230,7 +232,7 @@ def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[st
 
 
 def _other_settings(plan: Plan, caused: Plan, recorded: Recorded) -> Iterator[str]:
-    """Yields the difference between the settings that the plan declares and those that it should declare."""
+    """Yields the difference between the settings that the plan declares and the settings that it should declare."""
     asked, wanted = (
         next((each for each in made.declarations if each.kind == PROJECT_KIND), None) for made in (plan, caused)
     )

@@ -1,4 +1,4 @@
-"""Writes plan files with a seal, reads them back, and refuses those that are damaged, outdated, or for another
+"""Writes plan files with a seal, reads them back, and refuses files that are damaged, outdated, or made for another
 place."""
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from reconciler.model.spec import Suspension, suspension
 from reconciler.model.template import render_slot
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
-MOST_BYTES = 256 * 1024 * 1024  # tens of thousands of specs that all change
+MOST_BYTES = 256 * 1024 * 1024  # enough for tens of thousands of specs that all change
 DEEPEST = 100  # levels; a request has at most 64
 SEAL = "seal"
 """The key in a plan file whose value is the checksum of all other keys. It detects accidental damage, but anyone can
@@ -63,12 +63,12 @@ def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
 
 
 def save(file: Path, content: bytes, what: str) -> None:
-    """Writes a file atomically, replacing an older one. Only its owner can read it. `what` is the kind of the file, for
-    the message. Raises `PlanFileError`."""
+    """Writes a file atomically, replacing an older one. Only its owner can read it. `what` is the kind of file that the
+    message names. Raises `PlanFileError`."""
     try:
         number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
-            with os.fdopen(number, "wb") as stream:  # mkstemp made it 0600
+            with os.fdopen(number, "wb") as stream:  # mkstemp created it with mode 0600
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -81,9 +81,9 @@ def save(file: Path, content: bytes, what: str) -> None:
 
 
 def read(file: Path, environ: Mapping[str, str], *, detached: bool = False) -> Plan:
-    """Reads a plan file. With `detached`, the file must have an HMAC made with the key in the environment.
+    """Reads a plan file. With `detached`, the file must contain an HMAC made with the key in the environment.
 
-    Raises `PlanFileError` if it cannot be read, is not a plan of a known version, or lacks a correct seal or HMAC.
+    Raises `PlanFileError` if the file cannot be read, is not a plan of a known version, or has no correct seal or HMAC.
     """
     from reconciler.render.plan_json import plan_from_json
 
@@ -129,7 +129,7 @@ def _check_hmac(file: Path, content: JSON, key: str) -> None:
 
 
 def _content(file: Path) -> bytes:
-    """Reads a regular file only, because reading a device or a pipe may block or never end."""
+    """Returns the content of a regular file. Refuses a device or a pipe, because reading it may block or never end."""
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -150,8 +150,8 @@ def _hmac(form: JSON, key: str) -> str:
 
 
 def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
-    """Checks that the plan of a file can be applied now and, unless it is `detached`, that it follows from git.
-    Raises `PlanFileError`, `StalePlan`."""
+    """Checks that the plan in a file can be applied now and, unless it is `detached`, that it follows from git. Raises
+    `PlanFileError`, `StalePlan`."""
     from reconciler.app.plan_check import check_asked
 
     check_file(plan, session.place)
@@ -171,7 +171,7 @@ def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
 
 
 def check_file(plan: Plan, place: Place) -> None:
-    """Raises `PlanFileError` for a plan of another place, or with parts that contradict each other.
+    """Raises `PlanFileError` for a plan for another place, or with parts that contradict each other.
 
     The digest and client token of every submit are computed again from its request. Anyone who edits a file can
     recompute them as well, so `plan_check` also compares the plan with git.
@@ -191,7 +191,7 @@ def _check_suspension(plan: Plan, suspended: Suspension | None, now: datetime) -
 
 
 def _check_position(plan: Plan, recorded: Recorded) -> None:
-    """Raises `LedgerRolledBack` if the plan was made from a later position than the last one of the ledger."""
+    """Raises `LedgerRolledBack` if the plan was made at a later position than the ledger's last one."""
     newest = max((action.ledger_head for action in plan.actions), default=0)
     if (seen := max(newest, plan.ledger_position)) > recorded.position:
         raise LedgerRolledBack(
@@ -201,8 +201,8 @@ def _check_position(plan: Plan, recorded: Recorded) -> None:
 
 
 def _check_heads(plan: Plan, recorded: Recorded) -> None:
-    """Raises `StalePlan`, which lists each spec with a pending action that has events recorded since the plan was
-    created.
+    """Raises `StalePlan` if events about a spec with a pending action were recorded since the plan was created. The
+    error lists these specs.
 
     Events of other specs are ignored.
     """
@@ -228,8 +228,8 @@ def _objection(action: Action, recorded: Recorded) -> str | None:
 
 
 def _check_declarations(plan: Plan, recorded: Recorded) -> None:
-    """Raises `StalePlan`, which lists each spec that the plan changes and whose last-applied content has changed since
-    then. Raises `PlanFileError` if other settings of the project file were applied."""
+    """Raises `StalePlan` if the plan changes a spec whose last-applied content has changed since the plan was created.
+    The error lists these specs. Raises `PlanFileError` if different settings of the project file were applied."""
     if others := others_applied(plan.settings_digest, plan.ledger_position, recorded):
         raise PlanFileError(f"{others}. Nothing was sent")
     moved = []
@@ -253,8 +253,8 @@ def is_declared(pending: PendingDeclaration, record: SpecRecord) -> bool:
 
 
 def _contradictions(action: Action, place: Place) -> Iterator[str]:
-    """Yields the parts of a submit that contradict its request. For a further send, the request is in the ledger, and
-    so is the token, which was computed from the name that the spec had at the first send."""
+    """Yields the parts of a submit that contradict its request. For a further send, the request and the token are in
+    the ledger. The token was computed from the name that the spec had at the first send."""
     key = action.key
     if action.kind not in MODULES:
         yield "kind"

@@ -1,11 +1,12 @@
-"""Remembers the output of commands that found nothing to do, so that they answer at once while nothing changes.
+"""Caches the output of commands that found nothing to do, so that they return at once as long as nothing changes.
 
-An answer is remembered only if nothing is due, live, held, waiting, unresolved or reported, and it holds until the next
-slot, while the stamps of all files and the head of the ledger are the same. Only commands that show something use it.
-`apply` and `reconcile` always read and plan anew, so no remembered answer can change what runs. A service remembers its
-last quiet pass in memory.
+An output is cached only if nothing is due, live, held, waiting, unresolved or reported. It is valid until the next
+slot, as long as the stamps of all files and the head of the ledger are unchanged. Only commands that show something use
+the cache. `apply` and `reconcile` always read and plan again, so no cached output can change what runs. A service keeps
+its last quiet pass in memory.
 
-This module imports neither the models nor the planner: an answer must cost little more than the start of Python.
+This module imports neither the models nor the planner, because a cached output must cost little more than the start of
+Python.
 """
 
 from __future__ import annotations
@@ -40,19 +41,19 @@ FORMAT = 1
 ALWAYS = 1e18  # seconds since the epoch
 NANO = 1e9
 LOCAL_LEDGER = "sqlite:"
-"""Only ledgers in a local file are compared, because asking AWS for the head takes longer than a plan saves."""
+"""The scheme of ledgers whose head is compared. Only ledgers in a local file qualify, because getting the head from AWS
+takes longer than a cached output saves."""
 
 VARIABLES = ("CI", "RECONCILER_TARGET", "RECONCILER_NOTIFY_ALLOWED")
 
 
 AgedLine = tuple[str, float | str, str]
-"""A line of a table: the text before its age, the time since which it counts in seconds, or other text in this column,
-and the text after it. A line without text after its age has none."""
+"""A line of a table: the text before the age, the time from which the age is computed (in seconds since the epoch) or
+other text for this column, and the text after it, which may be empty."""
 
 
 class QuietAnswer:
-    """The remembered answer of one command with its options. `details` are further values that the output depends
-    on."""
+    """The cached output of one command with its options. `details` are further values that the output depends on."""
 
     def __init__(self, options: CommandOptions, command: str, *details: object) -> None:
         self._cache = PrivateCache(os.environ)
@@ -64,7 +65,7 @@ class QuietAnswer:
         self._name = f"quiet-{digest(json.dumps(key))}"
 
     def find(self) -> str | None:
-        """Returns the remembered output if it is still what the command would print, and prints its notes."""
+        """Returns the cached output, and prints its notes, if the command would still print the same."""
         content = self._cache.read(self._name) if self._root is not None else None
         if content is None:
             return None
@@ -79,12 +80,12 @@ class QuietAnswer:
                 logging.getLogger("reconciler.app.session").warning("%s", note)
             output = form["output"]
             return output if isinstance(output, str) else with_ages(output, int(time.time()))
-        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # no program of this version wrote it
+        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # not written by this version
             return None
 
     def keep_plan(self, output: str | Sequence[AgedLine], session: Session, plan: Plan, *, asks: bool) -> None:
-        """Remembers the output of a command that shows a plan, if the plan is quiet. `asks` is whether the command asks
-        AWS about ended runs whose report is not complete."""
+        """Caches the output of a command that shows a plan, if the plan is quiet. `asks` is true if the command queries
+        AWS about ended runs whose report is incomplete."""
         until = _quiet_until(plan, session.ledger.recorded, self._start, asks=asks)
         local = session.ledger_address.startswith(LOCAL_LEDGER)
         if until is not None and local and session.ledger.head_checksum is not None:
@@ -100,10 +101,10 @@ class QuietAnswer:
         until: float = ALWAYS,
         notes: Sequence[str] = (),
     ) -> None:
-        """Remembers an output, and the notes that were logged, of a command that read the files of a project.
+        """Caches the output and the logged notes of a command that read the files of a project.
 
-        `head` is the address of the ledger, and the position and the checksum of its last batch; `None` if the command
-        reads no ledger.
+        `head` is the address of the ledger with the position and the checksum of its last batch, or `None` if the
+        command reads no ledger.
         """
         tree = None if self._root is None else _read_tree(self._root, file, self._start)
         if tree is None:
@@ -122,7 +123,7 @@ class QuietAnswer:
 
 
 def with_ages(lines: Sequence[AgedLine], now: float) -> str:
-    """Returns lines as text, with the age of each at the time `now` in a column."""
+    """Returns the lines as text. Each line's age at the time `now` is in a column."""
     ages = [since if isinstance(since, str) else age_text(now - since) for _, since, _ in lines]
     width = max((len(age) for age, line in zip(ages, lines, strict=True) if line[2]), default=0)
     aged = zip(ages, lines, strict=True)
@@ -135,7 +136,7 @@ def _folder(path: str, stamp: Sequence[int] | None, entries: str, names: Sequenc
 
 
 def _is_at(root: str, head: Sequence[Any] | None) -> bool:
-    """Returns whether the ledger in a local file still ends with the same batch."""
+    """Returns whether a ledger in a local file still ends with the batch in `head`."""
     if head is None:
         return True
     from reconciler.ledger.sqlite import store_at
@@ -149,14 +150,15 @@ def _is_at(root: str, head: Sequence[Any] | None) -> bool:
 
 
 class AtRest:
-    """The last pass of a service if it was quiet, in memory only. While nothing changes, the next pass is the same."""
+    """The last pass of a service, kept in memory if it was quiet. As long as nothing changes, the next pass has the
+    same result."""
 
     def __init__(self) -> None:
         self._start = Start.now()
         self._kept: tuple[StampedTree, tuple[int, str | None], float, Pass] | None = None
 
     def again(self, session: Session) -> Pass | None:
-        """Returns the last pass, as if it had been made now; `None` if a pass must be made. Raises `LedgerError`."""
+        """Returns the last pass as if it had run now, or `None` if a new pass must run. Raises `LedgerError`."""
         from reconciler.core.times import seconds_text
         from reconciler.specs.git import read_head
 
@@ -176,7 +178,7 @@ class AtRest:
         return replace(done, plan=plan, recorded=session.ledger.recorded)
 
     def keep(self, session: Session, done: Pass) -> None:
-        """Remembers a pass if it was quiet."""
+        """Keeps a pass if it was quiet."""
         until = _quiet_until(done.plan, done.recorded, self._start, asks=True)
         tree = None if until is None else _read_tree(str(session.root), session.project_file, self._start)
         if until is not None and tree is not None:
@@ -194,15 +196,15 @@ def _read_tree(root: str, file: ProjectFile, start: Start) -> StampedTree | None
 
 
 def _quiet_until(plan: Plan, recorded: Recorded, start: Start, *, asks: bool) -> float | None:
-    """Returns the time until which a plan stays the same if nothing changes, in seconds since the epoch; `None` if
-    something is due, live, held, waiting, unresolved or reported."""
+    """Returns the time until which a plan stays the same if nothing changes, in seconds since the epoch. Returns `None`
+    if something is due, live, held, waiting, unresolved or reported."""
     from reconciler.core.observations import incomplete
     from reconciler.core.plan import ActionType
     from reconciler.core.times import parse_time
 
     now = parse_time(plan.created_at)
     if asks and incomplete(recorded, now):
-        return None  # AWS may still add to the end of a run
+        return None  # AWS may still add details to the end of a run
     if not start.wall / NANO - 1 <= now.timestamp() <= time.time():
         return None  # a plan for another time
     reported = plan.warnings or plan.problems or plan.overdue

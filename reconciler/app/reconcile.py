@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass that was carried out. `results` are in the order of the plan's actions, `specs` those of the target."""
+    """A completed pass. `results` are in the order of the plan's actions; `specs` are the specs of the target."""
 
     plan: Plan
     results: tuple[ActionResult, ...]
@@ -101,8 +101,8 @@ def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Pl
 def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     """Queries AWS about live runs and unresolved submissions, and returns new observations as events.
 
-    Observations that no event can record (runs found by tag, failed look-ups) are added to `inputs.recorded`. If
-    nothing is open, no connection to AWS is made. Raises `GuardError` and `ServiceError` if the account cannot be
+    Observations that no event can record (runs found by tag, failed look-ups) are added to `inputs.recorded`. If no run
+    or submission is open, no connection to AWS is made. Raises `GuardError` and `ServiceError` if the account cannot be
     confirmed.
     """
     recorded = inputs.recorded
@@ -123,13 +123,13 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     sighting.lay_over(recorded)
     lost = lost_runs(recorded, sighting.unseen, now, settle_seconds)
     for event in lost:
-        if isinstance(event, Observed):  # the run counts as lost, so its state is no longer unclear
+        if isinstance(event, Observed):  # the run is treated as lost, so its state is no longer unclear
             recorded.observe_errors.pop(event.token, None)
     return (*states, *conflicts(recorded, now), *absences(recorded, now, settle_seconds), *lost)
 
 
 def _sent_request(session: Session, submission: Submission) -> JSON:
-    """Returns the request of a submission's newest intent; an empty one if the ledger cannot be read now."""
+    """Returns the request of a submission's newest intent, or an empty request if the ledger cannot be read now."""
     try:
         events = session.ledger.batch(submission.intent_position)
         return intent_of(events, submission.name, submission.token).request or {}
@@ -138,9 +138,9 @@ def _sent_request(session: Session, submission: Submission) -> JSON:
 
 
 def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEvent]) -> None:
-    """Writes an observation to the ledger, and searches for runs that a new or rolled-back ledger may lack.
+    """Writes an observation to the ledger, and searches for runs that may be missing from a new or rolled-back ledger.
 
-    Raises `LedgerError`, and `ClockSkew` before writing an event whose time serves other passes as proof.
+    Raises `LedgerError`, and `ClockSkew` before writing an event whose time other passes rely on as proof.
     """
     from reconciler.apply.executor import record_observations
 
@@ -165,8 +165,8 @@ def _proves_by_its_time(event: SubmissionEvent) -> bool:
 def assume(inputs: PassInputs, events: Sequence[SubmissionEvent], *, absence: bool = True) -> None:
     """Adds an observation to `inputs.recorded` in memory, without writing it.
 
-    If `absence` is false, empty looks at AWS do not count, because a plan that is applied later must depend on recorded
-    looks.
+    If `absence` is false, lookups in AWS that found nothing are left out, because a plan that is applied later may
+    depend only on recorded lookups.
     """
     overlay(inputs.recorded, [event for event in events if absence or not isinstance(event, Absent)])
 
@@ -194,8 +194,8 @@ def preview(
     applied_later: bool = False,
     tolerant: bool = False,
 ) -> tuple[PassInputs, Plan]:
-    """Reads and plans without writing anything, for commands that show state. Calls AWS only with `refresh`.
-    `applied_later` is set if the plan is saved in a file. `tolerant` is as in `read`."""
+    """Reads the inputs and makes a plan without writing anything, for commands that show state. Calls AWS only with
+    `refresh`. `applied_later` is set if the plan is saved in a file. `tolerant` is as in `read`."""
 
     def attempt() -> tuple[PassInputs, Plan]:
         inputs = read(session, tolerant=tolerant)
@@ -210,7 +210,8 @@ def check_account(session: Session, made: Plan) -> None:
     """Checks the account and the clock against AWS if the plan sends anything, or records events that depend on the
     time, such as missed slots and schedules that start.
 
-    Raises `AccountMismatch`, `ClockSkew`, `ServiceError`. The emulator has no other accounts and no other clock.
+    Raises `AccountMismatch`, `ClockSkew`, `ServiceError`. The emulator has only one account and uses this machine's
+    clock.
     """
     if session.target.is_emulator:
         return
@@ -223,7 +224,7 @@ def check_account(session: Session, made: Plan) -> None:
 def apply_plan(
     session: Session, made: Plan, progress: Callable[[Action, ActionResult], None] | None, stop: threading.Event
 ) -> tuple[ActionResult, ...]:
-    """Carries out the plan and returns results in the order of its actions.
+    """Carries out the plan and returns the results in the order of its actions.
 
     Each intent records the commit that the plan was made from. Raises the errors of `check_account` before anything is
     sent.
@@ -255,8 +256,8 @@ def apply_plan(
 
 
 def check_settings(session: Session, made: Plan) -> None:
-    """Raises `ReconcilerError` if another pass, as far as this process has read the ledger, has applied other settings
-    of the project file since the plan was made."""
+    """Raises `ReconcilerError` if another pass has applied different settings of the project file since the plan was
+    made, as far as this process has read the ledger."""
     others = others_applied(made.settings_digest, made.ledger_position, session.ledger.recorded)
     if made.pending and others is not None:
         raise ReconcilerError(f"{others}. Nothing more was sent")
@@ -290,8 +291,8 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     """Records the schedules that start or stop with this plan, and the content that was applied. Raises `LedgerError`.
 
     Runs after the actions, which depend on the state before, and after their results were printed, so that the operator
-    sees the run ids even if the ledger fails now. A spec whose missed slots could not be recorded is left to the next
-    pass, because recording a new start of its schedule now would lose these slots.
+    sees the run ids even if the ledger fails now. If a spec's missed slots could not be recorded, its schedule is left
+    to the next pass, because recording a new start of the schedule now would lose these slots.
     """
     from reconciler.apply.declare import record_declarations
     from reconciler.apply.executor import record_schedule_changes
@@ -304,10 +305,10 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     changes = [change for change in made.schedule_changes if change.name not in undone]
     pending = [each for each in made.declarations if each.name not in undone]
     if not changes and not pending:
-        return  # without changes, git is not called a second time to find the actor
+        return  # without changes, git need not be called a second time to find the actor
     provenance = provenance_of(session, made)
     if changes:
-        check_account(session, made)  # the actions may have taken long
+        check_account(session, made)  # the actions may have taken a long time
         record_schedule_changes(session.ledger, changes, session.now(), provenance.actor)
     if pending:
         record_declarations(session.ledger, pending, made.actions, time_text(session.now()), provenance)

@@ -21,7 +21,7 @@ from reconciler.model.spec import suspension
 from reconciler.render.runs import console_url
 
 MOST_SLOTS = 1000
-"""The maximum number of slots of one backfill, so that its event remains small."""
+"""The maximum number of slots in one backfill, so that its event remains small."""
 
 SHOWN = 20
 """The maximum number of slots that are listed before the confirmation."""
@@ -30,11 +30,12 @@ RISKS = {
     "submit": "the job runs twice",
     "abandon": "its run is neither recorded nor cancelled",
 }
-"""The consequence if a run appears after the decision."""
+"""What happens if a run appears after the decision."""
 
 
 def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> Decision:
-    """Cancels the live runs of a spec, or the selected one, and unresolved submissions once their run is found.
+    """Cancels all live runs of a spec, or only the selected one. Unresolved submissions are cancelled once their run is
+    found.
 
     Raises `ReconcilerError` if there are none.
     """
@@ -94,7 +95,7 @@ def _cancelled_facts(view: SpecView, live: list[Submission], unknown: list[Submi
 
 
 def _console(view: SpecView, run: Submission) -> Iterator[tuple[str, str]]:
-    """Yields the page of a run in AWS's console, if it has one."""
+    """Yields the address of the run's page in AWS's console, if it has one."""
     url = console_url(view.session.place, run.kind, run.content.location, run.run_id)
     if url is not None:
         yield "console", url
@@ -112,7 +113,7 @@ def _cancel_warnings(view: SpecView) -> Iterator[str]:
 
 
 def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
-    """Requests one more attempt of the last submission that ended. Raises `ReconcilerError` if nothing can be
+    """Requests one more attempt for the last submission that ended. Raises `ReconcilerError` if nothing can be
     retried."""
     last = _last(view, view.required_spec(), slot)
     if last.retry_asked_at is None and (objection := _why_not(last)):
@@ -145,7 +146,7 @@ def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
 
 
 def _last(view: SpecView, spec: DesiredSpec, slot: str | None) -> Submission:
-    """Returns the submission to retry: the newest attempt of the given slot, of the newest generation, or of the
+    """Returns the submission to retry: the newest attempt for the given slot, for the newest generation, or for the
     newest slot that can be retried."""
     record, scheduled = view.record, spec.policy.schedule is not None
     if not scheduled and slot is not None:
@@ -278,7 +279,7 @@ def _batch(view: SpecView, submission: Submission, decision: str, *, forced: boo
         )
         if decision == "abandon" or slot is None:
             return [resolved]
-        # A slot is requested as a backfill too, because it may no longer be due.
+        # A slot is also requested as a backfill, because it may no longer be due.
         return [resolved, BackfillAsked(at=at, name=name, slots=(slot,), **operator)]
 
     return EventBatch(events, view.expected(submission).objection)
@@ -293,8 +294,8 @@ def _unresolved(view: SpecView, token: str | None) -> Submission:
 
 
 def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None:
-    """Raises `ReconcilerError` if AWS has a run of the submission, which must be adopted instead, or if a submission
-    would be sent again whose cancellation was requested."""
+    """Raises `ReconcilerError` if AWS has a run of the submission, which must be adopted instead, or if the submission
+    would be sent again although its cancellation was requested."""
     run_ids = view.recorded.runs_by_token.get(submission.token, ())
     if len(run_ids) == 1 and submission.phase is not Phase.CONFLICTED:
         raise ReconcilerError(
@@ -315,8 +316,9 @@ def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None
 
 
 def unsettled(view: SpecView, submission: Submission) -> str | None:
-    """Returns why a run of the submission may still appear, or `None` if no send can arrive any more and a complete
-    lookup just now was empty. Raises `ClockSkew` if this machine's clock is too inaccurate for that conclusion."""
+    """Returns why a run of the submission may still appear. Returns `None` if no send can arrive any more and a
+    complete lookup has just found no run. Raises `ClockSkew` if this machine's clock is too inaccurate for that
+    conclusion."""
     settles = settles_at(submission, view.session.target.settleSeconds)
     if view.session.now() < settles:
         sent = seconds_text(parse_time(submission.newest_send.at))

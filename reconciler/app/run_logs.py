@@ -1,4 +1,4 @@
-"""Finds the logs of a run by the name of its spec or its run id, and reads them, once or until the run has ended."""
+"""Finds the logs of a run by its spec's name or its run id, and reads them once or until the run has ended."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from reconciler.core.state import Submission
 
 POLL_SECONDS = 2.0
-"""Seconds between two reads of a log that is followed. AWS allows 25 GetLogEvents a second for an account."""
+"""Seconds between two reads of a log that is followed. AWS allows 25 GetLogEvents calls per second and account."""
 LOOK_EVERY = 5
 """The number of reads after which the state of the run, and the list of its logs, are read again."""
 LATE_SECONDS = 30.0
 """Seconds after the end of a run for which its logs are still read, because AWS writes the last lines late."""
 
 Line = tuple[LogStream, str]
-"""A line, and the log that contains it."""
+"""A line of a log, with the log that contains it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def run_named(session: Session, what: str, attempt: int | None = None) -> Logged
 
 
 def _newest_run(session: Session, submission: Submission) -> Submission:
-    """Returns the last submission of the same spec that has a run."""
+    """Returns the last submission of the same spec that has a run id."""
     record = session.ledger.recorded.specs[submission.name]
     earlier = next((each for each in reversed(record.submissions) if each.run_id is not None), None)
     if earlier is None:
@@ -81,8 +81,8 @@ def _service(session: Session, run: LoggedRun) -> Logs:
 
 
 def chosen(logs: RunLogs, name: str | None) -> tuple[LogStream, ...]:
-    """Returns the logs that the user chose by a name or the beginning of one (``executor/1``); without a name, the
-    usual ones, or all if there are no usual ones. Raises `ReconcilerError` for a name that no log has."""
+    """Returns the logs whose name is `name` or starts with it (``executor/1``). Without a name, returns the usual logs,
+    or all logs if none is usual. Raises `ReconcilerError` for a name that no log has."""
     if name is None:
         return tuple(stream for stream in logs.streams if stream.usual) or logs.streams
     streams = tuple(each for each in logs.streams if each.name == name or each.name.startswith(f"{name}/"))
@@ -93,8 +93,8 @@ def chosen(logs: RunLogs, name: str | None) -> tuple[LogStream, ...]:
 
 
 def lines(session: Session, streams: Iterable[LogStream], newest: int | None = None) -> Iterator[Line]:
-    """Yields the lines of these logs, one log after the other; with `newest`, only that many of the last lines of each.
-    Raises `ServiceError`."""
+    """Yields the lines of these logs, one log after the other. With `newest`, yields only that many lines from the end
+    of each log. Raises `ServiceError`."""
     for stream in streams:
         yield from _first_lines(stream, session.aws.log_cursor(stream, newest), newest)
 
@@ -140,7 +140,7 @@ def _open_new(
 
 
 def _until(stop: threading.Event) -> Iterator[int]:
-    """Yields 0, 1, 2 … with a pause between them, until `stop` is set."""
+    """Yields 0, 1, 2 … and pauses before each further number, until `stop` is set."""
     number = 0
     while not stop.is_set():
         yield number
@@ -149,15 +149,15 @@ def _until(stop: threading.Event) -> Iterator[int]:
 
 
 def _has_ended(session: Session, run: LoggedRun) -> bool:
-    """Returns whether AWS reports that the run has ended. A state that cannot be read counts as live."""
+    """Returns whether AWS reports that the run has ended. If the state cannot be read, the run is treated as live."""
     report = session.aws.service(run.kind).observe([run.ref]).get(run.ref.token)
     return isinstance(report, RunReport) and (not report.exists or not RunState(report.state).live)
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The pages of a run: in AWS's console, and the application's own page. `live_problem` is why that page is not
-    available."""
+    """The web pages of a run: the page in AWS's console, and the application's own page. `live_problem` is the reason
+    if the application's page is not available."""
 
     console: str | None
     live: str | None
@@ -165,7 +165,7 @@ class Pages:
 
 
 def pages_of(session: Session, run: LoggedRun) -> Pages:
-    """Returns the pages of a run. Raises `ReconcilerError` for the emulator, which has none."""
+    """Returns the web pages of a run. Raises `ReconcilerError` for the emulator, which has no pages."""
     service = _service(session, run)
     console = kind_named(run.kind).console_url(session.place.region, run.ref.location, run.ref.run_id)
     try:

@@ -34,7 +34,7 @@ JITTER_PART = 0.1
 same time."""
 
 LONGEST_PAUSE_SECONDS = 900.0
-"""The longest pause after failed passes, unless the interval itself is longer."""
+"""The longest pause after failed passes, in seconds, unless the interval itself is longer."""
 
 STEP_SECONDS = 0.2
 
@@ -49,15 +49,15 @@ class ServiceInterval:
     jitter: Callable[[], float]
 
     def pause(self, failures: int) -> float:
-        """Returns the seconds from the start of a pass to the start of the next one, after `failures` failed passes
-        in a row."""
+        """Returns the seconds from the start of one pass to the start of the next, after `failures` failed passes in a
+        row."""
         longest = max(self.seconds, LONGEST_PAUSE_SECONDS)
         return min(self.seconds * 2.0 ** min(failures, 30), longest) * (1 + JITTER_PART * self.jitter())
 
 
 def repeat(once: Callable[[], bool], interval: ServiceInterval, clock: Clock, stop: Event) -> None:
-    """Calls `once`, which returns whether the pass was good, until `stop` is set. If a pass took longer than the
-    pause, the next one follows immediately."""
+    """Calls `once` at intervals until `stop` is set. `once` returns whether its pass succeeded. If a pass takes longer
+    than the interval, the next one follows immediately."""
     failures = 0
     while not stop.is_set():
         began = clock.boot()
@@ -66,7 +66,7 @@ def repeat(once: Callable[[], bool], interval: ServiceInterval, clock: Clock, st
 
 
 def _wait(seconds: float, clock: Clock, stop: Event) -> None:
-    """Waits in short steps and adds up the time slept, so that setting the system clock cannot make the pause
+    """Waits in short steps and adds up the time slept, so that a change of the system clock cannot make the pause
     longer."""
     left = seconds
     while left > 0 and not stop.is_set():
@@ -78,8 +78,8 @@ class Service:
     """Runs a pass every `every` seconds. Use it as a context manager.
 
     If `max_checkout_age` (in seconds) is set, the checkout is updated before each pass, and the service is unhealthy if
-    the last good pull is older. Metrics are served at `metrics_address` and the page at `page_address`, if they are not
-    `None`. `report` is called with each pass that was applied.
+    the last successful pull is older than that. Metrics are served at `metrics_address` and the page at `page_address`,
+    unless they are `None`. `report` is called with each pass that was applied.
 
     Raises `ReconcilerError` for problems at the start: no project, an unknown target, or a port that is taken.
     """
@@ -137,12 +137,12 @@ class Service:
         self._stack.close()
 
     def run(self, stop: Event) -> None:
-        """Runs passes until `stop` is set; then records the calls in progress and returns."""
+        """Runs passes until `stop` is set. Then records the calls in progress and returns."""
         interval = ServiceInterval(self._every, lambda: random.uniform(-1, 1))  # noqa: S311 - spreads load, no secret
         repeat(lambda: self._run_pass(stop), interval, self._clock, stop)
 
     def _run_pass(self, stop: Event) -> bool:
-        """Runs one pass and returns whether it was good. A failure is logged, and the next pass starts with a new
+        """Runs one pass and returns whether it succeeded. A failure is logged, and the next pass starts with a new
         session."""
         began, good = self._clock.boot(), False
         try:
@@ -150,7 +150,7 @@ class Service:
             good = True
         except ReconcilerError as error:
             log.error("the pass failed: %s", error)
-        except Exception as error:  # the service must survive a bug that one pass triggers
+        except Exception as error:  # a bug in one pass must not end the service
             log.exception("the pass failed: internal error: %s; -vv logs its traceback", type(error).__name__)
         if not good:
             self._sessions.close()
@@ -192,7 +192,8 @@ class Service:
 
     @staticmethod
     def _show(page: LivePage, session: Session, done: Pass) -> None:
-        """Shows the state after a pass. If that fails, the page stays as it was; the pass counts as good."""
+        """Shows the state after a pass on the page. If that fails, the page stays as it was, and the pass still
+        succeeds."""
         from reconciler.app.page import content_of
 
         try:
@@ -201,7 +202,7 @@ class Service:
             log.error("the page is not up to date: %s", error)
 
     def _pull(self) -> None:
-        """Updates the checkout. If that fails, logs the failure, and the pass uses the current checkout."""
+        """Updates the checkout. A failure is logged, and the pass then uses the current checkout."""
         good = False
         try:
             log.info("checkout at %s", pull(self._sessions.root)[:12])

@@ -80,7 +80,7 @@ class Session(ChosenTarget):
 
     @property
     def project(self) -> Project:
-        """The content of the project file."""
+        """The parsed project file."""
         return self.project_file.project
 
     def is_current(self) -> bool:
@@ -91,8 +91,8 @@ class Session(ChosenTarget):
             return False
 
     def reread(self) -> None:
-        """Reads the project file again if it has changed. Raises `SpecErrors`, and `CheckoutMoved` if it now has
-        another place or ledger, which this session is not connected to."""
+        """Reads the project file again if it has changed. Raises `SpecErrors`, and `CheckoutMoved` if the file now has
+        another place or ledger, to which this session is not connected."""
         if self.is_current():
             return
         file = read_project(self.root)
@@ -110,7 +110,7 @@ class Session(ChosenTarget):
 
     @property
     def invocation(self) -> Invocation:
-        """How commands suggested to the operator must be called."""
+        """How to call the commands that messages suggest to the operator."""
         return replace(self.options.invocation, target=self.place.target)
 
     @property
@@ -121,12 +121,12 @@ class Session(ChosenTarget):
 
     @property
     def limits(self) -> Limits:
-        """The limits of this command: those of the target, unless the command line overrides them."""
+        """The limits of this command: the target's limits, unless the command line overrides them."""
         return self.options.limits(self.target.limits)
 
 
 def _target_of(file: ProjectFile, place: Place) -> Target | None:
-    """Returns the target of a place in a project file, `None` if the file has no such place."""
+    """Returns the target of a place in a project file, or `None` if the file has no such place."""
     project = file.project
     if project.name != place.project or place.target not in project.spec.targets:
         return None
@@ -136,7 +136,7 @@ def _target_of(file: ProjectFile, place: Place) -> Target | None:
 
 def choose_target(options: CommandOptions, fallback_target: str | None = None) -> ChosenTarget:
     """Reads the project file and finds the target: from the command line, the environment, `fallback_target`, or the
-    project's default. Raises `UsageError`, and `SpecErrors` for the project file."""
+    project's default. Raises `UsageError`, and `SpecErrors` for problems in the project file."""
     environ = dict(os.environ)
     root = find_root(options.directory, Path.cwd())
     project_file = read_project(root)
@@ -150,7 +150,7 @@ def choose_target(options: CommandOptions, fallback_target: str | None = None) -
 
 
 def place_if_known(options: CommandOptions) -> Place | None:
-    """Returns the place that a command is about, `None` if the project file or the command line is invalid."""
+    """Returns the place that a command is about, or `None` if the project file or the command line is invalid."""
     try:
         return choose_target(options).place
     except ReconcilerError:
@@ -161,8 +161,8 @@ def place_if_known(options: CommandOptions) -> Place | None:
 def opened(
     options: CommandOptions, *, fallback_target: str | None = None, export: Path | None = None
 ) -> Iterator[Session]:
-    """Opens the session of one command, and closes it at the end. With `export`, its ledger is this file, and the
-    target's ledger is not opened.
+    """Context manager: opens the session of one command and closes it at the end. With `export`, the session's ledger
+    is this file, and the target's ledger is not opened.
 
     Raises the errors of `choose_target`, `GuardError`, and `LedgerError` for an unknown ledger address.
     """
@@ -192,7 +192,7 @@ def _exported_ledger(chosen: ChosenTarget, file: Path, clock: Clock) -> Log:
 
 @cache
 def _warn_once(note: str) -> None:
-    """Warns once in each process, because a service opens its session again after an error."""
+    """Logs a warning once per process, because a service opens its session again after an error."""
     logger.warning("%s", note)
 
 

@@ -1,4 +1,4 @@
-"""`verify`: asks AWS, read-only, whether what the specs of a target name exists and fits."""
+"""`verify`: checks with read-only calls to AWS that the resources in the specs of a target exist and fit."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ RULES: Mapping[Answer, Severity | None] = {Answer.ERROR: "error", Answer.WARNING
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One answer about a spec, with the location of the field in its file."""
+    """The result of one check of a spec, with the location of the field in its file."""
 
     verdict: Verdict
     location: Problem
 
     @property
     def is_error(self) -> bool:
-        """Whether something is missing, or does not fit."""
+        """Whether a resource is missing or does not fit."""
         return self.verdict.answer is Answer.ERROR
 
     @property
     def problem(self) -> Problem | None:
-        """The answer as a problem of the file; `None` if there is nothing to say about the file."""
+        """The result as a problem in the file, or `None` if the check found no problem in the file."""
         return self.location if RULES.get(self.verdict.answer) else None
 
 
 def verify(session: Session) -> list[Verified]:
-    """Asks AWS about the selected specs. Raises `SpecErrors` for invalid specs, and `GuardError` and `ServiceError` if
-    the account cannot be confirmed."""
+    """Checks the selected specs against AWS. Raises `SpecErrors` for invalid specs, and `GuardError` and `ServiceError`
+    if the account cannot be confirmed."""
     target = session.place.target
     specs = load(session.project_file, targets=[target], warn=False).specs[target]
     chosen = selected_names(session.options, specs, (), {})
@@ -65,7 +65,7 @@ def _verdicts(session: Session, kind: str, specs: Mapping[str, DesiredSpec]) -> 
 
 
 def _views(session: Session, specs: Mapping[str, DesiredSpec]) -> dict[str, View]:
-    """Returns the document of each spec, for the location of its fields."""
+    """Returns the document of each spec, which has the locations of its fields."""
     views = {}
     for path in sorted({spec.source.path for spec in specs.values() if spec.source is not None}):
         source = session.project_file.files.read(path)

@@ -1,4 +1,4 @@
-"""Runs passes until the runs that a command waits for have ended, and submits what waited for them."""
+"""Runs passes until the runs that a command waits for have ended, and submits the runs that depended on them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from reconciler.core.identity import SubmissionKey
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
-"""Seconds between passes: short after a change, then longer and longer."""
+"""Seconds between passes. The pause is short after a change and then grows."""
 GROWTH = 1.5
 STEP_SECONDS = 0.2
 MOST_FAILURES = 10
 """The number of failed passes in a row after which waiting ends with their error."""
 FINAL_ERRORS = (UsageError, SpecErrors, LimitExceeded)
-"""Errors that another pass would repeat."""
+"""Errors that another pass would raise again."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ Report = Callable[[Sequence[Awaited]], None]
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """The end of waiting: the runs, and whether time ran out or a signal came before all of them were done."""
+    """The result of waiting: the runs, and whether the timeout or a signal ended the wait before all of them were
+    done."""
 
     runs: tuple[Awaited, ...]
     timed_out: bool = False
@@ -42,7 +43,7 @@ class Waited:
 
     @property
     def unsuccessful(self) -> tuple[Awaited, ...]:
-        """The runs that failed or are held."""
+        """The runs that failed or are on hold."""
         return tuple(each for each in self.runs if each.progress in {Progress.FAILED, Progress.HELD})
 
 
@@ -55,11 +56,11 @@ def wait(
     timeout: float | None,
     stop: threading.Event,
 ) -> Waited:
-    """Runs passes over these specs (`None`: all) until the runs `keys` are done, by default those that are open after
-    the first pass. `report` is called after each pass.
+    """Runs passes over the specs `names` (`None` for all specs) until the runs with these `keys` are done. The default
+    is the runs that are open after the first pass. `report` is called after each pass.
 
-    The passes submit what waits for ended runs, retries and due slots. They leave changes in git that no apply has
-    applied alone. A pass that fails is repeated; raises its error after `MOST_FAILURES` of them.
+    The passes submit dependents of ended runs, retries and due slots. They do not apply changes in git that no `apply`
+    has applied. A failed pass is repeated. After `MOST_FAILURES` failures in a row, its error is raised.
     """
     only = session.options.only if names is None else tuple(sorted(names))
     passes = _Passes(replace(session, options=replace(session.options, only=only, labels=(), applied_only=True)), stop)
@@ -81,15 +82,15 @@ def wait(
 
 
 class _Passes:
-    """Runs passes, and tolerates some failures in a row."""
+    """Runs passes, and tolerates a few failures in a row."""
 
     def __init__(self, session: Session, stop: threading.Event) -> None:
         self._session, self._stop = session, stop
         self._failures = 0
 
     def run(self) -> Pass | None:
-        """Runs one pass; returns `None` if it failed or was stopped. Raises the error of the last failure that is
-        tolerated, and errors that another pass would repeat."""
+        """Runs one pass. Returns `None` if it failed or was stopped. Raises the error of the last of too many failures
+        in a row, and errors that another pass would raise again."""
         try:
             done = reconcile(self._session, self._stop)
         except FINAL_ERRORS:

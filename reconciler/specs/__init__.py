@@ -18,5 +18,5 @@ def project_folder(chosen: Path | None, cwd: Path) -> Path | None:
     Returns `None` if it has no ``reconciler.yaml``.
     """
     folders = (cwd, cwd / SPECS_FOLDER) if chosen is None else (cwd / chosen,)
-    # An unusable project file has its own error, not "no project".
+    # An unusable project file raises an error of its own, instead of "no project".
     return next((folder for folder in folders if os.path.lexists(folder / PROJECT_FILE)), None)

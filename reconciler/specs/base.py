@@ -1,4 +1,5 @@
-"""Reads the specs of a project at a commit: the base of a pull request, or the commit that a plan was made from."""
+"""Reads the specs of a project at a commit, such as the base of a pull request or the commit that a plan was made
+from."""
 
 from __future__ import annotations
 
@@ -98,8 +99,8 @@ def _other_place(file: ProjectFile, place: Place) -> str | None:
 def read_base(root: Path, ref: str, place: Place) -> Base:
     """Reads the specs of a target at the newest commit that the checkout and `ref` have in common.
 
-    Invalid specs are left out of the base, and a note reports them. Raises as `merge_base` does, and `ReconcilerError`
-    if git cannot read the commit.
+    Invalid specs are left out of the base, and a note reports them. Raises the errors of `merge_base`, and
+    `ReconcilerError` if git cannot read the commit.
     """
     commit = merge_base(root, ref)
     file = _project_at(root, commit)

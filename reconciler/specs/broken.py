@@ -1,4 +1,5 @@
-"""Reads a project that may contain errors: returns the usable specs, and those on hold until the errors are fixed.
+"""Reads a project that may contain errors. Returns the usable specs, and the specs that are on hold until the errors
+are fixed.
 
 While a file cannot be read, a missing spec is not treated as deleted, because it may be in that file.
 """
@@ -54,8 +55,8 @@ def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
 def _invalid(
     specs: Sequence[ReadSpec], unread: Sequence[Problem], relations: Sequence[tuple[str, Problem]], target: str
 ) -> dict[str, InvalidSpec]:
-    """Returns the specs that have a problem of their own, of their file, or with other specs, keyed by their current
-    and former names.
+    """Returns the specs that have a problem themselves, in their file, or with other specs, keyed by their current and
+    former names.
     """
     by_path: dict[str, list[Problem]] = {}
     for problem in unread:
@@ -67,7 +68,7 @@ def _invalid(
     invalid: dict[str, InvalidSpec] = {}
     for spec in specs:
         problems = [*spec.problems, *by_path.get(spec.location.path, ()), *by_name.get(spec.name or "", ())]
-        foreign = spec.name is None and spec.claimed in valid  # a file of another tool, not the spec of this name
+        foreign = spec.name is None and spec.claimed in valid  # a file of another tool, not the spec with this name
         if problems and not foreign:
             why = replace(_because(problems, spec), elsewhere=_is_elsewhere(spec, target))
             _add(invalid, spec, why, valid)
@@ -75,8 +76,8 @@ def _invalid(
 
 
 def _add(invalid: dict[str, InvalidSpec], spec: ReadSpec, why: InvalidSpec, valid: Collection[str | None] = ()) -> None:
-    """Adds a spec under its name and its former name. If no valid spec has the former name, that entry matters only if
-    the ledger has a record of it."""
+    """Adds a spec under its current and its former name, unless a valid spec has the former name. The entry for the
+    former name has an effect only if the ledger has a record of that name."""
     names = {spec.claimed: why, spec.formerly: replace(why, elsewhere=spec.formerly not in valid)}
     for name, each in names.items():
         if name is not None and (name not in invalid or invalid[name].elsewhere):
@@ -84,13 +85,13 @@ def _add(invalid: dict[str, InvalidSpec], spec: ReadSpec, why: InvalidSpec, vali
 
 
 def _is_elsewhere(spec: ReadSpec, target: str) -> bool:
-    """Returns whether `spec` certainly does not run in `target`, although it has a problem."""
+    """Returns whether `spec`, which has a problem, certainly does not run in `target`."""
     unknown = any(problem.rule == "unknown-target" for problem in spec.problems)
     return not unknown and spec.targets is not None and target not in spec.targets
 
 
 def _unnamed(spec: ReadSpec) -> Iterator[Problem]:
-    """Yields the problems of a document that may be a different spec than its name suggests."""
+    """Yields the problems of a document that may be a spec with a different name than it appears to have."""
     if spec.problems and not spec.is_named:
         yield from spec.problems
 

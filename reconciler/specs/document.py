@@ -1,8 +1,9 @@
-"""Builds one document of a file from the parser's calls, with the location of every value, within limits on its size.
+"""Builds one document of a file from the parser's calls. Records the location of every value, and limits the document's
+size.
 
-YAML 1.1 and YAML 1.2 read many plain scalars differently, and users expect either. If one of the versions does not read
-a scalar as a string, the scalar never silently becomes a string. It is read as a boolean or a number only in the usual
-spelling. Otherwise it becomes an `Unquoted`, which every field refuses.
+YAML 1.1 and YAML 1.2 read many plain scalars differently, and users may expect either version. A scalar becomes a
+string only if both versions read it as a string. It becomes a boolean or a number only in the usual spelling. Every
+other scalar becomes an `Unquoted`, which every field refuses.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MERGE_KEY = "<<"
 INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 FRACTION = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
-LONGEST_NUMBER = 100  # characters: more than any field allows, less than Python's own limit for integers
+LONGEST_NUMBER = 100  # characters: more than any field allows, and fewer than Python's own limit for integers
 
 _BOOLEANS = frozenset(
     spelling
@@ -35,12 +36,12 @@ _WORDS: dict[str, bool | Unquoted] = {
 
 _FIRST_OF_NUMBER = frozenset("0123456789+-.")
 SUSPECT = _FIRST_OF_NUMBER | {word[0] for word in _WORDS}
-"""The first characters of plain scalars that may be something other than strings. Scalars that start with any other
-character are strings.
+"""The first characters of plain scalars that may not be strings. Scalars that start with any other character are
+strings.
 """
 
 PLAIN_KEY = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") - SUSPECT
-"""The first characters of plain keys that are certainly strings."""
+"""If a plain key starts with one of these characters, it is certainly a string."""
 
 _MAYBE_NUMBER = re.compile(r"[-+]?\.?[0-9]|[-+]?\.[inIN]")
 _NUMBER = re.compile(
@@ -103,7 +104,7 @@ DEEPEST = 64
 MOST_EXPANDED = 20_000
 MOST_CHARACTERS = 1024 * 1024  # the same as the largest file
 TOO_MANY = "more than 1,000 problems; fix these first, then run again"
-MOST_PROBLEMS = 1000  # in one document; a file can contain hundreds of thousands, and nobody reads that many
+MOST_PROBLEMS = 1000  # in one document; a file can contain hundreds of thousands of flaws, and nobody reads that many
 
 # Values of `Builder._key` if the next node is not the value of a mapping's key:
 _AT_ROOT = object()
@@ -123,8 +124,8 @@ class Flaw(NamedTuple):
 
 
 class Unreadable(Exception):
-    """Raised if reading stops at an offset. `flaws` are the flaws found in the unfinished document before that
-    offset.
+    """Raised if reading stops at an offset. `flaws` are the flaws that were found before that offset in the unfinished
+    document.
     """
 
     def __init__(self, offset: int, message: str, rule: str) -> None:
@@ -137,9 +138,9 @@ class Unreadable(Exception):
 class Document:
     """One document: its value as plain dicts, lists and scalars, and the location of each of its nodes.
 
-    `records` has one list of offsets for each mapping and list, by `id`. The first offset is its start. The following
-    offsets are those of the entries of a list, or of each key and value of a mapping, in order. It is valid while
-    `value` is alive.
+    `records` contains one list of offsets for each mapping and list, keyed by its `id`. The first offset is the start
+    of the mapping or list. The other offsets are those of a list's entries, or of a mapping's keys and values, in
+    order. `records` is valid as long as `value` exists.
     """
 
     value: Any = None
@@ -149,7 +150,7 @@ class Document:
     orders: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def order(self, mapping: dict[str, Any]) -> dict[str, int]:
-        """Returns the index of each key of a mapping of this document."""
+        """Returns the index of each key in a mapping of this document."""
         if id(mapping) not in self.orders:
             self.orders[id(mapping)] = {key: number for number, key in enumerate(mapping)}
         return self.orders[id(mapping)]
@@ -260,7 +261,7 @@ class Builder:
         self._add(frame.offset, value)
 
     def alias(self, offset: int, name: str) -> None:
-        """Adds the value of the anchor `name` itself, not a copy, so that it is located at the anchor."""
+        """Adds the value of the anchor `name` itself instead of a copy, so that it has the anchor's location."""
         anchored = self._anchors.get(name)
         if anchored is None:
             inside = any(frame.anchor == name for frame in self._stack)
@@ -337,8 +338,8 @@ class Builder:
         self._anchors[name] = anchored
 
     def _loc(self) -> Loc:
-        """Returns the path of the node that is being read: the keys and indexes that lead to it, without refused
-        keys."""
+        """Returns the path of the node that is being read: the keys and indexes from the root to the node, without
+        refused keys."""
         levels = [(frame.container, frame.key) for frame in self._stack] + [(self._container, self._key)]
         loc: list[str | int] = []
         for container, key in levels:

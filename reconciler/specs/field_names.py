@@ -10,7 +10,8 @@ from reconciler.model.base import Loc, Strict
 
 
 def known_fields(model: type[Strict], loc: Loc) -> tuple[str, ...]:
-    """Returns the fields that `model` has inside the mapping at `loc`, or none if the value there is not a model."""
+    """Returns the fields that `model` has inside the mapping at `loc`, or no fields if the value at `loc` is not a
+    model."""
     models: list[type[Strict]] = [model]
     for element in loc:
         if isinstance(element, int):
@@ -21,14 +22,15 @@ def known_fields(model: type[Strict], loc: Loc) -> tuple[str, ...]:
 
 
 def _models(annotation: Any) -> list[type[Strict]]:  # noqa: ANN401 - a type annotation
-    """Returns the models in an annotation: the annotation itself, or in a list, a mapping or a branch of a union."""
+    """Returns the models in an annotation: the annotation itself, or the models in its list, its mapping or the
+    branches of its union."""
     if isinstance(annotation, type) and issubclass(annotation, Strict):
         return [annotation]
     return [model for argument in get_args(annotation) for model in _models(argument)]
 
 
 def meant_field(model: type[Strict], loc: Loc, value: Any) -> str | None:  # noqa: ANN401 - any document
-    """Returns the field of which the last name of a path is a misspelling. Returns `None` if no field is a certain
+    """Returns the field name that the last name in a path is a misspelling of. Returns `None` if no field is a certain
     match, or if `value` already has that field."""
     name = _meant(str(loc[-1]), known_fields(model, loc[:-1]))
     around = value
@@ -42,8 +44,8 @@ SHORTEST_START = 6  # letters
 
 
 def _meant(word: str, names: Sequence[str]) -> str | None:
-    """Returns the name of which `word` is certainly a misspelling: it differs in case, separators or one or two
-    letters, or `word` is a prefix of this name only."""
+    """Returns the name that `word` is certainly a misspelling of. `word` differs from it in case, in separators, or in
+    one or two letters, or is a prefix of only this name."""
     letters = _letters(word)
     same = [name for name in names if _letters(name) == letters]
     longer = [name for name in names if len(letters) >= SHORTEST_START and _letters(name).startswith(letters)]

@@ -19,13 +19,13 @@ from reconciler.specs.stamps import FoundFolder, entries_digest
 _PLAN_FILE = re.compile(rb'\s*\{\s*"format_version"\s*:\s*"[^"]*"\s*,\s*"tool_version"\s*:')
 
 MOST_BYTES = 1024 * 1024  # 1 MiB
-PLAN_START = 200  # first bytes of a plan file, which identify it
+PLAN_START = 200  # the first bytes of every plan file
 BOM = "\ufeff"
 DEEPEST_FOLDER = 64
 MOST_LINKED = 10_000  # files and folders reached through symlinks
 LEAVES = "symlink out of the project: its target is not part of the review"
 OPENING = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"))
-"""`O_NONBLOCK`, because opening must not wait for a writer if a pipe has replaced the file."""
+"""With `O_NONBLOCK`, opening a pipe that has replaced the file does not wait for a writer."""
 
 
 class NotReadable(Exception):
@@ -37,8 +37,8 @@ class NotReadable(Exception):
 
 
 class IsPlanFile(NotReadable):
-    """Raised for a file that `plan` wrote, with ``--out`` or as JSON. It is not a spec, and no problem is reported for
-    it."""
+    """Raised for a file that `plan` wrote, with ``--out`` or as JSON. Such a file is not a spec, and no problem is
+    reported for it."""
 
 
 def find_files(
@@ -47,7 +47,8 @@ def find_files(
     """Returns all files below `root` that match a pattern, sorted, and the problems with files and folders. Appends the
     searched folders to `folders`.
 
-    Files are paths relative to the project, with forward slashes. Hidden files and the project file are left out.
+    The paths of files are relative to the project and use forward slashes. Hidden files and the project file are left
+    out.
     """
     real_root = os.path.realpath(root)
     search = _Search(real_root, patterns)
@@ -71,8 +72,9 @@ class ProjectFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The files in the folder of a project. `root` is the real folder, so that a symlink to it that changes during a
-    pass has no effect on what is read. `found` are the files of the last search, and `searched` its folders."""
+    """The files in the folder of a project. `root` is the folder without symlinks, so that changing a symlink to it
+    during a pass has no effect on what is read. `found` are the files found by the last search, and `searched` are the
+    folders that it searched."""
 
     root: Path
     found: list[str] = field(default_factory=list, compare=False)
@@ -109,8 +111,8 @@ class _Search:
         self.folders: list[FoundFolder] = []
 
     def folder(self, folder: str, at: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
-        """Searches a folder. `inside` are the real folders on the way to it. `linked` is true if a symlink is on the
-        way.
+        """Searches a folder. `inside` are the real folders on the path to it. `linked` is true if the path contains a
+        symlink.
         """
         if len(at) > DEEPEST_FOLDER:
             self._problem(at, f"folders nested deeper than {DEEPEST_FOLDER} levels", "nesting")
@@ -184,8 +186,8 @@ def _is_within(real: str, root: str) -> bool:
 def read_text(root: Path, path: str) -> SourceText:
     """Returns the text of a file. `root` is the project's real folder, without symlinks.
 
-    Raises `NotReadable` for a file that is not a regular file of the project, is too large, is not UTF-8, or is
-    unreadable. Checks the opened file rather than its path, because the path may have changed since it was listed.
+    Raises `NotReadable` for a file that is not a regular file of the project, is too large, is not UTF-8, or cannot be
+    read. Checks the opened file rather than its path, because the path may have changed since it was listed.
     """
     _check_name(path)
     try:
@@ -196,8 +198,8 @@ def read_text(root: Path, path: str) -> SourceText:
 
 
 def source_text(path: str, content: bytes) -> SourceText:
-    """Returns the text of a file with this content. Raises `NotReadable` if it is too large, is not UTF-8, or has a
-    path that cannot be printed, and `IsPlanFile`."""
+    """Returns the text of a file with this content. Raises `IsPlanFile`, and `NotReadable` if the file is too large, is
+    not UTF-8, or has a path that cannot be printed."""
     _check_name(path)
     if _PLAN_FILE.match(content):
         raise IsPlanFile(_whole(path, "a plan file, which is no part of a project", "plan-file"))
@@ -246,7 +248,7 @@ def _is_inside(descriptor: int, root: Path, path: str) -> bool:
     try:
         if _is_within(
             os.readlink(f"/proc/self/fd/{descriptor}"), str(root)
-        ):  # Linux has the path of an opened file in /proc, which is quick to read
+        ):  # Linux shows the path of an opened file in /proc, which is fast to read
             return True
     except OSError:
         pass
@@ -270,7 +272,7 @@ def _whole(path: str, message: str, rule: str) -> Problem:
 
 
 def _shown(path: Segments) -> str:
-    """Returns a path that can be printed and stored, with escapes for all other characters."""
+    """Returns a form of a path that can be printed and stored. All other characters are escaped."""
     joined = "/".join(path) or "."
     if joined.isprintable():
         return joined
@@ -290,8 +292,8 @@ class ChosenFiles:
         self._real = tuple(os.path.realpath(path) for path in paths)
 
     def files(self, patterns: Patterns) -> list[str] | None:
-        """Returns the chosen files, relative to the project, without searching for them. Returns `None` if one of them
-        must be searched for: a folder, a symlink, or a file that is no spec."""
+        """Returns the chosen files, relative to the project, without searching folders. Returns `None` if that is not
+        possible because a chosen path is a folder, a symlink, or a file that is not a spec."""
         root, found = os.path.realpath(self._root), []
         for given, real in zip(self._given, self._real, strict=True):
             path = os.path.relpath(real, root)

@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 30
 NOT_A_REPOSITORY = "not a git repository"
 SPEC_FILES = ("*.yaml", "*.yml", "*.json")
 
-# A checkout's own settings can name programs for git to run: hooks, a file watcher, filters. None of them may run. A
+# A checkout's own settings can make git run programs: hooks, a file watcher, filters. None of them may run. A
 # folder with the layout of a bare repository, which anyone can commit, must not add settings either.
 NO_PROGRAMS = (
     "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.askPass=",
@@ -42,7 +42,7 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     """Returns the commit checked out in `root`, and for each of `commits` whether it is older, newer or unknown.
 
     If no commit is checked out, nothing is compared. Only the history in this clone is used, so a commit that a shallow
-    clone cannot reach is unknown. Raises as `read_head` does.
+    clone cannot reach is unknown. Raises the errors of `read_head`.
     """
     commit = read_head(root)
     if commit is None:
@@ -53,7 +53,7 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
 
 
 def checkout_at(root: Path, commit: str, commits: Iterable[str]) -> Checkout:
-    """Returns the checkout that `root` would be at another `commit`, without local changes, as `read_checkout` does."""
+    """Returns what `read_checkout` would return if `commit` were checked out in `root` without local changes."""
     return Checkout(commit, _ancestry(root, commit, set(commits)), shallow=_is_shallow(root))
 
 
@@ -83,20 +83,21 @@ def read_head(root: Path) -> str | None:
 
 
 class IndexState(NamedTuple):
-    """The version of git's index (its time and inode), `None` without an index, and whether git has locked it."""
+    """The version of git's index (its time and inode; `None` without an index), and whether git has locked the
+    index."""
 
     version: tuple[int, int] | None = None
     locked: bool = False
 
 
 def index_state(root: Path) -> IndexState:
-    """Returns the state of the index in `root`, without a git process. If it and the commit are equal before and after
-    files are read, the files belong to the commit."""
+    """Returns the state of the index in `root`, without a git process. If the state and the commit are the same before
+    and after files are read, the files belong to the commit."""
     repository = _repository(root)
     if repository is None:
         return IndexState()
     folder = repository
-    if repository.is_file():  # in a worktree or submodule: the file names the folder
+    if repository.is_file():  # in a worktree or submodule, the file contains the path of the folder
         folder = repository.parent / repository.read_text(errors="replace").partition(":")[2].strip()
     try:
         index = (folder / "index").stat()
@@ -106,7 +107,7 @@ def index_state(root: Path) -> IndexState:
 
 
 def remote(root: Path) -> str | None:
-    """Returns the address of the remote ``origin``, `None` without one."""
+    """Returns the address of the remote ``origin``, or `None` if there is no such remote."""
     if _repository(root) is None:
         return None
     return run_git(root, "config", "--get", "remote.origin.url").stdout.strip() or None
@@ -118,8 +119,8 @@ def _is_shallow(root: Path) -> bool:
 
 
 def _repository(root: Path) -> Path | None:
-    """Returns the nearest ``.git`` above a folder, intact or not: a file that names a repository, or a folder with
-    content."""
+    """Returns the nearest ``.git`` at or above a folder, intact or not: a file that refers to a repository, or a folder
+    that is not empty."""
     for folder in (root.resolve(), *root.resolve().parents):
         git = folder / ".git"
         if git.is_file() or (git.is_dir() and any(git.iterdir())):
@@ -128,8 +129,8 @@ def _repository(root: Path) -> Path | None:
 
 
 def _uncommitted(root: Path) -> bool:
-    """Returns whether a possible spec file differs from the commit or is not in it. New plan files are ignored."""
-    # Submodules have settings of their own, and contain no specs of this project.
+    """Returns whether a file that may be a spec differs from the commit or is not in it. New plan files are ignored."""
+    # Submodules have their own settings, and contain no specs of this project.
     options = ("--porcelain", "-z", "--ignore-submodules=all")
     status = run_git(root, "status", *options, "--", *_spec_files(root), variables=_no_filters(root))
     top = top_folder(root)
@@ -138,13 +139,13 @@ def _uncommitted(root: Path) -> bool:
 
 
 def _spec_files(root: Path) -> list[str]:
-    """Returns patterns of the files in a project folder that may be specs."""
+    """Returns patterns for the files in a project folder that may be specs."""
     project = ":(top)" + "".join(f"{_escaped(part)}/" for part in _inside(root))
     return [project + pattern for pattern in SPEC_FILES]
 
 
 def untracked(root: Path, paths: Iterable[str]) -> list[str]:
-    """Returns the spec files among `paths`, relative to `root`, that git does not track, whether or not a .gitignore
+    """Returns the spec files in `paths` (relative to `root`) that git does not track, whether or not a .gitignore
     excludes them. Symlinks are resolved first."""
     wanted = sorted(set(paths))
     if not wanted:
@@ -177,8 +178,8 @@ def git_settings(root: Path) -> list[tuple[str, str]]:
 
 
 def _no_filters(root: Path) -> dict[str, str]:
-    """Returns variables that switch off every content filter, because attributes in a checkout can select any
-    configured one."""
+    """Returns environment variables that switch off every content filter, because attributes in a checkout can select
+    any configured filter."""
     matches = (FILTER.fullmatch(name) for _, name in git_settings(root))
     settings = [
         (f"filter.{match[1]}.{key}", value)
@@ -198,7 +199,7 @@ def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
     present = _present(root, sorted(commit for commit in commits if _COMMIT.fullmatch(commit)))
     if not present:
         return ancestry
-    # The commits reachable from the given commits but not from HEAD. HEAD contains every other given commit.
+    # These commits are reachable from the given commits but not from HEAD. HEAD contains every other given commit.
     outside = _listed(root, present, f"^{head}")
     newer = _listed(root, outside & present, f"^{head}", "--ancestry-path") & present if outside else set()
     ancestry |= dict.fromkeys(present - outside, Ancestry.CONTAINED)
@@ -225,8 +226,8 @@ def _listed(root: Path, commits: set[str], boundary: str, *options: str) -> set[
 
 
 def actor(environ: Mapping[str, str], root: Path | None = None) -> str:
-    """Returns the user name to record: in a GitHub workflow the user who started or re-ran it, else git's user, else
-    the local account."""
+    """Returns the user name to record: in a GitHub workflow the user who started or re-ran it, otherwise git's user
+    name, otherwise the local account."""
     for name in ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR"):
         if environ.get(name):
             return environ[name]
@@ -245,13 +246,14 @@ def run_git(
     variables: Mapping[str, str] | None = None,
     inherited: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs git on the repository around a folder, with further environment `variables` and open files `inherited`.
+    """Runs git on the repository that contains a folder. git gets the additional environment `variables` and inherits
+    the open files `inherited`.
 
     Raises `FileNotFoundError` if git is not installed, and `ReconcilerError` after the timeout.
     """
     content = stdin.encode(errors="replace")
     done = _run(root, arguments, content, timeout=timeout, variables=variables, inherited=inherited)
-    # git treats names of files and people as bytes in any encoding.
+    # In git, names of files and people are bytes in any encoding.
     output = (stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(done.args, done.returncode, *output)
 
@@ -265,9 +267,9 @@ def _run(
     variables: Mapping[str, str] | None = None,
     inherited: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    # Variables such as GIT_DIR, which hooks set, would direct git to a repository other than that of `root`.
+    # Variables such as GIT_DIR, which hooks set, would make git use a different repository than that of `root`.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ENVIRONMENT
-    # git starts from the top, so that a folder below it cannot pose as a repository of its own.
+    # git starts in the top folder, so that a folder below cannot pretend to be a separate repository.
     command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(top_folder(root)), *arguments]
     try:
         return subprocess.run(
@@ -313,7 +315,7 @@ def merge_base(root: Path, ref: str) -> str:
 
 
 def _how_to_fetch(root: Path, ref: str) -> str:
-    """Returns the instructions for fetching a branch or commit that is missing from the clone."""
+    """Returns instructions for fetching a branch or commit that is missing from the clone."""
     remotes = run_git(root, "remote").stdout.split() or ["origin"]
     for remote in remotes:
         if run_git(root, "rev-parse", "--verify", "--quiet", f"refs/remotes/{remote}/{ref}^{{commit}}").stdout.strip():
@@ -348,8 +350,8 @@ def tree_entries(root: Path, commit: str) -> list[TreeEntry]:
 
 
 def blobs(root: Path, object_ids: Iterable[str], most_bytes: int) -> dict[str, bytes]:
-    """Returns the contents of files of a commit by object, cut after `most_bytes` + 1 bytes. Raises `ReconcilerError`,
-    also if one of them is missing from a partial clone.
+    """Returns the contents of files in a commit by object id, each truncated to `most_bytes` + 1 bytes. Raises
+    `ReconcilerError`, even if an object is only missing because the clone is partial.
     """
     wanted = sorted(set(object_ids))
     answers = _objects(root, ("cat-file", "--batch-check"), _lines(wanted)).decode().splitlines()

@@ -15,8 +15,8 @@ from reconciler.errors import ReconcilerError
 from reconciler.specs.git import git_settings, run_git
 
 PULL_TIMEOUT_SECONDS = 120
-PROTOCOLS = "file:git:http:https:ssh"  # excludes `ext`, and any helper that `remote.*.vcs` names
-# The operator's own settings, which git reads from the environment.
+PROTOCOLS = "file:git:http:https:ssh"  # excludes `ext` and any helper from `remote.*.vcs`
+# The operator's own settings, which git takes from the environment.
 OPERATORS_VARIABLES = ("GIT_SSH_COMMAND", "GIT_SSH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 
 PROGRAM = re.compile(
@@ -24,8 +24,8 @@ PROGRAM = re.compile(
     r"|filter\..*\.(?:clean|smudge|process)|merge\..*\.driver|gpg\.(?:.*\.)?program|gc\.recentobjectshook",
     re.DOTALL | re.IGNORECASE,
 )
-"""Settings that name a program which a pull would run, in git 2.39 to 2.52, from git-config(1). Hooks, the file watcher
-and askPass are switched off."""
+"""Settings from git-config(1) that contain a program which a pull would run, in git 2.39 to 2.52. Hooks, the file
+watcher and askPass are missing here because they are switched off."""
 
 
 def pull(root: Path) -> str:
@@ -65,8 +65,8 @@ def _merge(root: Path) -> None:
     """Fast-forwards to the upstream branch. Raises `ReconcilerError` if another pull is running.
 
     A merge that was killed leaves git's `index.lock` behind, which blocks every later merge. Our own lock file shows
-    whether reconciler left that lock: the git process inherits our lock, so our lock is free only after the merge has
-    ended, and our file contains the start time of a merge that did not finish.
+    whether reconciler left that `index.lock`. The git process inherits our lock, so our lock is free only after the
+    merge has ended. Our lock file contains the start time of a merge that did not finish.
     """
     folder = Path(_output(root, "rev-parse", "--absolute-git-dir"))
     with (folder / "reconciler-pull.lock").open("a+") as file:
@@ -84,8 +84,8 @@ def _merge(root: Path) -> None:
 
 
 def _remove_stale_lock(lock: Path, began: str) -> None:
-    """Removes the `index.lock` of our own merge that started at `began` and did not finish. Leaves locks of other
-    processes."""
+    """Removes the `index.lock` of our own merge that started at `began` and did not finish. Does not remove locks of
+    other processes."""
     try:
         age = lock.stat().st_mtime - float(began)
     except (FileNotFoundError, ValueError):

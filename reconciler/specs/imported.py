@@ -1,4 +1,4 @@
-"""Writes the files of imported specs: YAML that reads back as exactly the same request."""
+"""Writes the files of imported specs, as YAML that is read back as exactly the same request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FALLBACK = "imported"
 
 
 class _Dumper(yaml.SafeDumper):
-    """Indents lists, and quotes every string that a reader of specs could take for something else."""
+    """Indents lists, and quotes every string that would not be read as a string without quotes."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, indentless=False)
@@ -47,7 +47,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def spec_text(kind: str, name: str, policy: Mapping[str, Any], request: JSON, comments: Iterable[str]) -> str:
-    """Returns the text of a spec. `policy` are the fields of ``spec`` beside the request."""
+    """Returns the text of a spec. `policy` contains the fields of ``spec`` other than the request."""
     document = {
         "apiVersion": API_VERSION,
         "kind": kind,
@@ -60,7 +60,7 @@ def spec_text(kind: str, name: str, policy: Mapping[str, Any], request: JSON, co
 
 
 def unique_name(wanted: str, taken: Collection[str]) -> str:
-    """Returns a valid name for a spec, as close as possible to the wanted one, that is not taken."""
+    """Returns a valid spec name that is not in `taken` and is as close as possible to `wanted`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", wanted).lower()
     base = re.sub(r"[^a-z0-9]+", "-", words).strip("-")[:LONGEST_NAME].strip("-") or FALLBACK
     name, number = base, 1
@@ -71,9 +71,9 @@ def unique_name(wanted: str, taken: Collection[str]) -> str:
 
 
 def default_folder(written: Sequence[str]) -> str:
-    """Returns the folder for new specs, relative to the project: empty for the project folder, if a spec may be there,
-    or else the folder that a pattern starts with. `written` are the patterns of the project file. Raises
-    `ReconcilerError` if there is none."""
+    """Returns the folder for new specs, relative to the project. This is the project folder (an empty path) if the
+    patterns allow specs in it, otherwise the folder that a pattern starts with. `written` are the patterns of the
+    project file. Raises `ReconcilerError` if no such folder exists."""
     wanted = patterns(written)
     starts = ("/".join(takewhile(lambda part: not set(part) & set("*?[{"), each.split("/"))) for each in written)
     for folder in ("", *starts):

@@ -1,4 +1,4 @@
-"""Reports files of a project that are not specs, each once, with the pattern that excludes it."""
+"""Reports each file of a project that is not a spec once, with the pattern that excludes it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from reconciler.specs.patterns import EXCEPT
 from reconciler.specs.problems import at, unreadable
 
 NOT_A_SPEC = "not-a-spec"
-"""The rule of problems with a document, or an unreadable file, that is not a spec."""
+"""The rule name of problems with a document or an unreadable file that is not a spec."""
 
 
 def leave_out(path: str, rest: str = "") -> str:
-    """Returns a hint that shows how to exclude a file from a project, or a folder if `rest` is ``/**``."""
+    """Returns a hint that shows how to exclude a file or, if `rest` is ``/**``, a folder from a project."""
     return f'leave it out: add "{EXCEPT}{escape(path)}{rest}" to spec.specs of {PROJECT_FILE}'
 
 
@@ -31,7 +31,7 @@ def unreadable_other(source: SourceText, error: Unreadable) -> list[Problem]:
 
 
 def reported_once(problems: Iterable[Problem], with_specs: Collection[str]) -> list[Problem]:
-    """Returns the problems, but reports "not a spec" once for each file, or once for a folder without any spec.
+    """Returns the problems, with "not a spec" only once for each file, or once for a folder without any spec.
 
     `with_specs` are the files with at least one spec. Other problems of a file that is not a spec are dropped.
     """

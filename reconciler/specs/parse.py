@@ -46,12 +46,12 @@ def _build(text: str, builder: Builder) -> None:
 
 
 def _check(text: str) -> None:
-    def refuse(name: str) -> NoReturn:  # NaN or an infinity, which Python accepts although JSON does not have them
+    def refuse(name: str) -> NoReturn:  # NaN or infinity, which Python accepts although JSON does not allow it
         offset = next((token.start() for token in _TOKEN.finditer(text) if token[0] == name), 0)
         raise Unreadable(offset, f"{name} is not JSON", "syntax")
 
     try:
-        # Numbers stay text here: Python refuses very long integers, and `_build` reads each token anyway.
+        # Numbers remain text here, because Python refuses very long integers and `_build` reads each token anyway.
         json.loads(text, parse_constant=refuse, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         raise _not_json(error, text) from None
@@ -69,7 +69,7 @@ _INSTEAD = {
 
 
 def _not_json(error: json.JSONDecodeError, text: str) -> Unreadable:
-    """Returns a syntax error that names the common mistake: comments, trailing commas, single quotes and the like."""
+    """Returns a syntax error that names the likely mistake, such as comments, trailing commas or single quotes."""
     offset, char = error.pos, text[error.pos : error.pos + 1]
     message = f"{error.msg[:1].lower()}{error.msg[1:]}"
     before = text[:offset].rstrip()
@@ -92,9 +92,9 @@ def _string(token: str, offset: int) -> str:
     return value
 
 
-LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)  # libyaml's parser if PyYAML was built with it
+LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)  # the parser of libyaml, if PyYAML was built with it
 MOST_DIRECTIVES = 100
-MOST_LINES = 5  # the most that a message names
+MOST_LINES = 5  # the maximum number in one message
 
 _UNREADABLE_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 _USUAL = b"\t\n\r" + bytes(range(0x20, 0x7F))
@@ -117,7 +117,7 @@ def yaml_documents(text: str) -> Iterator[Document]:
     usual = text.isascii() and not text.encode().translate(None, _USUAL)
     if not usual and (refused := _UNREADABLE_CHARACTER.search(text)):
         raise Unreadable(refused.start(), f"the character U+{ord(refused[0]):04X} is not allowed in YAML", "character")
-    if text.count("\n%TAG") > MOST_DIRECTIVES:  # the parser compares each directive with all earlier ones
+    if text.count("\n%TAG") > MOST_DIRECTIVES:  # the parser compares each directive with all earlier directives
         raise Unreadable(text.index("\n%TAG") + 1, "tags are not allowed: remove the %TAG directives", "tag")
     builder = Builder()
     try:
@@ -188,7 +188,7 @@ def _tab(text: str, offset: int) -> Unreadable | None:
     lines that are indented with tabs. Returns `None` if no tab caused the error."""
     start = text.rfind("\n", 0, offset) + 1
     first = _INDENTATION.match(text, start)
-    is_tab = text[offset : offset + 1] == "\t"  # also after the - of a list, and alone on a line
+    is_tab = text[offset : offset + 1] == "\t"  # also after the - of a list entry, and alone on a line
     if not is_tab and (first is None or offset >= first.end()):
         return None  # tabs are allowed before a line of {…} or of a quoted string
     others = list(_INDENTATION.finditer(text, max(offset + 1, first.end() if first else 0)))
@@ -206,7 +206,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 class SourceText:
     """The text of a file, with its path in the form that messages show. Offsets count characters from 0, lines and
-    columns from 1; a line ends at ``\\n``, ``\\r\\n`` or ``\\r``, as in editors.
+    columns from 1. A line ends at ``\\n``, ``\\r\\n`` or ``\\r``, as in editors.
     """
 
     __slots__ = ("__dict__", "_asked", "path", "text")
@@ -264,11 +264,11 @@ class Node(NamedTuple):
 
 
 def find(document: Document, loc: Loc) -> Node:
-    """Follows a path as far as the document has it.
+    """Follows a path as far as it exists in the document.
 
-    Elements that the document does not have are skipped, because pydantic adds the branch of a union that it tried, and
-    a mapping that was rendered to a string has no members any more. `key_offset` equals `offset` for entries of lists
-    and for the document itself.
+    Path elements that are not in the document are skipped, because pydantic adds the branch of a union that it tried,
+    and a mapping that was rendered to a string no longer has members. For entries of lists and for the document itself,
+    `key_offset` equals `offset`.
     """
     value, offset, key_offset = document.value, document.offset, document.offset
     path: list[str | int] = []
@@ -290,7 +290,7 @@ def offset_in_scalar(text: str, node: Node, end: int, word: str, nth: int) -> in
     """Returns the offset in the file of a word in a scalar that ends at `end`, or the offset of the scalar if the word
     is not written in it.
 
-    The n-th ``${`` of the value is the n-th of the scalar as written, in every style: quoted, folded or block.
+    The n-th ``${`` of the value is the n-th ``${`` of the scalar as written, whether it is quoted, folded or a block.
     """
     offset = node.offset - 1
     for _ in range(nth + 1):
@@ -310,7 +310,7 @@ def path_text(loc: Loc) -> str:
         elif _PLAIN_KEY.fullmatch(element):
             text += f".{element}" if text else element
         else:
-            # below a secret's key, an odd key may be the secret itself: a value that YAML took for a mapping
+            # below a secret's key, an unusual key may be the secret itself, if YAML has read the value as a mapping
             hidden = isinstance(before, str) and secret_key(before)
             text += f'["{SENSITIVE if hidden else element}"]'
         before = element

@@ -1,4 +1,4 @@
-"""Patterns of files: braces, ``*``, ``?``, ``[…]`` and ``**``, and exclusions that begin with ``!``."""
+"""File patterns with braces, ``*``, ``?``, ``[…]`` and ``**``, and exclusions that start with ``!``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 from reconciler.model.project import DEFAULT_SPECS
 
 ANY_DEPTH = "**"
-EXCEPT = "!"  # first character of a pattern whose files are excluded
+EXCEPT = "!"  # the first character of a pattern that excludes files
 MOST_ALTERNATIVES = 1000
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -43,7 +43,7 @@ def expanded(pattern: str) -> list[Segments]:
 
 
 def _segments(pattern: str) -> Segments:
-    """Splits a pattern without braces at its slashes, and drops a ``**`` that follows another."""
+    """Splits a pattern without braces at its slashes, and drops each ``**`` that follows another ``**``."""
     parts = pattern.removeprefix("./").split("/")
     return tuple(part for i, part in enumerate(parts) if part != ANY_DEPTH or parts[i - 1 : i] != [ANY_DEPTH])
 
@@ -51,7 +51,7 @@ def _segments(pattern: str) -> Segments:
 def matches(segments: Segments, path: Segments) -> bool:
     """Returns whether `path`, split at its slashes, matches the pattern.
 
-    Only the last ``**`` is retried at the next depth, because retrying an earlier one cannot find another match.
+    Only the last ``**`` is retried at the next depth, because retrying an earlier ``**`` cannot find another match.
     """
     at = done = taken = 0
     star = -1
@@ -70,7 +70,7 @@ def matches(segments: Segments, path: Segments) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Selects spec files: those that match one of `included`, except files and folders that match one of `excluded`."""
+    """Selects the spec files that match one of `included`, except files and folders that match one of `excluded`."""
 
     included: Sequence[Segments]
     excluded: Sequence[Segments] = ()

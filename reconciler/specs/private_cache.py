@@ -1,7 +1,7 @@
-"""Private files in the user's cache folder, which are safe to delete and are rebuilt if anything about them is wrong.
+"""Private files in the user's cache folder. They can be deleted at any time, and are rebuilt if they are damaged.
 
-A cache folder inside the project would be trusted by whoever clones the project, and whoever wrote it could have put
-anything there. The folder of the user is used only if it belongs to the user and nobody else can read or write it.
+The cache is not in the project folder, because anyone who clones a project would then trust cached files that someone
+else wrote. The cache folder is used only if it belongs to the user and nobody else can read or write it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ CHECK = 32  # hex digits
 
 @cache
 def code_version() -> str:
-    """Returns a digest of what determines the results of this program: the files of its source, the version of Python,
-    the folders that libraries are imported from, and the time zones of the system. Any installation changes it."""
+    """Returns a digest of everything that determines the results of this program: its source files, the version of
+    Python, the folders that libraries are imported from, and the time zones of the system. Every installation changes
+    the digest."""
     package = Path(__file__).parents[1]
     parts = [sys.version, sys.executable]
     for folder in (*sys.path[1:], "/usr/share/zoneinfo"):
@@ -40,13 +41,13 @@ def code_version() -> str:
 
 
 def digest(text: str) -> str:
-    """Returns a digest of a text that can be part of a file's name."""
+    """Returns a digest of a text, in a form that can be part of a file name."""
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=CHECK // 2).hexdigest()
 
 
 class PrivateCache:
-    """The cache folder of the user. Nothing that goes wrong with it is an error: a read finds nothing, and a write is
-    dropped."""
+    """The cache folder of the user. No failure raises an error. Instead, a read returns nothing, and a write has no
+    effect."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         chosen = environ.get("XDG_CACHE_HOME", "")
@@ -55,7 +56,8 @@ class PrivateCache:
         self._folder = os.path.join(above, FOLDER) if above else None
 
     def read(self, name: str) -> bytes | None:
-        """Returns the content that was written under a name, or `None` if there is none or it is not as written."""
+        """Returns the content that was written under a name, or `None` if there is no such file or its content has
+        changed."""
         if self._folder is None or not _is_private(self._folder):
             return None
         try:
@@ -72,8 +74,7 @@ class PrivateCache:
         return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Stores content under a name, atomically, and removes the oldest files if there are too many or they are too
-        large."""
+        """Writes a file atomically, and removes the oldest files if there are too many files or they are too large."""
         if self._folder is None or len(content) > MOST_BYTES:
             return
         draft = os.path.join(self._folder, f".{name}.{os.urandom(8).hex()}")
@@ -112,7 +113,7 @@ def _is_own(status: os.stat_result) -> bool:
 
 
 def _is_private(path: str) -> bool:
-    """Returns whether a path is a folder, and no symlink, that only this user can use."""
+    """Returns whether a path is a folder, not a symlink, that only this user can use."""
     try:
         status = os.lstat(path)
     except OSError:

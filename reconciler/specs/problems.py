@@ -1,4 +1,4 @@
-"""Turns the errors of the reader, the models and AWS's rules into problems with location, line, message and
+"""Converts errors from the reader, the models and AWS's rules into problems with a location, a line, a message and a
 suggestion."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LONGEST_SHOWN = 60  # characters of a value; longer values are not shown
 
 
 def error_message(kind: str, message: str, value: object, context: Context) -> str:
-    """Returns a sentence about one of pydantic's errors, from its type, its message, the refused value and its
+    """Returns a sentence that describes a pydantic error, given its type, its message, the refused value and its
     context."""
     if kind in _BY_TYPE:
         return _BY_TYPE[kind](value, context)
@@ -135,7 +135,7 @@ _TYPES = {
     **dict.fromkeys(("list_type", "tuple_type"), "a list"),
 }
 NOT_TEXT = frozenset(_TYPES)
-"""The types of errors about values that cannot be strings, and so cannot contain a placeholder."""
+"""The types of errors about values that cannot be strings and therefore cannot contain a placeholder."""
 
 
 def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
@@ -174,7 +174,7 @@ _BY_TYPE: dict[str, Callable[[object, Context], str]] = {
 MOST_SUGGESTED = 12
 REQUEST: Loc = ("spec", "request")
 KEY = "[key]"  # pydantic appends it to the path of a mapping's key
-LOCATION = "location"  # the rule of problems that only record a location
+LOCATION = "location"  # the rule name of problems that only record a location
 MISSING, UNKNOWN = "missing", "extra_forbidden"
 _LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # messages without the value
 
@@ -186,7 +186,7 @@ def at(source: SourceText, offset: int, message: str, rule: str, severity: Sever
 
 
 def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
-    """Yields the problem that stopped the reading of a file, and the flaws before it."""
+    """Yields the flaws of a file that cannot be read any further, and the problem that stopped the reading."""
     yield at(source, error.offset, error.message, error.rule)
     for flaw in error.flaws:
         yield at(source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
@@ -209,13 +209,13 @@ class View:
         self.source, self.document = source, document
         self._secrets = SecretLines(source, document)
         self._reported: list[Problem] = []
-        self._names: dict[Loc, str] = {}  # the misspelt names of fields, by the correct path
+        self._names: dict[Loc, str] = {}  # the misspelt field names, by the correct path
 
     def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
         """Returns a problem at an offset, with secrets in its line hidden. Raises `TooMany`."""
         problem = at(self.source, offset, message, rule, severity)
         if rule == LOCATION and "request" not in (problem.source_line or ""):
-            return problem  # created for every document but seldom shown
+            return problem  # created for every document but rarely shown
         if len(self._reported) >= MOST_PROBLEMS:
             raise TooMany([*self._reported, at(self.source, offset, TOO_MANY, "too-many")])
         self._reported.append(self._secrets.hidden(problem, offset))
@@ -224,15 +224,15 @@ class View:
     def problem(
         self, loc: Loc, message: str, rule: str, severity: Severity = "error", *, on_key: bool = False
     ) -> Problem:
-        """Returns a problem at a path, which the message names. If `on_key` is true, the problem is located at the key
-        instead of the value.
+        """Returns a problem at a path, which its message contains. If `on_key` is true, the problem is located at the
+        key instead of the value.
         """
         loc = self._as_written(loc)
         node = find(self.document, loc)
         return self.at(node.key_offset if on_key else node.offset, _about(loc, message), rule, severity)
 
     def _as_written(self, loc: Loc) -> Loc:
-        """Returns the path with the names as written in the document, from a path with the corrected names."""
+        """Converts a path with corrected field names into the path as written in the document."""
         if not self._names:
             return loc
         return tuple(self._names.get(loc[: index + 1], element) for index, element in enumerate(loc))
@@ -246,7 +246,7 @@ class View:
         return self.at(start, _about(loc, message), rule)
 
     def location(self, loc: Loc) -> Problem:
-        """Returns a problem without a message at the location of a path, to be completed later."""
+        """Returns a problem at the location of a path, without a message. The caller adds the message later."""
         return self.problem(loc, "", LOCATION)
 
     def position(self, loc: Loc) -> tuple[int, int]:
@@ -269,9 +269,9 @@ class View:
     ) -> tuple[list[Problem], Any]:
         """Returns the problems that a model found in a value, and the value with misspelt field names corrected.
 
-        A field with a misspelt name is checked under the correct name, so that errors inside it are reported too.
-        `prefix` is the path of the model's root in the document. `form` converts a value to the form that the model
-        expects.
+        A field with a misspelt name is checked under the correct name, so that errors inside the field are reported
+        too. `prefix` is the path of the model's root in the document. `form` converts a value to the form that the
+        model expects.
         """
         problems: list[Problem] = []
         left: ValidationError | None = error
@@ -296,7 +296,7 @@ class View:
         return problems, value
 
     def remarks(self, remarks: Iterable[Remark], prefix: Loc, severity: Severity = "error") -> Iterator[Problem]:
-        """Yields the problems that rules beyond the model found."""
+        """Yields the problems that rules outside the model found."""
         for remark in remarks:
             if remark.word:
                 yield self._about_word(remark, (*prefix, *remark.loc), severity)
@@ -330,8 +330,8 @@ class View:
         return self._wrong_value(detail, node, on_key=loc[-1:] == (KEY,))
 
     def _wrong_value(self, detail: Mapping[str, Any], node: Node, *, on_key: bool) -> Problem:
-        """Returns a problem with the value as written if it is a scalar, else as the model received it. A secret is
-        hidden."""
+        """Returns a problem that shows the value: a scalar as written, any other value as the model received it. A
+        secret is hidden."""
         kind = detail["type"]
         value = detail["input"] if isinstance(node.value, dict | list) else node.value
         secret = self._secrets.hides(node) or is_secret_at(node.loc[2:], source_text(value))
@@ -361,7 +361,7 @@ def _stand_in(value: object) -> object:
 
 
 def merged(by_target: Iterable[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:
-    """Yields the problems of several targets, each once. If only some of the targets have a problem, its message names
+    """Yields the problems of several targets, each once. If only some of the targets have a problem, its message lists
     these targets.
     """
     by_problem: dict[Problem, dict[str, None]] = {}

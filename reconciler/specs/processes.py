@@ -1,4 +1,4 @@
-"""Spreads work on many files over several processes, which are forked and end with their result."""
+"""Distributes work on many files to several processes, which are forked and exit when their result is written."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 MOST_PROCESSES = 8
-KNOWN_THREADS = 2  # the main thread, and the one that watches for signals
+KNOWN_THREADS = 2  # the main thread, and the thread that watches for signals
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
 def processes_for(files: int, fewest: int) -> int:
-    """Returns in how many processes to work on this number of files, at least `fewest` in each. A process with other
-    threads is not forked, because they may hold locks."""
+    """Returns the number of processes to use for this number of files, with at least `fewest` files for each. A process
+    with other threads is not forked, because those threads may hold locks."""
     if sys.platform != "linux" or threading.active_count() > KNOWN_THREADS:
         return 1
     return max(1, min(len(os.sched_getaffinity(0)), files // fewest, MOST_PROCESSES))
 
 
 def in_processes(work: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
-    """Yields the result of each part, in order. All parts but the first are worked on in processes of their own; a
-    part whose process failed is done again in this one, which then raises the error."""
+    """Yields the result of each part, in order. All parts except the first run in separate processes. A part whose
+    process failed runs again in this process, which then raises the error."""
     children = [_forked(work, part) for part in parts[1:]]
     for part, child in zip(parts, [None, *children], strict=False):
         result = None if child is None else _received(child)
@@ -37,7 +37,8 @@ def in_processes(work: Callable[[Part], Result], parts: Sequence[Part]) -> Itera
 
 
 def _forked(work: Callable[[Part], Result], part: Part) -> tuple[int, int] | None:
-    """Starts a process that works on a part. Returns its id and the pipe of its result, `None` if none can start."""
+    """Starts a process that works on a part. Returns its id and the pipe for its result, or `None` if no process can be
+    started."""
     try:
         receiver, sender = os.pipe()
         with warnings.catch_warnings():
@@ -48,7 +49,7 @@ def _forked(work: Callable[[Part], Result], part: Part) -> tuple[int, int] | Non
     if process:
         os.close(sender)
         return process, receiver
-    try:  # in the new process, which ends without cleaning up what belongs to its parent
+    try:  # in the new process, which exits without cleaning up resources of its parent
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)

@@ -65,7 +65,7 @@ class ProjectFile:
         return patterns(self.project.spec.specs)
 
     def unused(self, paths: Sequence[str]) -> Iterator[Problem]:
-        """Yields a warning for each pattern that matches no file, most often because a folder was moved."""
+        """Yields a warning for each pattern that matches no file, usually because a folder was moved."""
         for index, pattern in enumerate(self.project.spec.specs):
             if not pattern.startswith(EXCEPT) and not any(
                 matches(segments, tuple(path.split("/"))) for segments in expanded(pattern) for path in paths
@@ -74,7 +74,7 @@ class ProjectFile:
                 yield self.view.problem(loc, f"no file matches {pattern}", "no-files", "warning")
 
     def warnings(self) -> Iterator[Problem]:
-        """Yields warnings about values in the project file that are probably mistakes: unknown regions,
+        """Yields warnings about values in the project file that are probably mistakes, such as unknown regions and
         placeholders."""
         for name, target in self.project.spec.targets.items():
             if target.region is not None and (problem := region_problem(target.region)):
@@ -118,7 +118,7 @@ def _project(root: Path, files: ProjectFiles, source: SourceText, documents: lis
             problems += view.refused(error, Project, view.document.value)[0]
     if project is not None:
         problems += _rules(view, project)
-        if isinstance(files, Folder):  # the webhooks of a project that is read at a commit are not used
+        if isinstance(files, Folder):  # the webhooks of a project that is read from a commit are not used
             problems += _variable_problems(view, project, os.environ)
     if problems or project is None:
         raise SpecErrors(problems)
@@ -140,7 +140,7 @@ def _variable_problems(view: View, project: Project, environ: Mapping[str, str])
 
 
 def _rules(view: View, project: Project) -> Iterator[Problem]:
-    """Yields violations of the rules that no single field of the model can express."""
+    """Yields violations of rules that involve more than one field of the model."""
     default = project.spec.defaultTarget
     if default is not None and default not in project.spec.targets:
         message = f"there is no target {default}{suggestion(default, project.spec.targets, 'the targets are')}"
@@ -163,10 +163,11 @@ def _rules(view: View, project: Project) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A project without errors, as far as that can be checked offline.
+    """A project in which the offline checks have found no errors.
 
-    `specs` maps every requested target to the specs that run in it, by name, sorted. `warnings` are sorted by location.
-    `listed` are the names of all specs with path and first line. If files were chosen, it is limited to their specs.
+    `specs` maps every requested target to the specs that run in it, sorted and keyed by name. `warnings` are sorted by
+    location. `listed` contains the name, path and first line of every spec or, if files were chosen, of every spec in
+    these files.
     """
 
     specs: Mapping[str, Mapping[str, DesiredSpec]]
@@ -189,8 +190,8 @@ def load(
     """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`. If `warn` is
     true, warnings are collected too.
 
-    If `only_paths` are given, only these files, the files below these folders, and the files with specs that they name
-    are read, and only the problems, warnings and specs of the chosen files are reported. Raises `SpecErrors` with all
+    If `only_paths` are given, reads only these files, the files below these folders, and the files with specs that they
+    refer to. Then only the problems, warnings and specs of the chosen files are reported. Raises `SpecErrors` with all
     problems, and `UsageError` for targets and paths that the project does not have.
     """
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
@@ -217,8 +218,9 @@ def load(
 
 
 def _with_named(file: ProjectFile, chosen: ChosenFiles, reader: SpecReader, problems: list[Problem]) -> list[ReadSpec]:
-    """Reads the chosen files, and the files with specs that they name, directly or indirectly. Other files are searched
-    only if a spec names another one, and read only if they contain one of the names, or if no file has such a spec."""
+    """Reads the chosen files, and the files with specs that they refer to, directly or indirectly. Other files are
+    searched only if a chosen spec refers to another spec. They are read only if they contain its name, or if no file
+    has a spec with that name."""
     wanted, every = chosen.files(file.patterns), None
     if wanted is None:
         every = _found(file, problems)
@@ -234,7 +236,7 @@ def _with_named(file: ProjectFile, chosen: ChosenFiles, reader: SpecReader, prob
         own = {spec.name for spec in specs if spec.name is not None}
         every = _found(file, problems) if every is None else every
         left = [path for path in every if path not in done]
-        # All files are read for a name that none of them has: the message suggests a similar one.
+        # If no file has a spec with the name, all files are read, so that the message can suggest a similar name.
         wanted = [path for path in left if _contains(file.files, path, named | own)] or (left if named - own else [])
     return sorted(specs, key=lambda spec: spec.location.path)
 
@@ -254,7 +256,7 @@ def _contains(files: ProjectFiles, path: str, names: Iterable[str]) -> bool:
 
 
 def reported(problems: Sequence[Problem], specs: Sequence[ReadSpec]) -> list[Problem]:
-    """Returns the problems, each once. "Not a spec" is reported only once for each file or folder."""
+    """Returns the problems without duplicates. "Not a spec" is reported only once for each file or folder."""
     with_specs = {spec.location.path for spec in specs if all(each.rule != NOT_A_SPEC for each in spec.problems)}
     return reported_once(dict.fromkeys(problems), with_specs)
 

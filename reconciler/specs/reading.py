@@ -1,4 +1,4 @@
-"""Reads the documents of many files as specs, in several processes if that is quicker."""
+"""Reads the documents of many files as specs, in several processes if that is faster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from reconciler.specs.processes import in_processes, processes_for
 from reconciler.specs.spec import FAMILY, ReadSpec, SpecReader
 
 FEWEST_FILES = 400
-"""The fewest files for which a further process pays: it reads them in a tenth of a second."""
+"""The minimum number of files for which another process is worthwhile. A process reads that many in a tenth of a
+second."""
 
 Read = tuple[list[ReadSpec], list[Problem]]
 
@@ -71,8 +72,8 @@ def read_specs(
 
 
 def documents(source: SourceText) -> Iterator[Document]:
-    """Yields the documents of a file: one if its extension is that of JSON, any number if it is that of YAML. Raises
-    `Unreadable`.
+    """Yields the documents of a file: exactly one for a JSON file, any number for a YAML file, according to the file's
+    extension. Raises `Unreadable`.
     """
     read = json_documents if source.path.endswith(".json") else yaml_documents
     return read(source.text)
@@ -80,8 +81,8 @@ def documents(source: SourceText) -> Iterator[Document]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Stops the garbage collector inside the block, because it would scan all new objects many times and free
-    nothing."""
+    """Context manager: disables the garbage collector in the block, because it would scan all new objects many times
+    and free nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -13,7 +13,7 @@ from reconciler.specs.parse import path_text
 from reconciler.specs.spec import NAME, ReadSpec, Reference, position
 
 Named = tuple[str, Problem]
-"""A problem, and the name of the spec that has it."""
+"""A problem and the name of the spec that has the problem."""
 
 
 def relation_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Iterator[Named]:
@@ -48,8 +48,8 @@ def _duplicates(specs: Sequence[ReadSpec]) -> Iterator[Named]:
 
 
 def _rename_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Iterator[Named]:
-    """Yields a problem at each former name that is the current name of a spec, or that another spec also declares as
-    its former name, in a common target.
+    """Yields a problem at each former name that, in a common target, is another spec's current name or is also declared
+    as another spec's former name.
     """
     named: dict[str, list[ReadSpec]] = {}
     claimed: dict[str, list[ReadSpec]] = {}
@@ -71,7 +71,7 @@ def _sharing(spec: ReadSpec, others: Iterable[ReadSpec], targets: Collection[str
 
 
 def _share(one: ReadSpec, other: ReadSpec, targets: Collection[str]) -> bool:
-    """Returns whether two specs may both run in one of the targets. They may if the targets of either spec are
+    """Returns whether two specs may both run in one of the targets. Returns `True` if the targets of either spec are
     unknown.
     """
     if one.targets is None or other.targets is None:
@@ -115,7 +115,7 @@ def _objection(
 
 
 def reference_warnings(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
-    """Yields warnings about requests that refer to another spec under a condition that they cannot wait for."""
+    """Yields warnings about requests that refer to another spec with a condition that they cannot wait for."""
     by_name = {spec.name: spec for spec in specs if spec.name is not None}
     for spec in specs:
         for reference in spec.references:
@@ -163,8 +163,7 @@ def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Reference]]) -
 
 
 def _trim(edges: dict[str, dict[str, Reference]]) -> None:
-    """Removes every spec from which no cycle can be reached, so that every remaining spec depends on another remaining
-    spec.
+    """Removes every spec that does not lead to a cycle, so that every remaining spec depends on another remaining spec.
     """
     waiting: dict[str, set[str]] = {name: set() for name in edges}
     for name, following in edges.items():

@@ -1,8 +1,8 @@
-"""Renders the request of a spec for each of its targets, and checks it as it would be sent to AWS.
+"""Renders the request of a spec for each of its targets, and checks it in the form that would be sent to AWS.
 
 A string with placeholders is parsed once and filled in for each target. In a one-off spec every placeholder is
-replaced. In a scheduled spec ``${run.slot}`` is kept, and so is the escape ``$${`` before any literal ``${``, so that
-the stored request is unambiguous; `render_slot` of `reconciler.model.template` fills in the slot later.
+replaced. In a scheduled spec ``${run.slot}`` is kept. So is the escape ``$${`` for a literal ``${``, so that the stored
+request is unambiguous. `render_slot` of `reconciler.model.template` fills in the slot later.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from reconciler.specs.problems import NOT_TEXT, REQUEST, View
 
 
 class TooLarge(PlaceholderProblem):
-    """Raised if the values of placeholders make the request larger than any valid request."""
+    """Raised if the values of placeholders make a request larger than any valid request can be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The placeholders that one spec may use in one target, with their values, keyed by full name (``var.bucket``).
+    """The values of the placeholders that one spec may use in one target, keyed by full name (``var.bucket``).
 
     `slots` is true if the spec has slots. `elsewhere` maps each name that any target defines to one of these targets.
     """
@@ -78,7 +78,7 @@ def place_of(project: Project, name: str) -> Place:
 
 
 def _values(project: Project, place: Place) -> dict[str, str]:
-    """Returns the placeholders of a target that are the same for every spec, with their values."""
+    """Returns the values of the placeholders in a target that are the same for every spec."""
     return {
         "project.name": project.name,
         "target.name": place.target,
@@ -89,14 +89,14 @@ def _values(project: Project, place: Place) -> dict[str, str]:
 
 
 def strings(value: Any) -> list[tuple[Loc, str]]:  # noqa: ANN401 - any JSON value
-    """Returns every string of a value that contains a ``${``, with its path. Keys are left out."""
+    """Returns every string in a value that contains a ``${``, with its path. Keys are left out."""
     texts: list[tuple[Loc, str]] = []
     _walk(value, (), texts, [])
     return texts
 
 
 def keys(value: Any) -> list[Loc]:  # noqa: ANN401 - any JSON value
-    """Returns the path of every key that contains a ``${``."""
+    """Returns the path of every key in a value that contains a ``${``."""
     names: list[Loc] = []
     _walk(value, (), [], names)
     return names
@@ -119,7 +119,7 @@ def _walk(value: Any, loc: Loc, texts: list[tuple[Loc, str]], names: list[Loc]) 
 def render(text: str, scope: Scope, room: int = MOST_CHARACTERS) -> str:
     """Fills in the placeholders of a string. If the spec has slots, returns a template for `render_slot`.
 
-    Raises `PlaceholderProblem` for a wrong placeholder, and if the result is longer than `room` characters.
+    Raises `PlaceholderProblem` for an invalid placeholder, and if the result is longer than `room` characters.
     """
     done: list[str] = []
     literal = ""
@@ -162,10 +162,10 @@ def _value(offset: int, name: str, scope: Scope) -> str:
 
 SAMPLE_TOKEN = TOKEN_PREFIX + "0" * TOKEN_HEX_DIGITS
 SAMPLE_SLOT = "2026-11-22T02:00:00Z"
-STAND_IN = "x"  # replaces a string whose placeholder is wrong
+STAND_IN = "x"  # replaces a string with an invalid placeholder
 
 ByTarget = list[tuple[str, Problem]]
-"""Problems, each with the target that has it."""
+"""Problems, each with the target in which it occurs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +180,19 @@ class WrittenRequest:
 
 
 class RenderedRequest(NamedTuple):
-    """The request for one target. `replaced` are the paths of strings whose placeholders are wrong. These strings are
-    replaced by a stand-in, so that the rest of the request can still be checked."""
+    """The request for one target. `replaced` are the paths of strings with invalid placeholders. These strings are
+    replaced with a dummy value, so that the rest of the request can still be checked."""
 
     request: JSON
     replaced: Sequence[Loc] = ()
 
 
 class CheckedRequest(NamedTuple):
-    """A rendered request in AWS's own form with its name filled in; `None` if it is invalid.
+    """The result of checking a rendered request: the request in AWS's own form with its name filled in, or `None` if it
+    is invalid.
 
-    `identity` is the form of the request that its digest is computed from; `None` without a request. `doubts` are the
-    problems that only `validate` refuses.
+    `identity` is the form of the request that its digest is computed from, or `None` without a request. `doubts` are
+    the problems that only `validate` treats as errors.
     """
 
     request: JSON | None
@@ -212,9 +213,9 @@ def written_problems(view: View, request: JSON) -> Iterator[Problem]:
 
 
 def render_all(written: WrittenRequest, scopes: Mapping[str, Scope]) -> tuple[dict[str, RenderedRequest], ByTarget]:
-    """Renders the request for each target, and returns the wrong placeholders of each target.
+    """Renders the request for each target, and also returns the problems with placeholders in each target.
 
-    Without placeholders, all targets share one object.
+    If the request has no placeholders, all targets share one object.
     """
     templates = strings(written.request) if OPENING in written.view.source.text else []
     if not templates:
@@ -280,9 +281,10 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
 def _other_problems(
     written: WrittenRequest, rendered: RenderedRequest, owner: str, remarks: Sequence[Remark]
 ) -> Sequence[Problem]:
-    """Returns further problems of a request that `from_spec` refuses, by checking it without the refused part.
+    """Returns further problems of a request that `from_spec` refuses. Finds them by checking the request without the
+    refused part.
 
-    As long as the rest is still refused, one more enclosing level is left out.
+    As long as the remaining request is refused, one more enclosing level is left out.
     """
     for levels in range(max(len(remark.loc) for remark in remarks)):
         request = rendered.request
@@ -326,8 +328,8 @@ def _sent_problems(written: WrittenRequest, request: JSON, sent: JSON) -> list[P
 
 
 def _warnings(written: WrittenRequest, request: JSON, sent: JSON) -> list[Problem]:
-    """Returns warnings about a valid request: uses that AWS advises against, and likely secrets in it as the spec
-    writes it."""
+    """Returns warnings about a valid request: uses that AWS advises against, and likely secrets in the request as
+    written in the spec."""
     warnings = list(written.view.remarks(written.kind.warn(sent), REQUEST, "warning"))
     message = (
         "looks like a secret, readable by everyone who can read this file or the AWS console. Keep it in AWS Secrets "

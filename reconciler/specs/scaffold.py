@@ -24,7 +24,7 @@ IGNORED = (f"/{STATE_FOLDER}/", "*.sqlite", "*.sqlite-*", "plan.json", "*.plan",
 """Files that must not be committed: ledgers in files, plan files, and the emulator's state."""
 
 FOLDERS = ("specs", "jobs", "reconciler")
-"""Names for the folder of specs in the root of a repository, which also has other YAML files."""
+"""Possible names for the folder of specs in the root of a repository, which also has other YAML files."""
 
 _PROJECT = f"""\
 # yaml-language-server: $schema=./{SCHEMA_FILE}
@@ -53,10 +53,10 @@ spec:SPECS
 def init(root: Path, name: str | None = None) -> dict[Path, str]:
     """Writes a new project into a folder, creates the folder if necessary, and returns what was done with each file.
 
-    In the root of a git repository the specs get their own folder, because other YAML files there are not specs. An
-    existing `.gitignore` is extended; any other existing file is an error, and nothing is written. `name` is the
-    project's name; if it is `None`, the name is derived from the folder's. Raises `UsageError`, also for an invalid
-    name.
+    In the root of a git repository the specs are written to a separate folder, because other YAML files there are not
+    specs. An existing `.gitignore` is extended; any other existing file is an error, and nothing is written. `name` is
+    the project's name; if it is `None`, the name is derived from the folder's name. Raises `UsageError` if a file
+    exists or the name is invalid.
     """
     name = _name_of(root) if name is None else name
     if not _NAME.fullmatch(name):
@@ -106,7 +106,7 @@ def _ignore(file: Path) -> str | None:
 
 
 def _spec(kind: Kind, up: str) -> str:
-    """Returns the text of an example spec. `up` is the relative path to the folder of the schema."""
+    """Returns the text of an example spec. `up` is the relative path to the folder that contains the schema."""
     name, request = kind.example
     return f"""\
 # yaml-language-server: $schema={up}{SCHEMA_FILE}

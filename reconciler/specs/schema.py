@@ -1,7 +1,7 @@
-"""Makes one JSON Schema, for editors, from the models of the project file and of every kind of spec.
+"""Generates one JSON Schema for editors from the models of the project file and of every kind of spec.
 
-The schema is less strict than `validate`: it allows a placeholder in place of any string with limits, and it leaves out
-rules that no schema can express.
+The schema is less strict than `validate`. It allows a placeholder in place of any string with limits, and it leaves out
+rules that a schema cannot express.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _definitions(model: type[Strict], name: str, generator: type[GenerateJsonSch
 
 
 class _EditorSchema(GenerateJsonSchema):
-    """Leaves out titles and nulls, because a field of a spec is absent, never null."""
+    """Leaves out titles and nulls. A field of a spec may be absent but is never null."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401 - a core schema or a field's
         return False
@@ -94,7 +94,8 @@ class _EditorSchema(GenerateJsonSchema):
 
 
 class _RequestSchema(_EditorSchema):
-    """Allows a placeholder in every limited string, but not in a key. Only `validate` can check the resulting value."""
+    """Allows a placeholder in every string with limits, but not in a key. Only `validate` can check the resulting
+    value."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the base class has them
         super().__init__(*args, **options)
@@ -113,7 +114,7 @@ class _RequestSchema(_EditorSchema):
 
 
 def or_placeholder(part: JSON) -> JSON:
-    """Returns a schema that accepts `part`, or a string with a placeholder."""
+    """Returns a schema that accepts the values of `part`, and strings with a placeholder."""
     limits = {key: part[key] for key in part.keys() & _LIMITS}
     if part.get("type") != "string" or not limits:
         return part

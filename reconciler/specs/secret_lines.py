@@ -1,7 +1,7 @@
-"""Hides the secrets of a document in the lines and messages of its problems.
+"""Hides a document's secrets in the lines and messages of its problems.
 
-A single line often does not show that it contains a secret, because the key is on another line or in another part of a
-mapping. Therefore the secrets are located in the whole document first.
+A single line is often not enough to detect a secret, because the key may be on another line or in another part of a
+mapping. Therefore the secrets are first located in the whole document.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.specs.parse import Node, SourceText, find
 
 Span = tuple[int, int]
 
-SHORTEST_SECRET = 3  # characters; shorter secrets are not replaced in messages, because they would match everywhere
+SHORTEST_SECRET = 3  # characters; shorter secrets are not replaced in messages, because they would match too often
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|\'(?:[^\']|\'\')*(?:\'|\Z)', re.DOTALL)
 IN_FLOW = re.compile(r"(?:\$\{[^}\s]*\}|[^\n\r,\[\]{}])*")
 
@@ -44,7 +44,7 @@ class SecretLines:
         return sorted(self._span(loc) for loc in places)
 
     def hide(self, loc: Loc) -> None:
-        """Marks the value at a path as a secret of the document, because a model refused it as one."""
+        """Marks the value at a path as a secret of the document, because a model refused the value as a secret."""
         span = self._span(loc)
         index = bisect_left(self._spans, span)
         if self._spans[index : index + 1] != [span]:
@@ -61,7 +61,7 @@ class SecretLines:
         return self._span(node.loc)[1]
 
     def hidden(self, problem: Problem, offset: int) -> Problem:
-        """Returns the problem at `offset` without secrets in its line and its message."""
+        """Returns the problem at `offset` with the secrets in its line and message hidden."""
         column, line = problem.col - 1, problem.source_line
         start, text = (offset - column, line) if line is not None else self._source.around(offset)
         first = bisect_left(self._spans, start, key=_end)
@@ -71,7 +71,7 @@ class SecretLines:
         return replace(problem, message=message, source_line=shown)
 
     def _span(self, loc: Loc) -> Span:
-        """Returns the start and the end of the scalar at a path in the file, quotes included."""
+        """Returns the start and the end of the scalar at a path, including its quotes, as offsets in the file."""
         node, text = find(self._document, loc), self._source.text
         start = node.offset
         if isinstance(node.value, dict | list):
@@ -88,7 +88,8 @@ class SecretLines:
 def hidden_line(line: str, start: int, column: int, spans: Sequence[Span]) -> str:
     """Returns the line that starts at offset `start`, without the parts in `spans`.
 
-    A part hidden before `column` (from 0) keeps its width, so that the caret still points at the right column.
+    A part that is hidden before `column` (counted from 0) keeps its width, so that the caret still points at the right
+    column.
     """
     shown, position = "", 0
     for span in spans:
@@ -106,7 +107,7 @@ def _mark(width: int, *, keep_width: bool) -> str:
 
 
 def hidden_message(message: str, line: str, start: int, spans: Sequence[Span]) -> str:
-    """Returns a message about the line that starts at offset `start`, without the text that is hidden in the line."""
+    """Returns the message about a line that starts at offset `start`, without the text that is hidden in the line."""
     for begin, end in spans:
         value = line[max(begin - start, 0) : max(end - start, 0)]
         inner = [value[first:last] for first, last in secret_spans(value)]
@@ -117,7 +118,7 @@ def hidden_message(message: str, line: str, start: int, spans: Sequence[Span]) -
 
 
 def _block_end(text: str, start: int) -> int:
-    """Returns the end of a plain scalar or block, which includes the following lines that are indented deeper."""
+    """Returns the end of a plain scalar or block, including the following lines with deeper indentation."""
     first = text.rfind("\n", 0, start) + 1
     indent = _indent(text[first:start])
     end = _line_end(text, start)
@@ -139,7 +140,8 @@ def _line_end(text: str, offset: int) -> int:
 
 
 def _as_text(value: Any) -> Any:  # noqa: ANN401 - any document
-    """Returns the value with its scalars as text as written, because a secret may be an unquoted number or date."""
+    """Returns the value with all its scalars as the text in the file, because a secret may be an unquoted number or
+    date."""
     if isinstance(value, dict):
         return {key: _as_text(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -148,8 +150,7 @@ def _as_text(value: Any) -> Any:  # noqa: ANN401 - any document
 
 
 def _beside_names(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any document
-    """Yields the paths of scalars beside the name of a secret in an entry of a list, whatever the spelling of their
-    keys.
+    """Yields the paths of the scalars in each list entry that contains the name of a secret, whatever their keys are.
 
     The value of an environment variable is therefore hidden even if its key is misspelt: ``{nmae: DB_PASSWORD, …}``.
     """
@@ -165,7 +166,7 @@ def _beside_names(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any 
 
 def _beside_name(entry: JSON) -> Iterator[str]:
     names = [key for key, value in entry.items() if isinstance(value, str) and secret_key(value)]
-    shown = {*names, *NAME_KEYS} if len(names) == 1 else NAME_KEYS  # with two names, either may be the secret itself
+    shown = {*names, *NAME_KEYS} if len(names) == 1 else NAME_KEYS  # if there are two names, either may be the secret itself
     for key in entry if names else ():
         text = source_text(entry[key])
         if text is not None and key not in shown and not harmless(entry[names[0]], text):

@@ -45,9 +45,10 @@ _NAME = re.compile(NAME_PATTERN)
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference to another spec: its name, the path of the reference, and a problem without a message at that path.
+    """A reference to another spec: the other spec's name, the path of the reference, and a problem without a message at
+    that path.
 
-    A request refers only to specs of its own kind, with the condition of `Kind.references`.
+    A request can refer only to specs of its own kind, with the condition from `Kind.references`.
     """
 
     name: str
@@ -61,11 +62,11 @@ class Reference:
 class ReadSpec:
     """One document read as a spec.
 
-    `location` is a problem without a message at the spec, `line` its first line. `name` is `None` if the document has
-    no valid name, and `former` is its former name, if given. `targets` are the targets that it runs in; `None` if they
-    cannot be read. `desired` has each requested target for which it is valid. `claimed` and `formerly` are the valid
-    names in the document, current and before a rename, and `labels` its labels, even if the document is not a spec.
-    `is_named` is true if `claimed` is certainly the intended name.
+    `location` is a problem without a message at the spec, and `line` is its first line. `name` is `None` if the
+    document has no valid name. `former` is its former name, if given. `targets` are the targets that it runs in, or
+    `None` if they cannot be read. `desired` contains each requested target for which the spec is valid. `claimed`,
+    `formerly` and `labels` are the valid name, the valid former name and the labels in the document, even if it is not
+    a spec. `is_named` is true if `claimed` is certainly the intended name.
     """
 
     location: Problem
@@ -95,7 +96,7 @@ class SpecReader:
         self._with_account = {name for name, target in project.spec.targets.items() if target.account is not None}
 
     def read(self, view: View) -> ReadSpec:
-        """Reads one document and collects all its problems."""
+        """Reads one document as a spec and collects all its problems."""
         location = view.location(())
         read = ReadSpec(location, location.line)
         read.problems += view.flaws()
@@ -177,8 +178,8 @@ class SpecReader:
         read.warnings += merged(warnings, targets)
 
     def _misplaced(self, written: WrittenRequest, request: JSON | None, targets: Sequence[str]) -> ByTarget:
-        """Returns warnings about ARNs whose account or region is not that of the target, for targets with an account in
-        the project file.
+        """Returns warnings about ARNs whose account or region differs from the target's. Checks only targets whose
+        account is in the project file.
         """
         if request is None or not self._warn:
             return []
@@ -195,8 +196,8 @@ class SpecReader:
     ) -> Iterator[tuple[Sequence[str], CheckedRequest]]:
         """Checks a request that several targets share.
 
-        Only the owner tag differs between them, and only AWS's size limit depends on it. Therefore a request that is
-        valid with the longest owner is valid for all.
+        Only the owner tag differs between the targets, and only AWS's size limit depends on the tag. Therefore a
+        request that is valid with the longest owner is valid for all targets.
         """
         owners = {name: self._scopes.places[name].owner(written.name) for name in targets}
         checked = check_request(written, request, max(owners.values(), key=len), warn=self._warn)
@@ -241,7 +242,7 @@ def _desired(written: WrittenRequest, request: JSON, identity: JSON, labels: Map
 
 
 def position(location: Problem) -> str:
-    """Formats the location of a spec or a part of it: ``orders.yaml:4:9``."""
+    """Formats the location of a spec or of a part of a spec: ``orders.yaml:4:9``."""
     return f"{location.path}:{location.line}:{location.col}"
 
 
@@ -254,7 +255,7 @@ def _shared(requests: Mapping[str, RenderedRequest]) -> list[tuple[RenderedReque
 
 
 def _not_a_spec(view: View) -> Problem:
-    """Returns the problem that a document is not a spec that this version reads."""
+    """Returns a problem which reports that the document is not a spec that this version can read."""
     value = view.document.value
     if isinstance(value, Unquoted) and not value.source:
         return view.problem((), "empty document: write a spec, or remove the ---", "empty")
@@ -266,7 +267,7 @@ def _not_a_spec(view: View) -> Problem:
 
 
 def _validated(view: View, value: JSON, read: ReadSpec) -> tuple[SpecDocument | None, JSON]:
-    """Returns the document as its model, or `None` if the model refuses it, and its value with corrected field
+    """Returns the document as its model (`None` if the model refuses it), and the document's value with corrected field
     names."""
     try:
         return SpecDocument.model_validate(value), value
@@ -295,7 +296,8 @@ def _presumed_policy(spec: JSON) -> Policy:
 
 
 def _references(written: WrittenRequest) -> Iterator[Reference]:
-    """Yields the references to other specs in a spec's policy, and the first one to each spec in its request."""
+    """Yields all references to other specs in a spec's policy, and the first reference to each other spec in its
+    request."""
     for index, dependency in enumerate(written.policy.dependsOn):
         loc: Loc = ("spec", "dependsOn", index, "name")
         yield Reference(dependency.name, loc, written.view.location(loc))

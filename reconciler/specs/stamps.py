@@ -1,9 +1,9 @@
-"""Stamps of files and folders, which show that nothing in a project has changed without reading it.
+"""Stamps of files and folders, which show without reading any file that nothing in a project has changed.
 
-A stamp has the size, both times, the inode and the device. Every change of a file sets its change time from the clock
-of the kernel, and no program can set it back. A stamp is therefore proof, except for a file that changed in the last
-moments, because several changes may fall on the same tick of that clock, and except while the clock is set. Stamps on
-network file systems are no proof, because the times come from other machines.
+A stamp consists of the size, the modification time, the change time, the inode and the device. Every change of a file
+sets its change time from the kernel's clock, and no program can set it back. An equal stamp therefore proves that the
+file is unchanged, with three exceptions: the file changed a moment ago, because several changes may get the same tick
+of the clock; the clock was set; or the file system is on a network, because then the times come from other machines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from reconciler.specs.processes import in_processes, processes_for
 
 RACY_NS = 2_000_000_000
-"""How much older than the start of a command a change must be, in nanoseconds, for its stamp to be proof."""
+"""How long before the start of a command a file must have changed, in nanoseconds, for its stamp to be reliable."""
 
 CLOCK_NS = 500_000_000
 """How far the wall clock and the monotonic clock may drift apart during a command."""
@@ -30,7 +30,7 @@ NO_PROOF = {
     "9p", "afs", "ceph", "cifs", "coda", "fuse", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
     "virtiofs",
 }  # fmt: skip
-"""Types of file systems whose times are not from the clock of this machine."""
+"""Types of file systems whose times do not come from this machine's clock."""
 
 Stamp = tuple[int, int, int, int, int]
 
@@ -47,7 +47,7 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 class Start(NamedTuple):
-    """The time at which a command started to read, by the wall clock and by the monotonic clock, in nanoseconds."""
+    """The time at which a command started to read, on the wall clock and on the monotonic clock, in nanoseconds."""
 
     wall: int
     monotonic: int
@@ -58,7 +58,7 @@ class Start(NamedTuple):
         return cls(time.time_ns(), time.monotonic_ns())
 
     def trusts(self, *changes: int) -> bool:
-        """Returns whether changes at these times happened certainly before the start."""
+        """Returns whether changes at these times certainly happened before the start."""
         return max(changes) < self.wall - RACY_NS
 
     @property
@@ -68,7 +68,7 @@ class Start(NamedTuple):
 
 
 class FoundFolder(NamedTuple):
-    """A folder in which files were searched: its path relative to the project, and the digest of its entries."""
+    """A folder that was searched for files: its path relative to the project, and the digest of its entries."""
 
     path: str
     entries: str
@@ -85,8 +85,8 @@ def _type(entry: os.DirEntry[str]) -> str:
 
 
 class StampedFolder(NamedTuple):
-    """A folder with its files that were read. `stamp` is `None` if the folder changed too recently; then only its
-    entries are compared."""
+    """A folder and those of its files that were read. If the folder changed too recently, `stamp` is `None`, and only
+    the entries are compared."""
 
     path: str
     stamp: Stamp | None
@@ -102,8 +102,8 @@ class StampedTree(NamedTuple):
 
 
 def stamped_tree(root: str, folders: Sequence[FoundFolder], paths: Iterable[str], start: Start) -> StampedTree | None:
-    """Returns the stamps of files that were read since `start`. Returns `None` if they are no proof that the files are
-    as they were read."""
+    """Returns the stamps of files that were read since `start`, or `None` if the stamps cannot prove that the files are
+    still as they were read."""
     if start.clock_was_set or on_network(root):
         return None
     names: dict[str, list[str]] = {folder.path: [] for folder in folders}
@@ -134,7 +134,7 @@ def stamped_tree(root: str, folders: Sequence[FoundFolder], paths: Iterable[str]
 
 
 def is_unchanged(root: str, tree: StampedTree) -> bool:
-    """Returns whether the files and folders are as they were when they were stamped."""
+    """Returns whether the files and folders are unchanged since they were stamped."""
     try:
         for folder in tree.folders:
             if folder.stamp != stamp_of(os.stat(os.path.join(root, folder.path))) and not _same_entries(root, folder):
@@ -174,7 +174,7 @@ def _stamped_blocks(blocks: Sequence[_Block]) -> list[_Stamps]:
 
 
 def _stamped_block(folder: str, names: Sequence[str]) -> _Stamps:
-    """Stamps files of a folder. Symlinks are followed."""
+    """Stamps files in a folder. Symlinks are followed."""
     stamps, stat = array("q"), os.stat
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
@@ -192,8 +192,8 @@ def _same_entries(root: str, folder: StampedFolder) -> bool:
 
 
 def on_network(root: str, mounts: str = "/proc/self/mountinfo") -> bool:
-    """Returns whether a folder is on a file system whose times come from another machine, as far as Linux lists file
-    systems (proc(5))."""
+    """Returns whether a folder is on a file system whose times come from another machine, according to Linux's list of
+    mounts (proc(5))."""
     real, best, kind = os.path.realpath(root), "", ""
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
