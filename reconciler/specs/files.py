@@ -19,7 +19,7 @@ from reconciler.specs.stamps import FoundFolder, entries_digest
 _PLAN_FILE = re.compile(rb'\s*\{\s*"format_version"\s*:\s*"[^"]*"\s*,\s*"tool_version"\s*:')
 
 MOST_BYTES = 1024 * 1024  # 1 MiB
-PLAN_START = 200  # the first bytes of every plan file
+PLAN_START = 200  # bytes at the start of a file, which are enough to recognize a plan file
 BOM = "\ufeff"
 DEEPEST_FOLDER = 64
 MOST_LINKED = 10_000  # files and folders reached through symlinks

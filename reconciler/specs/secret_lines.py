@@ -166,7 +166,7 @@ def _beside_names(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any 
 
 def _beside_name(entry: JSON) -> Iterator[str]:
     names = [key for key, value in entry.items() if isinstance(value, str) and secret_key(value)]
-    shown = {*names, *NAME_KEYS} if len(names) == 1 else NAME_KEYS  # if there are two names, either may be the secret itself
+    shown = {*names, *NAME_KEYS} if len(names) == 1 else NAME_KEYS  # either of two names may be the secret
     for key in entry if names else ():
         text = source_text(entry[key])
         if text is not None and key not in shown and not harmless(entry[names[0]], text):
