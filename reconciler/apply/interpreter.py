@@ -61,7 +61,7 @@ Result = TypeVar("Result")
 
 
 def drive(procedure: Generator[f.Effect, object, Result], world: World) -> Result:
-    """Runs a procedure to its end and returns its result. If an effect fails, its error is raised inside the procedure."""
+    """Runs a procedure to its end and returns its result. Errors of effects are raised inside the procedure."""
     answer: object = None
     failure: Exception | None = None
     while True:

@@ -198,7 +198,7 @@ def _is_fresh(began: str) -> Generator[Effect, object, bool]:
 
 
 def _saw_our_token(outcome: Outcome) -> bool:
-    """Returns whether AWS answered that this token was used (409). Then only a lookup can find the run with this token."""
+    """Returns whether AWS answered that this token was used (409). Then only a lookup can find the run with it."""
     return isinstance(outcome, Ambiguous) and outcome.conflict
 
 

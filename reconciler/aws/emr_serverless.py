@@ -188,7 +188,7 @@ class EmrServerless:
         return runs
 
     def logs(self, run: RunRef, attempt: int | None) -> RunLogs:
-        """Finds the logs of a job run with GetJobRun, in the places that the run's or its application's settings name."""
+        """Finds the logs of a job run with GetJobRun and the monitoring settings of the run and its application."""
         client, application = self._aws.reader(SERVICE), run.location["applicationId"]
         described = _run_or_none(client, application, run.run_id, attempt)
         if described is None:
@@ -228,7 +228,7 @@ class EmrServerless:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A period in which runs of some submissions may have been created. `end` is `None` if the period has no end yet."""
+    """A period in which runs of some submissions may have been created. `end` is `None` if it has no end yet."""
 
     start: datetime
     end: datetime | None

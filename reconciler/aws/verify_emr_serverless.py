@@ -84,7 +84,7 @@ class EmrServerlessVerifier:
 
 
 def _fit(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Said]]:
-    """Yields the requirements that an application does not meet: the driver, features of later releases, and capacity."""
+    """Yields requirements that an application does not meet: the driver, features of later releases, capacity."""
     if application.get("invented"):
         yield ("applicationId",), INVENTED
         return
@@ -115,7 +115,7 @@ def _release(application: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def _vcpus(request: JSON) -> float:
-    """Returns the vCPUs with which a Spark run starts (those of its driver and its initial executors), or 0 for Hive."""
+    """Returns the vCPUs with which a Spark run starts (for its driver and initial executors), or 0 for Hive."""
     spark = part(request, "jobDriver", "sparkSubmit")
     if not spark:
         return 0.0

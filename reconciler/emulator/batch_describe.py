@@ -1,4 +1,4 @@
-"""AWS Batch: DescribeJobs and ListJobs, with the field names and values of AWS's replies."""
+"""Implements DescribeJobs and ListJobs of AWS Batch, with the field names and values of AWS's replies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EXIT_KILLED = 137
 
 
 def describe_jobs(params: Params, context: Context) -> Params:
-    """Describes the jobs, children and nodes with these ids; unknown ids are absent from the reply."""
+    """Describes the jobs, children and nodes with these ids. The reply does not contain unknown ids."""
     if len(params["jobs"]) > MAX_DESCRIBED:
         raise Invalid(f"jobs: must have at most {MAX_DESCRIBED} items")
     jobs = [find_job(context.records, job_id, context.now) for job_id in dict.fromkeys(params["jobs"])]
@@ -68,7 +68,7 @@ def _is_late(job: Job, steps: Sequence[Step], now: float) -> bool:
 
 
 def _progress(job: Job, steps: Sequence[Step], now: float) -> Params:
-    """Returns the state and times that both DescribeJobs and ListJobs contain."""
+    """Returns the state and times, which are in the replies of both DescribeJobs and ListJobs."""
     last = steps[-1]
     started = [step.at for step in steps if step.state == "RUNNING"]
     return {
@@ -111,7 +111,7 @@ def _retry_strategy(request: Params) -> Params:
 
 
 def _attempts(job: Job, steps: Sequence[Step]) -> list[Params]:
-    """Returns the ended attempts: one for each time the job reached RUNNING and left it."""
+    """Returns the ended attempts: one for each time that the job reached RUNNING and then left that state."""
     attempts: list[Params] = []
     for step, after in pairwise(steps):
         if step.state == "RUNNING":
@@ -123,15 +123,16 @@ def _attempts(job: Job, steps: Sequence[Step]) -> list[Params]:
 
 
 def _log_stream(job: Job, attempt: int) -> str:
-    """Returns the name of an attempt's log stream: job definition, container, and the id of the task, which is derived
-    from the job. The emulator writes no logs; tests do.
+    """Returns the name of an attempt's log stream: job definition, container, and a task id derived from the job. The
+    emulator writes no logs; only tests do.
     """
     definition = resources.short_name(job.run.request["jobDefinition"]).partition(":")[0]
     return f"{definition}/default/{sha256(f'{job.id} {attempt}'.encode()).hexdigest()[:32]}"
 
 
 def _end(after: Step, report: Report) -> Params:
-    """Returns the exit code of a container whose job changed its state, and the reason if it failed by itself."""
+    """Returns the exit code of a container, and its reason if it failed by itself. `after` is the step that followed
+    the container's run."""
     if after.state == "SUCCEEDED":
         return {"exitCode": 0}
     if after.by or after.detail == EXIT_TIMEOUT:
@@ -167,7 +168,8 @@ def _workload(job: Job, steps: Sequence[Step]) -> Params:
 
 
 def _tasks(overrides: Params, steps: Sequence[Step], report: Report) -> Params:
-    """Returns the tasks of a job with several containers. The first container ends the job; the others end well."""
+    """Returns the tasks of a job with several containers. The first container determines how the job ends; the others
+    succeed."""
     ended = _has_run(steps)
     tasks = []
     for task in overrides.get("taskProperties", []):
@@ -207,7 +209,7 @@ def _multi_node(job: Job, steps: Sequence[Step]) -> Params:
 
 
 def _targets(target: str, node: int) -> bool:
-    """Returns whether ``3``, ``0:3``, ``:3`` or ``2:`` contains a node. ``0,n`` is also accepted."""
+    """Returns whether a target such as ``3``, ``0:3``, ``:3`` or ``2:`` contains a node. ``0,n`` is also accepted."""
     first, separator, last = target.replace(",", ":").partition(":")
     if not separator:
         return first == str(node)
@@ -277,7 +279,7 @@ def _status(params: Params) -> str:
 
 
 def _restriction(filters: list[Params]) -> Params:
-    """Translates the one filter into fields of a `Search`; empty without a filter."""
+    """Converts the only filter to fields of a `Search`. Returns no fields if there is no filter."""
     if not filters:
         return {}
     if len(filters) > 1:

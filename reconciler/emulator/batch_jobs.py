@@ -1,4 +1,5 @@
-"""AWS Batch: SubmitJob and its limits, jobs by id, dependencies between them, CancelJob, TerminateJob."""
+"""Implements AWS Batch jobs: SubmitJob and its limits, lookups by id, dependencies between jobs, CancelJob,
+TerminateJob."""
 
 from __future__ import annotations
 
@@ -72,8 +73,8 @@ def _facts(params: Params, context: Context) -> Facts:
 
 
 def _retries_failure(retry: Params) -> bool:
-    """Returns whether exit code 1 is retried. The first rule whose conditions all match decides. If there is none, it
-    is retried.
+    """Returns whether a job that ends with exit code 1 is retried. The first rule whose conditions all match decides.
+    If no rule matches, the job is retried.
     """
     exit_values = {"onStatusReason": EXIT_FAILED, "onReason": "", "onExitCode": "1"}
     for rule in retry.get("evaluateOnExit", []):
@@ -90,7 +91,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def submit_job_problems(params: Params) -> Iterator[str]:
-    """Yields every problem in a SubmitJob request that its model accepts."""
+    """Yields every problem that botocore's model does not detect in a SubmitJob request."""
     for check in (_scalars, _array, _dependencies, _retries, _containers, _nodes, _pods):
         yield from check(params)
     size = len(json.dumps(params, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass"))
@@ -201,7 +202,7 @@ _DEFAULT_NODES = 2
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The job with a Batch id: a whole run, a child of it (``id:3``), or a node of it (``id#0``)."""
+    """The job with a Batch id: a whole run, one of its children (``id:3``), or one of its nodes (``id#0``)."""
 
     run: Run
     child: int | None = None
@@ -264,7 +265,7 @@ def with_dependencies(records: Records, run: Run) -> Run:
 
 
 def update_dependents(records: Records, run: Run) -> None:
-    """Updates the facts of the jobs that wait for a changed run, and of those that wait for them."""
+    """Updates the facts of the jobs that wait, directly or indirectly, for a changed run."""
     changed = [run.id]
     while changed:
         for dependent_id in records.dependents(changed.pop()):
@@ -278,8 +279,8 @@ def update_dependents(records: Records, run: Run) -> None:
 def _after_dependencies(records: Records, run: Run) -> Run:
     """Releases a run when its last dependency succeeds, and blocks it when the first one fails.
 
-    A dependency on an id that never existed does not block the run. With `N_TO_N`, a run waits for the whole of the
-    other array.
+    A dependency on an id that never existed does not block the run. With `N_TO_N`, a run waits until the whole other
+    array has ended.
     """
     dependencies = [find_job(records, job_id, None) for job_id in _needed_ids(run.request)]
     ends = [end(job.timeline) for job in dependencies if job is not None]
@@ -291,17 +292,17 @@ def _after_dependencies(records: Records, run: Run) -> Run:
 
 
 def cancel_job(params: Params, context: Context) -> Params:
-    """Fails a job that has not reached STARTING. On other jobs it has no effect and gives no error."""
+    """Fails a job that has not reached STARTING. For any other job, does nothing and returns no error."""
     return _stop("cancel", params, context)
 
 
 def terminate_job(params: Params, context: Context) -> Params:
-    """Fails a job that has not ended. On other jobs it has no effect and gives no error."""
+    """Fails a job that has not ended. For any other job, does nothing and returns no error."""
     return _stop("terminate", params, context)
 
 
 def stop_run(records: Records, run: Run, stop: Stop) -> None:
-    """Stores a stop of a run, and updates the jobs that wait for it."""
+    """Stores a request to stop a run, and updates the jobs that wait for the run."""
     update_dependents(records, records.change(run, facts=run.facts.stopped(stop)))
 
 

@@ -1,4 +1,4 @@
-"""The control endpoint, ``/_emulator/…``: settings, accepted runs, ending a run, reset, faults.
+"""Implements the control endpoint, ``/_emulator/…``: settings, accepted runs, ending a run, reset, faults.
 
 It is for users and their tests, so it uses plain JSON and reports errors as ``{"error": …}``.
 """
@@ -21,7 +21,7 @@ from reconciler.emulator.state import State
 from reconciler.errors import UsageError
 
 PREFIX = "/_emulator/"
-"""A prefix that no path of AWS has."""
+"""The prefix of control paths. No path of AWS starts with it."""
 JSON_TYPE = "application/json"
 TOKEN_TAG = "reconciler:token"
 
@@ -91,7 +91,7 @@ class Control:
     def handler(self) -> Handler:
         """Returns the handler of every call, to the control endpoint and to AWS with faults applied."""
         aws = self._faults.around(dispatcher(self._state))
-        # The control endpoint is outermost, so that faults never reach it.
+        # The control endpoint is the outermost handler, so that faults do not affect it.
         return lambda call: self._answer(call) if call.path.startswith(PREFIX) else aws(call)
 
     def _answer(self, call: Call) -> Reply:
@@ -99,7 +99,7 @@ class Control:
         if action is None:
             return _json(404, {"error": f"no {call.method} {call.path}; available: {', '.join(NAMES)}"})
         if call.method == "POST" and call.headers.get("Content-Type", "").partition(";")[0].strip() != JSON_TYPE:
-            # A browser sends only this method across origins without a preflight, if its content is of another type.
+            # A browser sends POST across origins without a preflight, but only with another content type.
             return _json(415, {"error": f"{call.method} {call.path} needs the header Content-Type: {JSON_TYPE}"})
         try:
             return _json(200, action(self, _object(call.body)))
@@ -120,7 +120,8 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds an object, and refuses a duplicate key, because it is a mistake and Python would keep the last one."""
+    """Builds a JSON object. Refuses a duplicate key, because it is a mistake, and Python would silently use the last
+    value."""
     names = [name for name, _ in members]
     if len(set(names)) < len(names):
         raise UsageError(f"the body has {next(name for name in names if names.count(name) > 1)} twice")

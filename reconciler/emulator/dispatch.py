@@ -1,7 +1,8 @@
-"""Answers calls as AWS does: finds service and operation, validates, runs the transaction, formats errors like AWS.
+"""Answers calls as AWS does: finds the service and operation, validates the request, runs the transaction, and formats
+errors.
 
 `dispatcher` returns a `Handler`. Other handlers wrap it: the faults (`fault_delivery`) and the control endpoint
-(`control`). `http` serves any of them.
+(`control`). `http` serves any `Handler`.
 """
 
 from __future__ import annotations

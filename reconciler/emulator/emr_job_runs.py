@@ -1,4 +1,5 @@
-"""EMR Serverless: job runs. StartJobRun and its idempotency, CancelJobRun, and the replies of Get and List."""
+"""Implements EMR Serverless job runs: StartJobRun and its idempotency, CancelJobRun, and the replies of Get and
+List."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ PAGE = 50
 """The maximum page size of ListJobRuns, from the API reference."""
 _ID_LETTERS = string.digits + string.ascii_lowercase
 _MAX_COMPUTED_ATTEMPTS = 1000
-"""The maximum number of attempts in the timeline of a failing streaming run, which may request more."""
+"""The maximum number of attempts in the timeline of a failing streaming run, even if its request allows more."""
 _WORKERS = {"vCPUHour": 8.0, "memoryGBHour": 32.0, "storageGBHour": 60.0}
 """The resources that a run uses per hour: a driver and one executor of EMR Serverless's default sizes."""
 _MIN_BILLED_SECONDS = 60.0
@@ -30,8 +31,8 @@ _COPIED = ("name", "configurationOverrides", "jobDriver", "executionIamPolicy", 
 def start_job_run(params: Params, context: Context) -> Params:
     """Accepts a run, or returns the run that this client token has already started.
 
-    The same token and body in the same application return the same run. Another body raises `Conflict`, unless the
-    settings disable that.
+    The same token and body in the same application return the same run. The same token with another body raises
+    `Conflict`, unless the settings disable that.
     """
     resources.require_application(params["applicationId"], context.settings)
     body = {name: value for name, value in params.items() if name != "clientToken"}
@@ -47,7 +48,7 @@ def start_job_run(params: Params, context: Context) -> Params:
 
 
 def _remembered(params: Params, context: Context) -> Run | None:
-    """Returns the run that the client token started, while the token is remembered."""
+    """Returns the run that the client token started, or `None` if the token is new or no longer remembered."""
     run = context.records.by_token(EMR, params["applicationId"], params["clientToken"])
     limit = context.settings.token_seconds
     if run is not None and limit is not None and context.now - run.facts.accepted_at > limit:
@@ -91,12 +92,13 @@ def _facts(params: Params, context: Context) -> Facts:
 
 
 def _timeout_minutes(params: Params) -> int:
-    """Returns the timeout of a request. The API reference's default is 720; for streaming 0, which means none."""
+    """Returns the timeout of a request in minutes. The default in the API reference is 720, or 0 (no timeout) for
+    streaming."""
     return int(params.get("executionTimeoutMinutes", 0 if params.get("mode") == "STREAMING" else 720))
 
 
 def start_job_run_problems(params: Params) -> Iterator[str]:
-    """Yields every problem in a StartJobRun request that its model accepts."""
+    """Yields every problem that botocore's model does not detect in a StartJobRun request."""
     tags, retry = params.get("tags", {}), params.get("retryPolicy", {})
     minutes, per_hour = params.get("executionTimeoutMinutes", 0), retry.get("maxFailedAttemptsPerHour")
     is_batch = params.get("mode", "BATCH") == "BATCH"

@@ -1,4 +1,4 @@
-"""Applies fault rules to calls: a request is lost, late or processed twice, or the client receives another reply or no
+"""Applies fault rules to calls. A request is lost, late or processed twice, or the client receives another reply or no
 reply.
 """
 
@@ -31,8 +31,8 @@ from reconciler.emulator.settings import FAULTS, Settings
 from reconciler.emulator.state import State
 
 POLL_SECONDS = 0.005
-"""Seconds between reads of `time.time` while a request is late. A test may replace the clock, so no timer can be
-used."""
+"""Seconds between two reads of `time.time` while a request is late. A timer cannot be used, because tests may replace
+the clock."""
 
 GARBAGE = b"\x16\x03\x01 this is no HTTP \x00\xff\r\n\r\n"
 _MESSAGE = "This answer was made up by a fault of the emulator."
@@ -40,7 +40,8 @@ _PAGE = "<html><head><title>{0} {1}</title></head><body><h1>{0} {1}</h1></body><
 
 
 class Injector:
-    """The faults of one serving process. It has its own rules and counts; a plan's settings are in the shared state."""
+    """The faults of one server process. Each process has its own rules and counts, but a plan's settings are in the
+    shared state."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -86,7 +87,7 @@ class Injector:
         return made_up(rule, identified.service)
 
     def _process(self, rule: Rule, call: Call, inner: Handler) -> Reply | None:
-        """Processes the request now, later, twice or never. Returns AWS's reply if the rule needs it."""
+        """Processes the request now, later, twice or never. Returns AWS's reply if the rule uses it."""
         if rule.request == "lost":
             return None
         if rule.request == "late":
@@ -104,7 +105,7 @@ class Injector:
 # --- late requests ----------------------------------------------------------------------------------------------------
 
 LateRequest = tuple[float, int, Callable[[], Reply], Future[Reply]]
-"""The due time, a number that orders requests due at once, the call to make, and its result."""
+"""The due time, a number that orders requests with the same due time, the call to make, and its result."""
 
 
 class LateRequests:

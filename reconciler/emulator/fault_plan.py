@@ -1,4 +1,5 @@
-"""Fault plans: rules and settings, checked as a whole, in Python, as JSON, or in a YAML or JSON file."""
+"""Contains fault plans: rules and settings, which are checked as a whole. Plans are created in Python, from JSON, or
+from a YAML or JSON file."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ _MAX_DEPTH = 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rules in order (of those that are due, the first acts on a call), and the emulator's settings that are faults of
-    the stored world. Settings that are not in the plan get their defaults. Raises `FaultProblems`."""
+    """A list of rules, and the emulator's settings that are faults of the stored world. If several rules apply to a
+    call, the first one acts. Settings that are not in the plan get their defaults. Raises `FaultProblems`."""
 
     rules: Sequence[Rule] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -74,7 +75,7 @@ def _rule_form_problems(rule: object) -> Iterator[str]:
 
 
 def read_plan(path: Path) -> Plan:
-    """Reads the plan in a file. Raises `FaultProblems` with all problems in it, also if it cannot be read."""
+    """Reads the plan in a file. Raises `FaultProblems` with all its problems, or if the file cannot be read."""
     try:
         return Plan.from_json(_read_form(path))
     except OSError as error:

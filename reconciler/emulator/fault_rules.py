@@ -1,4 +1,5 @@
-"""Fault rules: the calls that they select, the effect on the request, and the reply; their validation and matching."""
+"""Defines fault rules (the calls that they select, the effect on the request, and the reply), validates and matches
+them."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from reconciler.errors import UsageError
 Request = Literal["processed", "lost", "late", "twice"]
 Answer = Literal["given", "closed", "reset", "never", "error", "html", "empty", "truncated", "garbage"]
 MADE_FROM_AWS = ("given", "truncated")
-"""Replies that are made from AWS's reply; a lost request has none."""
+"""Replies that are made from AWS's reply. They cannot be used for a lost request, which has no reply."""
 _MADE_UP = ("error", "html", "empty")
 _STATUSES_WITHOUT_BODY = (204, 205, 304)
 
@@ -38,7 +39,7 @@ USUAL_CODES: Mapping[int, str] = {
     500: "InternalServerException",
     503: "ServiceUnavailable",
 }
-"""The usual error code of a status. AWS Batch's for 500 is ServerException."""
+"""Maps each status to its usual error code. For status 500, AWS Batch uses ServerException instead."""
 
 USUAL_STATUSES: Mapping[str, int] = {
     **{code: status for status, code in USUAL_CODES.items()},
@@ -73,7 +74,7 @@ class Rule:
     # What happens to the request: it is processed as usual; is lost, without effect; is late, and takes effect
     # `late_seconds` from now even if the client has disconnected; or is processed twice.
     request: Request
-    # What the client gets. given: AWS's own answer (of a late request, when it is processed; of a doubled one, the
+    # What the client gets. given: AWS's own answer (for a late request, when it is processed; for a doubled one, the
     # first). closed, reset: none, the connection ends normally or by RST. never: none, until the client disconnects.
     # error: an AWS error of `code` and `status`. html, empty: a page or an empty body, with `status` (200). truncated:
     # the first half of AWS's own, with the length of the whole. garbage: bytes that are not HTTP.
@@ -85,7 +86,7 @@ class Rule:
     nth: int | Sequence[int] | None = None  # the nth matching call, from 1, or several such numbers
     every: int | None = None  # every k-th matching call
     probability: float | None = None  # each matching call with this probability
-    seed: int | None = None  # of `probability`: the same seed selects the same calls
+    seed: int | None = None  # the seed for `probability`: the same seed selects the same calls
     count: int | None = None  # the most times that the rule acts
     # Details:
     late_seconds: float | None = None
@@ -113,7 +114,7 @@ RULE_FIELDS = tuple(field.name for field in dataclasses.fields(Rule))
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a field of a rule
-    """Returns the value of a field, which is nothing, one value or several, as a tuple."""
+    """Returns the value of a field as a tuple. The field may contain `None`, one value or several values."""
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list | tuple) else (value,)

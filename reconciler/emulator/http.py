@@ -1,4 +1,4 @@
-"""HTTP/1.1 on loopback: werkzeug's threaded server, with connections that are kept open until the server stops."""
+"""Serves HTTP/1.1 on loopback with werkzeug's threaded server. Connections are kept open until the server stops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from reconciler.errors import UsageError
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-"""Far above any body that AWS accepts: the services reject smaller bodies with errors of their own."""
+"""The maximum size of a request body. It is far larger than any body that AWS accepts, so the services reject large
+bodies with their own errors first."""
 
 IDLE_SECONDS = 40.0
 """Seconds that a connection may be idle, between requests or within a request. The value differs from usual intervals
@@ -53,7 +54,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP response. `headers` are all but the content length."""
+    """One HTTP response. `headers` contains all headers except the content length."""
 
     status: int
     headers: Mapping[str, str]
@@ -118,7 +119,7 @@ class _Connection(WSGIRequestHandler):
             self.wfile.flush()
             if disconnect.end == "hang":
                 self.connection.settimeout(None)
-                while self.connection.recv(4096):  # returns nothing once the client closes or the server stops
+                while self.connection.recv(4096):  # empty when the client disconnects or the server stops
                     pass
             if disconnect.end == "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

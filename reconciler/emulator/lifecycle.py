@@ -1,8 +1,8 @@
 """Computes the states of runs over time, as pure functions of the stored data.
 
-Nothing here reads a clock. A timeline contains every state that a run has had and will have if it is not stopped. So
-the state at a moment is a look-up, and a listing needs only two stored values: the time and the state in which a run
-ends.
+Nothing here reads a clock. A timeline contains every state that a run has had and will have if it is not stopped.
+Therefore the state at any time is a simple lookup, and a listing needs only two stored values: the time and the state
+in which a run ends.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The data that determine a run's states: fixed at acceptance, except for stops and the results of dependencies."""
+    """The data that determine a run's states. They are fixed when the run is accepted, except for stops and the results
+    of dependencies."""
 
     accepted_at: float
     start_seconds: float | None  # None: until stopped
     run_seconds: float | None  # None: until stopped
     stop_seconds: float
     fails: bool
-    attempts: int = 1  # the most starts
+    attempts: int = 1  # the maximum number of starts
     timeout_seconds: float | None = None  # of one attempt (Batch), or of the run (EMR Serverless)
     released_at: float | None = 0.0  # when the last dependency succeeds; None: never
     blocked_at: float | None = None  # when a dependency fails; None: never
     array: int = 0  # the number of children
     sequential: bool = False  # whether children wait for one another
     report: Report = NO_REPORT
-    stops: tuple[Stop, ...] = ()  # in the order of the requests; one without effect in its state changes nothing
+    stops: tuple[Stop, ...] = ()  # in the order of the requests; a stop without effect in the current state is ignored
 
     def to_json(self) -> dict[str, Any]:
         """Returns the facts as a JSON object."""
@@ -80,7 +81,8 @@ ENDED = EMR_ENDED | BATCH_ENDED
 
 
 def steps_until(timeline: Timeline, now: float) -> Timeline:
-    """Returns the steps started by `now`, and at least the first, because the clock may have been set back."""
+    """Returns the steps that have started by `now`. Always includes the first step, because the clock may have been set
+    back."""
     return [step for step in timeline if step.at <= now] or timeline[:1]
 
 
@@ -115,8 +117,8 @@ _EMR_WAITING = frozenset({"SUBMITTED", "QUEUED", "PENDING", "SCHEDULED"})
 
 
 def emr_timeline(facts: Facts) -> Timeline:
-    """Returns SUBMITTED, PENDING, SCHEDULED, RUNNING, then SUCCESS, FAILED or (stopped, timed out) CANCELLING,
-    CANCELLED."""
+    """Returns the steps SUBMITTED, PENDING, SCHEDULED and RUNNING, then SUCCESS or FAILED. A run that is stopped or
+    times out ends with CANCELLING and CANCELLED."""
     timeline = _emr_attempts(facts)
     if facts.report.queue_limit_seconds is not None:
         at = facts.accepted_at + facts.report.queue_limit_seconds
@@ -172,8 +174,8 @@ _CANCELLABLE = frozenset({"SUBMITTED", "PENDING", "RUNNABLE"})
 
 
 def batch_timeline(facts: Facts) -> Timeline:
-    """Returns SUBMITTED, PENDING, RUNNABLE, STARTING, RUNNING, SUCCEEDED or FAILED. The parent of an array is
-    SUBMITTED, PENDING while children live, then SUCCEEDED or FAILED."""
+    """Returns the steps SUBMITTED, PENDING, RUNNABLE, STARTING and RUNNING, then SUCCEEDED or FAILED. The parent of an
+    array is SUBMITTED, then PENDING while children are live, then SUCCEEDED or FAILED."""
     return _array_timeline(facts) if facts.array else _job_timeline(facts, "", facts.released_at, facts.blocked_at)
 
 
@@ -185,8 +187,8 @@ def child_timeline(facts: Facts, index: int) -> Timeline:
 
 
 def children(facts: Facts) -> list[tuple[int, Timeline]]:
-    """Groups the children of an array job by timeline, with the number of children for each. The result is not in the
-    order of the index.
+    """Returns the timelines of the children of an array job, each with its number of children. The result is not sorted
+    by index.
     """
     if facts.sequential:
         return [(1, timeline) for timeline in _sequence(facts)]
@@ -205,8 +207,8 @@ def can_stop(verb: str, state: str) -> bool:
 
 @functools.lru_cache(maxsize=8)
 def _sequence(facts: Facts) -> Sequence[Timeline]:
-    """Returns the timelines of children that wait for one another. Cached, because there are up to 10,000 and a listing
-    reads each."""
+    """Returns the timelines of children that wait for one another. Cached, because a listing reads all of them, and
+    there may be 10,000."""
     timelines: list[Timeline] = []
     released_at, blocked_at = facts.released_at, facts.blocked_at
     for index in range(facts.array):

@@ -19,7 +19,8 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The state inside an operation's transaction, and the time (seconds since the epoch), read once per call."""
+    """The state inside an operation's transaction, and the time in seconds since the epoch, which is read once per
+    call."""
 
     records: Records
     now: float
@@ -34,8 +35,8 @@ class Context:
 class Operation:
     """One operation. `run` returns the members of the output, and raises `Invalid`, `Missing` or `Conflict`.
 
-    `writes` means that it needs a write transaction. `rules` yields violations of limits that are documented outside
-    the model.
+    With `writes`, the operation needs a write transaction. `rules` yields violations of limits that are documented but
+    are not in botocore's model.
     """
 
     run: Callable[[Params, Context], Params]

@@ -65,8 +65,8 @@ def _match(service: str, method: str, path: str) -> tuple[str, Mapping[str, str]
 
 
 def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> dict[str, Any]:
-    """Reads the input of an operation from path, query and JSON body; neither service has any in headers. As in AWS,
-    `null` members are treated as absent.
+    """Reads the input of an operation from the path, query and JSON body. Neither service uses headers for input. As in
+    AWS, `null` members are treated as absent.
 
     Raises `Invalid` for a body that is not a JSON object. Values that cannot be converted remain text, so that
     `problems` reports them.
@@ -205,7 +205,7 @@ _CHECKS: Mapping[str, tuple[ShapeCheck, tuple[type, ...], str]] = {
     "boolean": (_anything, (bool,), "true or false"),
     "timestamp": (_anything, (datetime,), "a time"),
 }
-"""The check, the Python types, and the type in words, by type in the model."""
+"""Maps each type in the model to its check, its Python types, and its description for messages."""
 
 
 # --- output -----------------------------------------------------------------------------------------------------------
@@ -214,8 +214,8 @@ _CHECKS: Mapping[str, tuple[ShapeCheck, tuple[type, ...], str]] = {
 def shaped(shape: Shape | None, value: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a reply in the form of its output shape. Members that are `None` are left out, at any depth.
 
-    Raises `KeyError` for a member that the shape does not have, because that is a bug in the emulator which clients
-    would ignore silently.
+    Raises `KeyError` for a member that the shape does not have, because that is a bug in the emulator, which clients
+    would not notice.
     """
     if shape is None:
         return {}

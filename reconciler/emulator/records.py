@@ -16,10 +16,10 @@ from reconciler.emulator.settings import Settings
 EMR: Final = "emr-serverless"
 BATCH: Final = "batch"
 _HIGHEST = "\U0010ffff"
-"""Sorts after every character, as the upper end of a range of texts with one prefix."""
+"""The highest character. With it, a query selects all texts that start with a prefix."""
 
 Condition = tuple[str, list[Any]]
-"""SQL with question marks, and the values for them."""
+"""An SQL condition with question marks, and the values for the question marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A selection of runs. Empty text and `None` do not restrict it."""
+    """The criteria of a search for runs. Empty text and `None` do not restrict the result."""
 
     service: str
     scope: str = ""
@@ -62,7 +62,8 @@ class Search:
     before: int | None = None  # the `seq` at which an earlier page ended
 
     def conditions(self, now: float) -> Iterator[Condition]:
-        """Returns conditions that must all hold. They are exact except for `states`: live runs in any state match."""
+        """Returns SQL conditions that a run must all meet. They are exact except for `states`: they select live runs in
+        any state."""
         optional: list[tuple[str, Any]] = [
             ("service = ?", self.service),
             ("place = ?", self.scope or None),
@@ -167,7 +168,7 @@ class Records:
         self.execute("UPDATE runs SET token = NULL WHERE id = ?", [run.id])
 
     def search(self, search: Search, now: float) -> Iterator[Run]:
-        """Yields the matching runs in listings at `now`, newest first, read one by one."""
+        """Yields the matching runs that a listing contains at `now`, newest first, and reads them one by one."""
         settings = self.settings
         visible = self._visible(now, settings.listing_lag_seconds, settings.listing_retention_seconds)
         conditions = [*search.conditions(now), visible]
@@ -216,7 +217,8 @@ class Records:
             self.execute(statement)
 
     def _visible(self, now: float, lag: float, retention: float | None) -> Condition:
-        """Returns the condition for runs that were accepted at least `lag` ago and are within the shorter retention."""
+        """Returns the SQL condition for runs that were accepted at least `lag` seconds ago and whose retention has not
+        ended. The shorter of the two retention times applies."""
         condition, values = ("accepted_at <= ?", [now - lag]) if lag else ("1", list[float]())
         limits = [seconds for seconds in (retention, self.settings.retention_seconds) if seconds is not None]
         if not limits:

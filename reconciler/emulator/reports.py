@@ -1,4 +1,5 @@
-"""What the emulator reports about runs with certain names beyond their outcome: reasons, exit codes, late replies."""
+"""Configures what the emulator reports about runs with certain names, besides their outcome: reasons, exit codes,
+delays."""
 
 from __future__ import annotations
 
@@ -7,18 +8,18 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 MAX_LIST = 10_000
-"""The maximum number of failed children, the maximum size of an array."""
+"""The maximum number of failed children, which is also the maximum size of an array."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run waits and fails, and when AWS reports why. Times are in seconds.
+    """How a run waits and fails, and when the emulator reports the reasons. Times are in seconds.
 
-    `waiting_reason` is reported while it waits for its start. `start_seconds` is how long it waits, `None` for the time
-    in `Settings`; with `never_starts`, it waits until it is stopped. AWS cancels it after it has waited
-    `queue_limit_seconds`. The children `failed_children` of an array fail. `exit_code` and `reason` are those of the
-    container or pod of a failed run. Reasons, exit codes and billed resources are reported `late_seconds` after the
-    state that they belong to began.
+    `waiting_reason` is reported while the run waits to start. `start_seconds` is how long it waits; if `None`, the time
+    in `Settings` applies. With `never_starts`, the run waits until it is stopped. A run that has waited
+    `queue_limit_seconds` is cancelled. `failed_children` are the indexes of the children of an array that fail.
+    `exit_code` and `reason` are those of the container or pod of a failed run. Reasons, exit codes and billed resources
+    are reported `late_seconds` after the run entered the state that they belong to.
     """
 
     waiting_reason: str = ""
@@ -32,22 +33,23 @@ class Report:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Report:
-        """Returns the report of a JSON object that `is_report` accepts."""
+        """Returns the report in a JSON object that `is_report` accepts."""
         return cls(**{**values, "failed_children": tuple(values.get("failed_children", ()))})
 
     def starts_after(self, seconds: float) -> float | None:
-        """Returns how long the run waits: `seconds` unless the report has another time, `None` if it never starts."""
+        """Returns how many seconds the run waits to start: `seconds`, unless the report contains another time. Returns
+        `None` if the run never starts."""
         if self.never_starts:
             return None
         return seconds if self.start_seconds is None else self.start_seconds
 
 
 NO_REPORT = Report()
-"""The report of a run whose name is not in the setting."""
+"""The report for a run whose name is not in the setting `reports`."""
 
 
 def is_report(value: object) -> bool:
-    """Returns whether a value of the setting `reports` is valid."""
+    """Returns whether `value` is valid as a value in the setting `reports`."""
     if isinstance(value, Report):
         return True
     return isinstance(value, Mapping) and all(name in _CHECKS and _CHECKS[name](each) for name, each in value.items())
@@ -76,4 +78,4 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "late_seconds": _is_number,
 }
 NAMES = tuple(field.name for field in fields(Report))
-"""The members of a report."""
+"""The names of the members of a report."""

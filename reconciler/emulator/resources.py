@@ -1,4 +1,5 @@
-"""Resources and their ARNs: applications, job queues and job definitions, and the tags of these and of runs.
+"""Contains resources and their ARNs: applications, job queues and job definitions. Also contains the tags of resources
+and runs.
 
 Applications, queues and definitions exist as soon as a request names them, unless the settings list them.
 """
@@ -17,7 +18,7 @@ MAX_BATCH_RESOURCES = 100
 """The maximum number of queues or definitions in one reply, from the AWS Batch API reference."""
 MAX_TAGS = 50
 _CREATED_AT = 1704067200.0
-"""2024-01-01: applications are older than the emulator."""
+"""The creation time of all applications, 2024-01-01, so that they are older than any run."""
 _RUN_IN_ARN = {EMR: "/jobruns/", BATCH: ":job/"}
 
 
@@ -57,14 +58,14 @@ def queue_arn(settings: Settings, queue: str) -> str:
 
 
 def definition_arn(settings: Settings, definition: str) -> str:
-    """Returns the ARN of a job definition, from ``name``, ``name:revision`` or ARN. Without a revision, it is that of
-    revision 1, the newest."""
+    """Returns the ARN of a job definition, from ``name``, ``name:revision`` or ARN. Without a revision, returns the ARN
+    of revision 1, which is the newest."""
     revised = definition if ":" in short_name(definition) else f"{definition}:1"
     return revised if definition.startswith("arn:") else f"{_prefix(settings, BATCH)}:job-definition/{revised}"
 
 
 def short_name(name: str) -> str:
-    """Returns the last part of an ARN. A name is unchanged."""
+    """Returns the last part of an ARN. Returns a name unchanged."""
     return name.rpartition("/")[2] if name.startswith("arn:") else name
 
 
@@ -82,15 +83,15 @@ def require_application(application_id: str, settings: Settings) -> None:
 
 
 def get_application(params: Params, context: Context) -> Params:
-    """Describes an application. It is started and has the tags that were set."""
+    """Describes an application, which is always in the state STARTED and has the tags that were set."""
     require_application(params["applicationId"], context.settings)
     application = _application(params["applicationId"], context)
     return {"application": {**application, "tags": context.records.tags(application["arn"])}}
 
 
 def list_applications(params: Params, context: Context) -> Params:
-    """Returns a page of the applications in the settings. If the settings do not list applications, the page is from
-    the applications that runs have named.
+    """Returns a page of the applications in the settings. If the settings do not list applications, the page contains
+    applications that runs have named.
     """
     listed = context.settings.applications
     names = context.records.scopes(EMR) if listed is None else sorted(listed)
@@ -131,14 +132,15 @@ def require_definition(definition: str, settings: Settings) -> None:
 
 
 def _is_listed(name: str, listed: Sequence[str]) -> bool:
-    """Returns whether a definition exists. A definition listed without a revision has every revision; `name` without a
-    revision means the newest."""
+    """Returns whether a definition exists. If a definition is listed without a revision, every revision exists. A
+    `name` without a revision means the newest one."""
     unrevised = {each.partition(":")[0] for each in listed}
     return name in listed or (name in unrevised if ":" not in name else name.partition(":")[0] in listed)
 
 
 def describe_job_queues(params: Params, context: Context) -> Params:
-    """Describes the named queues, or all queues. Each is enabled and valid and has one made-up compute environment."""
+    """Describes the named queues, or all queues. Each queue is enabled and valid, and has one fictitious compute
+    environment."""
     named = [short_name(queue) for queue in params.get("jobQueues", [])]
     listed = context.settings.queues
     if listed is not None:
@@ -165,8 +167,8 @@ def _queue(name: str, context: Context) -> Params:
 
 
 def describe_job_definitions(params: Params, context: Context) -> Params:
-    """Describes the definitions given by name, ``name:revision`` or ARN, or all definitions. Each is active and has one
-    container.
+    """Describes the definitions given by name, ``name:revision`` or ARN, or all definitions. Each definition is active
+    and has one container.
     """
     named = [short_name(definition) for definition in params.get("jobDefinitions", [])]
     if "jobDefinitionName" in params:
@@ -210,7 +212,8 @@ def _batch_page(names: Sequence[str], params: Params) -> tuple[Sequence[str], st
 
 
 def tag_resource(params: Params, context: Context) -> Params:
-    """Adds tags, and replaces existing ones. Raises `Invalid` above 50 tags, and `Missing` for an unknown run."""
+    """Adds tags, and overwrites existing tags with the same keys. Raises `Invalid` for more than 50 tags, and `Missing`
+    for an unknown run."""
     tags = {**_tags(params["resourceArn"], context), **params["tags"]}
     if len(tags) > MAX_TAGS:
         raise Invalid(f"tags: a resource has at most {MAX_TAGS}")
@@ -220,7 +223,7 @@ def tag_resource(params: Params, context: Context) -> Params:
 
 
 def untag_resource(params: Params, context: Context) -> Params:
-    """Removes tags, and ignores keys that the resource does not have."""
+    """Removes tags. Ignores keys that the resource does not have."""
     tags = {key: value for key, value in _tags(params["resourceArn"], context).items() if key not in params["tagKeys"]}
     return _put_tags(params["resourceArn"], tags, context)
 

@@ -17,16 +17,16 @@ from reconciler.emulator.state import State
 __all__ = ["AcceptedRun", "Emulator", "Plan", "Rule", "Settings"]
 
 _POLL_SECONDS = 0.05
-"""Seconds until the server notices a stop."""
+"""The maximum time in seconds until the server notices that it should stop."""
 
 
 class Emulator(Control):
     """An emulated AWS on loopback. If its state is in a file, it is kept when the emulator stops.
 
-    `state` is the SQLite file (created if missing, shared with other processes), or `None` for memory. `settings`
-    replace those in the file; `None` keeps them. `faults` is the fault plan from the start; `None` means no rules and
-    unchanged settings. If `port` is 0, a free port is used. Raises `UsageError` for a host that is not loopback, and
-    `StateUnusable` for a bad file; `start` raises `UsageError` if the port is in use.
+    `state` is the SQLite file (created if missing, shared with other processes), or `None` to keep the state in memory.
+    `settings` replace the settings in the file; `None` keeps them. `faults` is the initial fault plan; `None` means no
+    rules and unchanged settings. If `port` is 0, a free port is used. Raises `UsageError` for a host that is not
+    loopback, and `StateUnusable` for an unusable file; `start` raises `UsageError` if the port is in use.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Emulator(Control):
             raise
 
     def start(self) -> Emulator:
-        """Listens, and answers calls on a separate thread from now on."""
+        """Starts to listen, and answers calls on a separate thread."""
         try:
             self._server = Server(self._host, self._port, self.handler())
         except BaseException:

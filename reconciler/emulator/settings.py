@@ -1,4 +1,4 @@
-"""The settings of the emulator: account, durations, outcomes, existing resources, and the faults of its stored
+"""Defines the settings of the emulator: account, durations, outcomes, existing resources, and the faults of its stored
 world."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Outcome = Literal["succeeded", "failed"]
 OUTCOMES = get_args(Outcome)
 Mismatch = Literal["conflict", "first"]
 MAX_SECONDS = 1e12
-"""The longest allowed duration. Times after longer durations could not be represented as dates."""
+"""The maximum duration. With longer durations, times could not be represented as dates."""
 _MAX_OFFSET = 1e9
 
 
@@ -25,7 +25,8 @@ _MAX_OFFSET = 1e9
 class Settings:
     """The settings. Times are in seconds. Raises `UsageError` for invalid values.
 
-    Durations and outcomes are fixed when a run is accepted; changes apply to runs accepted later.
+    The durations and outcome of a run are fixed when it is accepted. Changes apply only to runs that are accepted
+    later.
     """
 
     account: str = "000000000000"  # of every ARN, and of GetCallerIdentity
@@ -97,7 +98,8 @@ def setting_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def is_seconds(value: object) -> TypeGuard[float]:
-    """Returns whether a value is a duration: a number from 0. `True` is not, although it is an `int` in Python."""
+    """Returns whether a value is a duration: a number of at least 0. `True` is not a duration, although it is an `int`
+    in Python."""
     return _is_number(value, MAX_SECONDS) and value >= 0
 
 
@@ -145,7 +147,7 @@ _FAULT_CHECKS: Mapping[str, Check] = {
     ),
 }
 FAULTS = tuple(_FAULT_CHECKS)
-"""The settings that are faults of the stored world: a fault plan sets these."""
+"""The settings that are faults of the stored world. A fault plan sets them."""
 
 _CHECKS: Mapping[str, Check] = {
     "account": (_matches(r"[0-9]{12}"), "twelve digits"),
@@ -164,4 +166,4 @@ _CHECKS: Mapping[str, Check] = {
     "retention_seconds": _SECONDS_OR_NULL,
     **_FAULT_CHECKS,
 }
-"""Every setting, in the order of the fields, with a description of the allowed values."""
+"""Maps each setting, in the order of the fields, to its check and a description of the allowed values."""

@@ -38,11 +38,12 @@ _SCHEMA = (
 
 
 class StateUnusable(ReconcilerError):
-    """Raised if the state file cannot be opened or written, is something else, or was written by a newer version."""
+    """Raised if the state file cannot be opened or written, is another kind of file, or was written by a newer
+    version."""
 
 
 class State:
-    """The state file, or memory if `path` is `None`. Safe for threads: one connection behind one lock."""
+    """The state in a file, or in memory if `path` is `None`. Thread-safe: one connection is protected by one lock."""
 
     def __init__(self, path: Path | None) -> None:
         """Opens the file, and creates it and its folder if they are missing. Raises `StateUnusable`."""
@@ -166,7 +167,7 @@ class State:
         self._connection.execute("COMMIT")
 
     def _use_wal(self) -> None:
-        """Switches to WAL. Retries, because in this step SQLite does not wait for other processes that open the
+        """Switches to WAL. Retries, because SQLite does not wait in this step for other processes that open the
         file.
         """
         for attempt in range(100):

@@ -1,4 +1,5 @@
-"""The append-only log: batches and their chain, the in-memory log over any store, and one module for each store.
+"""Contains the append-only log: batches and their chain, the in-memory log on top of any store, and one module for each
+store.
 
 What may live here: stores behind `ports.Store`, the format of a batch, `Log`, and the errors of storage libraries
 translated. What may not: decisions about what to write, boto3, and calls to AWS services that run jobs.
@@ -10,7 +11,7 @@ from reconciler.errors import LedgerCorrupt
 
 MOST_BYTES = 256 * 1024**2
 """The maximum size in bytes of a batch or a stored snapshot. Larger ones are neither written nor read. A batch with
-tens of thousands of declarations needs a tenth of it.
+tens of thousands of declarations is a tenth of this size.
 """
 
 

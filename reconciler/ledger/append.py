@@ -15,7 +15,8 @@ from reconciler.core.submission import Submission
 from reconciler.errors import LedgerError, LedgerUnreachable
 
 WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds to wait between attempts of a write whose reply was lost: six attempts, about three seconds in total."""
+"""Seconds to wait between attempts to write a batch after a reply was lost: six attempts, about three seconds in
+total."""
 
 
 def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -> bytes:
@@ -44,8 +45,8 @@ def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -
 
 
 def intended_before(recorded: Recorded, events: Sequence[e.Event], recall: Recall) -> str | None:
-    """Returns why the events are refused if they contain an intent for a submission that has an intent with another
-    token. Returns `None` if they do not.
+    """Returns why the events are refused, or `None`. Events are refused if they contain an intent for a submission that
+    already has an intent with another token.
 
     This rule is part of the log itself and does not depend on a caller's precondition.
     """
@@ -86,8 +87,8 @@ _LISTS = tuple(field.name for field in fields(Submission) if field.default_facto
 
 
 def _copied(submission: Submission) -> Submission:
-    """Returns a copy that shares with the original only values that no event changes. Twenty times quicker than
-    `deepcopy`, which was a tenth of the time of a submit."""
+    """Returns a copy that shares with the original only values that no event changes. This is twenty times faster than
+    `deepcopy`, which took a tenth of the time of a submit."""
     copied = copy(submission)
     for name in _LISTS:
         setattr(copied, name, [*getattr(submission, name)])

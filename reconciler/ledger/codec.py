@@ -1,4 +1,4 @@
-"""Encodes batches of events as bytes, and checks the chain of checksums through them."""
+"""Encodes batches of events as bytes, and checks the chain of checksums that links them."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def encode(batch: Batch) -> bytes:
 def decode(raw: bytes, position: int, address: str) -> Batch:
     """Returns the batch in `raw`; `position` and `address` are for messages.
 
-    Raises `LedgerFormatNewer` for a batch or an event of a newer reconciler, `LedgerCorrupt` for anything that no
-    reconciler wrote.
+    Raises `LedgerFormatNewer` for a batch or event of a newer version, and `LedgerCorrupt` for content that reconciler
+    never writes.
     """
     form = _object(raw, position, address)
     if form["format"] > FORMAT:
@@ -71,7 +71,7 @@ def decode(raw: bytes, position: int, address: str) -> Batch:
 
 
 def corrupt(position: int, address: str, why: str) -> LedgerCorrupt:
-    """Returns the error for a position whose content no reconciler wrote."""
+    """Returns the error for a position with content that reconciler never writes."""
     return LedgerCorrupt(
         f"the ledger {address} is damaged at position {position}: {why}. Nothing was changed. "
         "Restore it from a copy. Never continue with a new, empty one: everything would run again."
@@ -102,8 +102,8 @@ def _well_formed(form: dict[str, Any]) -> bool:
 
 @dataclass(slots=True)
 class Chain:
-    """The state of reading a log in order. `head` is the batch at `position`, or `None` at position 0. `place` is the
-    place that the ledger must belong to.
+    """The progress of reading a log in order. `head` is the batch at `position`, or `None` at position 0. `place` is
+    the place (project, target, account and region) that the ledger must belong to.
     """
 
     address: str

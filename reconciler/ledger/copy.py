@@ -28,8 +28,8 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The result of a copy: the number of positions in the target, how many of them were there before, and, if the
-    ledger was moved from another place, that place.
+    """The result of a copy: the number of positions in the target, how many of them existed before, and the place that
+    the ledger was moved from, if any.
     """
 
     positions: int
@@ -55,8 +55,8 @@ def copy(
     rename: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Copied:
-    """Copies the ledger in `source` to `target` for `place`, and closes the source with a final event. `rename` means
-    that the source belongs to another place.
+    """Copies the ledger in `source` to `target` for `place`, and closes the source with a final event. With `rename`,
+    the source belongs to another place.
 
     `progress` is called with each finished position. Raises `LedgerError` if the source is damaged or belongs to
     another place (then nothing is written), if another writer appended to it during the copy, if its final event cannot

@@ -2,7 +2,7 @@
 
 The partition key consists of project and target, the sort key is the position. A batch that is too large for one item
 is split into parts, which are written first, to a separate partition. Then the conditional put of the head item decides
-which writer wins the position. Parts without a head item are never read and do no harm.
+which writer wins the position. Parts without a head item are harmless, because they are never read.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def joined(entry: Item, parts: Iterable[Item]) -> bytes | None:
 
 
 def _number(entry: Item, name: str) -> int:
-    """Returns a whole number in an item; 0 for any other value, which no reconciler wrote."""
+    """Returns a whole number in an item, or 0 for any other value, which reconciler never writes."""
     text = entry.get(name, {}).get("N", "")
     return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else 0
 
@@ -212,9 +212,7 @@ def position_of(entry: Item) -> int:
 
 NAMES = {"#partition": PARTITION, "#position": POSITION}
 CAPACITY = {"ReturnConsumedCapacity": "TOTAL"}
-"""A parameter of writes. Without it their response would be empty and could not be distinguished from a proxy's
-response.
-"""
+"""A parameter of writes. Without it, the response would be empty and would look the same as a proxy's response."""
 
 SENTENCES = {
     "ResourceNotFoundException": (
@@ -325,5 +323,6 @@ class Table:
 
 
 def _is_answer(answer: Mapping[str, Any]) -> bool:
-    """Returns whether the response to a write is from DynamoDB, because an empty 200 may come from a proxy."""
+    """Returns whether the response to a write is from DynamoDB. An empty response with status 200 may be from a
+    proxy."""
     return "ConsumedCapacity" in answer or aws.is_from_aws(answer)

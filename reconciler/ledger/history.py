@@ -1,5 +1,5 @@
-"""Reads the history of a ledger on demand: batches at some positions, and archived submissions by their index
-entries."""
+"""Reads the history of a ledger on demand: batches at given positions, and archived submissions, found with an
+index."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from reconciler.errors import LedgerCorrupt, LedgerError
 from reconciler.ledger.codec import corrupt, decode
 
 DENSE = 4
-"""The maximum number of positions read for each wanted one. If wanted positions are further apart, each is fetched
-separately.
+"""The maximum number of positions to read for each wanted position. If the wanted positions are further apart, each is
+fetched separately.
 """
 
 GETS = 8
@@ -30,8 +30,8 @@ GETS = 8
 INDEXES_HELD = 16
 SUBMISSIONS_HELD = 1024
 BASES_HELD = 1024
-"""The number of batches of entries, of archived submissions with their events, and of intents to which later ones refer
-that are held in memory."""
+"""The maximum numbers of cached items: index batches, archived submissions with their events, and batches with intents
+that later intents refer to."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -39,7 +39,8 @@ Select = Callable[[Entry], bool]
 
 
 class History:
-    """The history of the ledger in a store. Implements `core.archive.Recall`. One thread at a time may recall."""
+    """The history of the ledger in a store. Implements `core.archive.Recall`. Only one thread at a time may read
+    archived submissions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -61,8 +62,8 @@ class History:
         return decode(raw, position, self._store.address).events
 
     def whole(self, event: e.Event, *, request: bool = True) -> e.Event:
-        """Returns a stored event with its fields and its request, which may be in the batch of an earlier intent.
-        Without `request`, the request is empty. Raises `LedgerError`."""
+        """Returns a stored event in full. The fields and the request of an intent may be stored in the batch of an
+        earlier intent. If `request` is false, the request is empty. Raises `LedgerError`."""
         if not isinstance(event, IntendedAs):
             return event
         bases = (base for base in self.bases(event.base) if like(base.token) == event.like)
@@ -74,8 +75,8 @@ class History:
         return intent
 
     def shortened(self, recorded: Recorded, event: e.Event) -> e.Event:
-        """Returns an intent of a spec with a long history as its difference from an earlier one, if that is shorter.
-        Any other event is returned unchanged."""
+        """Returns an intent of a spec with a long history as the difference from an earlier intent, if that is shorter.
+        Returns all other events unchanged."""
         if not isinstance(event, e.Intended):
             return event
         record = recorded.spec(event.name)
@@ -87,12 +88,12 @@ class History:
             return event
         base = next((each for each in bases if each.name == record.name_at(record.base)), None)
         shorter = as_difference(event, base, record.base) if base is not None else None
-        if base is None or shorter is None or restored(shorter, base) != event:  # the request as sent must not get lost
+        if base is None or shorter is None or restored(shorter, base) != event:  # the exact request must not be lost
             return event
         return shorter
 
     def bases(self, position: int) -> Sequence[e.Intended]:
-        """Returns the whole intents at a position, to which later ones may refer. Raises `LedgerError`."""
+        """Returns the complete intents at a position. Later intents may refer to them. Raises `LedgerError`."""
         with self._lock:
             if position not in self._bases:
                 intents = [event for event in self._stored(position) if isinstance(event, e.Intended)]
@@ -100,13 +101,13 @@ class History:
             return self._bases[position]
 
     def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
-        """Yields the events at some positions, in ascending order, each with its position. Positions that are far apart
-        are fetched separately; nearby positions are read in one sequence. Raises `LedgerError` if the ledger has no
-        batch at one of them.
+        """Yields each of the given positions, in ascending order, with its events. Positions that are far apart are
+        fetched separately; nearby positions are read in one sequence. Raises `LedgerError` if the ledger has no batch
+        at one of the positions.
         """
         if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
             with ThreadPoolExecutor(GETS) as pool:
-                for start in range(0, len(positions), SUBMISSIONS_HELD):  # never more than these in memory
+                for start in range(0, len(positions), SUBMISSIONS_HELD):  # limits the number of batches in memory
                     some = positions[start : start + SUBMISSIONS_HELD]
                     yield from zip(some, pool.map(self.batch, some), strict=True)
             return
@@ -127,7 +128,7 @@ class History:
         self, recorded: Recorded, record: SpecRecord, *, limit: int | None = None, since: str | None = None
     ) -> list[int]:
         """Returns the positions of the events about a spec, in ascending order: the newest `limit`, or all. With
-        `since`, positions of events that were all recorded earlier than this time may be left out."""
+        `since`, events that were recorded earlier than this time may be missing."""
         positions = {*record.positions, *(position for s in record.submissions for position in s.positions)}
         if record.archive is not None:
             for before, at, texts in self._entries(recorded):
@@ -148,8 +149,9 @@ class History:
     def of_groups(
         self, recorded: Recorded, wanted: Mapping[str, set[str] | frozenset[str]]
     ) -> Mapping[str, dict[str, list[Submission]]]:
-        """Returns all attempts of some slots and generations (`archive.where_of`) by spec, oldest first; none for those
-        that are not archived. A state without any entry, as in an export, has no history to read."""
+        """Returns all attempts of the given slots and generations (`archive.where_of`), keyed by spec, oldest first.
+        Slots that are not archived have no attempts here. Reads nothing if the state has no entries, as in an export.
+        """
         if not recorded.unindexed and not recorded.indexes:
             return {}
         places = {where for wheres in wanted.values() for where in wheres}
@@ -169,7 +171,7 @@ class History:
         return done
 
     def of_token(self, recorded: Recorded, token: str) -> Sequence[Submission]:
-        """Returns all attempts of the slot or generation of a token, as `core.archive.Recall` requires."""
+        """Returns all attempts of the slot or generation that a token belongs to, as `core.archive.Recall` requires."""
         digits = token_digits(token)
         for record, entry in self.find(recorded, lambda entry: entry.token == digits):
             attempts = self.of_group(recorded, record, entry.where)
@@ -178,14 +180,14 @@ class History:
         return ()
 
     def of_run(self, recorded: Recorded, run_id: str) -> Sequence[Submission]:
-        """Returns the archived submissions with a run, newest first."""
+        """Returns the archived submissions that have this run, newest first."""
         digits = run_digits(run_id)
         found = (self.load(*each) for each in self.find(recorded, lambda entry: entry.run == digits))
         return [submission for submission in found if submission.run_id == run_id]
 
     def archived(self, recorded: Recorded, records: Sequence[SpecRecord], since: str) -> Iterator[Submission]:
-        """Yields the archived submissions of some specs, newest first: all that have an event since a time, and some
-        older ones."""
+        """Yields the archived submissions of the given specs, newest first: all that have an event after `since`, and
+        some older submissions."""
         seen: set[str] = set()
         for position, at, texts in self._entries(recorded):
             if not records or (at is not None and at < since):
@@ -197,18 +199,18 @@ class History:
                     yield self.load(record, entry)
 
     def counted(self, recorded: Recorded, record: SpecRecord, slots: Collection[str]) -> set[str]:
-        """Returns those of some slots that have an archived submission that counts (`Submission.counts`)."""
+        """Returns the slots among `slots` that have an archived submission that counts (`Submission.counts`)."""
         if record.archive is None or not slots or min(slots) > record.archive.slot:
             return set()
         entries = self._selected(recorded, lambda where: where in slots, (min(slots), max(slots)))
         return {entry.where for entry in entries if entry.counts and owns(record, entry)}
 
     def accepted(self, recorded: Recorded, record: SpecRecord, after: int, before: int) -> Iterator[Submission]:
-        """Yields the archived submissions of a spec that AWS accepted and whose first event is between two positions,
-        newest first."""
+        """Yields the archived submissions of a spec that AWS accepted and whose first event is between the positions
+        `after` and `before`, newest first."""
         entries: list[Entry] = []
         for position, _, texts in self._entries(recorded):
-            if position <= after:  # an entry is in a later batch than the events
+            if position <= after:  # the index entry of a submission is in a later batch than its events
                 break
             parsed = (self._parsed(text, position) for text in texts if text.endswith(record.name_at(before)))
             entries += (each for each in parsed if after < each.positions[0] < before and each.where != SPEC)
@@ -217,7 +219,8 @@ class History:
                 yield submission
 
     def find(self, recorded: Recorded, select: Select) -> Iterator[tuple[SpecRecord, Entry]]:
-        """Yields the selected entries of archived submissions, each with its record, newest first."""
+        """Yields the entries of archived submissions that `select` accepts, newest first, each with the record of its
+        spec."""
         for entry in self._selected(recorded, bool, None):
             if select(entry) and (record := _owner(recorded, entry)) is not None:
                 yield record, entry
@@ -225,21 +228,23 @@ class History:
     def _selected(
         self, recorded: Recorded, at: Callable[[str], object], between: tuple[str, str] | None
     ) -> Iterator[Entry]:
-        """Yields the entries of archived submissions, newest first, whose `Entry.where` satisfies `at`. With `between`,
-        batches without a slot from the first to the second are not read."""
+        """Yields the entries of archived submissions whose `Entry.where` satisfies `at`, newest first. With `between`,
+        reads only index batches that contain a slot in this range."""
         seen: set[str] = set()
         for position, _, texts in self._entries(recorded, between):
             for text in reversed(texts):
                 if at(text.partition("|")[0]):
                     entry = self._parsed(text, position)
-                    if entry.token not in seen:  # a submission that was taken back has several; the newest has all
+                    # A submission that was archived more than once has several entries. The newest one is complete.
+                    if entry.token not in seen:
                         seen.add(entry.token)
                         yield entry
 
     def _entries(
         self, recorded: Recorded, between: tuple[str, str] | None = None
     ) -> Iterator[tuple[int, str | None, Sequence[str]]]:
-        """Yields the texts of entries, newest first, with the position that they are all before, and a time."""
+        """Yields groups of index entries as text, newest first. Each group has a position that all its entries precede,
+        and the time when the group was appended, or `None` for the group in memory."""
         yield recorded.position + 1, None, recorded.unindexed
         for reference in reversed(recorded.indexes):
             position, *slots = reference.split("|")
@@ -261,7 +266,7 @@ class History:
             raise corrupt(position, self._store.address, "its index of archived submissions is unreadable") from error
 
     def load(self, record: SpecRecord, entry: Entry) -> Submission:
-        """Returns the archived submission of an entry, folded from its events."""
+        """Returns the archived submission of an entry, rebuilt from its events."""
         if entry.text not in self._events:
             events = [
                 (position, event)

@@ -1,4 +1,5 @@
-"""The in-memory log of one ledger, on top of any store. Reads, checks and appends batches, one at each position."""
+"""Contains the in-memory log of one ledger, on top of any store. It reads, checks and appends batches, one at each
+position."""
 
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 
 def missing(address: str, place: Place) -> LedgerMissing:
-    """Returns the error for a place without a ledger. It needs an operator's decision, because a ledger that was never
-    created looks the same as one that was lost.
+    """Returns the error for a place without a ledger. An operator must decide what to do, because a ledger that was
+    never created looks the same as a ledger that was lost.
     """
     return LedgerMissing(
         f"there is no ledger of project {place.project}, target {place.target} at {address}. "
@@ -55,7 +56,7 @@ def _objection_to_another(recorded: Recorded) -> str | None:
 
 
 INDEXED = 2048
-"""The number of archived submissions whose positions one batch has."""
+"""The number of archived submissions whose positions are stored in one index batch."""
 
 
 def _random_nonce() -> str:
@@ -89,7 +90,7 @@ class Log:
         self._history = History(store)
         self._wrote = False
         self._at_mark: str | None = None  # checksum of the batch at the position of the snapshot's mark
-        self._rollback: str | None = None  # why the snapshot shows that batches were lost
+        self._rollback: str | None = None  # how the snapshot shows that batches were lost
 
     @property
     def address(self) -> str:
@@ -108,7 +109,7 @@ class Log:
 
     @property
     def head_checksum(self) -> str | None:
-        """The checksum of the last batch read or written; `None` without one."""
+        """The checksum of the last batch read or written, or `None` if there is none."""
         return self._chain.link
 
     def refresh(self, *, rolled_back: bool = False) -> Recorded:
@@ -126,7 +127,7 @@ class Log:
             return self._recorded
 
     def start_from(self, recorded: Recorded, head: bytes | None) -> None:
-        """Starts with a state that was read elsewhere. `head` is the batch at its position, `None` at position 0."""
+        """Starts with a state that was read elsewhere. `head` is the batch at its position, or `None` at position 0."""
         with self._lock:
             self._become(recorded, head)
 
@@ -166,14 +167,15 @@ class Log:
             done = self._append(events, valid)
             snapshot, position = None, 0
             if isinstance(done, Appended) and not any(isinstance(event, e.Intended) for event in events):
-                self._index()  # neither this nor a snapshot may delay a send
+                self._index()  # neither the index nor a snapshot may delay a send
                 snapshot, position = self._cache.due(self._recorded, self._chain.link), self._recorded.position
         if snapshot is not None:
             self._cache.keep(position, snapshot)
         return done
 
     def _index(self) -> None:
-        """Appends the positions of archived submissions, if there are many. A failure leaves them in the state."""
+        """Appends the positions of archived submissions as an index batch, if there are many. After a failure, they
+        remain in the state."""
         if len(self._recorded.unindexed) < INDEXED:
             return
         entries = tuple(self._recorded.unindexed[:INDEXED])
@@ -189,7 +191,7 @@ class Log:
 
     @property
     def history(self) -> History:
-        """Reads archived submissions, for the current state."""
+        """The history of this ledger, which reads archived submissions."""
         return self._history
 
     def batch(self, position: int) -> Sequence[e.Event]:
@@ -201,7 +203,7 @@ class Log:
         return self._history.batches(positions)
 
     def recall(self, recorded: Recorded, slots: Mapping[str, frozenset[str]]) -> None:
-        """Reads the attempts of archived slots, given by spec, into `recorded`. Raises `LedgerError`."""
+        """Reads the attempts of archived slots into `recorded`. `slots` is keyed by spec. Raises `LedgerError`."""
         if slots:
             with self._lock:
                 read = self._history.of_groups(recorded, slots)
@@ -318,8 +320,8 @@ class Log:
         self._rollback = self._lost()
 
     def _lost(self) -> str | None:
-        """Returns why the newest snapshot shows that batches were lost. Returns `None` if it does not show that, or if
-        an operator accepted the loss.
+        """Returns how the newest snapshot shows that batches were lost. Returns `None` if none were lost, or if an
+        operator accepted the loss.
 
         The comparison is safe because the snapshot was read before the log, which only grows.
         """
@@ -334,8 +336,8 @@ class Log:
         return None
 
     def _resume(self) -> bool:
-        """Starts from the snapshot if this version made it and if the stored batch at its position is still the one
-        that it was made from. Otherwise starts from the beginning of the ledger.
+        """Starts from the snapshot if it was made by this version and if the batch at its position has not changed
+        since then. Otherwise starts from the beginning of the ledger.
         """
         snapshot = self._cache.find()
         if snapshot is None:
@@ -389,7 +391,7 @@ class Log:
                 fold(fresh, position, decode(raw, position, self.address).events, self._history)
                 head = raw
         except LedgerError:
-            fresh, head = Recorded(), None  # consistent too, because the next call reads from the start
+            fresh, head = Recorded(), None  # this is consistent too, because the next call reads from the start
         self._become(fresh, head)
 
     def _become(self, fresh: Recorded, head: bytes | None) -> None:

@@ -1,7 +1,9 @@
-"""Exports what plans need from a ledger, with masked requests, to a file that needs no credentials; and reads it back.
+"""Exports the data that plans need from a ledger to a file, with masked requests, and reads the file back. A plan from
+the file needs no access to the ledger.
 
-The file is JSON: the recorded state in the form of the snapshot codec, and the earlier requests that a plan compares
-with. It is public within the project, so it must hold no secret, and a reader must expect a forged one.
+The file is JSON. It contains the recorded state, encoded by the snapshot codec, and the earlier requests that a plan
+compares with. Everyone in the project may read the file, so it must not contain secrets. It may also be forged, so the
+reader must not trust it.
 """
 
 from __future__ import annotations
@@ -32,10 +34,11 @@ from reconciler.redact.text import mask_sentence
 
 FORMAT = 1
 SEAL = "seal"
-"""The key whose value is the checksum of all other keys. It detects damage, but anyone can compute it."""
+"""The key that contains the checksum of all other keys. It detects damage but not forgery, because anyone can compute
+it."""
 
 MOST_BYTES = 128 * 1024**2
-"""The maximum size of a file. A state of 100,000 submissions needs half of it."""
+"""The maximum size of a file. A state with 100,000 submissions needs half of it."""
 
 MOST_VALUES = 16_000_000
 """The maximum number of values in a file. Without it, empty lists alone would fill the memory."""
@@ -44,15 +47,15 @@ DEEPEST = 100  # levels; a request has at most 64
 
 
 class DamagedExport(LedgerCorrupt):
-    """A file is not an export of `ledger export --snapshot`, or was changed afterwards."""
+    """Raised if a file was not written by `ledger export --snapshot`, or was changed afterwards."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"the ledger snapshot {name} {why}. Export it again: reconciler ledger export --snapshot FILE")
 
 
 def export(log: Log, place: Place, created_at: str) -> bytes:
-    """Returns the content of the file for a ledger that was read. Raises `LedgerError` if it cannot be read further,
-    or is too large."""
+    """Returns the content of the file for a ledger whose state has been read. Raises `LedgerError` if its batches
+    cannot be read, or if the content is too large."""
     recorded = log.recorded
     wanted = _wanted(recorded)
     batches = {
@@ -100,14 +103,14 @@ def read(file: Path, place: Place, clock: Clock, *, founds: bool = False) -> Log
         raise DamagedExport(name, "has no state that a ledger leads to")
     if any(not 0 < position <= recorded.position for position in batches):
         raise DamagedExport(name, "has an event beyond its last position")
-    head = batches.setdefault(recorded.position, b"") if recorded.position else None  # the log compares its last batch
+    head = batches.setdefault(recorded.position, b"") if recorded.position else None  # the log compares this batch
     log = Log(_Exported(f"snapshot {name}", batches), place, __version__, clock, founds=founds)
     log.start_from(recorded, head)
     return log
 
 
 class _Exported:
-    """The store of an export (`ports.Store`). It has only some of the batches, and cannot be written."""
+    """The store of an export (`ports.Store`). It is read-only and contains only some of the batches."""
 
     def __init__(self, address: str, batches: Mapping[int, bytes]) -> None:
         self.address, self._batches = address, batches
@@ -117,11 +120,11 @@ class _Exported:
         raise LedgerReadOnly(f"the {self.address} of a ledger cannot be written")
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """Yields the batches after a position that the export has."""
+        """Yields the batches in the export that are after a position."""
         yield from sorted(each for each in self._batches.items() if each[0] > after)
 
     def get(self, position: int) -> bytes | None:
-        """Returns one batch; `None` if the export lacks it."""
+        """Returns one batch, or `None` if it is not in the export."""
         return self._batches.get(position)
 
 
@@ -156,7 +159,7 @@ def _form(content: bytes, name: str) -> JSON:
 
 
 def _too_large(content: bytes) -> str | None:
-    """Returns why the content is too large to be read, `None` if it is not."""
+    """Returns why the content is too large to be read, or `None` if it is not."""
     if len(content) > MOST_BYTES:
         return f"has more than {MOST_BYTES // 1024**2} MiB"
     values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
@@ -168,8 +171,9 @@ def _seal(form: JSON) -> str:
 
 
 def _wanted(recorded: Recorded) -> dict[int, set[str]]:
-    """Returns the positions of the requests that a plan may compare with, each with the tokens and names of the events
-    there: of each spec, the declaration, the newest submission, and the newest one that counts."""
+    """Returns the positions of the requests that a plan may compare with, each with the tokens and names of the wanted
+    events there. For each spec, these are the declaration, the newest submission, and the newest submission that
+    counts."""
     wanted: dict[int, set[str]] = {}
     for record in recorded.specs.values():
         submissions = [each for each in (record.baseline, record.newest) if each is not None]
@@ -184,7 +188,7 @@ def _wanted(recorded: Recorded) -> dict[int, set[str]]:
 
 
 def _masked_events(events: Sequence[Event], wanted: set[str]) -> Iterator[Event]:
-    """Yields the events that contain wanted requests, with masked requests and without the person who caused them."""
+    """Yields the events that contain wanted requests. The requests are masked, and the actors are removed."""
     for event in events:
         if isinstance(event, Beginning) and event.token in wanted:
             content = replace(event.content, request=masked(event.content.request or {}))
@@ -195,7 +199,7 @@ def _masked_events(events: Sequence[Event], wanted: set[str]) -> Iterator[Event]
 
 
 def _reduced(recorded: Recorded) -> Recorded:
-    """Returns a copy of the state without what no plan needs, and with masked messages of AWS."""
+    """Returns a copy of the state without data that plans do not need. Messages from AWS are masked."""
     submissions = {token: _reduced_submission(each) for token, each in recorded.by_token.items()}
 
     def reduced(record: SpecRecord) -> SpecRecord:

@@ -17,7 +17,7 @@ STORES = {
     "dynamodb": "reconciler.ledger.dynamodb",
 }
 """The module for each scheme, with ``open_store(address, root, place) -> Store``. Imported on first use, because the
-modules for AWS import boto3, which takes longer than a whole command without it."""
+modules for AWS import boto3, and this import alone takes longer than a command that does not need it."""
 
 
 def open_ledger(url: str, root: Path, place: Place, tool_version: str, clock: Clock, *, founds: bool = False) -> Log:

@@ -1,7 +1,7 @@
 """Checks that a store is ready for a ledger, for `reconciler ledger init`, and creates a DynamoDB table.
 
-Existing resources are not changed. A check of a bucket leaves one object behind, the probe of conditional writes, under
-a key that the log never reads.
+Existing resources are not changed. The check of conditional writes leaves one object in a bucket, under a key that the
+log never reads.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ def _lifecycle_rules(store: S3Store) -> list[Mapping[str, Any]]:
 
 
 def _harm(rule: Mapping[str, Any], log: str) -> str | None:
-    """Returns how a lifecycle rule harms batches, or `None` if it does not. Rules for old versions are harmless."""
+    """Returns how a lifecycle rule harms batches, or `None` if it does not. Rules for noncurrent versions are
+    harmless."""
     if rule.get("Status") != "Enabled" or not _covers(rule, log):
         return None
     if {"Days", "Date"} & set(rule.get("Expiration", {})):
@@ -270,7 +271,7 @@ def _create(table: Table) -> None:
 
 
 def _turn_recovery_on(table: Table) -> Finding:
-    """Turns on point-in-time recovery for a new table, which may not be ready for it yet."""
+    """Turns on point-in-time recovery for a new table. This fails if the table is not ready for it yet."""
     try:
         with translate_ledger_errors(table.site, "dynamodb:UpdateContinuousBackups"):
             table.reader.update_continuous_backups(

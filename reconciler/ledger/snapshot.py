@@ -1,8 +1,8 @@
 """Encodes the recorded state as a snapshot, decodes it, and decides when to store one.
 
 The codec derives the JSON form from the fields of the state's dataclasses: each object is a list of its field values in
-order. A reference to a submission is its number, so that it remains one object. Observations made during a pass are
-left out. A snapshot is valid only for the version of the fold that it contains.
+order. A reference to a submission is encoded as its number, so that decoding creates each submission only once.
+Observations made during a pass are left out. A snapshot is valid only for the version of the fold that it contains.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ FOLD_SOURCES = {
 
 @cache
 def fold_version() -> str | None:
-    """Returns a digest of the source code of events, fold and state, or `None` if the source is not available. A digest
-    is used because changed code may fold the same events into another state, and a version number maintained by hand
-    would be unreliable.
+    """Returns a digest of the source code of events, fold and state, or `None` if the source is not available. Changed
+    code may fold the same events into a different state, and a version number maintained by hand would be unreliable.
     """
     digest = sha256(__version__.encode())
     try:
@@ -208,8 +207,8 @@ MOST_FOLD = 100
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The position of a batch and its checksum `link` when a snapshot was stored. A snapshot of any version contains
-    it.
+    """The position of the last batch when a snapshot was stored, and the batch's checksum `link`. Snapshots of every
+    version contain a mark.
     """
 
     position: int
@@ -230,7 +229,7 @@ class Snapshot:
 
 def pack(recorded: Recorded, link: str) -> bytes | None:
     """Returns the bytes of a snapshot. Returns `None` if the version of the fold is unknown, or if the state contains
-    more than the log.
+    data that is not in the log.
     """
     fold = fold_version()
     if fold is None or recorded.overlaid:
@@ -246,8 +245,8 @@ def pack(recorded: Recorded, link: str) -> bytes | None:
 
 
 def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
-    """Returns the mark in `content`, or `None` if the content is damaged, and the snapshot, or `None` if the content is
-    damaged or was written by another version.
+    """Returns the mark and the snapshot in `content`. Both are `None` if the content is damaged; the snapshot is also
+    `None` if another version wrote it.
     """
     stated, _, rest = content.partition(b"\n")
     if stated != sha256(rest).hexdigest().encode("ascii"):
@@ -298,8 +297,8 @@ def _uncollected() -> Iterator[None]:
 # --- when a snapshot is kept ------------------------------------------------------------------------------------------
 
 EVERY = 256
-"""The number of positions between snapshots while a log is written. A reader therefore reads at most this many batches
-after a snapshot.
+"""The number of positions between two snapshots while a log is written. A reader therefore reads at most this many
+batches after a snapshot.
 """
 
 AT_THE_END = 16
@@ -308,8 +307,8 @@ log.
 """
 
 SHARE = 10
-"""The minimum ratio of a writer's total time to its time for snapshots. Snapshots therefore take at most a tenth of the
-time, and snapshots of a large state are less frequent.
+"""The minimum ratio of a writer's total time to the time that it spends on snapshots. Snapshots therefore take at most
+a tenth of the time, and snapshots of a large state are less frequent.
 """
 
 logger = logging.getLogger(__name__)

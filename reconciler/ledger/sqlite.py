@@ -1,8 +1,9 @@
 """Stores a ledger in one SQLite file on a local disk.
 
-There is one table, keyed by position, so the primary key decides which writer was first. Each transaction starts with
-``BEGIN IMMEDIATE`` and is fully flushed to disk when it commits. The file is created atomically. A file that is empty
-or not a ledger is therefore damaged or belongs to another program, and is never used as a new ledger.
+There is one table with the position as its primary key, so only one writer can insert a batch at a position. Each
+transaction starts with ``BEGIN IMMEDIATE`` and is fully flushed to disk when it commits. The file is created
+atomically. A file that is empty or not a ledger is therefore damaged or belongs to another program, and is never used
+as a new ledger.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 WRITING = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
-"""Result codes of writes that failed before the commit. A failed flush is excluded, because its data may be on disk."""
+"""Result codes of writes that failed before the commit. A failed flush is not one of them, because its data may be on
+disk."""
 
 PROBE_BYTES = 1 << 17
 """The size of a test write in bytes: more than SQLite writes at once for a typical batch and the pages around it."""
@@ -152,10 +153,11 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 def check_file(path: Path, address: str, mounts: Path = MOUNTS) -> None:
     """Raises `LedgerError` if, as far as the system reports, other processes may use the file under another name or on
-    another machine. They would use a different write-ahead log, and both logs would continue from the same position.
+    another machine. They would use a different write-ahead log, and then both logs would contain different batches for
+    the same position.
     """
     if not path.is_file():
-        return  # opening it raises the right error
+        return  # opening the file raises the correct error
     _remove_drafts(path)
     names = path.stat().st_nlink
     whole = path.resolve()
@@ -176,7 +178,8 @@ def check_file(path: Path, address: str, mounts: Path = MOUNTS) -> None:
 
 
 def _mounts(mounts: Path) -> list[tuple[Path, str]]:
-    """Returns each mount point with the type of its file system, oldest first; empty if the system has no such list."""
+    """Returns each mount point with the type of its file system, oldest first. Returns nothing if the system has no
+    such list."""
     try:
         lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
@@ -279,7 +282,8 @@ def _write_draft(draft: Path) -> None:
     finally:
         os.close(descriptor)
     with closing(connect(draft, "mode=rw", 0)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")  # a rollback journal takes four times as long (docs/adr/0015)
+        # With a rollback journal, writes take four times as long (docs/adr/0015).
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(SCHEMA)
 

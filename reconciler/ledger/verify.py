@@ -27,9 +27,9 @@ class LedgerCheck(StrEnum):
     POSITIONS = "positions"  # 1, 2, 3 …, none missing
     CHAIN = "chain"  # each batch has the checksum of the one before
     BATCHES = "batches"  # each can be decoded
-    PIN = "pin"  # only the first event has a place, and it is the place of the ledger
-    EVENTS = "events"  # each can follow the events before it
-    SNAPSHOT = "snapshot"  # it equals the fold of the batches
+    PIN = "pin"  # only the first event contains a place, which is that of the ledger
+    EVENTS = "events"  # each event is valid after the events before it
+    SNAPSHOT = "snapshot"  # the stored state equals the state computed from the batches
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ def _content(store: Store) -> Content | None:
 
 
 class _Walk:
-    """A check in progress. `_blind` means that an earlier event is lost, so the state is unknown from here on."""
+    """A check in progress. If `_blind` is true, an earlier event is lost, so the state is unknown from here on."""
 
     def __init__(self, store: Store, place: Place, content: Content | None) -> None:
         self.chain = Chain(store.address, place)

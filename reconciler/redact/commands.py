@@ -1,8 +1,9 @@
 """Finds secrets in command lines: in the text of a shell, and in a list of arguments.
 
 Most options have a name that shows that their value is a secret (``--password x``); `text` and `request` find those for
-any program. This module has the options and arguments that are secret only according to the program's manual, such as
-``curl -u a:b`` or ``mysql -pSECRET``. A reference such as ``$PASSWORD`` or ``$(cat file)`` is not a secret.
+any program. This module contains the options and arguments that can only be recognized as secrets from the program's
+manual, such as ``curl -u a:b`` or ``mysql -pSECRET``. A reference such as ``$PASSWORD`` or ``$(cat file)`` is not a
+secret.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ RULES = (
     Rule("gh", "auth login", "<--with-token"),
     Rule("kinit", "", "<"),
     Rule("chpasswd", "", "<", PAIR),
-    # in these, -p has another meaning, and they may follow another program
+    # in these programs, -p has another meaning, and they may be part of another program's command line
     Rule("ssh scp sftp rsync mkdir echo printf", "", ""),
 )
 """Taken from the manuals of these programs. gitleaks has rules for ``curl -u`` and ``curl -H``."""
@@ -125,7 +126,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 @cache
 def _rules() -> Mapping[str, Sequence[tuple[frozenset[str], Sequence[str], Form]]]:
-    """Returns the rules of each program: the words that must precede, the arguments and the form."""
+    """Returns the rules of each program: the words that must precede the arguments, the arguments and the form."""
     rules: dict[str, list[tuple[frozenset[str], Sequence[str], Form]]] = {}
     for rule in RULES:
         for program in rule.programs.split():
@@ -258,8 +259,8 @@ def command_spans(text: str) -> Iterator[Span]:
 
 @lru_cache(maxsize=16)
 def up_to_quote(quote: str) -> re.Pattern[str]:
-    """Returns the pattern of a value between two of `quote`, which may be escaped. A quote with one more backslash does
-    not end the value."""
+    """Returns the pattern of a value between two `quote` characters, which may be escaped. A quote with one more
+    backslash does not end the value."""
     q = re.escape(quote)
     return re.compile(rf"{q}(?:(?!{q})[^\n]|(?<=\\){q})*(?:{q}|$)")
 
@@ -270,7 +271,7 @@ class _Shell:
     def __init__(self, text: str) -> None:
         self.text, self.command = text, Command()
         self.position = 0
-        self.written: list[Span] = []  # by echo, in this command or in one whose output is piped into it
+        self.written: list[Span] = []  # printed by echo, in this command or in a command whose output is piped into it
 
     def spans(self) -> Iterator[Span]:
         """Yields the secrets in order."""

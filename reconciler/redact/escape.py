@@ -13,10 +13,10 @@ SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def escape(text: str, *, single_line: bool = True) -> str:
     r"""Returns `text` with each invisible character written as ``\u202e``, or ``\U000e0041`` beyond U+FFFF.
 
-    Invisible are control characters, ANSI escapes, bidirectional overrides and isolates, zero-width characters, all
-    spaces but the ordinary one, line and paragraph separators, unassigned and private characters, lone surrogates.
-    Newline, carriage return and tab become ``\n``, ``\r``, ``\t``; if `single_line` is false, newlines and tabs are
-    kept. Backslashes in the text are not doubled, because a caller that quotes the text does that.
+    These are invisible: control characters, ANSI escapes, bidirectional overrides and isolates, zero-width characters,
+    all spaces except the ordinary one, line and paragraph separators, unassigned and private characters, lone
+    surrogates. Newline, carriage return and tab become ``\n``, ``\r``, ``\t``; if `single_line` is false, newlines and
+    tabs are kept. Backslashes in the text are not doubled, because a caller that quotes the text does that.
     """
     if text.isprintable() and BLANK_LETTERS.isdisjoint(text):
         return text

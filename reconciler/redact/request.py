@@ -40,8 +40,8 @@ def secret_places(request: JSON) -> list[Loc]:
 
 
 def secrets_of(request: JSON) -> tuple[str, ...]:
-    """Returns the secrets of a request as written, the longest first. An AWS error message may quote them without a
-    name beside them. Secrets of fewer than three characters are left out."""
+    """Returns the secrets of a request as written, the longest first. AWS error messages may quote them without a name
+    that shows that they are secrets. Secrets of fewer than three characters are left out."""
     secrets = {text for text in _walked(request)[1].secrets if len(text) >= SHORTEST}
     return tuple(sorted(secrets, key=lambda text: (-len(text), text)))
 
@@ -98,8 +98,8 @@ def _texts(value: object) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Walk:
-    """Copies a value without its secrets, and collects `places` and `secrets`. `beside_key_id` is whether the value
-    contains an AWS access key id, so that its secret key may be near."""
+    """Copies a value without its secrets, and collects `places` and `secrets`. With `beside_key_id`, the value contains
+    an AWS access key id, so the secret key may be near it."""
 
     beside_key_id: bool
     places: list[Loc] = field(default_factory=list)

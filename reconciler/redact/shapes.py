@@ -1,12 +1,12 @@
 """Detects secrets by the name of a value, or by its shape.
 
-Masking too much is a risk too, because masked values are not reviewed. Therefore a value under a secret-looking name is
-shown if it is clearly something else: a reference to a secret, a class name, a count, a path.
+Masking too much is a risk too, because nobody can review masked values. Therefore a value under a secret-looking name
+is shown if it is clearly not a secret but, for example, a reference to a secret, a class name, a count or a path.
 
 The shapes are from the providers' pages and from maintained rule sets, read in November 2026: gitleaks
 (``config/gitleaks.toml``), detect-secrets (``detect_secrets/plugins``) and kingfisher (``data/rules``). The patterns
-are written for this program: looser in length, so that older and newer tokens match. Rules for a bare hexadecimal
-number near a provider's name are left out, because commits, digests and ids look the same.
+were written for this program and accept more lengths, so that older and newer tokens match. Rules for hexadecimal
+numbers near a provider's name are left out, because commits, digests and ids look the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 # --- names ------------------------------------------------------------------------------------------------------------
 
 NOT_SECRET = frozenset({"clienttoken", "reconciler:token"})
-"""The reconciler's own tokens. They identify runs and are not secrets."""
+"""The names of reconciler's own tokens. These tokens identify runs and are not secret."""
 
 MAX_KEY = 300  # characters of a name that are examined
 
@@ -119,8 +119,8 @@ PLAIN_BY_LAST_WORD = {
     "type": r"[A-Za-z_-]{1,24}",
     "version": r"\d{1,4}(?:\.\d{1,4})*|AWSCURRENT|AWSPREVIOUS",
 }
-"""The pattern of a harmless value, by the last word of its name: ``credentials.provider`` is a class. Such a value is
-still searched for secrets by shape."""
+"""Maps the last word of a name to the pattern of its harmless values. For example, ``credentials.provider`` is a class.
+Harmless values are still searched for secrets by shape."""
 
 SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm", "token"})
 """Words before the credential in an Authorization header."""
@@ -332,8 +332,8 @@ START = r"(?<!\w)\w{1,3}"
 
 @cache
 def _tokens() -> dict[str, list[str]]:
-    """Returns the patterns of tokens by their first letters, as `START` finds them. Few texts contain a word with these
-    first letters.
+    """Returns the patterns of tokens, keyed by their first letters, which `START` finds. Few texts contain a word that
+    starts with these letters.
     """
     patterns: dict[str, list[str]] = {}
     for prefixes, rest in TOKENS:
@@ -347,7 +347,7 @@ def _tokens() -> dict[str, list[str]]:
 
 @cache
 def _hints() -> dict[str, list[str]]:
-    """Returns the other patterns by their hints."""
+    """Returns the other patterns, keyed by their hints."""
     patterns: dict[str, list[str]] = {}
     for hints, pattern in OTHERS:
         for hint in hints.split():
@@ -379,7 +379,7 @@ def has_access_key_id(text: str) -> bool:
 def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:
     """Yields the parts of `text` that have the shape of a secret.
 
-    `beside_key_id` means that an AWS access key id is near, so a 40-character string is treated as its secret key.
+    With `beside_key_id`, an AWS access key id is near, so a 40-character string is treated as its secret key.
     """
     for pattern in _candidates(text):
         compiled = _compiled(pattern)
@@ -393,7 +393,7 @@ def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:
 
 
 def _key_lines(text: str) -> Iterator[Span]:
-    """Yields lines of only base64, as in the body of a private key. A hex digest is not such a line."""
+    """Yields lines that contain only base64, as in the body of a private key. Lines with a hex digest are ignored."""
     for match in _compiled(r"(?m)^[ \t]*(?:- )?[\"']?([A-Za-z0-9+/]{60,}={0,2})[\"']?[ \t]*$").finditer(text):
         body = match[1]
         if re.search(r"[a-z]", body) and re.search(r"[A-Z]", body) and re.search(r"[0-9+/]", body):

@@ -94,11 +94,12 @@ def _found(text: str, colons: bool, beside_key_id: bool) -> tuple[Span, ...]:
     return tuple(merged_spans([*spans, *_after_names(text, colons)]))
 
 
-_remembered = lru_cache(maxsize=8192)(_found)  # specs share most of their texts, and a pass checks each several times
+# Cached, because specs share most of their texts, and a pass checks each text several times.
+_remembered = lru_cache(maxsize=8192)(_found)
 
 
 def _after_names(text: str, colons: bool) -> list[Span]:
-    """Returns the values after names of secrets."""
+    """Returns the positions of the values after names of secrets."""
     spans: list[Span] = []
     if not any(map(text.lower().__contains__, HINTS)):
         return spans
@@ -129,8 +130,8 @@ def _is_hidden(value: str, key: str, is_secret: Callable[[str, str], bool]) -> b
     """Returns whether to hide a value. A value that is masked already, or that is on the next lines (a YAML block), is
     not hidden.
 
-    A value longer than any harmless value is a secret without further checks. Otherwise a long value would be read
-    again from each name that may be inside it.
+    A value that is longer than any harmless value counts as a secret without further checks. Otherwise a long value
+    would be read again for each name inside it.
     """
     if len(value) > LONGEST_HARMLESS:
         return True
