@@ -41,7 +41,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem in a file: its location (1-based line and column), what is wrong, and what would be right.
+    """One problem in a file: its location (1-based line and column), what is wrong, and how to fix it.
 
     `path` is as the user can open it (relative to the project folder if that is shorter). `rule` is a stable identifier
     such as `unknown-field`. `source_line` is the offending line as written, without its line end. It is `None` if the
@@ -77,7 +77,7 @@ class UsageError(ReconcilerError):
 
 
 class CheckoutMoved(ReconcilerError):
-    """Files, commit and ledger did not belong to one state, because the checkout changed while it was read."""
+    """The files, the commit and the ledger do not match, because the checkout changed while they were read."""
 
     def __init__(self, root: object) -> None:
         super().__init__(
@@ -229,11 +229,12 @@ class LedgerStoreMissing(LedgerError):
 
 
 class LedgerStoreInvalid(LedgerError):
-    """The bucket or table is unsuitable for a ledger: another region, other keys, or items that expire."""
+    """The bucket or table is unsuitable for a ledger: it is in another region, has other keys, or lets items expire."""
 
 
 class LedgerUnreachable(LedgerError):
-    """The ledger did not respond. A batch that was being written may be stored or not; only a later read can tell."""
+    """The ledger did not respond. A batch that was being written may be stored or not; only a later read can show
+    which."""
 
 
 class NotificationFailed(ReconcilerError):

@@ -1,4 +1,4 @@
-"""Turns what AWS describes of a run into the request of a spec: the parts that all kinds share.
+"""Converts AWS's description of a run to the request of a spec: the parts that all kinds share.
 
 Each kind that can be imported has a module ``described``, which implements `Described`.
 """
@@ -18,8 +18,8 @@ from reconciler.model.kind import MODULES, RESERVED_TAG_PREFIX
 
 @dataclass(frozen=True, slots=True)
 class DescribedRequest:
-    """The request that a description leads to. `left_out` are the fields that AWS added by itself, `notes` are
-    sentences about the rest."""
+    """The request that was made from a description. `left_out` are the fields of the description that are not in it,
+    such as those that AWS added; `notes` are sentences for the user."""
 
     request: JSON
     left_out: tuple[str, ...] = ()
@@ -27,10 +27,10 @@ class DescribedRequest:
 
 
 class Described(Protocol):
-    """How AWS describes the runs of a kind."""
+    """Reads AWS's descriptions of the runs of a kind."""
 
     def runs_in(self, reply: JSON) -> Sequence[JSON]:
-        """Returns the descriptions in a reply of AWS, as the AWS CLI prints it; none if it is another reply."""
+        """Returns the descriptions in a reply of AWS, as the AWS CLI prints it. Any other reply has none."""
         ...
 
     def run_id(self, description: JSON) -> str:
@@ -38,8 +38,8 @@ class Described(Protocol):
         ...
 
     def request_of(self, description: JSON, defaults: JSON | None) -> DescribedRequest:
-        """Returns the request that starts such a run. `defaults` describes the resource whose settings AWS merges into
-        every run, such as the job definition; `None` if it could not be read."""
+        """Returns the request that starts the described run. `defaults` describes the resource whose settings AWS
+        merges into every run, such as the job definition; `None` if it could not be read."""
         ...
 
     def target_request(self, target: JSON) -> JSON | None:
@@ -49,7 +49,8 @@ class Described(Protocol):
 
 @cache
 def described(kind: str) -> Described | None:
-    """Returns how AWS describes the runs of a kind; `None` if runs of this kind cannot be imported."""
+    """Returns the module that reads the descriptions of runs of a kind; `None` if runs of this kind cannot be
+    imported."""
     try:
         return cast("Described", import_module(f"{MODULES[kind]}.described"))
     except ModuleNotFoundError:
@@ -62,7 +63,7 @@ def bare(annotation: Any) -> Any:  # noqa: ANN401 - a type as it is written in a
 
 
 def fields_of(annotation: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a type as it is written in an annotation
-    """Returns the annotations of a model's fields; none if the annotation is not a model."""
+    """Returns the annotations of a model's fields; empty if the annotation is not a model."""
     model = bare(annotation)
     if not (isinstance(model, type) and issubclass(model, Strict)):
         return {}
@@ -81,12 +82,12 @@ def known(value: Any, annotation: Any) -> Any:  # noqa: ANN401 - any JSON value 
 
 
 def unlike(value: Mapping[str, Any], defaults: Mapping[str, Any]) -> JSON:
-    """Returns the entries that differ from the defaults."""
+    """Returns the entries of `value` that differ from `defaults`."""
     return {name: part for name, part in value.items() if part != defaults.get(name)}
 
 
 def own_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
-    """Returns the tags that a user wrote: without those of AWS and of the reconciler."""
+    """Returns the tags that a user set, without those that AWS or reconciler added."""
     return {k: v for k, v in (tags or {}).items() if not k.lower().startswith(("aws:", RESERVED_TAG_PREFIX))}
 
 

@@ -1,4 +1,4 @@
-"""Turns expressions of other tools in payloads into placeholders of a spec: JSONPath, JSONata and intrinsic functions
+"""Converts expressions of other tools in payloads to placeholders of a spec: JSONPath, JSONata and intrinsic functions
 of Step Functions, and the context attributes of EventBridge Scheduler."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from reconciler.model.template import ESCAPED, OPENING, SLOT
 
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ROOTS = {"states", "input", "context", "Execution", "Input"}
-"""Words at the start of a path that say nothing about the value."""
+"""Words at the start of a path that do not describe the value."""
 
 _FUNCTION = re.compile(r"States\.(?P<name>\w+)\((?P<arguments>.*)\)", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*(?:'(?P<text>(?:[^'\\]|\\.)*)'|(?P<other>(?:[^,()']|\((?:[^()']|'[^']*')*\))+))\s*(?:,|\Z)")
@@ -22,8 +22,8 @@ SCHEDULED_TIME = "scheduled-time"
 
 @dataclass
 class Fillings:
-    """The placeholders that a person must give a value: the expression that each stands for, by the name of the
-    variable. `omitted` are fields that cannot have a placeholder, by path, with their expression."""
+    """The variables that were made for expressions, and for which a user must set values: `variables` maps their names
+    to the expressions. `omitted` maps the paths of fields that cannot have a placeholder to their expressions."""
 
     slots: bool = False
     variables: dict[str, str] = field(default_factory=dict)
@@ -43,7 +43,8 @@ class Fillings:
         return f"${{var.{name}}}"
 
     def expression(self, expression: str, fallback: str) -> str:
-        """Returns the text for a whole expression: an intrinsic function with its texts, or one placeholder."""
+        """Returns the text for a field that is one expression: one placeholder, or the filled-in format of
+        ``States.Format``."""
         function = _FUNCTION.fullmatch(expression.strip())
         arguments = None if function is None else list(_arguments(function["arguments"]))
         if function is not None and function["name"] == "Format" and arguments and arguments[0][0] is not None:
@@ -51,14 +52,15 @@ class Fillings:
         return self.variable(expression.strip(), fallback)
 
     def entries(self, expression: str, fallback: str) -> list[str]:
-        """Returns the list for a whole expression: the entries of ``States.Array``, or one placeholder."""
+        """Returns the list for a field that is one expression: the entries of ``States.Array``, or one placeholder."""
         function = _FUNCTION.fullmatch(expression.strip())
         if function is not None and function["name"] == "Array":
             return [self._argument(each, fallback) for each in _arguments(function["arguments"])]
         return [self.variable(expression.strip(), fallback)]
 
     def text(self, text: str, fallback: str) -> str:
-        """Returns a text of a payload as a spec has it: with placeholders for expressions, other texts escaped."""
+        """Returns a text of a payload in the form of a spec, with expressions replaced with placeholders and other text
+        escaped."""
         if (whole := _JSONATA.fullmatch(text)) is not None:
             literal = re.fullmatch(r"\s*(?:'([^']*)'|\"([^\"]*)\")\s*", whole[1])
             if literal is not None:
@@ -93,7 +95,7 @@ class Fillings:
 
 
 def escaped(text: str) -> str:
-    """Returns a literal text as a spec writes it."""
+    """Returns a literal text as it must be written in a spec."""
     return text.replace(OPENING, ESCAPED)
 
 

@@ -64,7 +64,7 @@ def template_remarks(
     """Yields a remark about the first template of another tool in a text.
 
     `expanded` is the kind of templates that the reader of the text expands, `SHELL` or `KUBERNETES`. `option` is the
-    option of a command that the text is the value of.
+    command option whose value is the text.
     """
     if not _SUSPECT.search(text):
         return

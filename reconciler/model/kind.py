@@ -75,7 +75,8 @@ def _is_aws(value: object) -> bool:
 
 CONSOLE = "console.aws.amazon.com"
 CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
-"""The domain of AWS's console, and those of its other partitions, by the prefix of their regions."""
+"""The domain of AWS's console, and the domains of the consoles of other partitions, keyed by the prefix of their
+regions."""
 
 TOKEN_TAG = "reconciler:token"
 SPEC_TAG = "reconciler:spec"
@@ -129,8 +130,8 @@ class Kind:
     `for_display`     converts a request to the form that users compare: single settings instead of one long string.
     `first_form`      returns the request as version 0.1.0 sent it for the same shorthand. Later versions may render
                       shorthand differently; digests are computed from the first form, so that they do not change.
-    `refused`         returns what `validate` refuses in a request as the spec writes it, although other commands only
-                      warn of it and send it, as version 0.1.0 did.
+    `refused`         returns remarks about values, as written in the spec, that `validate` refuses. Other commands only
+                      warn about them and send them, as version 0.1.0 did.
     `check`           checks AWS's documented rules that no single field can express; runs after `model`, on the
                       request as sent.
     `warn`            checks rules that AWS documents but does not enforce.
@@ -143,7 +144,7 @@ class Kind:
     `with_runs`       returns the request with the given run ids in place of the names of specs.
     `console`         returns the page of a run in AWS's console, below the address of the console, from its region,
                       its location and its id; empty if the service has no such page.
-    `graceful`        whether a cancelled run can have time for its cleanup (`shutdownGracePeriodSeconds`).
+    `graceful`        whether a cancelled run can be given time for its cleanup (`shutdownGracePeriodSeconds`).
     `billed`          returns the resources that AWS bills for a run, from the recorded usage and the hours that it
                       ran; ``None`` if they are not known.
     `example`         the first spec of this kind that ``init`` writes: its name, and its request as YAML.
@@ -176,7 +177,8 @@ class Kind:
 
     @property
     def cosmetic_fields(self) -> tuple[str, ...]:
-        """The fields of a request whose changes never cause a run. A change takes effect with the next run."""
+        """The fields of a request that never cause a run when they change. Their changes take effect with the next
+        run."""
         return (TAGS, self.name_field)
 
     def console_url(self, region: str, location: Mapping[str, str], run_id: str) -> str | None:

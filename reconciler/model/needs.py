@@ -1,4 +1,4 @@
-"""What a request needs in AWS: the resources that it names. `verify` asks for them, and `iam` grants access to them.
+"""The AWS resources that a request needs. `verify` checks them, and `iam` grants access to them.
 
 Each kind has a module ``needs``, which implements `Needs`.
 """
@@ -77,20 +77,21 @@ class Arns:
 
 
 class Needs(Protocol):
-    """What the requests of a kind need in AWS."""
+    """Lists what the requests of a kind need in AWS."""
 
     def needs(self, request: JSON) -> Iterator[Need]:
         """Yields the resources that a request names."""
         ...
 
     def grants(self, requests: Sequence[JSON], arns: Arns) -> Iterator[Grant]:
-        """Yields what the roles may do for these requests, except with roles, objects, prefixes and log groups."""
+        """Yields the permissions that these requests require, except those for roles, objects, prefixes and log
+        groups."""
         ...
 
 
 @cache
 def needs_of(kind: str) -> Needs | None:
-    """Returns what the requests of a kind need; `None` if the kind does not say it."""
+    """Returns the module that lists the needs of a kind; `None` if the kind has none."""
     try:
         return cast("Needs", import_module(f"{MODULES[kind]}.needs"))
     except ModuleNotFoundError:
@@ -98,7 +99,8 @@ def needs_of(kind: str) -> Needs | None:
 
 
 def objects(value: object, loc: Loc) -> Iterator[Need]:
-    """Yields the files in S3 that a value names as a whole, also several in one text, separated by commas."""
+    """Yields the S3 files that a value names. A text may name several files, separated by commas. Files inside longer
+    text are left out."""
     for place, text in texts(value, loc):
         for address in text.split(","):
             if address.startswith("s3://") and not set(address) & set(" *{"):

@@ -1,7 +1,7 @@
 """Finds the requests in files of other tools: payloads and replies of the AWS CLI, state machines of Step Functions,
 rules of EventBridge, and schedules of EventBridge Scheduler.
 
-The readers know the formats of these tools and ask the kinds about everything that belongs to one service.
+This module handles the formats of these tools. Everything that is specific to one service is left to the kinds.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ DEEPEST = 64  # levels; a state machine nests a few
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A request that was found. `request` is in the form of a spec: AWS's field names, texts escaped, placeholders for
-    expressions.
+    """A request that was found. `request` is in the form of a spec: with AWS's field names, escaped text, and
+    placeholders for expressions.
 
-    `name` is a name for the spec, `origin` where the request was found. `variables` maps variables that need a value to
-    what they stand for, `omitted` fields that need one. `left_out` are fields that a spec does not have, `notes`
-    sentences. `run_id` is set if the payload describes a run.
+    `name` is a name for the spec, and `origin` describes where the request was found. `variables` maps the variables
+    that need a value to the expressions that they replace. `omitted` maps the paths of fields that need a value to
+    their expressions. `left_out` are fields that a spec does not have, and `notes` are sentences for the user. `run_id`
+    is set if the payload describes a run.
     """
 
     kind: str
@@ -51,8 +52,8 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request was found: the name that the spec gets, the origin in words, fields that a spec does not have,
-    and the name if the request has none."""
+    """Where a request was found. `name` is the name for the spec, `text` describes the origin, and `left_out` are
+    fields that a spec does not have. `fallback` is the name if there is no other."""
 
     name: str
     text: str
@@ -219,7 +220,8 @@ def _whole(inner: Any, below: str, fillings: Fillings, *, is_path: bool) -> str:
 
 
 def _field(key: str, fields: Mapping[str, Any]) -> str:
-    """Returns the field that a key in any spelling of its case means; the key in AWS's spelling if there is none."""
+    """Returns the field whose name matches a key, ignoring case. If there is none, returns the key in AWS's
+    spelling."""
     camel = _camel(key)
     return camel if camel in fields else next((name for name in fields if name.lower() == key.lower()), camel)
 

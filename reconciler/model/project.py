@@ -125,7 +125,7 @@ def variable_problem(name: str, allowed: Collection[str]) -> str | None:
 
 
 class PriceList(Strict):
-    """The prices of what runs use. Without one of them, costs do not include it."""
+    """The prices of the resources that runs use. Costs do not include a resource without a price."""
 
     vCPUHour: float = Field(0, ge=0, description="The price of one vCPU for an hour.")
     memoryGBHour: float = Field(0, ge=0, description="The price of one GB of memory for an hour.")

@@ -1,4 +1,4 @@
-"""Turns the schedules of EventBridge into five-field cron: ``cron(0 2 * * ? *)``, ``rate(1 hour)``."""
+"""Converts the schedules of EventBridge to five-field cron: ``cron(0 2 * * ? *)``, ``rate(1 hour)``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ NOTED = ("FlexibleTimeWindow", "StartDate", "EndDate")
 
 @dataclass(frozen=True, slots=True)
 class CronSchedule:
-    """A schedule in the form of a spec, `None` if there is none or cron cannot express it. `left_out` and `notes` are
-    as in a payload."""
+    """A schedule in the form of a spec. `cron` is `None` if there is no schedule, or if cron cannot express it.
+    `left_out` and `notes` are as in `Payload`."""
 
     cron: str | None = None
     time_zone: str | None = None
@@ -32,7 +32,8 @@ _LAST = ("59", "23", "31", "12", "6")
 
 
 def cron_schedule(rule: Mapping[str, Any]) -> CronSchedule | None:
-    """Returns the schedule of a rule or of a schedule of EventBridge; `None` if the object is neither."""
+    """Returns the schedule of a rule of EventBridge or of a schedule of EventBridge Scheduler; `None` for any other
+    object."""
     expression = rule.get("ScheduleExpression")
     if not isinstance(expression, str):
         return None
@@ -50,7 +51,7 @@ def cron_schedule(rule: Mapping[str, Any]) -> CronSchedule | None:
 
 
 def _cron(expression: str) -> tuple[str | None, str]:
-    """Returns a five-field expression, `None` if there is none, and a note about what a person must check."""
+    """Returns a five-field expression, `None` if there is none, and a note about what the user must check."""
     rate, cron = _RATE.fullmatch(expression), _CRON.fullmatch(expression)
     if rate is not None:
         number, unit = int(rate["number"]), rate["unit"]
@@ -70,7 +71,7 @@ def _cron(expression: str) -> tuple[str | None, str]:
 
 
 def _stepped(text: str, last: str) -> str:
-    """Returns a field in which a step has a range: ``5/15`` becomes ``5-59/15``."""
+    """Returns a field in which every step has a range: ``5/15`` becomes ``5-59/15``."""
     return re.sub(r"(?<![-\w])(\w+)/", lambda start: f"{start[1]}-{last}/", text)
 
 
@@ -79,6 +80,7 @@ def _unsupported(expression: str) -> str:
 
 
 def _weekday(text: str) -> str:
-    """Returns the days of the week as cron counts them, from 0 for Sunday. EventBridge counts from 1."""
+    """Returns a field for the day of the week, converted to cron's numbers, which start at 0 for Sunday. Those of
+    EventBridge start at 1."""
     head, slash, step = text.partition("/")
     return re.sub(r"\d+", lambda number: str((int(number[0]) - 1) % 7), head) + slash + step

@@ -32,7 +32,7 @@ TIME_FORMS = 'write a date, the start of that day in UTC, as in "2026-12-01", or
 def _moment(value: str) -> str:
     """Checks an ISO 8601 time with a zone and keeps its text. A date becomes midnight in UTC.
 
-    Raises `ValueError`, also for ``tomorrow``, because a spec must mean the same on every day.
+    Raises `ValueError` for anything else, even ``tomorrow``, because a spec must mean the same on every day.
     """
     if re.fullmatch(RELATIVE, value.strip()):
         raise ValueError(f"{value!r} depends on when the file is read; {TIME_FORMS}")
@@ -123,7 +123,7 @@ class Dependency(Strict):
 
 
 class Policy(Strict):
-    """How and when a spec runs: everything of `spec:` except the request. Of these only `revision` is in the digest."""
+    """How and when a spec runs: everything in `spec:` except the request. Only `revision` is part of the digest."""
 
     revision: int = Field(1, ge=0, description="A new number runs the same request again.")
     targets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1), AfterValidator(_unique)] | None = Field(
@@ -210,7 +210,7 @@ PLAIN_POLICY = Policy()
 
 
 class Metadata(Strict):
-    """The spec's name and labels. A change here never causes a run, except a new name: that is another spec."""
+    """The spec's name and labels. A change of labels never causes a run; a spec with a new name is another spec."""
 
     name: Name = Field(description="Unique in the project; with a new name, and no renamedFrom, it is another spec.")
     renamedFrom: Name | None = Field(

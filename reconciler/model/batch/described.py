@@ -1,7 +1,7 @@
-"""Turns the reply of DescribeJobs into the input of SubmitJob (`reconciler.model.descriptions.Described`).
+"""Converts the reply of DescribeJobs to the input of SubmitJob (`reconciler.model.descriptions.Described`).
 
-DescribeJobs returns the settings of the job definition merged with the overrides of the job. A setting that equals the
-definition's counts as the definition's.
+DescribeJobs returns the settings of the job definition merged with the overrides of the job. A setting with the same
+value as in the definition is treated as part of the definition.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.model.batch.submit_job import (
 from reconciler.model.descriptions import DescribedRequest, known, own_tags, short, unlike
 
 ADDED_VARIABLES = ("AWS_BATCH", "MANAGED_BY_AWS")
-"""The starts of the names of environment variables that Batch adds, also for jobs that Step Functions submitted."""
+"""The prefixes of environment variables that Batch adds to jobs, including jobs that Step Functions submitted."""
 
 RENAMED = {
     "schedulingPriority": "schedulingPriorityOverride",
@@ -49,7 +49,7 @@ def run_id(description: JSON) -> str:
 
 
 def request_of(description: JSON, defaults: JSON | None) -> DescribedRequest:
-    """Returns the input of SubmitJob for such a job. `defaults` is its job definition."""
+    """Returns the input of SubmitJob for the described job. `defaults` is its job definition."""
     job, definition = description, defaults or {}
     arn = job.get("jobArn")
     parameters = unlike(job.get("parameters") or {}, definition.get("parameters") or {})
@@ -80,7 +80,7 @@ def request_of(description: JSON, defaults: JSON | None) -> DescribedRequest:
 
 
 def _left_out(job: JSON, request: JSON) -> Iterator[str]:
-    """Yields the fields and tags of a job that the request does not have."""
+    """Yields the fields and tags of a job that are not in the request."""
     for name in sorted(job):
         if name != "tags" and job[name] not in (None, [], {}, False) and RENAMED.get(name, name) not in request:
             yield name

@@ -1,4 +1,4 @@
-"""Turns the reply of GetJobRun into the input of StartJobRun (`reconciler.model.descriptions.Described`)."""
+"""Converts the reply of GetJobRun to the input of StartJobRun (`reconciler.model.descriptions.Described`)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run_id(description: JSON) -> str:
 
 
 def request_of(description: JSON, _defaults: JSON | None) -> DescribedRequest:
-    """Returns the input of StartJobRun for such a run."""
+    """Returns the input of StartJobRun for the described run."""
     run = {name: value for name, value in description.items() if name not in REPORTED}
     added = dict(_added(description))
     request = known(
@@ -57,7 +57,7 @@ def request_of(description: JSON, _defaults: JSON | None) -> DescribedRequest:
 
 
 def _added(run: JSON) -> Iterator[tuple[str, object]]:
-    """Yields the fields with the values that AWS sets if a request has none."""
+    """Yields the fields that have the value that AWS sets by default, with this value."""
     streaming = run.get("mode") == "STREAMING"
     if run.get("executionTimeoutMinutes") == (0 if streaming else TIMEOUT_MINUTES):
         yield "executionTimeoutMinutes", run["executionTimeoutMinutes"]

@@ -22,7 +22,7 @@ MONITORING = ("configurationOverrides", "monitoringConfiguration")
 
 
 def needs(request: JSON) -> Iterator[Need]:
-    """Yields the application, the role, the program and its files, and the places for logs."""
+    """Yields the application, the role, the program and its files, and the locations of logs."""
     if application := text(request, "applicationId"):
         yield Need(APPLICATION, application, ("applicationId",))
     if role := text(request, "executionRoleArn"):
