@@ -1,4 +1,4 @@
-"""The effects of a pass: jobs in AWS and events in the ledger."""
+"""Tests the effects of a pass: jobs in AWS and events in the ledger."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ SENT = {
 
 
 def throttled(_: JSON) -> Outcome:
-    """AWS is busy."""
+    """Returns the refusal of an AWS that is throttling."""
     return Refused("ThrottlingException", "slow down")
 
 
 def declined(_: JSON) -> Outcome:
-    """AWS refuses the content."""
+    """Returns AWS's refusal of the content of a request."""
     return Declined("ClientException", "no such queue")
 
 
 def test_a_submit_is_intent_call_outcome() -> None:
-    """The request goes out with our tags, and the ledger tells the story in order."""
+    """The request has our tags, and the ledger contains the events in order."""
     world = World()
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.SUBMITTED, "job-1")
@@ -56,7 +56,8 @@ def test_a_submit_is_intent_call_outcome() -> None:
 
 
 def test_the_intent_says_who_and_from_what() -> None:
-    """Commit, path, actor and version are recorded before the call, with the exact request and the deadline."""
+    """The intent contains commit, path, actor and version, the exact request and the deadline, and is recorded before
+    the call."""
     world = World()
     world.apply(desired(spec("A")))
     (_, intent) = world.ledger().batch(1)
@@ -77,7 +78,7 @@ def test_applying_twice_submits_nothing() -> None:
 
 
 def test_a_reply_that_was_lost_is_adopted_within_the_pass() -> None:
-    """The job exists: it is found by its tag a moment later, and never submitted again."""
+    """The job exists, so the pass finds it by its tag a moment later and does not submit it again."""
     world = World(Aws(after={"orders": [unclear]}))
     assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.ADOPTED, "job-1"),)
     assert world.types() == ["intended", "unclear", "adopted"]
@@ -85,7 +86,8 @@ def test_a_reply_that_was_lost_is_adopted_within_the_pass() -> None:
 
 
 def test_a_request_that_was_lost_stays_unknown() -> None:
-    """Without a run within ten seconds the outcome is unknown; it is not sent again, and the next pass waits."""
+    """If no run is found within ten seconds, the outcome is unknown. The request is not sent again, and the next pass
+    waits."""
     world = World(Aws(before={"orders": [unclear]}))
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.UNKNOWN, error="ReadTimeoutError: no reply")
@@ -95,7 +97,7 @@ def test_a_request_that_was_lost_stays_unknown() -> None:
 
 
 def test_a_listing_that_fails_is_not_absence() -> None:
-    """An unclear send whose look fails stays unknown."""
+    """If the lookup after an unclear send fails, the outcome remains unknown."""
     world = World(Aws(after={"orders": [unclear]}, find_error="AccessDenied"))
     (result,) = world.apply(desired(spec("A")))
     assert result.outcome == ActionOutcome.UNKNOWN
@@ -103,7 +105,7 @@ def test_a_listing_that_fails_is_not_absence() -> None:
 
 
 def test_a_service_that_breaks_its_contract_is_unclear() -> None:
-    """An exception out of a submit proves nothing: the job may exist, and here it does."""
+    """If a submit raises an exception, the outcome is unclear: the job may exist, and in this test it does."""
 
     def broken(_: JSON) -> Outcome:
         raise RuntimeError("bug")
@@ -113,7 +115,7 @@ def test_a_service_that_breaks_its_contract_is_unclear() -> None:
 
 
 def test_a_later_pass_adopts() -> None:
-    """What a crashed pass submitted is recorded by the next, which looked by tag."""
+    """A later pass finds the run that a crashed pass submitted by its tag, and records it."""
     world = World()
     ledger = world.ledger()
     ledger.append([intended("A", seconds=-60)], lambda _: None)
@@ -124,7 +126,8 @@ def test_a_later_pass_adopts() -> None:
 
 
 def test_unsent_is_sent_again_by_the_next_pass_as_the_same_submission() -> None:
-    """Proof of absence: same token, same bytes, next send, also when cosmetic fields changed meanwhile."""
+    """The submission is proven absent, so the next send has the same token and the same bytes, even if cosmetic fields
+    changed meanwhile."""
     world = World(Aws(before={"orders": [unsent]}))
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.UNSENT, error="EndpointConnectionError: refused")
@@ -138,14 +141,14 @@ def test_unsent_is_sent_again_by_the_next_pass_as_the_same_submission() -> None:
 
 
 def test_throttling_slows_down_and_sends_again() -> None:
-    """After a temporary refusal the pass sends again, each time with an intent."""
+    """After a temporary refusal, the pass sends again and records an intent for each send."""
     world = World(Aws(before={"orders": [throttled, throttled]}))
     assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
     assert world.types() == ["intended", "unsent", "intended", "unsent", "intended", "submitted"]
 
 
 def test_endless_throttling_ends_as_unsent() -> None:
-    """After five sends the pass leaves it to the next."""
+    """After five sends, the pass stops; the next pass continues."""
     world = World(Aws(before={"orders": [throttled] * 9}))
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.UNSENT, error="ThrottlingException: slow down")
@@ -162,7 +165,7 @@ def test_a_rejected_job_does_not_stop_the_others() -> None:
 
 
 def test_two_passes_with_the_same_plan_submit_once() -> None:
-    """Of two passes one records the intent; the other reports who was first."""
+    """Only one of two passes records the intent. The other reports that another pass was first."""
     world = World()
     one, two = world.ledger(), world.ledger()
     made = plan(desired(spec("A")), one.recorded, NOW)
@@ -183,7 +186,7 @@ def test_a_pass_that_is_sending_keeps_others_off() -> None:
 
 
 def test_a_spec_that_moved_is_not_submitted() -> None:
-    """A plan made at another ledger head is stale for its spec."""
+    """A plan that was made at another ledger head is stale for its spec."""
     world = World()
     made = plan(desired(spec("B")), world.ledger().recorded, NOW)
     world.apply(desired(spec("A")))
@@ -209,7 +212,8 @@ def test_without_an_intent_nothing_is_sent(error: Exception, said: str) -> None:
 
 
 def test_a_ledger_lost_after_acceptance_still_gives_the_run_id() -> None:
-    """The run exists and its record does not: unknown, with the id, and found by tag later."""
+    """The run exists but is not recorded. The outcome is unknown and contains the run id, and a later pass finds the
+    run by its tag."""
 
     class Once(MemoryStore):
         def append(self, position: int, batch: bytes) -> bytes:
@@ -225,10 +229,11 @@ def test_a_ledger_lost_after_acceptance_still_gives_the_run_id() -> None:
 
 
 class TestProvenAbsent:
-    """An unclear send that no listing shows, after nothing of it can arrive any more."""
+    """Tests an unclear send that no listing shows, after its request can no longer arrive."""
 
     def lost(self, *looks: float) -> World:
-        """A send lost an hour ago, with empty looks so many seconds ago."""
+        """Returns a world in which a send was lost an hour ago, and lookups found nothing the given number of seconds
+        ago."""
         world = World()
         intent = intended("A", request=SENT)
         events = [intent, outcome("unclear", intent), *(outcome("absent", intent, seconds=-look) for look in looks)]
@@ -236,7 +241,7 @@ class TestProvenAbsent:
         return world
 
     def test_the_same_bytes_go_again(self) -> None:
-        """The request of the first intent, under the same token, whatever cosmetic fields say now."""
+        """The request of the first intent is sent again under the same token, even if cosmetic fields changed."""
         world = self.lost(100, 30)
         retagged = spec("A", request={**spec("A").request, "tags": {"team": "growth"}})
         assert world.apply(desired(retagged)) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
@@ -247,8 +252,8 @@ class TestProvenAbsent:
     def test_a_ledger_that_fails_before_a_resend_leaves_it_unsent(
         self, error: LedgerError, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The first intent cannot be read: nothing is sent, the reason is given, and it is no bug; a later pass sends
-        it."""
+        """If the first intent cannot be read, nothing is sent and the result contains the reason, not a bug report. A
+        later pass sends the request."""
         world = self.lost(100, 30)
         log = world.ledger()
         with pytest.MonkeyPatch.context() as patch:
@@ -260,7 +265,7 @@ class TestProvenAbsent:
         assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
 
     def test_without_recorded_proof_nothing_goes(self) -> None:
-        """A plan that saw more than the ledger holds is stale."""
+        """A plan is stale if it used observations that are not in the ledger."""
         world = self.lost(100)
         seen = self.lost(100, 30).ledger().recorded
         (result,) = world.apply(plan(desired(spec("A")), seen, NOW))
@@ -268,7 +273,7 @@ class TestProvenAbsent:
         assert not world.aws.jobs
 
     def test_two_passes_send_once(self) -> None:
-        """The second finds the next send taken."""
+        """The second pass finds that the next send has been made."""
         world = self.lost(100, 30)
         made = plan(desired(spec("A")), world.ledger().recorded, NOW)
         world.apply(made)
@@ -277,7 +282,7 @@ class TestProvenAbsent:
         assert len(world.aws.jobs) == 1
 
     def test_superseded_is_recorded(self) -> None:
-        """What the spec no longer asks for is closed, and the new content runs in the next pass."""
+        """A submission that the spec no longer needs is closed, and the next pass submits the new content."""
         world = self.lost(100, 30)
         assert world.apply(desired(spec("B"))) == (ActionResult(ActionOutcome.RECORDED),)
         assert world.apply(desired(spec("B"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
@@ -293,7 +298,7 @@ class TestProvenAbsent:
         assert world.types().count("superseded") == 1
 
     def test_a_ledger_that_fails(self) -> None:
-        """What could not be written is not called recorded."""
+        """An event that could not be written is not reported as recorded."""
         world = self.lost(100, 30)
         made = plan(desired(spec("B")), world.ledger().recorded, NOW)
 
@@ -309,17 +314,17 @@ class TestProvenAbsent:
 
 
 class TestCancel:
-    """Runs whose spec left git."""
+    """Tests cancellations of runs whose spec was removed from git."""
 
     def live(self, world: World) -> Log:
-        """A live run of `orders` with deletionPolicy Cancel."""
+        """Records a live run of `orders` with deletionPolicy Cancel."""
         intent = intended("A", deletion_policy="Cancel")
         ledger = world.ledger()
         ledger.append([intent, outcome("submitted", intent)], lambda _: None)
         return ledger
 
     def test_asked_before_accepted_after(self) -> None:
-        """The wish is on record before AWS hears it."""
+        """The request to cancel is recorded before AWS is called."""
         world = World()
         results = world.apply(desired(spec("A", "z")), self.live(world))
         assert results[0] == ActionResult(ActionOutcome.CANCELLED, "run-1")
@@ -327,7 +332,8 @@ class TestCancel:
         assert world.types()[-2:] == ["cancel-asked", "cancel-accepted"]
 
     def test_the_time_for_cleanup_is_that_last_applied(self) -> None:
-        """Declared with the run, it is used when the spec is gone; without a declaration it is AWS's default."""
+        """The grace period declared with the run applies even after the spec was removed. Without a declaration, AWS's
+        default applies."""
         world, other = World(), World()
         ledger = self.live(world)
         policy = {"shutdownGracePeriodSeconds": 60}
@@ -339,7 +345,8 @@ class TestCancel:
         assert (world.aws.grace, other.aws.grace) == ([60], [None])
 
     def test_a_run_that_started_meanwhile_is_not_cancelled_for_waiting(self) -> None:
-        """Another pass saw it start; the end of a run that waits is asked for as such."""
+        """Another pass observed that the run started. A cancellation for a run that waits too long then does
+        nothing."""
         waiting = spec("A", policy={"pendingTimeoutSeconds": 60})
         world, late = World(), World()
         for each in (world, late):
@@ -351,14 +358,14 @@ class TestCancel:
         assert (late.aws.cancelled, late.types()[-1]) == ([], "observed")
 
     def test_a_cancel_that_aws_refuses_is_an_error(self) -> None:
-        """It is not called cancelled, and is asked again by the next pass."""
+        """The result is not reported as cancelled, and the next pass tries again."""
         world = World(Aws(cancel_error=ServiceError("TerminateJob", "AccessDenied", "no")))
         (result, _) = world.apply(desired(spec("A", "z")), self.live(world))
         assert result == ActionResult(ActionOutcome.UNSENT, "run-1", "TerminateJob: AccessDenied: no")
         assert world.types()[-1] == "cancel-asked"
 
     def test_a_run_that_ended_meanwhile_is_left_alone(self) -> None:
-        """The plan was right when it was made."""
+        """The run had not ended when the plan was made."""
         world = World()
         ledger = self.live(world)
         made = plan(desired(spec("A", "z")), ledger.recorded, NOW)
@@ -368,7 +375,7 @@ class TestCancel:
         assert world.aws.cancelled == []
 
     def test_two_passes_ask_once(self) -> None:
-        """The second hears that another pass cancelled it."""
+        """The second pass reports that another pass has cancelled the run."""
         world = World()
         ledger = self.live(world)
         made = plan(desired(spec("A", "z")), ledger.recorded, NOW)
@@ -378,7 +385,8 @@ class TestCancel:
 
     @pytest.mark.parametrize("failing", [0, 1])
     def test_a_ledger_that_fails(self, failing: int) -> None:
-        """Without the wish on record nothing is cancelled; without the answer on record it is not called done."""
+        """If the request to cancel cannot be recorded, nothing is cancelled. If the answer cannot be recorded, the
+        result is not success."""
         world = World()
         made = plan(desired(spec("A", "z")), self.live(world).recorded, NOW)
 
@@ -398,10 +406,10 @@ class TestCancel:
 
 
 class TestStop:
-    """A command that is asked to end."""
+    """Tests a command that is asked to stop."""
 
     def test_nothing_new_is_begun(self) -> None:
-        """Actions that wait for their turn are not sent."""
+        """Actions that have not started are not sent."""
         world = World()
         world.stop.set()
         (result,) = world.apply(desired(spec("A")))
@@ -409,7 +417,7 @@ class TestStop:
         assert world.types() == []
 
     def test_between_intent_and_send(self) -> None:
-        """The intent is closed as unsent: nothing reached AWS."""
+        """The intent is closed as unsent, because nothing reached AWS."""
 
         class Stopping(MemoryStore):
             def append(self, position: int, batch: bytes) -> bytes:
@@ -422,7 +430,7 @@ class TestStop:
         assert world.types() == ["intended", "unsent"]
 
     def test_a_call_under_way_is_recorded(self) -> None:
-        """What AWS accepted after the signal is written down."""
+        """A run that AWS accepted after the signal is recorded."""
 
         def stopping(request: JSON) -> Outcome:
             world.stop.set()
@@ -433,7 +441,7 @@ class TestStop:
         assert world.types() == ["intended", "submitted"]
 
     def test_looking_ends(self) -> None:
-        """A stopped command does not look for ten seconds."""
+        """A stopped command does not look for a run for ten seconds."""
 
         def stopping(request: JSON) -> Outcome:
             world.stop.set()
@@ -445,7 +453,7 @@ class TestStop:
         assert world.clock.now() == NOW.timestamp()
 
     def test_a_call_that_hangs_is_left_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """After the grace the command stops; the intent tells the next pass."""
+        """The command exits after the grace period, and the next pass continues from the intent."""
         monkeypatch.setattr("reconciler.apply.executor.GRACE_SECONDS", 0.2)
         monkeypatch.setattr("reconciler.apply.executor.POLL_SECONDS", 0.05)
 
@@ -466,7 +474,7 @@ class TestStop:
 
 
 def test_hundreds_of_jobs_side_by_side() -> None:
-    """Every job once, results in the order of the plan, progress for each."""
+    """Every job is submitted once, the results are in the order of the plan, and progress is reported for each job."""
     world = World()
     wanted = desired(*(spec("A", f"job-{n:03}") for n in range(200)))
     ledger = world.ledger()
@@ -498,7 +506,7 @@ def test_hundreds_of_jobs_side_by_side() -> None:
     ids=["foreign", "ours", "unforeseen"],
 )
 def test_a_service_that_cannot_be_made_sends_nothing(failure: Exception, said: str) -> None:
-    """Nothing was transmitted yet, whatever went wrong: unsent, and the ledger says so."""
+    """Nothing was transmitted, whatever the error was, and the ledger records the submission as unsent."""
 
     def none(_: str) -> Aws:
         raise failure
@@ -519,7 +527,8 @@ def test_a_service_that_cannot_be_made_sends_nothing(failure: Exception, said: s
 
 
 def test_a_check_that_fails_in_the_middle_of_a_pass_stops_the_rest() -> None:
-    """After a minute the time is asked anew; jobs that start after a wrong clock leave no intent and are not sent."""
+    """After a minute, the clock is checked again. If it is wrong by then, the remaining jobs have no intent and are not
+    sent."""
     world = World()
     ledger = world.ledger()
     checks = iter([None, GuardError("the clock is wrong")])
@@ -546,7 +555,7 @@ def test_a_check_that_fails_in_the_middle_of_a_pass_stops_the_rest() -> None:
 
 
 def test_an_action_of_a_later_version_is_no_success() -> None:
-    """A plan file may hold what this version does not act on."""
+    """A plan file may contain actions that this version does not support."""
     world = World()
     made = plan(desired(spec("A")), world.ledger().recorded, NOW)
     later = replace(made, actions=tuple(replace(a, action=ActionType.REPLACE) for a in made.actions))
@@ -555,7 +564,7 @@ def test_an_action_of_a_later_version_is_no_success() -> None:
 
 
 def test_observations_are_recorded_in_bounded_batches() -> None:
-    """Hundreds of states are a few appends."""
+    """Hundreds of states are recorded in a few appends."""
 
     def observed() -> Iterator[Observed]:
         for name in names:
@@ -576,7 +585,7 @@ def test_observations_are_recorded_in_bounded_batches() -> None:
 
 
 def test_not_sent_is_an_outcome_of_its_own() -> None:
-    """The deadline passed before the send: the same submission may go again."""
+    """If the deadline passed before the send, the same submission may be sent again."""
     world = World(Aws(before={"orders": [lambda _: NotSent("DeadlinePassed", "too late")]}))
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.UNSENT, error="DeadlinePassed: too late")

@@ -1,4 +1,4 @@
-"""Specs that one thread runs together: what they share, and that none of them can harm another."""
+"""Tests specs that run together in one thread: what they share, and that none of them can harm another."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLAIM, SETTLE = 30, 1500
 def group(
     world: World, log: Log, made: Plan, results: list[ActionResult], quota: Quota | None = None, size: int = 8
 ) -> tuple[Steps, Ports]:
-    """The actions of a plan as one thread runs them."""
+    """Returns the actions of a plan, as one thread runs them."""
     ports = Ports(log, lambda _: world.aws, world.clock, quota or executor._NoQuota(), world.stop)
     task = Task(PLACE, ports, Provenance(None, "tests", "0", "here:1:x"), CLAIM, SETTLE)
     names = executor._by_name(made, {index for index, action in enumerate(made.actions) if action.effective})
@@ -48,14 +48,14 @@ def group(
 
 
 def run(world: World, quota: Quota | None = None) -> list[ActionResult]:
-    """One pass over the three specs in one thread."""
+    """Runs one pass over the three specs in one thread."""
     log, results = world.ledger(), list[ActionResult]()
     drive(*group(world, log, plan(SPECS, log.recorded, NOW), results, quota))
     return results
 
 
 def written(world: World) -> list[list[str]]:
-    """The types of the events of each batch."""
+    """Returns the types of the events in each batch."""
     log = world.ledger()
     return [[event.type for event in log.batch(position)] for position in range(1, log.recorded.position + 1)]
 
@@ -77,7 +77,7 @@ def test_groups_leave_no_thread_idle_and_few_submissions_open(specs: int, thread
 
 
 def later_pass(world: World) -> None:
-    """One more process: it looks, records what proves absence, plans and applies."""
+    """Runs a pass in another process: looks for runs, records evidence of absence, plans and applies."""
     now = datetime.fromtimestamp(world.clock.now(), UTC)
     log = Log(world.store, PLACE, "0.1.0", world.clock)
     recorded = log.refresh()
@@ -89,11 +89,11 @@ def later_pass(world: World) -> None:
 
 
 class Killed(BaseException):
-    """The process is gone. No `Exception`, so that nothing shipped can catch it."""
+    """Simulates the end of the process. Not an `Exception`, so that reconciler cannot catch it."""
 
 
 def killed_before(steps: Steps, ports: Ports, number: int) -> bool:
-    """Runs a group until its process is killed before the effect `number`. Returns whether it was."""
+    """Runs a group until its process is killed before the effect `number`. Returns whether it was killed."""
     answer: object = None
     failure: Exception | None = None
     for _ in range(number):
@@ -112,12 +112,12 @@ def killed_before(steps: Steps, ports: Ports, number: int) -> bool:
 
 
 def numbers() -> Iterator[tuple[int, bool]]:
-    """Every effect of the group, and whether the reply of the second call gets lost."""
+    """Yields the number of every effect of the group, and whether the reply to the second call gets lost."""
     return ((number, lost) for number in range(1, 40) for lost in (False, True))
 
 
 def test_a_group_may_be_killed_at_every_effect() -> None:
-    """Whatever was recorded by then, later passes end with one run for each spec and nothing unresolved."""
+    """Wherever the process is killed, later passes end with one run for each spec and no unresolved submission."""
     completed = 0
     for number, lost in numbers():
         world = World(Aws(after={"orders": [unclear]} if lost else {}))
@@ -134,7 +134,7 @@ def test_a_group_may_be_killed_at_every_effect() -> None:
 
 
 def test_a_kill_inside_a_call_leaves_the_others_to_later_passes() -> None:
-    """The process is gone between two calls of a group: the first job is adopted, the others run once."""
+    """The process is killed between two calls of a group. The first job is adopted, and the others run once."""
 
     def killed(_: JSON) -> Outcome:
         raise Killed
@@ -150,7 +150,7 @@ def test_a_kill_inside_a_call_leaves_the_others_to_later_passes() -> None:
 
 
 def test_a_spec_that_changed_since_the_plan_is_left_out() -> None:
-    """Another pass submitted one of them first: the others share an append without it."""
+    """Another pass submitted one of the specs first. The other specs share an append without it."""
     world = World()
     log = world.ledger()
     made = plan(SPECS, log.recorded, NOW)
@@ -172,28 +172,29 @@ class Refusing(MemoryStore):
         self._error, self._least = error, least
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """As `ports.Store`."""
+        """Stores the batch as `ports.Store` requires, or raises the error."""
         if batch.count(b'"type":"intended"') >= self._least:
             raise self._error
         return super().append(position, batch)
 
 
 def test_a_batch_that_the_ledger_refuses_is_written_one_by_one() -> None:
-    """Nothing was written, as if the batch were too large: each intent has a batch of its own."""
+    """Nothing is written because the batch is refused, for example as too large. Each intent is then written in a batch
+    of its own."""
     world = World(store=Refusing(LedgerFull("too large"), 2))
     assert {result.outcome for result in run(world)} == {ActionOutcome.SUBMITTED}
     assert written(world) == [["opened", "intended"], ["intended"], ["intended"], ["submitted"] * 3]
 
 
 def test_threads_that_wait_for_an_append_share_the_next_one() -> None:
-    """While one thread appends, the groups of others queue up, and one of them appends all of them."""
+    """While one thread appends, the groups of other threads queue up. One of these threads then appends all of them."""
     appending, released = Event(), Event()
 
     class Slow(MemoryStore):
-        """A store whose second append waits until every thread waits for its turn."""
+        """A store whose second append waits until every other thread waits for its turn."""
 
         def append(self, position: int, batch: bytes) -> bytes:
-            """As `ports.Store`."""
+            """Appends as `ports.Store` requires."""
             if position == 2:
                 appending.set()
                 assert released.wait(60)
@@ -218,7 +219,7 @@ def test_threads_that_wait_for_an_append_share_the_next_one() -> None:
 
 
 def test_without_intents_nothing_is_sent() -> None:
-    """The ledger refuses every intent, each with its own error."""
+    """The ledger refuses every intent with a different error."""
     world = World(store=Refusing(LedgerFull("no space"), 1))
     assert {(result.outcome, result.error) for result in run(world)} == {
         (ActionOutcome.UNSENT, "nothing was sent: no space")
@@ -227,7 +228,7 @@ def test_without_intents_nothing_is_sent() -> None:
 
 
 def test_if_it_is_unknown_whether_intents_were_written_nothing_is_sent() -> None:
-    """An unreachable ledger is not asked again for each part, and no part is sent."""
+    """An unreachable ledger is not called again for each part, and no part is sent."""
     world = World(store=Refusing(LedgerUnreachable("no answer"), 1))
     results = run(world)
     assert {result.outcome for result in results} == {ActionOutcome.UNSENT}
@@ -244,14 +245,15 @@ def test_the_pauses_of_a_group_pass_at_the_same_time() -> None:
 
 
 def test_the_looks_of_a_group_do_not_wait_for_each_other() -> None:
-    """Three requests that were lost are looked for within the same ten seconds."""
+    """Three lost requests are looked for within the same ten seconds."""
     world = World(Aws(before={name: [unclear] for name in NAMES}))
     assert {result.outcome for result in run(world)} == {ActionOutcome.UNKNOWN}
     assert sum(world.clock.slept) == pytest.approx(10.0)
 
 
 def test_no_intent_waits_for_the_quota_of_another() -> None:
-    """One token a minute: each intent is recorded after its own token was taken, and its call follows at once."""
+    """With one token per minute, each intent is recorded after its own token was taken, and its call follows at
+    once."""
     world = World()
     ages: list[timedelta] = []
 
@@ -268,7 +270,7 @@ def test_no_intent_waits_for_the_quota_of_another() -> None:
 
 
 def test_slow_calls_make_groups_small() -> None:
-    """A send that started late in its claim is the last one of a large group, so that none misses its deadline."""
+    """After a send that starts late in its claim, the groups are small, so that no send misses its deadline."""
     names = [f"job-{number}" for number in range(8)]
     world = World()
 
@@ -284,7 +286,7 @@ def test_slow_calls_make_groups_small() -> None:
 
 
 def test_an_unexpected_failure_ends_one_spec_only() -> None:
-    """A bug in one service call is that submission's own: the others are submitted."""
+    """A bug in one service call affects only that submission. The others are submitted."""
 
     class Broken(Log):
         """A ledger that fails while the outcomes of one spec are checked."""

@@ -1,4 +1,4 @@
-"""Renames as a pass carries them out: recorded first and once, whoever else is at work."""
+"""Tests renames during a pass. They are recorded first and once, whatever other passes do."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ CATCH_UP = {"schedule": "0 * * * *", "catchup": True, "concurrencyPolicy": "Allo
 
 
 def new(content: str = "A", **more: Any) -> DesiredSpec:
-    """The spec `new`, which was `old`."""
+    """Returns the spec `new`, which was named `old` before."""
     return replace(spec(content, "new", **more), renamed_from=RenamedFrom("old", "new.yaml:4:16"))
 
 
 def holding(*events: e.Event) -> World:
-    """A world whose ledger holds these events."""
+    """Returns a world whose ledger contains these events."""
     world = World()
     world.ledger().append(events, lambda _: None)
     return world
 
 
 def planned(world: World, *specs: DesiredSpec) -> Plan:
-    """A plan of these specs."""
+    """Returns a plan for these specs."""
     return plan(desired(*specs), world.ledger().recorded, NOW)
 
 
 def test_a_rename_is_recorded_once_by_two_passes() -> None:
-    """The second finds it done, and both go on."""
+    """The second pass finds that the rename is recorded, and both passes continue."""
     world = holding(*ran(name="old"))
     made, log, other = planned(world, new("B")), world.ledger(), world.ledger()
 
@@ -60,7 +60,7 @@ def test_a_rename_is_recorded_once_by_two_passes() -> None:
 
 @pytest.mark.parametrize("name", ["old", "new"])
 def test_a_rename_that_rests_on_another_state_is_refused(name: str) -> None:
-    """The new name was submitted meanwhile, or the former one was applied again."""
+    """The plan is outdated because the new name was submitted meanwhile, or the former name was applied again."""
     world = holding(*ran(name="old"))
     made = planned(world, new())
     if name == "new":
@@ -77,7 +77,7 @@ def test_a_rename_that_rests_on_another_state_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("renamed_first", [True, False])
 def test_a_slot_of_two_checkouts_runs_once(renamed_first: bool) -> None:
-    """One has the former name and one the new one; both planned the same slots before either acted."""
+    """One checkout has the former name, the other one the new name. Both planned the same slots before either acted."""
     world = holding(scheduled("old"))
     before = planned(world, spec(name="old", policy=CATCH_UP))
     after = planned(world, new(policy=CATCH_UP))
@@ -100,7 +100,7 @@ def test_a_slot_of_two_checkouts_runs_once(renamed_first: bool) -> None:
 
 
 def test_another_send_has_the_token_and_the_bytes_of_the_former_name() -> None:
-    """It never reached AWS; AWS and the tags know it by the name that it was intended under."""
+    """The request never reached AWS. The token and tags still contain the name under which it was intended."""
     world = World()
     world.aws.before["old"] = [unsent] * 9
     world.apply(desired(spec(name="old")))
@@ -119,7 +119,7 @@ def test_another_send_has_the_token_and_the_bytes_of_the_former_name() -> None:
 
 
 def test_a_proven_absent_submission_is_sent_again_under_its_token() -> None:
-    """The reply was lost before the rename, and two looks found nothing."""
+    """The reply was lost before the rename, and two lookups found nothing."""
     intent = intended(name="old", seconds=-4000)
     world = holding(
         intent,
@@ -138,7 +138,7 @@ def test_a_proven_absent_submission_is_sent_again_under_its_token() -> None:
 
 
 def test_a_pass_of_the_former_name_records_its_outcome_under_the_new_one() -> None:
-    """The rename comes between the intent and the answer of AWS."""
+    """The rename happens between the intent and AWS's reply."""
     intent = intended(name="old")
     world = holding(intent)
     record_renames(world.ledger(), planned(world, new()), at(), PASS)
@@ -151,11 +151,11 @@ def test_a_pass_of_the_former_name_records_its_outcome_under_the_new_one() -> No
 
 
 class Killed(BaseException):
-    """The process is gone. No `Exception`, so that nothing shipped can catch it."""
+    """Simulates the end of the process. Not an `Exception`, so that reconciler cannot catch it."""
 
 
 class MortalStore(MemoryStore):
-    """A store whose process is killed at an append: before or after the batch is durable."""
+    """A store whose process is killed at an append, before or after the batch is durable."""
 
     def __init__(self, store: MemoryStore, number: int, *, durable: bool) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class MortalStore(MemoryStore):
         self._left, self._durable = number, durable
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Puts the batch, unless it is the one at which the process ends."""
+        """Appends the batch, and kills the process at the chosen append."""
         self._left -= 1
         if self._left == 0 and not self._durable:
             raise Killed
@@ -174,7 +174,7 @@ class MortalStore(MemoryStore):
 
 
 def run_pass(world: World, store: MemoryStore, *specs: DesiredSpec) -> None:
-    """One pass in this thread: look, plan, renames, actions, declarations."""
+    """Runs one pass in this thread: lookups, plan, renames, actions, declarations."""
     log = Log(store, PLACE, "0.1.0", world.clock)
     recorded = log.refresh()
     for submission in recorded.unresolved():
@@ -192,8 +192,8 @@ def run_pass(world: World, store: MemoryStore, *specs: DesiredSpec) -> None:
 @pytest.mark.parametrize("content", ["A", "B"])
 @pytest.mark.parametrize("known", ["ended", "unresolved", "slots"])
 def test_a_pass_with_a_rename_may_be_killed_at_every_append(content: str, known: str) -> None:
-    """Whatever was recorded by then, the next passes end with the same runs, each once. A submission that was intended
-    and perhaps not sent has to settle before it is sent again, and other slots wait for it."""
+    """Wherever the process is killed, the next passes end with the same runs, each started once. A submission that was
+    intended but perhaps not sent must settle before it is sent again, and other slots wait for it."""
     policy = CATCH_UP if known == "slots" else {"concurrencyPolicy": "Allow"}
     for number, durable in product(range(1, 9), [False, True]):
         world = World()

@@ -1,4 +1,4 @@
-"""R6: where AWS takes our token, an unclear send is repeated at once, for a minute."""
+"""Tests rule R6: if AWS accepts our token, an unclear send is repeated immediately, for one minute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.builders import NOW, desired, spec
 
 
 def spark(content: str = "A") -> DesiredSpec:
-    """An EMR Serverless spec."""
+    """Returns an EMR Serverless spec."""
     request = {
         "applicationId": "00app",
         "executionRoleArn": "arn:aws:iam::444455556666:role/jobs",
@@ -31,13 +31,13 @@ def spark(content: str = "A") -> DesiredSpec:
 
 @dataclass
 class TokenAws(Aws):
-    """Runs that exist once for each token; every transmission is kept. What it hides its listings do not show."""
+    """An AWS that starts one run per token and records every transmission. Its listings do not show hidden runs."""
 
     sent: list[JSON] = field(default_factory=list)
     hidden: bool = False
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
-        """The run of this token, a new one where there is none."""
+        """Returns the run with this token, or a new run if there is none."""
         self.sent.append(request)
         early = self._next(self.before, {"jobName": "orders"})
         if early is not None:
@@ -48,27 +48,27 @@ class TokenAws(Aws):
         return self._next(self.after, {"jobName": "orders"}) or Accepted(run_id)
 
     def find(self, wanted):
-        """The runs with the tag, unless hidden."""
+        """Returns the runs with the tag, unless they are hidden."""
         return {want.token: () for want in wanted} if self.hidden else super().find(wanted)
 
 
 def world(**aws: object) -> World:
-    """A world whose AWS takes tokens."""
+    """Returns a world whose AWS accepts tokens."""
     return World(aws=TokenAws(**aws))  # type: ignore[arg-type]
 
 
 def conflict(_: JSON) -> Outcome:
-    """AWS has seen the token."""
+    """Returns AWS's reply to a token that was used before."""
     return Ambiguous("ConflictException", "HTTP 409", conflict=True)
 
 
 def throttled(_: JSON) -> Outcome:
-    """Too many."""
+    """Returns AWS's reply to too many requests."""
     return Refused("ThrottlingException", "slow down", throttled=True)
 
 
 def test_a_lost_request_is_repeated_with_the_same_token_and_bytes() -> None:
-    """The first transmission is lost; the second makes the run, within the pass."""
+    """The first transmission is lost. The second one starts the run within the same pass."""
     here = world(before={"orders": [unclear]})
     (result,) = here.apply(desired(spark()))
     assert (result.outcome, result.run_id) == ("submitted", "job-1")
@@ -78,21 +78,21 @@ def test_a_lost_request_is_repeated_with_the_same_token_and_bytes() -> None:
 
 
 def test_a_lost_reply_is_answered_with_the_same_run() -> None:
-    """AWS knows the token: the repeated send starts nothing, and names the run."""
+    """AWS has seen the token, so the repeated send starts nothing and returns the run."""
     here = world(after={"orders": [unclear]}, hidden=True)
     (result,) = here.apply(desired(spark()))
     assert (result.outcome, result.run_id, len(here.aws.jobs)) == ("submitted", "job-1", 1)
 
 
 def test_after_a_conflict_it_only_looks() -> None:
-    """409 on our token says that some run may have it: nothing is sent again, the run is found by its tag."""
+    """A 409 for our token means that a run may have it. Nothing is sent again, and the run is found by its tag."""
     here = world(after={"orders": [conflict]})
     (result,) = here.apply(desired(spark()))
     assert (result.outcome, len(here.aws.sent)) == ("adopted", 1)  # type: ignore[attr-defined]
 
 
 def test_after_a_conflict_a_later_pass_only_looks_too() -> None:
-    """The ledger keeps that AWS answered 409: another pass within the minute plans to wait, and sends nothing."""
+    """The ledger contains the 409. Another pass within the minute plans to wait, and sends nothing."""
     here = world(before={"orders": [conflict]}, hidden=True)
     here.apply(desired(spark()))
     log = here.ledger()
@@ -101,7 +101,7 @@ def test_after_a_conflict_a_later_pass_only_looks_too() -> None:
 
 
 def test_a_conflict_that_another_pass_met_ends_repeats() -> None:
-    """A plan to repeat that was made before another pass was answered 409 sends nothing."""
+    """A plan to send again does nothing if another pass received a 409 after the plan was made."""
     here = world(before={"orders": [unclear] * 5}, hidden=True)
     here.apply(desired(spark()))
     log = here.ledger()
@@ -115,7 +115,8 @@ def test_a_conflict_that_another_pass_met_ends_repeats() -> None:
 
 
 def test_a_no_to_a_repeated_send_closes_nothing_else() -> None:
-    """Throttled or unsent, it says nothing about the send before it, which stays unresolved."""
+    """If the repeated send is throttled or not sent, the earlier send remains unresolved, because nothing is known
+    about it."""
     here = world(before={"orders": [unclear, throttled, unsent, unclear, unclear]})
     (result,) = here.apply(desired(spark()))
     assert result.outcome == "unknown"
@@ -125,7 +126,7 @@ def test_a_no_to_a_repeated_send_closes_nothing_else() -> None:
 
 
 def test_a_batch_job_is_never_repeated() -> None:
-    """Batch takes no token: a second transmission would be a second job."""
+    """AWS Batch accepts no token, so a second transmission would start a second job."""
     here = World(aws=Aws(before={"orders": [unclear]}))
     (result,) = here.apply(desired(spec()))
     assert (result.outcome, len(here.aws.deadlines)) == ("unknown", 1)
@@ -133,7 +134,8 @@ def test_a_batch_job_is_never_repeated() -> None:
 
 @pytest.mark.parametrize(("age", "sends"), [(45, 2), (59, 2), (61, 1), (3600, 1)])
 def test_a_later_pass_repeats_within_the_minute_only(age: int, sends: int) -> None:
-    """A pass that died leaves its intent: the next one repeats it while the first one's minute lasts, then settles."""
+    """A pass that crashed leaves its intent. The next pass sends again within a minute of the first send; later, it
+    waits until the submission settles."""
     here = world(before={"orders": [unclear] * 5}, hidden=True)
     here.apply(desired(spark()))
     died = here.ledger()
@@ -153,7 +155,7 @@ def test_a_later_pass_repeats_within_the_minute_only(age: int, sends: int) -> No
 
 
 def test_a_plan_that_is_too_old_repeats_nothing() -> None:
-    """The minute is over when the yes comes: nothing is sent."""
+    """The minute is over when the user confirms, so nothing is sent."""
     here = world(before={"orders": [unclear] * 5}, hidden=True)
     here.apply(desired(spark()))
     log = here.ledger()
@@ -166,7 +168,7 @@ def test_a_plan_that_is_too_old_repeats_nothing() -> None:
 
 
 def test_a_pass_that_comes_second_spends_no_quota() -> None:
-    """Two passes with one plan: the second one's places are free again, and it is done at once."""
+    """Two passes have the same plan. The second one returns its quota tokens and ends at once."""
     here = world()
     made = plan(desired(spark()), here.ledger().recorded, NOW)
     quota = Buckets({"StartJobRun": Rate(perSecond=0.001, burst=1)}, here.clock)

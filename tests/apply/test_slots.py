@@ -1,4 +1,4 @@
-"""Slots, replacements and schedules as a pass carries them out: events in the ledger and jobs in AWS."""
+"""Tests slots, replacements and schedules during a pass: events in the ledger and jobs in AWS."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ ONE, TWO = "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z"
 
 
 def hourly(**policy: Any) -> Any:
-    """A spec that is due every full hour."""
+    """Returns a spec that is due every full hour."""
     return spec("A", policy={"schedule": "0 * * * *", **policy})
 
 
 def begun(*events: e.Event) -> World:
-    """A world whose ledger holds a schedule of two hours, and what else is given."""
+    """Returns a world whose ledger contains a two-hour-old schedule and the given events."""
     world = World()
     world.ledger().append([scheduled(), *events], lambda _: None)
     return world
 
 
 def test_missed_slots_and_the_due_one_in_one_pass() -> None:
-    """The submit comes first, since it rests on the ledger as it was planned from; the skip is recorded after it."""
+    """The submit runs first, because it requires the ledger head of the plan. The skip is recorded afterwards."""
     world = begun()
     results = world.apply(desired(hourly()))
     assert [result.outcome for result in results] == [ActionOutcome.RECORDED, ActionOutcome.SUBMITTED]
@@ -36,7 +36,7 @@ def test_missed_slots_and_the_due_one_in_one_pass() -> None:
 
 
 def test_slots_side_by_side() -> None:
-    """Each moves the head of the other; both are submitted, once."""
+    """Each submission changes the ledger head of the other one. Both are submitted once."""
     world = begun()
     wanted = desired(hourly(catchup=True, concurrencyPolicy="Allow"))
     results = world.apply(wanted)
@@ -45,7 +45,7 @@ def test_slots_side_by_side() -> None:
 
 
 def test_a_slot_that_another_pass_gave_up_is_not_submitted() -> None:
-    """What was recorded as missed after the plan was made never runs."""
+    """A slot that was recorded as missed after the plan was made never runs."""
     world = begun()
     made = plan(desired(hourly(catchup=True, concurrencyPolicy="Allow")), world.ledger().recorded, NOW)
     gone = e.Missed(at=at(), name="orders", first=ONE, last=ONE, count=1, slots=(ONE,), reason="deadline")
@@ -56,7 +56,7 @@ def test_a_slot_that_another_pass_gave_up_is_not_submitted() -> None:
 
 
 def test_missed_slots_are_recorded_once() -> None:
-    """A second pass with the same plan finds them written down."""
+    """A second pass with the same plan finds that they are recorded."""
     world = begun()
     made = plan(desired(hourly()), world.ledger().recorded, NOW)
     world.apply(made)
@@ -67,7 +67,7 @@ def test_missed_slots_are_recorded_once() -> None:
 
 
 def test_a_replacement_asks_for_the_end_of_the_old_run() -> None:
-    """Written down before AWS is asked, as one that makes room; nothing is submitted yet."""
+    """The request is recorded, as a replacement, before AWS is called. Nothing is submitted yet."""
     world = World()
     world.apply(desired(spec("A")))
     wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))
@@ -82,7 +82,7 @@ def test_a_replacement_asks_for_the_end_of_the_old_run() -> None:
 
 
 def test_a_schedule_is_written_down_once() -> None:
-    """Two passes that saw the same new schedule leave one beginning."""
+    """If two passes find the same new schedule, only one of them records its start."""
     world = World()
     begins = plan(desired(hourly()), recorded(), NOW).schedule_changes
     for _ in range(2):

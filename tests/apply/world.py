@@ -1,4 +1,5 @@
-"""A small world for apply: jobs that exist once AWS took them, a ledger in memory, a clock that moves by sleeping."""
+"""A small world for tests of apply: an AWS whose jobs exist once accepted, a ledger in memory, and a clock that only
+sleeps advance."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from tests.builders import NOW, PLACE
 from tests.ledger.builders import MemoryStore, StandingClock
 
 Answer = Callable[[JSON], Outcome | None]
-"""What a submit answers in place of the truth; `None`: the truth. It may raise."""
+"""Returns what a submit answers instead of the actual result; `None` means the actual result. May raise."""
 
 
 @dataclass
@@ -54,11 +55,11 @@ class Aws:
         return waiting.pop(0)(request) if waiting else None
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """Not asked by apply."""
+        """Never called by apply."""
         return {run.token: "not asked" for run in runs}
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """The jobs with the tag."""
+        """Returns the jobs that have the tag."""
         if self.find_error:
             return {want.token: self.find_error for want in wanted}
         return {
@@ -67,7 +68,7 @@ class Aws:
         }
 
     def cancel(self, run: RunRef, reason: str) -> None:
-        """Writes down who was cancelled."""
+        """Records which run was cancelled."""
         if self.cancel_error:
             raise self.cancel_error
         assert reason
@@ -77,7 +78,7 @@ class Aws:
 
 @dataclass
 class World:
-    """One ledger, one AWS, one clock."""
+    """One ledger, one AWS and one clock."""
 
     aws: Aws = field(default_factory=Aws)
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -85,7 +86,7 @@ class World:
     stop: Event = field(default_factory=Event)
 
     def ledger(self) -> Log:
-        """The ledger as a fresh process reads it."""
+        """Returns the ledger as a new process reads it."""
         log = Log(self.store, PLACE, "0.1.0", self.clock)
         log.refresh()
         return log
@@ -93,7 +94,7 @@ class World:
     def apply(
         self, wanted: Desired | Plan, ledger: Log | None = None, workers: int = 4, quota: Quota | None = None
     ) -> tuple[ActionResult, ...]:
-        """One pass over what is wanted, or exactly a plan."""
+        """Runs one pass with these specs, or exactly this plan."""
         log = ledger or self.ledger()
         made = wanted if isinstance(wanted, Plan) else plan(wanted, log.recorded, NOW)
         return execute(
@@ -110,7 +111,7 @@ class World:
         )
 
     def types(self, name: str = "orders") -> list[str]:
-        """The types of the events of a spec, in order."""
+        """Returns the types of the events of a spec, in order."""
         log = self.ledger()
         found = []
         for position in range(1, log.recorded.position + 1):
@@ -119,10 +120,10 @@ class World:
 
 
 def unclear(_: JSON) -> Outcome:
-    """No answer that tells."""
+    """Returns an outcome that does not show whether the job exists."""
     return Ambiguous("ReadTimeoutError", "no reply")
 
 
 def unsent(_: JSON) -> Outcome:
-    """Nothing reached AWS."""
+    """Returns the outcome of a request that did not reach AWS."""
     return NotSent("EndpointConnectionError", "refused")

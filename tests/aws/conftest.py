@@ -1,4 +1,4 @@
-"""Makes clients of the stub server: invented credentials, closed at the end."""
+"""Makes clients for the stub server, with fictitious credentials, and closes them at the end."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Connect = Callable[..., Aws]
 
 CREDENTIALS = ("AKIAEXAMPLE", "secret")
 PATIENT = (PATIENCE_SECONDS, PATIENCE_SECONDS)
-"""Timeouts that no client of a busy machine reaches."""
+"""Timeouts that clients do not reach even on a busy machine."""
 
 
 @pytest.fixture
 def aws() -> Iterator[Connect]:
-    """Makes an `Aws` for an endpoint."""
+    """Yields a function that makes an `Aws` for an endpoint."""
     made: list[Aws] = []
 
     def connect(endpoint_url: str | None, clock: Clock | None = None, timeouts: tuple[float, float] = PATIENT) -> Aws:
@@ -36,7 +36,8 @@ def aws() -> Iterator[Connect]:
 
 @dataclass(frozen=True)
 class Wired:
-    """A server and its clients, kept for a module: making a client takes botocore longer than any call."""
+    """A server and its clients, kept for a module, because botocore takes longer to make a client than to make a
+    call."""
 
     stub: Stub
     aws: Aws
@@ -44,7 +45,7 @@ class Wired:
 
 @pytest.fixture(scope="module")
 def wired() -> Iterator[Wired]:
-    """A server on which tests call `stub.play` first; the first test makes the clients, in its environment."""
+    """Yields a server on which tests call `stub.play` first. The first test makes the clients, in its environment."""
     with Stub(silence) as stub:
         wired = Wired(stub, Aws("eu-west-1", stub.url, CREDENTIALS, timeouts=PATIENT, clock=SystemClock()))
         yield wired

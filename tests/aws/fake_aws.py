@@ -1,4 +1,5 @@
-"""Answers for whole adapters: a server that passes requests to functions of a test and counts calls by operation."""
+"""Contains a fake AWS for tests of whole adapters. The server passes requests to functions of a test and counts calls
+by operation."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Answer = tuple[int, dict[str, Any] | list[Any] | str]
-"""Status, and a JSON form; for a status from 400 on the text of AWS's error code."""
+"""A status and JSON content. For statuses of 400 and above, the text is AWS's error code."""
 
 Handler = Callable[[dict[str, Any]], Answer]
 
@@ -32,7 +33,8 @@ NAMES = {
 
 
 class FakeAws:
-    """`operations` maps an operation to its answer; `calls` counts the calls, `inputs` holds their requests."""
+    """`operations` maps each operation to its answer. `calls` counts the calls, and `inputs` contains their
+    requests."""
 
     def __init__(self) -> None:
         self.operations: dict[str, Handler] = {}
@@ -44,17 +46,17 @@ class FakeAws:
 
     @property
     def url(self) -> str:
-        """The address of the server."""
+        """Returns the address of the server."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def play(self, **operations: Handler) -> None:
-        """Starts again with these answers."""
+        """Resets the counts and uses these answers from now on."""
         self.operations = operations
         self.calls.clear()
         self.inputs.clear()
 
     def answer(self, operation: str, given: dict[str, Any]) -> Answer:
-        """The test's answer to this call."""
+        """Returns the test's answer to this call."""
         self.calls[operation] += 1
         self.inputs.append(given)
         return self.operations[operation](given)
@@ -100,6 +102,6 @@ def _handler(aws: FakeAws) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_DELETE = _take  # noqa: N815 - the names the library gives them
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name the library gives it
-            """Keeps quiet."""
+            """Logs nothing."""
 
     return Conversation

@@ -1,4 +1,4 @@
-"""One request of each service, and a deadline that is far away."""
+"""Contains one request for each service, and a deadline in the far future."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUBMITTED = {"jobName": "orders", "jobId": "job-1", "jobArn": "arn:aws:batch:job
 
 @dataclass(frozen=True)
 class Submit:
-    """One service's submit: its request, and AWS's answer when it accepts it."""
+    """A request to submit a run to one service, and AWS's reply if it accepts the request."""
 
     service: str
     request: dict[str, Any]
@@ -39,7 +39,7 @@ class Submit:
     run_id: str
 
     def connect(self, aws: Aws) -> Service:
-        """The adapter."""
+        """Returns the adapter of the service."""
         return {"emr-serverless": emr_serverless.connect, "batch": batch.connect}[self.service](aws)
 
 
@@ -48,5 +48,5 @@ BATCH = Submit("batch", JOB, SUBMITTED, "job-1")
 
 
 def in_a_minute() -> Deadline:
-    """A deadline that no test reaches."""
+    """Returns a deadline that no test reaches."""
     return Deadline(time.time() + 60, SystemClock().boot() + 60)

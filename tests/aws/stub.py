@@ -1,4 +1,4 @@
-"""A server of raw sockets that answers as it is configured and counts what reaches it."""
+"""Contains a server on raw sockets that answers as configured and counts the transmissions that reach it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from tests.waiting import PATIENCE_SECONDS
 REQUEST_ID = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555"}
 
 Act = Callable[[socket.socket, "Stub"], None]
-"""What happens on one connection."""
+"""The behaviour of the server on one connection."""
 
 
 def http(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, length: int | None = None) -> bytes:
-    """The bytes of an answer; `length` is the length that it claims, if that is not the true one."""
+    """Returns the bytes of an HTTP response. `length` is the Content-Length header, if it differs from the actual
+    length."""
     lines = [
         f"HTTP/1.1 {status} Said",
         f"Content-Length: {len(body) if length is None else length}",
@@ -31,7 +32,7 @@ def http(status: int, body: bytes = b"", headers: Mapping[str, str] | None = Non
 
 
 def reply(raw: bytes) -> Act:
-    """Reads the request and answers with these bytes."""
+    """Returns an act that reads the request and answers with these bytes."""
 
     def act(connection: socket.socket, stub: Stub) -> None:
         stub.take(connection)
@@ -41,14 +42,14 @@ def reply(raw: bytes) -> Act:
 
 
 def answer(status: int, form: object, headers: Mapping[str, str] | None = None) -> Act:
-    """Reads the request and answers as AWS does: JSON, with a request id."""
+    """Returns an act that reads the request and answers as AWS does, with JSON and a request id."""
     return reply(
         http(status, json.dumps(form).encode(), {"Content-Type": "application/json", **REQUEST_ID, **(headers or {})})
     )
 
 
 def error(status: int, code: str, message: str = "no", *, request_id: bool = True) -> Act:
-    """Reads the request and answers with one of AWS's typed errors."""
+    """Returns an act that reads the request and answers with one of AWS's typed errors."""
     headers = {"x-amzn-ErrorType": code, "Content-Type": "application/json", **(REQUEST_ID if request_id else {})}
     return reply(http(status, json.dumps({"message": message}).encode(), headers))
 
@@ -70,11 +71,11 @@ UNDECODABLE: dict[str, tuple[bytes, dict[str, str]]] = {
     "said to be br": (b'{"message": "no"}', {"Content-Encoding": "br"}),
     "UTF-16": ('{"message": "no"}'.encode("utf-16"), {}),
 }
-"""Bodies that are no JSON object, with headers that make them so."""
+"""Bodies that are not JSON objects, with the headers that belong to them."""
 
 
 def reset_after(raw: bytes) -> Act:
-    """Reads the request, sends these bytes, and resets the connection."""
+    """Returns an act that reads the request, sends these bytes, and resets the connection."""
 
     def act(connection: socket.socket, stub: Stub) -> None:
         stub.take(connection)
@@ -85,7 +86,7 @@ def reset_after(raw: bytes) -> Act:
 
 
 def reset_unread(connection: socket.socket, stub: Stub) -> None:
-    """Resets the connection after the request has come, without reading it."""
+    """Resets the connection after the request has arrived, without reading it."""
     connection.recv(1, socket.MSG_PEEK)
     stub.transmissions += 1
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -103,14 +104,15 @@ def silence(connection: socket.socket, stub: Stub) -> None:
 
 
 def until_closed(connection: socket.socket, stub: Stub) -> None:
-    """Reads the request, and answers nothing until the client gives up."""
+    """Reads the request, and sends nothing until the client disconnects."""
     stub.take(connection)
     while connection.recv(65536):
         pass
 
 
 class Stub:
-    """Plays one act for each connection, and the last one for all later connections. `bodies` are the requests read."""
+    """Plays one act per connection, and the last act on all later connections. `bodies` contains the requests that were
+    read."""
 
     def __init__(self, *acts: Act) -> None:
         self.acts = list(acts)
@@ -123,17 +125,17 @@ class Stub:
 
     @property
     def url(self) -> str:
-        """The address of the server."""
+        """Returns the address of the server."""
         return f"http://127.0.0.1:{self._server.getsockname()[1]}"
 
     def play(self, *acts: Act) -> None:
-        """Starts again with other acts, and counts from zero."""
+        """Resets the counts, and plays these acts from now on."""
         self.acts, self.transmissions = list(acts), 0
         self.bodies.clear()
         self.heads.clear()
 
     def take(self, connection: socket.socket) -> None:
-        """Reads one request whole."""
+        """Reads one complete request."""
         received = b""
         while b"\r\n\r\n" not in received:
             if not (some := connection.recv(65536)):

@@ -1,4 +1,4 @@
-"""AWS Batch: what its adapter does beyond the contract of all adapters."""
+"""Tests what the AWS Batch adapter does in addition to the contract of all adapters."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tests.aws.wires import BATCH, SINCE
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeAws]:
-    """The server, for all tests of this module."""
+    """Yields the server for all tests of this module."""
     with FakeAws() as fake:
         yield fake
 
 
 @pytest.fixture(scope="module")
 def batch(fake: FakeAws) -> Iterator[Service]:
-    """The adapter on that server."""
+    """Yields the adapter that uses that server."""
     aws = Aws("eu-west-1", fake.url, CREDENTIALS, clock=SystemClock())
     yield BATCH.connect(aws)
     aws.close()
 
 
 def report_of(fake: FakeAws, batch: Service, state: str, **job: Any) -> RunReport:
-    """The report of one job."""
+    """Returns the report for one job."""
     fake.play(DescribeJobs=BATCH.describing(BATCH.run("run-1", state, **job)))
     report = batch.observe([BATCH.ref(1)])["r1-1"]
     assert isinstance(report, RunReport)
@@ -40,12 +40,12 @@ def report_of(fake: FakeAws, batch: Service, state: str, **job: Any) -> RunRepor
 
 @pytest.mark.parametrize("flag", ["isCancelled", "isTerminated"])
 def test_a_stopped_job_is_cancelled(flag: str, fake: FakeAws, batch: Service):
-    """Batch reports a stopped job as failed, with a flag."""
+    """AWS Batch reports a stopped job as failed and sets a flag."""
     assert report_of(fake, batch, "FAILED", **{flag: True}).state == "cancelled"
 
 
 def test_a_report_has_times_and_a_reason(fake: FakeAws, batch: Service):
-    """Times are text in UTC; the detail is AWS's reason with the end of the container."""
+    """Times are text in UTC. The detail contains AWS's reason and how the container ended."""
     container = {"exitCode": 137, "reason": "OutOfMemoryError"}
     times = {"startedAt": 1_763_776_800_000, "stoppedAt": 1_763_776_860_123}
     assert report_of(fake, batch, "FAILED", **times, statusReason="Exited", container=container) == RunReport(
@@ -59,14 +59,14 @@ def test_a_report_has_times_and_a_reason(fake: FakeAws, batch: Service):
 
 
 def test_a_report_has_attempts_and_children(fake: FakeAws, batch: Service):
-    """It counts attempts that are over, and the children of an array by state, without empty states."""
+    """The report counts the attempts that have ended, and the children of an array by state, without empty states."""
     children = {"statusSummary": {"SUCCEEDED": 2, "FAILED": 1, "RUNNING": 0}, "size": 3}
     report = report_of(fake, batch, "FAILED", attempts=[{}, {}], arrayProperties=children)
     assert report.usage == {"attempts": 2, "statusSummary": {"SUCCEEDED": 2, "FAILED": 1}}
 
 
 def test_a_hundred_jobs_are_one_call(fake: FakeAws, batch: Service):
-    """Jobs are described a hundred at a time; AWS does not know a job that is left out."""
+    """Jobs are described in calls of up to a hundred. A job that is missing from the reply does not exist at AWS."""
     fake.play(DescribeJobs=BATCH.describing(*(BATCH.run(f"run-{number}") for number in range(249))))
     reports = batch.observe([BATCH.ref(number) for number in range(250)])
     assert fake.calls == {"DescribeJobs": 3}
@@ -75,7 +75,7 @@ def test_a_hundred_jobs_are_one_call(fake: FakeAws, batch: Service):
 
 
 def test_a_queue_is_listed_by_the_job_s_name(fake: FakeAws, batch: Service):
-    """One listing and one description serve all submissions of a queue and a name."""
+    """One listing and one description are enough for all submissions with the same queue and name."""
     fake.play(ListJobs=BATCH.listing(["a", "b"]), DescribeJobs=BATCH.describing(BATCH.run("a"), BATCH.run("b")))
     assert batch.find(BATCH.wanted("r1-1", "r1-2")) == {"r1-1": (), "r1-2": ()}
     assert fake.calls == {"ListJobs": 1, "DescribeJobs": 1}
@@ -83,13 +83,14 @@ def test_a_queue_is_listed_by_the_job_s_name(fake: FakeAws, batch: Service):
 
 
 def named(number: int, tokens: str = "r1-") -> list[Wanted]:
-    """Submissions of as many job names in one queue."""
+    """Returns this many submissions in one queue, each with a different job name."""
     location = {"jobQueue": "spot"}
     return [Wanted(f"{tokens}{n}", {**location, "jobName": f"job-{n}"}, SINCE) for n in range(number)]
 
 
 def queue_of(size: int, page: int = 100) -> Handler:
-    """Answers ListJobs: by time with all jobs of a queue, page by page, by name with the job of that name."""
+    """Answers ListJobs. A filter on time returns all jobs of a queue in pages, and a filter on a name returns the job
+    with that name."""
 
     def answer(given: dict[str, Any]) -> Answer:
         (wanted,) = given["filters"]
@@ -104,7 +105,7 @@ def queue_of(size: int, page: int = 100) -> Handler:
 
 
 def test_many_names_of_a_queue_are_found_by_listing_the_queue(fake: FakeAws, batch: Service):
-    """150 names among 250 jobs: three pages and two descriptions, not a listing for each name."""
+    """Finding 150 names among 250 jobs takes three pages and two descriptions, not one listing per name."""
     runs = [BATCH.run(f"run-{n}", token=f"r1-{n}") for n in range(250)]
     fake.play(ListJobs=queue_of(250), DescribeJobs=BATCH.describing(*runs))
     found = batch.find(named(150))
@@ -114,7 +115,7 @@ def test_many_names_of_a_queue_are_found_by_listing_the_queue(fake: FakeAws, bat
 
 
 def test_a_queue_with_more_pages_than_names_is_listed_by_name(fake: FakeAws, batch: Service):
-    """Five names in a queue of ten pages: after five pages, each name is listed."""
+    """A queue has ten pages and five names are wanted. After five pages, each name is listed separately."""
     runs = [BATCH.run(f"run-{n}", token=f"r1-{n}") for n in range(10)]
     fake.play(ListJobs=queue_of(100, page=10), DescribeJobs=BATCH.describing(*runs))
     assert batch.find(named(5)) == {f"r1-{n}": [f"run-{n}"] for n in range(5)}
@@ -122,25 +123,26 @@ def test_a_queue_with_more_pages_than_names_is_listed_by_name(fake: FakeAws, bat
 
 
 def test_a_queue_that_cannot_be_listed_is_not_absence(fake: FakeAws, batch: Service):
-    """If the queue cannot be listed, each submission has the reason of its own listing."""
+    """If the queue cannot be listed, each submission gets the error of its own listing."""
     fake.play(ListJobs=lambda _: (403, {"message": "no"}))
     assert all(isinstance(answer, str) for answer in batch.find(named(5)).values())
 
 
 def test_a_job_on_two_pages_is_one_job(fake: FakeAws, batch: Service):
-    """A listing that moves while it is read may name a job twice, which is no conflict."""
+    """A listing may contain a job twice if jobs are added while it is read. The job is then found once, which is no
+    conflict."""
     fake.play(ListJobs=BATCH.listing(["a"], ["a"]), DescribeJobs=BATCH.describing(BATCH.run("a", token="r1-1")))
     assert batch.find(BATCH.wanted("r1-1")) == {"r1-1": ["a"]}
 
 
 def test_a_job_that_was_not_described_is_not_absence(fake: FakeAws, batch: Service):
-    """DescribeJobs may leave out a job that was just submitted: its tags are unread."""
+    """DescribeJobs may not return a job that was just submitted. Its tags are then unknown."""
     fake.play(ListJobs=BATCH.listing(["a", "b"]), DescribeJobs=BATCH.describing(BATCH.run("a", token="r1-1")))
     assert "job b" in str(batch.find(BATCH.wanted("r1-1"))["r1-1"])
 
 
 def test_cancel_terminates(fake: FakeAws, batch: Service):
-    """The adapter calls TerminateJob, because CancelJob does nothing for a running job."""
+    """The adapter calls TerminateJob, because CancelJob has no effect on a running job."""
     fake.play(TerminateJob=lambda _: (200, {}))
     batch.cancel(BATCH.ref(1), "replaced")
     assert fake.inputs == [{"jobId": "run-1", "reason": "replaced"}]

@@ -1,4 +1,5 @@
-"""Reasons of Batch jobs: of the job, its containers, its pods and its children, and who cancelled it."""
+"""Tests the reasons of Batch jobs: of the job, its containers, its pods and its children. Also tests who cancelled
+it."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ OOM = {"exitCode": 137, "reason": "OutOfMemoryError: Container killed due to mem
 
 
 def array(failed: int = 2, size: int = 5, **more: Any) -> dict[str, Any]:
-    """An array job with failed children."""
+    """Returns an array job with failed children."""
     return {"jobId": "run-1", "arrayProperties": {"size": size, "statusSummary": {"FAILED": failed}}, **more}
 
 
 def child(index: int, **more: Any) -> dict[str, Any]:
-    """The summary of a failed child."""
+    """Returns the summary of a failed child."""
     return {"jobId": f"run-1:{index}", "status": "FAILED", **more}
 
 
@@ -67,12 +68,13 @@ def child(index: int, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_the_reason_has_all_that_aws_gives(job: dict[str, Any], reason: str | None):
-    """Own reason, containers with a bad end by name, the last pod, and the last attempt of a job that starts again."""
+    """The reason contains the job's own reason, each failed container with its name, the last pod, and the last attempt
+    if the job starts again."""
     assert reason_of(job, None) == reason
 
 
 def test_failed_children_are_counted_and_named():
-    """An array gives their number, which they are, and the reasons of the first three."""
+    """The reason contains the number of failed children, their indexes, and the reasons of the first three."""
     failed = [child(4, statusReason=EXITED, container=OOM), child(2, statusReason="Host EC2 terminated")]
     assert reason_of(array(statusReason="Array Child Job failed"), failed) == (
         "Array Child Job failed; 2 of 5 children failed: 2, 4; child 2: Host EC2 terminated; "
@@ -99,7 +101,7 @@ def test_failed_children_are_counted_and_named():
     ],
 )
 def test_an_end_is_explained_once_aws_has_given_all(job: dict[str, Any], children: Any, complete: bool):
-    """Until then, the job is read again."""
+    """Until all details are reported, the job is read again."""
     assert explained(job, children) is complete
 
 
@@ -114,19 +116,19 @@ def test_an_end_is_explained_once_aws_has_given_all(job: dict[str, Any], childre
     ],
 )
 def test_a_time_limit_of_the_queue_is_told_by_its_reason(reason: str | None, by_queue: bool):
-    """AWS gives its codes; a person gives any other text."""
+    """AWS uses its own codes. A person may use any other text."""
     assert stopped_by_queue({"isCancelled": True, "statusReason": reason}) is by_queue
     assert not stopped_by_queue({"statusReason": reason})
 
 
 def test_an_array_starts_with_its_first_child():
-    """The parent stays PENDING, so the states of its children decide."""
+    """The parent remains PENDING, so whether it has started depends on the states of its children."""
     assert not array_has_started({"arrayProperties": {"statusSummary": {"RUNNABLE": 3, "RUNNING": 0}}})
     assert array_has_started({"arrayProperties": {"statusSummary": {"RUNNABLE": 2, "RUNNING": 1}}})
 
 
 def test_the_adapter_lists_failed_children_until_they_have_reasons():
-    """One call for each look while reasons are missing, and none once they are there."""
+    """Each observation makes one call while reasons are missing, and none after they are reported."""
     late: dict[str, Any] = {"jobSummaryList": [child(3), {**child(1), "status": "SUCCEEDED"}]}
     with FakeAws() as fake:
         aws = Aws("eu-west-1", fake.url, CREDENTIALS, clock=SystemClock())

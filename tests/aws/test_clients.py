@@ -1,4 +1,4 @@
-"""Credentials, endpoints, clients."""
+"""Tests credentials, endpoints and clients."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ IDENTITY = (
 
 
 def refusal(code: str) -> bytes:
-    """One of STS's typed errors."""
+    """Returns one of STS's typed errors."""
     body = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
     return http(403, body.encode(), REQUEST_ID)
 
 
 def test_the_account(aws: Connect):
-    """STS gives the account of the credentials."""
+    """STS returns the account of the credentials."""
     with Stub(reply(http(200, IDENTITY, REQUEST_ID))) as stub:
         assert aws(stub.url).account() == "123456789012"
 
@@ -43,7 +43,7 @@ def test_the_account(aws: Connect):
     ],
 )
 def test_the_clock_is_compared_on_the_way(date: str | None, ahead: float | None):
-    """The Date header of the reply is AWS's time; without one the difference is unknown."""
+    """The Date header of the reply contains AWS's time. Without the header, the difference is unknown."""
     headers = REQUEST_ID | ({"Date": date} if date else {})
     clock = StandingClock(datetime(2026, 11, 22, 2, 0, 3, 500_000, tzinfo=UTC).timestamp())
     with Stub(reply(http(200, IDENTITY, headers))) as stub:
@@ -54,7 +54,7 @@ def test_the_clock_is_compared_on_the_way(date: str | None, ahead: float | None)
 
 
 def test_the_account_by_an_endpoint_of_the_environment(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """Without an endpoint, boto3's own settings apply."""
+    """Without an endpoint argument, boto3's own settings apply."""
     with Stub(reply(http(200, IDENTITY, REQUEST_ID))) as stub:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", stub.url)
         assert aws(None).account() == "123456789012"
@@ -70,7 +70,7 @@ def test_the_account_by_an_endpoint_of_the_environment(aws: Connect, monkeypatch
     ],
 )
 def test_credentials_that_sts_refuses(code: str, said: str, aws: Connect):
-    """The error says what to do."""
+    """The error contains instructions."""
     with Stub(reply(refusal(code))) as stub, pytest.raises(ServiceError, match=said) as caught:
         aws(stub.url).account()
     assert caught.value.code == code
@@ -84,14 +84,14 @@ def test_an_answer_without_an_account(body: bytes, aws: Connect):
 
 
 def test_no_credentials():
-    """Missing credentials are an error that says so."""
+    """Missing credentials raise an error with a clear message."""
     with pytest.raises(ServiceError, match="no AWS credentials were found"):
         Aws("eu-west-1", "http://127.0.0.1:1", clock=SystemClock()).account()
 
 
 @pytest.mark.parametrize("endpoint", ["not a url", "http://"])
 def test_an_endpoint_that_is_no_url(endpoint: str, aws: Connect):
-    """An invalid endpoint raises our own error."""
+    """An invalid endpoint raises one of reconciler's own errors."""
     with pytest.raises(ServiceError):
         aws(endpoint).account()
 
@@ -106,7 +106,7 @@ def test_a_client_is_made_once(aws: Connect):
 
 
 def test_clients_for_sending_and_for_asking(aws: Connect):
-    """Submissions are transmitted once, with short timeouts; reads have standard retries."""
+    """Submissions are transmitted once, with short timeouts. Reads have standard retries."""
     connected = Aws("eu-west-1", "http://127.0.0.1:1", CREDENTIALS, clock=SystemClock())
     sending, asking = connected.submitter("batch").meta.config, connected.reader("batch").meta.config
     assert sending.retries == {"total_max_attempts": 1, "mode": "standard"}
@@ -147,7 +147,7 @@ def test_without_settings_it_is_aws(aws: Connect):
     ],
 )
 def test_an_endpoint_of_the_environment(name: str, services: set[str], aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """An endpoint for one service says nothing about the other."""
+    """An endpoint that is set for one service does not affect the others."""
     monkeypatch.setenv(name, "http://127.0.0.1:1")
     connected = aws(None)
     assert {service for service in ("batch", "emr-serverless") if connected.overridden(service)} == services
@@ -155,32 +155,32 @@ def test_an_endpoint_of_the_environment(name: str, services: set[str], aws: Conn
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3"])
 def test_an_endpoint_where_nothing_runs(name: str, aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """An endpoint for a service that runs no jobs changes nothing."""
+    """An endpoint for a service that does not run jobs has no effect."""
     monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert not aws(None).overridden("batch")
 
 
 def test_an_interface_endpoint_of_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """AWS's private endpoints are AWS."""
+    """Interface VPC endpoints belong to AWS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://vpce-1.batch.eu-west-1.vpce.amazonaws.com")
     assert not aws(None).overridden("batch")
 
 
 def test_an_endpoint_that_only_looks_like_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """The end of the host name decides, at a dot."""
+    """Only the end of the host name matters, starting at a dot."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.notamazonaws.com")
     assert aws(None).overridden("batch")
 
 
 def test_endpoints_that_are_to_be_ignored(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """botocore's own setting to ignore endpoints applies."""
+    """botocore's own setting to ignore configured endpoints applies."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
     assert not aws(None).overridden("batch")
 
 
 def test_an_endpoint_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Profiles are read as boto3 reads them."""
+    """Profiles are read in the same way as in boto3."""
     config = tmp_path / "config"
     config.write_text(
         "[profile plain]\nregion = eu-west-1\n[profile all]\nendpoint_url = http://127.0.0.1:1\n"

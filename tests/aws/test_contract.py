@@ -1,6 +1,7 @@
-"""The adapter contract: what every service promises, over the shipped emulator and over a server with chosen answers.
+"""Tests the contract that every adapter must fulfil, with the shipped emulator and with a server that gives chosen
+answers.
 
-`test_outcome.py` and `test_outcome_on_the_way.py` hold the contract of submitting, over raw sockets.
+`test_outcome.py` and `test_outcome_on_the_way.py` test the contract for submitting, over raw sockets.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ MISSING = {"batch": "00000000-1111-2222-3333-444444444444", "emr-serverless": "0
 
 @dataclass
 class Subject:
-    """One service on a fresh emulator, and what its requests look like."""
+    """One service on a fresh emulator, and the form of its requests."""
 
     emulator: Emulator
     service: Service
     kind: str
 
     def request(self, token: str, **more: object) -> dict[str, Any]:
-        """A small request with a token."""
+        """Returns a small request with a token."""
         tags = {"tags": {"reconciler:token": token}}
         if self.kind == "batch":
             return {"jobName": "orders", "jobQueue": "spot", "jobDefinition": "orders:1", **tags, **more}
@@ -51,31 +52,31 @@ class Subject:
 
     @property
     def location(self) -> dict[str, str]:
-        """The location of the runs."""
+        """Returns the location of the runs."""
         if self.kind == "batch":
             return {"jobQueue": "spot", "jobName": "orders"}
         return {"applicationId": "00f1abcdefg"}
 
     @property
     def inventory(self) -> Inventory:
-        """The same object, as an inventory."""
+        """Returns the same adapter, as an inventory."""
         assert isinstance(self.service, Inventory)
         return self.service
 
     def start(self, token: str, **more: object) -> RunRef:
-        """One accepted run."""
+        """Starts a run and returns it."""
         outcome = self.service.submit(self.request(token, **more), in_a_minute())
         assert isinstance(outcome, Accepted)
         return RunRef(token, outcome.run_id, self.location)
 
     def state(self, ref: RunRef) -> str:
-        """The reported state of a run."""
+        """Returns the reported state of a run."""
         report = self.service.observe([ref])[ref.token]
         assert isinstance(report, RunReport)
         return report.state if report.exists else "unknown"
 
     def found(self, *tokens: str) -> dict[str, list[str]]:
-        """The runs that carry these tokens."""
+        """Returns the runs that have these tokens."""
         now = time_text(datetime.now(UTC))
         answers = self.service.find([Wanted(token, self.location, now) for token in tokens])
         assert not [why for why in answers.values() if isinstance(why, str)]
@@ -84,7 +85,7 @@ class Subject:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[Emulator, Aws]]:
-    """One emulator for the module, whose runs never start by themselves."""
+    """Yields one emulator for the module. Its runs never start by themselves."""
     with Emulator(None, Settings(start_seconds=3600, stop_seconds=0)) as emulator:
         aws = Aws("us-east-1", emulator.url, CREDENTIALS, clock=SystemClock())
         yield emulator, aws
@@ -93,14 +94,14 @@ def shared() -> Iterator[tuple[Emulator, Aws]]:
 
 @pytest.fixture(params=SERVICES)
 def subject(request: pytest.FixtureRequest, shared: tuple[Emulator, Aws]) -> Subject:
-    """A service without runs."""
+    """Returns a service without runs."""
     emulator, aws = shared
     emulator.reset()
     return Subject(emulator, request.param.connect(aws), request.param.service)
 
 
 def test_a_submitted_run_is_there(subject: Subject):
-    """One submit makes one run with its token, and its state can be observed."""
+    """One submit starts one run with its token, and its state can be observed."""
     ref = subject.start("r1-aa")
     assert [run.id for run in subject.emulator.runs()] == [ref.run_id]
     assert subject.state(ref) == "submitted"
@@ -108,7 +109,7 @@ def test_a_submitted_run_is_there(subject: Subject):
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
 def test_a_run_that_ends(subject: Subject, outcome: Any):
-    """The end of a run has a time and AWS's own state."""
+    """When a run ends, its report contains the time and AWS's own state."""
     ref = subject.start("r1-aa")
     subject.emulator.finish(ref.run_id, outcome)
     report = subject.service.observe([ref])["r1-aa"]
@@ -119,7 +120,7 @@ def test_a_run_that_ends(subject: Subject, outcome: Any):
 
 
 def test_a_cancelled_run_is_cancelled(subject: Subject):
-    """A cancel ends the run, and a second one does nothing."""
+    """A cancel ends the run, and a second cancel does nothing."""
     ref = subject.start("r1-aa")
     subject.service.cancel(ref, "replaced")
     assert subject.state(ref) == "cancelled"
@@ -136,12 +137,12 @@ def test_cancelling_a_run_that_has_ended(subject: Subject):
 
 
 def test_a_run_that_is_not_there(subject: Subject):
-    """A run that AWS does not know is reported so, which is no error."""
+    """A run that does not exist at AWS is reported as such, which is not an error."""
     assert subject.state(RunRef("r1-zz", MISSING[subject.kind], subject.location)) == "unknown"
 
 
 def test_many_runs_are_observed_at_once(subject: Subject):
-    """Each run has its own state, however many calls that takes."""
+    """Each run has its own state, however many calls are needed."""
     refs = [subject.start(f"r1-{number}") for number in range(8)]
     subject.emulator.finish(refs[3].run_id, "failed")
     reports = subject.service.observe([*refs, RunRef("r1-zz", MISSING[subject.kind], subject.location)])
@@ -150,7 +151,8 @@ def test_many_runs_are_observed_at_once(subject: Subject):
 
 
 def test_a_run_is_found_by_its_token(subject: Subject):
-    """A run is found in any state, among others of its name, and nothing is found for a token that was not sent."""
+    """A run is found in any state, among other runs with the same name. Nothing is found for a token that was not
+    sent."""
     first, second = subject.start("r1-aa"), subject.start("r1-bb")
     subject.emulator.finish(second.run_id, "failed")
     assert subject.found("r1-aa", "r1-bb", "r1-cc") == {
@@ -161,14 +163,14 @@ def test_a_run_is_found_by_its_token(subject: Subject):
 
 
 def test_two_runs_with_one_token_are_both_found(subject: Subject):
-    """A copied tag gives two runs, for an operator to decide."""
+    """If a tag was copied, both runs are found, and an operator must decide between them."""
     other = {"clientToken": "another"} if subject.kind == "emr-serverless" else {}
     first, second = subject.start("r1-aa"), subject.start("r1-aa", **other)
     assert subject.found("r1-aa") == {"r1-aa": sorted([first.run_id, second.run_id])}
 
 
 def test_a_request_that_aws_refuses(subject: Subject):
-    """A request with invalid content makes no run."""
+    """A request with invalid content starts no run."""
     wrong = {"jobName": "no spaces, please"} if subject.kind == "batch" else {"executionRoleArn": "a" * 30}
     outcome = subject.service.submit(subject.request("r1-aa", **wrong), in_a_minute())
     assert isinstance(outcome, Declined)
@@ -176,7 +178,8 @@ def test_a_request_that_aws_refuses(subject: Subject):
 
 
 def test_the_same_token_twice(shared: tuple[Emulator, Aws]):
-    """EMR Serverless: the same token and bytes are the same run, other bytes a conflict, which is ambiguous."""
+    """In EMR Serverless, the same token with the same bytes returns the same run. Other bytes are a conflict, which is
+    ambiguous."""
     emulator, aws = shared
     emulator.reset()
     subject = Subject(emulator, EMR.connect(aws), EMR.service)
@@ -187,14 +190,15 @@ def test_the_same_token_twice(shared: tuple[Emulator, Aws]):
 
 
 def test_the_account_of_the_emulator(shared: tuple[Emulator, Aws]):
-    """The emulator has an account of its own, and is not AWS."""
+    """The emulator has its own account and does not count as AWS."""
     _, aws = shared
     assert aws.account() == "000000000000"
     assert aws.overridden("batch")
 
 
 def test_an_inventory_lists_every_run(subject: Subject):
-    """A listing holds runs of any name, state and tags; a time leaves out what was created before it."""
+    """A listing contains runs with any name, state and tags. With a time, runs that were created earlier are left
+    out."""
     refs = [subject.start("r1-aa"), subject.start("r1-bb")]
     subject.emulator.finish(refs[1].run_id, "failed")
     later = time_text(datetime.now(UTC) + timedelta(minutes=1))
@@ -204,7 +208,8 @@ def test_an_inventory_lists_every_run(subject: Subject):
 
 
 def test_an_inventory_describes_a_run_with_its_tags(subject: Subject):
-    """A description has the tags, the state and the time of creation; a run that AWS does not know is left out."""
+    """A description contains the tags, the state and the creation time. A run that does not exist at AWS is left
+    out."""
     ref = subject.start("r1-aa")
 
     described = subject.inventory.described(subject.location, [ref.run_id, MISSING[subject.kind]])
@@ -218,7 +223,7 @@ def test_an_inventory_describes_a_run_with_its_tags(subject: Subject):
 
 
 def test_an_inventory_names_each_listing(subject: Subject):
-    """Equal locations have equal names, others have other names."""
+    """Equal locations have the same name, and different locations have different names."""
     other = {key: f"{value}2" for key, value in subject.location.items()}
 
     assert subject.inventory.place(subject.location) == subject.inventory.place(dict(subject.location))
@@ -237,7 +242,7 @@ class Wired:
     service: Service
 
     def play(self, listing: object = None, describing: object = None, cancelling: object = None) -> None:
-        """Sets the answers of each operation; a tuple answers every call."""
+        """Sets the answers of each operation. A tuple is the answer to every call."""
         operations = (self.wire.listing_operation, self.wire.describing_operation, self.wire.cancelling_operation)
         answers: dict[str, Any] = dict(zip(operations, (listing, describing, cancelling), strict=True))
         self.fake.play(**{name: _handler(answer) for name, answer in answers.items() if answer is not None})
@@ -249,7 +254,7 @@ def _handler(answer: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[tuple[FakeAws, Aws]]:
-    """The server and its clients, for all tests of this module."""
+    """Yields the server and its clients, for all tests of this module."""
     with FakeAws() as fake:
         aws = Aws("eu-west-1", fake.url, CREDENTIALS, clock=SystemClock())
         yield fake, aws
@@ -258,12 +263,12 @@ def fake() -> Iterator[tuple[FakeAws, Aws]]:
 
 @pytest.fixture(params=SERVICES)
 def wired(request: pytest.FixtureRequest, fake: tuple[FakeAws, Aws]) -> Wired:
-    """Each service on that server."""
+    """Returns each service on that server."""
     return Wired(request.param, fake[0], request.param.connect(fake[1]))
 
 
 def test_every_state_has_one_of_ours(wired: Wired):
-    """Each of AWS's states is reported beside ours."""
+    """Each of AWS's states is reported together with ours."""
     for aws_state, state in wired.wire.states.items():
         wired.play(describing=wired.wire.describing(wired.wire.run("run-1", aws_state)))
         report = wired.service.observe([wired.wire.ref(1)])["r1-1"]
@@ -273,7 +278,7 @@ def test_every_state_has_one_of_ours(wired: Wired):
 
 @pytest.mark.parametrize("wire", SERVICES)
 def test_the_states_are_botocore_s(wire: Wire):
-    """A state that AWS adds to its API fails here first."""
+    """If AWS adds a state to its API, this test fails."""
     import botocore.session
 
     model = botocore.session.get_session().get_service_model(wire.service)
@@ -281,13 +286,13 @@ def test_the_states_are_botocore_s(wire: Wire):
 
 
 def test_an_unknown_state_is_an_error(wired: Wired):
-    """A state of a newer API is never guessed at."""
+    """A state that a newer API returns is an error and is never guessed."""
     wired.play(describing=wired.wire.describing(wired.wire.run("run-1", "PONDERING")))
     assert "PONDERING" in str(wired.service.observe([wired.wire.ref(1)])["r1-1"])
 
 
 def test_an_unknown_run_is_reported_so(wired: Wired):
-    """A run that AWS does not describe is not known, which is no error."""
+    """A run that AWS does not describe is reported as missing, which is not an error."""
     wired.play(describing=wired.wire.describing())
     assert wired.service.observe([wired.wire.ref(1)]) == {"r1-1": RunReport(exists=False)}
 
@@ -309,7 +314,7 @@ def test_a_damaged_description_is_an_error(answer: Answer, wired: Wired):
 
 
 def test_runs_are_found_by_the_tag_alone(wired: Wired):
-    """Every run on every page is described, in any state, and only its tag decides."""
+    """Every run on every page is described, in any state, and only its tag identifies it."""
     wire, (ended, *_) = wired.wire, [word for word, state in wired.wire.states.items() if state == "failed"]
     runs = [wire.run("a", ended, "r1-1"), wire.run("b", ended, "r1-2"), wire.run("c"), wire.run("d", token="r1-2")]
     wired.play(wire.listing(["a", "b"], ["c", "d"]), wire.describing(*runs))
@@ -323,7 +328,7 @@ def test_a_complete_empty_listing_is_absence(wired: Wired):
 
 
 def test_an_error_of_one_location_is_not_an_error_of_another(wired: Wired):
-    """Each location is listed once for all submissions in it, and fails by itself."""
+    """Each location is listed once for all its submissions. A failure in one location does not affect the others."""
     wire = wired.wire
 
     def answer(given: dict[str, Any]) -> Answer:
@@ -339,7 +344,7 @@ def test_an_error_of_one_location_is_not_an_error_of_another(wired: Wired):
 
 @pytest.mark.parametrize("answer", [*DAMAGED, (404, "ResourceNotFoundException")])
 def test_a_candidate_that_cannot_be_read_is_not_absence(answer: Answer, wired: Wired):
-    """The run whose tags are unread may be the one that is looked for."""
+    """A run whose tags could not be read may be the wanted one."""
     wired.play(wired.wire.listing(["a"]), answer)
     assert isinstance(wired.service.find(wired.wire.wanted("r1-1"))["r1-1"], str)
 
@@ -352,13 +357,13 @@ def test_a_damaged_listing_is_not_absence(answer: Answer, wired: Wired):
 
 
 def test_a_listing_without_an_end_is_not_absence(wired: Wired):
-    """A page that leads to itself is an error."""
+    """A page whose next page is itself is an error."""
     wired.play((200, {**wired.wire.empty_listing, "nextToken": "again"}))
     assert "does not end" in str(wired.service.find(wired.wire.wanted("r1-1"))["r1-1"])
 
 
 def test_a_refused_cancel_is_raised(wired: Wired):
-    """AWS's refusal reaches the caller, for a run that is live."""
+    """If AWS refuses to cancel a live run, the caller gets the error."""
     wired.play(describing=wired.wire.describing(wired.wire.run("run-1")), cancelling=(403, "AccessDeniedException"))
     with pytest.raises(ServiceError, match=f"{wired.wire.cancelling_operation}: AccessDeniedException: said no"):
         wired.service.cancel(wired.wire.ref(1), "replaced")
@@ -366,7 +371,7 @@ def test_a_refused_cancel_is_raised(wired: Wired):
 
 @pytest.mark.parametrize("wire", SERVICES)
 def test_without_credentials_every_answer_is_a_reason(wire: Wire):
-    """Observing and finding raise nothing; a cancel raises."""
+    """Observing and finding return the error as text. A cancel raises it."""
     service = wire.connect(Aws("eu-west-1", profile="nobody", clock=SystemClock()))
     assert "ProfileNotFound" in str(service.observe([wire.ref(1)])["r1-1"])
     assert "ProfileNotFound" in str(service.find(wire.wanted("r1-1"))["r1-1"])

@@ -1,4 +1,4 @@
-"""EMR Serverless: what its adapter does beyond the contract of all adapters."""
+"""Tests what the EMR Serverless adapter does in addition to the contract of all adapters."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from tests.aws.wires import EMR
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeAws]:
-    """The server, for all tests of this module."""
+    """Yields the server for all tests of this module."""
     with FakeAws() as fake:
         yield fake
 
 
 @pytest.fixture(scope="module")
 def emr(fake: FakeAws) -> Iterator[Service]:
-    """The adapter on that server."""
+    """Yields the adapter that uses that server."""
     aws = Aws("eu-west-1", fake.url, CREDENTIALS, clock=SystemClock())
     yield EMR.connect(aws)
     aws.close()
 
 
 def refs(count: int) -> list[RunRef]:
-    """Runs 0, 1, 2 …"""
+    """Returns references to the runs 0, 1, 2 …"""
     return [EMR.ref(number) for number in range(count)]
 
 
 def report_of(fake: FakeAws, emr: Service, state: str, **run: Any) -> RunReport:
-    """The report of one run."""
+    """Returns the report for one run."""
     fake.play(GetJobRun=EMR.describing(EMR.run("run-1", state, **run)))
     report = emr.observe([EMR.ref(1)])["r1-1"]
     assert isinstance(report, RunReport)
@@ -48,7 +48,7 @@ def report_of(fake: FakeAws, emr: Service, state: str, **run: Any) -> RunReport:
 
 
 def test_a_report_has_times_and_a_reason(fake: FakeAws, emr: Service):
-    """Times are text in UTC; the detail is AWS's reason."""
+    """Times are text in UTC. The detail is AWS's reason."""
     times = {"createdAt": 1_763_776_790, "startedAt": 1_763_776_800, "endedAt": 1_763_776_860.5, "updatedAt": 1}
     assert report_of(fake, emr, "FAILED", **times, stateDetails="OOM") == RunReport(
         exists=True,
@@ -70,27 +70,27 @@ def test_a_report_has_what_was_billed(fake: FakeAws, emr: Service):
 
 
 def test_a_run_that_has_not_ended_has_no_end(fake: FakeAws, emr: Service):
-    """The time of the last change is an end only for a run that has ended."""
+    """The time of the last change counts as the end only if the run has ended."""
     assert report_of(fake, emr, "RUNNING", updatedAt=1).finished_at is None
     assert report_of(fake, emr, "SUCCESS", updatedAt=1).finished_at == "1970-01-01T00:00:01.000Z"
 
 
 def test_an_answer_about_another_run_is_an_error(fake: FakeAws, emr: Service):
-    """Another run's state and tags are not this one's."""
+    """A reply about another run must not be used, because its state and tags belong to that run."""
     fake.play(GetJobRun=lambda _: (200, {"jobRun": EMR.run("other", token="r1-1")}), ListJobRuns=EMR.listing(["a"]))
     assert isinstance(emr.observe([EMR.ref(1)])["r1-1"], str)
     assert isinstance(emr.find(EMR.wanted("r1-1"))["r1-1"], str)
 
 
 def test_few_runs_are_asked_for_one_by_one(fake: FakeAws, emr: Service):
-    """Three runs of an application need no listing."""
+    """For three runs of an application, no listing is needed."""
     fake.play(GetJobRun=EMR.describing(*(EMR.run(f"run-{number}") for number in range(3))))
     assert len(emr.observe(refs(3))) == 3
     assert fake.calls == {"GetJobRun": 3}
 
 
 def test_many_runs_are_read_from_a_listing(fake: FakeAws, emr: Service):
-    """Live runs come from pages of fifty; only runs that are not listed are asked for."""
+    """Live runs are read from pages of fifty. Only runs that are not listed are read by single calls."""
     pages = [[f"run-{number}" for number in range(first, first + 50)] for first in (0, 50)]
     fake.play(ListJobRuns=EMR.listing(*pages), GetJobRun=EMR.describing(EMR.run("run-100", "SUCCESS")))
     reports = emr.observe(refs(102))
@@ -107,7 +107,8 @@ LIVE = {"submitted", "running"}
 
 
 def test_a_long_listing_is_left_when_it_saves_nothing(fake: FakeAws, emr: Service):
-    """An application full of other people's runs costs at most half a call more for each of ours."""
+    """In an application full of other people's runs, reading the listing costs at most half a call more per run of
+    ours."""
     pages = [[f"other-{number}-{page}" for number in range(50)] for page in range(20)]
     described = EMR.describing(*(EMR.run(f"run-{number}") for number in range(6)))
     fake.play(ListJobRuns=EMR.listing(*pages), GetJobRun=described)
@@ -118,7 +119,7 @@ def test_a_long_listing_is_left_when_it_saves_nothing(fake: FakeAws, emr: Servic
 
 @pytest.mark.parametrize("answer", [(403, "AccessDeniedException"), (200, {}), (200, {"jobRuns": [{}]})])
 def test_a_listing_that_fails_costs_calls_and_no_answer(answer: Answer, fake: FakeAws, emr: Service):
-    """Without a listing each run is asked for."""
+    """Without a listing, each run is read by a single call."""
     described = EMR.describing(*(EMR.run(f"run-{number}") for number in range(5)))
     fake.play(ListJobRuns=lambda _: answer, GetJobRun=described)
     reports = emr.observe(refs(5))
@@ -126,7 +127,7 @@ def test_a_listing_that_fails_costs_calls_and_no_answer(answer: Answer, fake: Fa
 
 
 def test_an_unknown_state_in_a_listing_is_an_error_too(fake: FakeAws, emr: Service):
-    """A run in an unknown state is asked for by itself, and then reported."""
+    """A run whose listed state is unknown is read by a single call, and then reported as an error."""
     names = [f"run-{number}" for number in range(5)]
     described = EMR.describing(*(EMR.run(name, "PONDERING") for name in names))
     fake.play(ListJobRuns=EMR.listing(names, state="PONDERING"), GetJobRun=described)
@@ -134,7 +135,7 @@ def test_an_unknown_state_in_a_listing_is_an_error_too(fake: FakeAws, emr: Servi
 
 
 def test_an_application_is_listed_since_the_first_intent(fake: FakeAws, emr: Service):
-    """One pair of listings, since shortly before the first intent, serves all submissions of an application."""
+    """One pair of listings per application serves all submissions. It starts shortly before the first intent."""
     fake.play(ListJobRuns=EMR.listing(["a"], ["b"]), GetJobRun=EMR.describing(EMR.run("a"), EMR.run("b")))
     later = EMR.wanted("r1-3", since="2026-11-22T03:00:00.000Z")
     assert emr.find([*EMR.wanted("r1-1"), *later]) == {"r1-1": (), "r1-3": ()}
@@ -147,26 +148,26 @@ def test_an_application_is_listed_since_the_first_intent(fake: FakeAws, emr: Ser
 
 
 def listing_of(runs: list[dict[str, Any]]) -> Handler:
-    """Answers ListJobRuns with one page of these runs."""
+    """Returns an answer to ListJobRuns: one page with these runs."""
     return lambda _: (200, {"jobRuns": [{"id": run["jobRunId"], "state": "SUCCESS", **run} for run in runs]})
 
 
 @pytest.fixture
 def fresh(fake: FakeAws) -> Iterator[Service]:
-    """An adapter that has read nothing."""
+    """Yields an adapter that has read nothing."""
     aws = Aws("eu-west-1", fake.url, CREDENTIALS, clock=SystemClock())
     yield EMR.connect(aws)
     aws.close()
 
 
 def wanted(token: str, name: str | None, since: str, until: str | None) -> Wanted:
-    """A submission in the application of the tests."""
+    """Returns a submission in the application of the tests."""
     return Wanted(token, EMR.location, f"2025-11-{since}:00.000Z", name, until and f"2025-11-{until}:00.000Z")
 
 
 def test_runs_of_other_names_are_not_read(fake: FakeAws, fresh: Service):
-    """Of six hundred runs only those with the name of the submission are read, and those that a listing shows without
-    one; the tag decides among them."""
+    """Of six hundred runs, only those with the submission's name are read, and those without a name in the listing. The
+    tag then identifies the run."""
     others = [EMR.run(f"other-{number}", name=f"job-{number}", createdAt=1_763_776_800) for number in range(600)]
     ours = [EMR.run("a", token="r1-1", name="orders"), EMR.run("b", token="r1-2", name="orders"), EMR.run("c")]
     fake.play(ListJobRuns=listing_of([*others, *ours]), GetJobRun=EMR.describing(*others, *ours))
@@ -175,8 +176,8 @@ def test_runs_of_other_names_are_not_read(fake: FakeAws, fresh: Service):
 
 
 def test_a_held_submission_does_not_cost_more_from_pass_to_pass(fake: FakeAws, fresh: Service):
-    """The time that is listed ends half an hour after the last deadline, a newer submission has a window of its own,
-    and no run is read twice."""
+    """The listed period ends half an hour after the last deadline, a newer submission has its own window, and no run is
+    read twice."""
     runs = [EMR.run(f"run-{number}", name="orders", createdAt=1_763_776_800) for number in range(40)]
     fake.play(ListJobRuns=listing_of(runs), GetJobRun=EMR.describing(*runs))
     held, near, newer = (
@@ -199,7 +200,7 @@ def test_a_held_submission_does_not_cost_more_from_pass_to_pass(fake: FakeAws, f
 
 
 def test_a_young_run_is_read_again(fake: FakeAws, fresh: Service):
-    """Its tags may not be there yet; a window that is not over is open."""
+    """A recently created run may not have its tags yet. A window whose end is in the future has no end."""
     now = datetime.now(UTC)
     young = EMR.run("a", name="orders", createdAt=now.timestamp())
     fake.play(ListJobRuns=listing_of([young]), GetJobRun=EMR.describing(young))
@@ -211,7 +212,8 @@ def test_a_young_run_is_read_again(fake: FakeAws, fresh: Service):
 
 
 def test_streaming_runs_are_listed_separately_too(fake: FakeAws, emr: Service):
-    """Whether a listing without a mode holds them is not documented, so it does not prove absence."""
+    """AWS does not document whether a listing without a mode contains streaming runs, so its result does not prove
+    absence."""
 
     def answer(given: dict[str, Any]) -> Answer:
         runs = [{"id": "s", "state": "RUNNING"}] if given.get("mode") == ["STREAMING"] else []
@@ -229,7 +231,7 @@ def test_cancel(fake: FakeAws, emr: Service):
 
 
 def test_a_cancelled_run_has_its_time_for_cleanup(fake: FakeAws, emr: Service):
-    """The adapter passes the grace period, 0 included."""
+    """The adapter passes the grace period, even if it is 0."""
     for seconds in (0, 60):
         fake.play(CancelJobRun=lambda _: (200, {"applicationId": "00app", "jobRunId": "run-1"}))
         emr.cancel(replace(EMR.ref(1), grace_seconds=seconds), "replaced")
@@ -245,20 +247,20 @@ def test_a_cancelled_run_has_its_time_for_cleanup(fake: FakeAws, emr: Service):
     ],
 )
 def test_a_timeout_of_aws_is_a_failure(reason: str, state: str, fake: FakeAws, emr: Service):
-    """AWS reports a run that it stopped for a timeout as cancelled; the reason is its own."""
+    """AWS reports a run that it stopped after a timeout as cancelled, with its own reason."""
     assert report_of(fake, emr, "CANCELLED", updatedAt=1, stateDetails=reason).state == state
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "FAILED", "CANCELLED", "CANCELLING"])
 def test_cancelling_a_run_that_ends_anyway_raises_nothing(state: str, fake: FakeAws, emr: Service):
-    """AWS's refusal does not matter for a run that has ended or is being cancelled."""
+    """AWS's refusal is ignored for a run that has ended or is being cancelled."""
     fake.play(CancelJobRun=lambda _: (400, "ValidationException"), GetJobRun=EMR.describing(EMR.run("run-1", state)))
     emr.cancel(EMR.ref(1), "replaced")
 
 
 @pytest.mark.parametrize("runs", [[], [EMR.run("run-1", "PONDERING")]], ids=["unknown", "unknown state"])
 def test_a_refused_cancel_of_an_unclear_run_is_raised(runs: list[dict[str, Any]], fake: FakeAws, emr: Service):
-    """AWS's refusal reaches the caller unless the run is certain to end."""
+    """The caller gets AWS's refusal unless the run is certain to end."""
     fake.play(CancelJobRun=lambda _: (400, "ValidationException"), GetJobRun=EMR.describing(*runs))
     with pytest.raises(ServiceError, match="CancelJobRun: ValidationException: said no"):
         emr.cancel(EMR.ref(1), "replaced")

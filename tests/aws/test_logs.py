@@ -1,4 +1,5 @@
-"""Where the logs of a run are, and reading them: cases as data, and a local CloudWatch Logs and S3."""
+"""Tests where the logs of a run are and how they are read, with tables of cases and with a local CloudWatch Logs and
+S3."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def container(stream: str | None, **more: Any) -> dict[str, Any]:
 
 
 def test_a_job_logs_to_the_default_group():
-    """Unless its definition names another group and region."""
+    """The default group is used unless the definition names another group and region."""
     job = {"jobId": "j", "status": "RUNNING", "container": container("worker/default/1")}
     assert batch_logs(job, None).streams == (LogStream("default", "/aws/batch/job", "worker/default/1"),)
 
@@ -48,7 +49,8 @@ def test_a_job_logs_to_the_default_group():
 
 
 def test_each_attempt_of_a_job_has_its_log():
-    """The newest by default; an attempt that the job does not have is an error that says how many it has."""
+    """The newest attempt is the default. For an attempt that the job does not have, the error contains the number of
+    attempts."""
     attempts = [{"container": container(f"worker/default/{n}")} for n in (1, 2)]
     job = {"jobId": "j", "status": "FAILED", "container": container("worker/default/2"), "attempts": attempts}
     assert batch_logs(job, 1).streams[0].path == "worker/default/1"
@@ -58,7 +60,7 @@ def test_each_attempt_of_a_job_has_its_log():
 
 
 def test_each_container_of_a_job_has_its_log():
-    """Also those of an earlier attempt."""
+    """The logs of containers in earlier attempts are available too."""
     now = [{"name": name, "logStreamName": f"w/{name}/2"} for name in ("app", "proxy")]
     before = [{"name": name, "logStreamName": f"w/{name}/1"} for name in ("app", "proxy")]
     job = {
@@ -86,13 +88,13 @@ def test_each_container_of_a_job_has_its_log():
     ],
 )  # fmt: skip
 def test_a_job_without_a_log(job: dict[str, Any], missing: str, expected: bool):
-    """The sentence says why, and what keeps logs; a job that has not started may still get one."""
+    """The message contains the reason and how to keep logs. A job that has not started may still write a log."""
     logs = batch_logs({"jobId": "j", **job}, None)
     assert (logs.streams, missing in logs.missing, logs.expected) == ((), True, expected)
 
 
 def test_an_array_names_its_failed_children():
-    """Each child has its own log, found by the id of the child."""
+    """Each child has its own log, which is found by the id of the child."""
     job = {"jobId": "j", "status": "FAILED", "arrayProperties": {"size": 9}}
     assert "These children failed: j:2, j:5" in batch_logs(job, None, ["j:2", "j:5"]).missing
     child = {"jobId": "j:2", "status": "FAILED", "arrayProperties": {"index": 2}, "container": container("w/default/2")}
@@ -103,7 +105,7 @@ def test_an_array_names_its_failed_children():
 
 
 class Application:
-    """A client of EMR Serverless with one application."""
+    """A client for EMR Serverless with one application."""
 
     def __init__(self, monitoring: dict[str, Any] | None = None, error: Exception | None = None) -> None:
         self.monitoring, self.error = monitoring, error
@@ -117,7 +119,7 @@ class Application:
 
 @pytest.fixture(scope="module")
 def aws(server: Server) -> Iterator[Aws]:
-    """Clients of the local CloudWatch Logs and S3."""
+    """Yields clients for the local CloudWatch Logs and S3."""
     made = Aws("eu-west-1", server.url, ("test", "test"), clock=SystemClock())
     yield made
     made.close()
@@ -125,7 +127,7 @@ def aws(server: Server) -> Iterator[Aws]:
 
 @pytest.fixture
 def bucket(server: Server) -> str:
-    """A new bucket."""
+    """Returns the name of a new bucket."""
     return server.bucket()
 
 
@@ -135,7 +137,7 @@ def run(**monitoring: Any) -> dict[str, Any]:
 
 
 def put(server: Server, bucket: str, name: str, text: str, folder: str = f"logs/{FOLDER}") -> None:
-    """Writes a log to S3, compressed if its name says so."""
+    """Writes a log to S3, compressed if its name ends with ``.gz``."""
     body = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
     server.s3.put_object(Bucket=bucket, Key=f"{folder}/{name}", Body=body)
 
@@ -154,7 +156,7 @@ def write_events(server: Server, group: str, stream: str, *messages: str) -> Non
 
 
 def test_a_run_logs_to_s3(server: Server, aws: Aws, bucket: str):
-    """The driver's logs are the usual ones; executors follow in the order of their numbers; event logs are no logs."""
+    """The driver's logs are shown by default, executors are sorted by number, and event logs are not listed."""
     for name in (
         "SPARK_DRIVER/stderr.gz", "SPARK_DRIVER/stdout.gz", "SPARK_EXECUTOR/10/stdout.gz", "SPARK_EXECUTOR/2/stdout.gz",
         "sparklogs/eventlog_v2_00frun/events_1_00frun",
@@ -166,7 +168,7 @@ def test_a_run_logs_to_s3(server: Server, aws: Aws, bucket: str):
 
 
 def test_the_application_sets_where_its_runs_log(server: Server, aws: Aws, bucket: str):
-    """What the request of the run sets comes first."""
+    """The settings in the run's request have precedence over those of the application."""
     put(server, bucket, "HIVE_DRIVER/stdout.gz", "x\n", FOLDER)
     application = Application({"s3MonitoringConfiguration": {"logUri": f"s3://{bucket}"}})
     assert names(emr_logs(aws, application, RUN, None)) == ["driver/stdout"]
@@ -175,7 +177,7 @@ def test_the_application_sets_where_its_runs_log(server: Server, aws: Aws, bucke
 
 
 def test_attempts_with_folders_of_their_own(server: Server, aws: Aws, bucket: str):
-    """The newest by default."""
+    """The newest attempt is the default."""
     for name in ("SPARK_DRIVER/stdout.gz", "attempts/2/SPARK_DRIVER/stdout.gz", "attempts/10/SPARK_DRIVER/stdout.gz"):
         put(server, bucket, name, "x\n")
     logging = run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs"})
@@ -190,7 +192,7 @@ def test_attempts_with_folders_of_their_own(server: Server, aws: Aws, bucket: st
 
 @pytest.mark.parametrize("prefix", [None, "team"])
 def test_a_run_logs_to_cloudwatch(server: Server, aws: Aws, prefix: str | None):
-    """The default group and prefix serve a run whose settings name none."""
+    """The default group and prefix are used if the run's settings name none."""
     group = f"/logs/{prefix}"
     write_events(server, group, f"{prefix or ''}/{FOLDER}/SPARK_DRIVER/stdout", "hello")
     settings = {"enabled": True, "logGroupName": group, **({"logStreamNamePrefix": prefix} if prefix else {})}
@@ -200,7 +202,7 @@ def test_a_run_logs_to_cloudwatch(server: Server, aws: Aws, prefix: str | None):
 
 
 def test_a_log_in_both_places_is_read_from_cloudwatch(server: Server, aws: Aws, bucket: str):
-    """Logs that only S3 has are listed too."""
+    """Logs that are only in S3 are listed too."""
     write_events(server, "/both", f"/{FOLDER}/SPARK_DRIVER/stderr", "hello")
     for name in ("SPARK_DRIVER/stderr.gz", "SPARK_EXECUTOR/1/stderr.gz"):
         put(server, bucket, name, "x\n")
@@ -216,7 +218,7 @@ def test_a_log_in_both_places_is_read_from_cloudwatch(server: Server, aws: Aws, 
 
 
 def test_logs_that_are_kept_nowhere(aws: Aws):
-    """The sentence says how to keep them, and where AWS's managed storage shows them."""
+    """The message says how to keep logs, and where AWS's managed storage shows them."""
     missing = emr_logs(aws, Application(), RUN, None).missing
     assert "s3MonitoringConfiguration.logUri" in missing
     assert "reconciler open" in missing
@@ -225,14 +227,14 @@ def test_logs_that_are_kept_nowhere(aws: Aws):
 
 
 def test_a_run_that_has_not_started_may_still_log(aws: Aws, bucket: str):
-    """A place is configured, so `--follow` waits; without any place there is nothing to wait for."""
+    """If logs are configured, `--follow` waits for them. Without any configured place, it does not wait."""
     queued = {**run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs"}), "state": "QUEUED"}
     logs = emr_logs(aws, Application(), queued, None)
     assert (logs.missing, logs.expected) == ("the run has not started (QUEUED)", True)
 
 
 def test_one_place_that_cannot_be_read_is_a_warning(server: Server, aws: Aws, bucket: str):
-    """If no place can be read, the error is AWS's own."""
+    """If no place can be read, AWS's own error is raised."""
     put(server, bucket, "SPARK_DRIVER/stdout.gz", "x\n")
     refused = Application(error=RuntimeError("denied"))
     logs = emr_logs(aws, refused, run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs"}), None)
@@ -248,7 +250,7 @@ def test_one_place_that_cannot_be_read_is_a_warning(server: Server, aws: Aws, bu
 
 
 def test_all_pages_of_a_stream_are_read(server: Server, aws: Aws):
-    """A second read returns only what was added since; an event may hold several lines."""
+    """A second read returns only lines that were added since the first. An event may contain several lines."""
     stream = LogStream("default", "/paged", "s")
     for number in range(2):
         write_events(server, "/paged", "s", *(f"{number} {each}" for each in range(5001)))
@@ -260,7 +262,7 @@ def test_all_pages_of_a_stream_are_read(server: Server, aws: Aws):
 
 
 def test_the_newest_events_are_read_alone(server: Server, aws: Aws):
-    """New ones follow them."""
+    """Events that are added later are read after them."""
     write_events(server, "/newest", "s", *(str(number) for number in range(500)))
     cursor = opened(aws, LogStream("default", "/newest", "s"), newest=2)
     assert list(cursor.lines())[-2:] == ["498", "499"]
@@ -269,7 +271,7 @@ def test_the_newest_events_are_read_alone(server: Server, aws: Aws):
 
 
 def test_a_log_that_does_not_exist_yet_has_no_lines(server: Server, aws: Aws, bucket: str):
-    """Its group or its object may be made later."""
+    """The log group or the object may be created later."""
     events = opened(aws, LogStream("default", "/later", "s"))
     text = opened(aws, LogStream("driver/stdout", bucket, f"logs/{FOLDER}/SPARK_DRIVER/stdout.gz", in_s3=True))
     assert (list(events.lines()), list(text.lines())) == ([], [])
@@ -279,7 +281,8 @@ def test_a_log_that_does_not_exist_yet_has_no_lines(server: Server, aws: Aws, bu
 
 
 def test_an_object_that_grows_is_read_on(server: Server, aws: Aws, bucket: str):
-    """AWS replaces it; lines are yielded once, and the rest of a line that had no end."""
+    """AWS replaces the object when the log grows. Each line is yielded once; if a line was incomplete, its rest is
+    yielded later."""
     cursor = opened(aws, LogStream("driver/stdout", bucket, f"logs/{FOLDER}/SPARK_DRIVER/stdout.gz", in_s3=True))
     put(server, bucket, "SPARK_DRIVER/stdout.gz", "one\ntwo\nthr")
     assert list(cursor.lines()) == ["one", "two", "thr"]
@@ -289,7 +292,7 @@ def test_an_object_that_grows_is_read_on(server: Server, aws: Aws, bucket: str):
 
 
 def test_members_of_a_compressed_log_are_joined():
-    """Its last member may be incomplete, and its text may not be UTF-8."""
+    """The last member may be incomplete, and the text may not be UTF-8."""
     data = gzip.compress(b"one\n") + gzip.compress(b"tw\xff\n") + gzip.compress(b"three\n" * 1000)[:-12]
     lines = list(split_lines(decoded([data[:7], data[7:]], gzip=True)))
     assert lines[:2] == ["one", "tw\ufffd"]
@@ -297,7 +300,7 @@ def test_members_of_a_compressed_log_are_joined():
 
 
 def test_a_compressed_log_that_expands_fills_no_memory():
-    """Neither many bytes from few, nor one line without an end, are held at once."""
+    """The memory never contains all decompressed bytes at once, nor a whole line of unlimited length."""
     parts = list(decoded([gzip.compress(bytes(40 * CHUNK))], gzip=True))
     assert max(map(len, parts)) <= CHUNK
     assert max(map(len, split_lines(parts))) <= LONGEST_LINE + CHUNK

@@ -1,4 +1,4 @@
-"""Asking AWS during a pass: which runs are asked about, what is new, what failed."""
+"""Tests how a pass reads runs from AWS: which runs are read, which events are recorded, which errors are reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH, EMR = "BatchJob", "EmrServerlessJobRun"
 
 
 def intent(name: str, kind: str = BATCH) -> e.Intended:
-    """The first send of a one-off."""
+    """Returns the first intent of a one-off spec."""
     return e.Intended(
         at=AT,
         token=f"r1-{name}",
@@ -44,17 +44,17 @@ def intent(name: str, kind: str = BATCH) -> e.Intended:
 
 
 def submitted(name: str) -> e.Submitted:
-    """The run was accepted."""
+    """Returns the event that AWS accepted the run."""
     return e.Submitted(at=AT, name=name, token=f"r1-{name}", send=1, run_id=f"run-{name}")
 
 
 def observed(name: str, state: str, aws_state: str) -> e.Observed:
-    """An earlier observation of the run."""
+    """Returns an earlier observation of the run."""
     return e.Observed(at=AT, name=name, token=f"r1-{name}", run_id=f"run-{name}", state=state, aws_state=aws_state)
 
 
 def recorded(*events: e.Event) -> Recorded:
-    """The fold of these events."""
+    """Returns the state that these events lead to."""
     made = Recorded()
     fold(made, 1, events)
     return made
@@ -62,7 +62,7 @@ def recorded(*events: e.Event) -> Recorded:
 
 @dataclass
 class Answering:
-    """A service with prepared answers that records what it was asked."""
+    """A service with prepared answers that records its calls."""
 
     reports: Mapping[str, RunReport | str] = field(default_factory=dict)
     found: Mapping[str, Sequence[str] | str] = field(default_factory=dict)
@@ -70,26 +70,26 @@ class Answering:
     wanted: list[Wanted] = field(default_factory=list)
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
-        """Never called: looking submits nothing."""
+        """Never called, because observing submits nothing."""
         raise AssertionError((request, deadline))
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """As prepared."""
+        """Returns the prepared reports."""
         self.observed += runs
         return self.reports
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """As prepared."""
+        """Returns the prepared runs."""
         self.wanted += wanted
         return self.found
 
     def cancel(self, run: RunRef, reason: str) -> None:
-        """Never called: looking cancels nothing."""
+        """Never called, because observing cancels nothing."""
         raise AssertionError((run, reason))
 
 
 def only(service: Service) -> Services:
-    """The same service for every kind."""
+    """Returns the same service for every kind."""
     return lambda _: service
 
 
@@ -97,7 +97,7 @@ RUNNING = RunReport(exists=True, state="running", aws_state="RUNNING")
 
 
 def test_a_new_state_is_an_event():
-    """A state of a live run that the ledger lacks becomes an event."""
+    """A new state of a live run becomes an event if it is not in the ledger."""
     report = RunReport(True, "failed", "FAILED", "OOM", "2026-11-22T02:10:00Z", "2026-11-22T02:20:00Z")
     service = Answering({"r1-a": report})
     events, sighting = observe(recorded(intent("a"), submitted("a")), only(service), None, NOW)
@@ -121,7 +121,7 @@ def test_a_new_state_is_an_event():
     ("before", "new"), [(("running", "RUNNING"), 0), (("running", "CANCELLING"), 1), (("submitted", "RUNNABLE"), 1)]
 )
 def test_a_state_that_is_known_is_no_event(before: tuple[str, str], new: int):
-    """AWS's state and ours are both compared with the ledger."""
+    """Both AWS's state and ours are compared with the ledger."""
     state = recorded(intent("a"), submitted("a"), observed("a", *before))
     events, _ = observe(state, only(Answering({"r1-a": RUNNING})), None, NOW)
     assert new == len(events)
@@ -129,14 +129,14 @@ def test_a_state_that_is_known_is_no_event(before: tuple[str, str], new: int):
 
 @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
 def test_a_run_that_has_ended_is_never_asked_for_again(end: str):
-    """Ended runs are not asked for, because AWS forgets them."""
+    """Ended runs are not read again, because AWS deletes them after some time."""
     service = Answering()
     observe(recorded(intent("a"), submitted("a"), observed("a", end, "X")), only(service), None, NOW)
     assert (service.observed, service.wanted) == ([], [])
 
 
 def test_nothing_to_ask_makes_no_service():
-    """Without live runs and unresolved submissions no client is made."""
+    """Without live runs and unresolved submissions, no client is created."""
 
     def services(kind: str) -> Service:
         raise AssertionError(kind)
@@ -145,7 +145,7 @@ def test_nothing_to_ask_makes_no_service():
 
 
 def test_unresolved_submissions_are_looked_for():
-    """Found runs, complete listings without one, and errors are three different things."""
+    """A lookup can find a run, find none in a complete listing, or fail. These are three different results."""
     state = recorded(intent("a"), intent("b"), intent("c"))
     service = Answering(found={"r1-a": ["run-1"], "r1-b": (), "r1-c": "ListJobs: AccessDenied: no"})
     events, sighting = observe(state, only(service), None, NOW)
@@ -158,8 +158,8 @@ def test_unresolved_submissions_are_looked_for():
     ("request_", "name"), [({"name": "orders"}, "orders"), ({}, None), ({"name": 7}, None), ({"jobName": "x"}, None)]
 )
 def test_a_look_is_narrowed_by_the_name_that_was_sent(request_: JSON, name: str | None):
-    """The name is that of the request in the ledger, and the time ends with the newest send; a request that cannot be
-    read narrows nothing."""
+    """A lookup uses the name in the recorded request, and its period ends with the newest send. Without a readable
+    request, it is not limited to a name."""
     service = Answering(found={"r1-a": ()})
     state = recorded(intent("a", "EmrServerlessJobRun"))
     observe(state, only(service), None, NOW, lambda submission: {"r1-a": request_}[submission.token])
@@ -167,7 +167,7 @@ def test_a_look_is_narrowed_by_the_name_that_was_sent(request_: JSON, name: str 
 
 
 def test_a_conflict_is_looked_for_again():
-    """A conflict is looked up in each pass, because somebody may have resolved it."""
+    """A submission with a conflict is looked up in each pass, because somebody may have resolved it."""
     conflict = e.Conflicted(at=AT, name="a", token="r1-a", run_ids=("x", "y"))
     service = Answering(found={"r1-a": ["x"]})
     _, sighting = observe(recorded(intent("a"), conflict), only(service), None, NOW)
@@ -184,7 +184,7 @@ def test_a_submission_that_is_settled_is_not_looked_for():
 
 
 def test_only_selected_names_are_asked_about():
-    """Other names cost no call."""
+    """No calls are made for other specs."""
     state = recorded(intent("a"), submitted("a"), intent("b"), submitted("b"), intent("c"), intent("d"))
     service = Answering({"r1-a": RUNNING}, {"r1-c": ()})
     observe(state, only(service), {"a", "c"}, NOW)
@@ -193,7 +193,7 @@ def test_only_selected_names_are_asked_about():
 
 
 def test_a_run_that_aws_does_not_know_has_not_ended():
-    """Such a run may be lost, which the plan decides over time."""
+    """A run that does not exist at AWS may be lost. The plan decides that after some time."""
     events, sighting = observe(
         recorded(intent("a"), submitted("a")), only(Answering({"r1-a": RunReport(exists=False)})), None, NOW
     )
@@ -210,14 +210,14 @@ def test_a_run_that_aws_does_not_know_has_not_ended():
     ],
 )
 def test_what_could_not_be_learnt_is_said(reports: Mapping[str, RunReport | str], said: str):
-    """An error, a missing answer and an invalid state are errors of that run."""
+    """An error, a missing reply and an invalid state are errors for that run only."""
     events, sighting = observe(recorded(intent("a"), submitted("a")), only(Answering(reports)), None, NOW)
     assert events == ()
     assert said in sighting.observe_errors["r1-a"]
 
 
 def test_silence_about_a_submission_is_not_absence():
-    """A token without an answer is an error."""
+    """If the reply does not contain a token, that is an error."""
     _, sighting = observe(recorded(intent("a")), only(Answering()), None, NOW)
     assert sighting.runs_by_token == {}
     assert "no answer" in sighting.look_errors["r1-a"]
@@ -230,11 +230,11 @@ class Raising(Answering):
     error: Exception = field(default_factory=lambda: RuntimeError("broken"))
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """Raises."""
+        """Raises the error."""
         raise self.error
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Raises."""
+        """Raises the error."""
         raise self.error
 
 
@@ -244,7 +244,7 @@ class Raising(Answering):
 )
 @pytest.mark.parametrize("when", ["made", "asked"])
 def test_one_service_s_failure_stops_no_other(error: Exception, said: str, when: str):
-    """Whatever a service raises is an error of its own tokens only."""
+    """Whatever a service raises is an error only for the tokens of that service."""
     state = recorded(
         intent("a", EMR), submitted("a"), intent("b", EMR), intent("c", BATCH), submitted("c"), intent("d", BATCH)
     )
@@ -263,7 +263,7 @@ def test_one_service_s_failure_stops_no_other(error: Exception, said: str, when:
 
 
 def test_events_are_in_order_of_name():
-    """The order does not depend on which service answers first."""
+    """The order does not depend on which service replies first."""
     state = recorded(
         *(event for name in "dbca" for event in (intent(name, EMR if name in "bd" else BATCH), submitted(name)))
     )
@@ -273,7 +273,7 @@ def test_events_are_in_order_of_name():
 
 
 def test_services_are_asked_at_the_same_time():
-    """The test ends only if both services are asked at the same time."""
+    """The test ends only if both services are called at the same time."""
     together = Barrier(2, timeout=PATIENCE_SECONDS)
 
     class Meeting(Answering):
@@ -288,7 +288,7 @@ def test_services_are_asked_at_the_same_time():
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["unresolved", "live", "ended", "rejected"])))
 def test_every_open_submission_has_exactly_one_answer(cases: dict[str, str]):
-    """Each live run is in one of events and errors, each unresolved submission in one of found and errors."""
+    """Each live run has either an event or an error, and each unresolved submission has either a result or an error."""
     more: dict[str, list[Callable[[str], e.Event]]] = {
         "unresolved": [],
         "live": [submitted],

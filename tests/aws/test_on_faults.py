@@ -1,4 +1,4 @@
-"""What the adapters conclude from an emulator with faults, compared with what it really accepted."""
+"""Compares what the adapters conclude from an emulator with faults with the runs that it really accepted."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ TOKEN = "r1-aa"
 
 @dataclass(frozen=True)
 class World:
-    """An emulator, and clients of it with long and short timeouts."""
+    """An emulator, and clients with long and short timeouts."""
 
     emulator: Emulator
     aws: Aws
     hasty: Aws
 
     def fails(self, *rules: Rule, **settings: Any) -> None:
-        """A world without runs in which this fails."""
+        """Removes all runs and sets these faults."""
         self.emulator.reset()
         self.emulator.inject(Plan(rules, settings))
 
     def submitted(self, submit: Submit, rule: Rule) -> Outcome:
-        """The outcome of a submission under a rule."""
+        """Returns the outcome of a submission under a fault rule."""
         self.fails(rule)
         aws = self.hasty if rule.answer == "never" else self.aws
         return submit.connect(aws).submit(submit.request, in_a_minute())
@@ -45,7 +45,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[World]:
-    """One world for the module: making clients takes botocore longer than any call."""
+    """Yields one world for the module, because botocore takes longer to make a client than to make a call."""
     with Emulator(None, Settings(start_seconds=3600)) as emulator:
         clients = [
             Aws("us-east-1", emulator.url, CREDENTIALS, timeouts=(PATIENCE_SECONDS, read), clock=SystemClock())
@@ -58,7 +58,7 @@ def shared() -> Iterator[World]:
 
 @pytest.fixture
 def world(shared: World) -> Iterator[World]:
-    """A world without runs and faults."""
+    """Yields a world without runs and faults."""
     shared.fails()
     yield shared
     shared.fails()
@@ -91,7 +91,7 @@ UNCLEAR: list[dict[str, Any]] = [
 def test_what_a_lost_and_an_accepted_request_have_in_common_is_ambiguous(
     answer: dict[str, Any], request_: Any, runs: int, submit: Submit, world: World
 ) -> None:
-    """The client receives the same in both cases, so it must conclude nothing."""
+    """The client receives the same in both cases, so it must not draw a conclusion."""
     outcome = world.submitted(submit, Rule(request_, operation=SUBMISSIONS, **answer))
 
     assert isinstance(outcome, Ambiguous)
@@ -101,7 +101,7 @@ def test_what_a_lost_and_an_accepted_request_have_in_common_is_ambiguous(
 
 @BOTH
 def test_half_an_answer_is_ambiguous(submit: Submit, world: World) -> None:
-    """The run exists although the answer ends early."""
+    """The run exists although the reply is truncated."""
     assert isinstance(world.submitted(submit, Rule("processed", "truncated", operation=SUBMISSIONS)), Ambiguous)
     assert len(world.emulator.runs()) == 1
 
@@ -121,7 +121,7 @@ def test_half_an_answer_is_ambiguous(submit: Submit, world: World) -> None:
     ],
 )
 def test_what_aws_says_no_to_has_no_effect(code: str, expected: type, submit: Submit, world: World) -> None:
-    """A refusal of AWS makes no run, so the client can rely on it."""
+    """If AWS refuses a request, no run is started, so the client can rely on the refusal."""
     outcome = world.submitted(submit, Rule("lost", "error", operation=SUBMISSIONS, code=code))
 
     assert expected is type(outcome)
@@ -130,7 +130,8 @@ def test_what_aws_says_no_to_has_no_effect(code: str, expected: type, submit: Su
 
 @pytest.mark.parametrize(("submit", "runs"), [(EMR, 1), (BATCH, 2)], ids=["emr", "batch"])
 def test_a_request_that_the_network_doubles(submit: Submit, runs: int, world: World) -> None:
-    """The answer names a run that exists; on Batch there is a second one with the same tag, which is found."""
+    """The reply contains the id of an existing run. In AWS Batch, a second run has the same tag, and it is found
+    too."""
     outcome = world.submitted(submit, Rule("twice", operation=SUBMISSIONS))
 
     assert isinstance(outcome, Accepted)
@@ -154,13 +155,13 @@ def test_an_old_signature_is_refused(submit: Submit, world: World) -> None:
 
 
 def found(submit: Submit, aws: Aws) -> Any:
-    """The answer to a lookup of the token."""
+    """Returns the result of a lookup of the token."""
     wanted = Wanted(TOKEN, location(submit), time_text(datetime.now(UTC)))
     return submit.connect(aws).find([wanted])[TOKEN]
 
 
 def location(submit: Submit) -> dict[str, str]:
-    """The location of the request's run."""
+    """Returns the location of the request's run."""
     names = {"emr-serverless": ("applicationId",), "batch": ("jobQueue", "jobName")}[submit.service]
     return {name: submit.request[name] for name in names}
 
@@ -183,7 +184,7 @@ UNREADABLE: list[dict[str, Any]] = [
 def test_a_look_that_fails_is_not_absence(
     answer: dict[str, Any], operations: tuple[str, ...], submit: Submit, world: World
 ) -> None:
-    """Neither a failed listing nor a run that cannot be read proves absence."""
+    """A failed listing or an unreadable run does not prove absence."""
     world.fails()
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
     assert isinstance(outcome, Accepted)
@@ -196,7 +197,7 @@ def test_a_look_that_fails_is_not_absence(
 @BOTH
 @pytest.mark.parametrize("answer", UNREADABLE, ids=str)
 def test_an_observation_that_fails_is_not_a_lost_run(answer: dict[str, Any], submit: Submit, world: World) -> None:
-    """A failed observation gives the reason."""
+    """A failed observation returns the error."""
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
     assert isinstance(outcome, Accepted)
     world.emulator.inject(Plan([Rule("processed", operation=READS, **answer)]))
@@ -207,7 +208,7 @@ def test_an_observation_that_fails_is_not_a_lost_run(answer: dict[str, Any], sub
 
 @BOTH
 def test_a_run_that_is_not_yet_described_is_not_absent(submit: Submit, world: World) -> None:
-    """A listing names the run, so its tags are only unread."""
+    """The listing contains the run, so only its tags are unknown."""
     world.fails(describe_lag_seconds=3600)
     assert isinstance(submit.connect(world.aws).submit(submit.request, in_a_minute()), Accepted)
 
@@ -216,7 +217,7 @@ def test_a_run_that_is_not_yet_described_is_not_absent(submit: Submit, world: Wo
 
 @BOTH
 def test_a_run_that_is_not_yet_listed_looks_absent(submit: Submit, world: World) -> None:
-    """No client can tell the difference, which is why submissions settle."""
+    """A client cannot see the difference. This is why a submission has to settle before it counts as absent."""
     world.fails(listing_lag_seconds=3600)
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
     assert isinstance(outcome, Accepted)
@@ -230,7 +231,7 @@ def test_a_run_that_is_not_yet_listed_looks_absent(submit: Submit, world: World)
 
 @BOTH
 def test_nothing_is_sent_where_nobody_listens(submit: Submit) -> None:
-    """A stopped emulator receives nothing, and the outcome says so."""
+    """A stopped emulator receives nothing, and the outcome is "not sent"."""
     with Emulator(None) as emulator:
         url = emulator.url
     aws = Aws("us-east-1", url, CREDENTIALS, clock=SystemClock())

@@ -1,4 +1,4 @@
-"""Every row of the table of outcomes, over sockets."""
+"""Tests every row of the table of outcomes, over sockets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ BOTH = pytest.mark.parametrize("submit", [EMR, BATCH], ids=["emr", "batch"])
 
 
 def outcome_of(act: Act, submit: Submit, wired: Wired) -> Outcome:
-    """The outcome of one submit to a server that acts like this; exactly one transmission reaches it."""
+    """Returns the outcome of one submit to a server that behaves like this. Checks that exactly one transmission
+    reaches the server."""
     wired.stub.play(act)
     outcome = submit.connect(wired.aws).submit(submit.request, in_a_minute())
     assert wired.stub.transmissions == 1
@@ -51,7 +52,7 @@ def outcome_of(act: Act, submit: Submit, wired: Wired) -> Outcome:
 
 @BOTH
 def test_accepted(submit: Submit, wired: Wired):
-    """A success with a run id and our own name is a run."""
+    """A successful reply with a run id and our own name means that the run exists."""
     outcome = outcome_of(answer(200, submit.accepted), submit, wired)
     arn = submit.accepted.get("arn") or submit.accepted.get("jobArn")
     assert Accepted(submit.run_id, arn) == outcome
@@ -59,14 +60,14 @@ def test_accepted(submit: Submit, wired: Wired):
 
 @BOTH
 def test_accepted_without_an_arn(submit: Submit, wired: Wired):
-    """The run id decides; the ARN may be missing."""
+    """The run id is required. The ARN may be missing."""
     form = {name: value for name, value in submit.accepted.items() if not name.endswith(("arn", "Arn"))}
     assert Accepted(submit.run_id) == outcome_of(answer(200, form), submit, wired)
 
 
 @BOTH
 def test_what_is_sent_is_the_request(submit: Submit, wired: Wired):
-    """The body is the request as it is, and the user agent has our version."""
+    """The body is the unchanged request, and the user agent contains our version."""
     outcome_of(answer(200, submit.accepted), submit, wired)
     in_the_path = {"applicationId"}
     sent = json.loads(wired.stub.bodies[0])
@@ -140,13 +141,13 @@ UNCLEAR_REPLIES = {
 @BOTH
 @pytest.mark.parametrize("act", UNCLEAR_REPLIES.values(), ids=UNCLEAR_REPLIES.keys())
 def test_what_proves_nothing_is_ambiguous(act: Act, submit: Submit, wired: Wired):
-    """Anything that is not on the list may come after AWS accepted the request."""
+    """Any reply that is not on the allow-list may be sent after AWS accepted the request."""
     assert isinstance(outcome_of(act, submit, wired), Ambiguous)
 
 
 @BOTH
 def test_read_and_never_answered(submit: Submit, aws: Connect):
-    """A timeout while waiting for the answer proves nothing."""
+    """A timeout while waiting for the reply proves nothing."""
     with Stub(silence) as stub:
         outcome = submit.connect(aws(stub.url, timeouts=(PATIENCE_SECONDS, 0.1))).submit(submit.request, in_a_minute())
         assert eventually(lambda: stub.transmissions == 1)
@@ -157,7 +158,7 @@ def test_read_and_never_answered(submit: Submit, aws: Connect):
 @BOTH
 @pytest.mark.parametrize("code", sorted(REFUSED))
 def test_refused_for_a_passing_reason(code: str, submit: Submit, wired: Wired):
-    """Throttling, credentials and clocks are refusals that are not about the content."""
+    """Throttling, credentials and clock errors are refusals that do not depend on the content."""
     status = 429 if "Thrott" in code or "TooMany" in code else 403
     assert isinstance(outcome_of(error(status, code), submit, wired), Refused)
 
@@ -179,19 +180,19 @@ def test_declined_for_the_content(status: int, code: str, submit: Submit, wired:
 
 
 def test_a_code_in_the_body(wired: Wired):
-    """AWS's code is taken from header or body, with its namespace cut off."""
+    """AWS's code is read from the header or the body, without its namespace."""
     body = b'{"__type":"com.amazonaws.batch#ValidationException","message":"no"}'
     assert Declined("ValidationException", "no") == outcome_of(reply(http(400, body, REQUEST_ID)), BATCH, wired)
 
 
 def test_a_client_exception_is_of_batch_only(wired: Wired):
-    """Batch answers ClientException to wrong content; from another service it proves nothing."""
+    """AWS Batch returns ClientException for invalid content. From any other service, it proves nothing."""
     assert isinstance(outcome_of(error(400, "ClientException"), BATCH, wired), Declined)
     assert isinstance(outcome_of(error(400, "ClientException"), EMR, wired), Ambiguous)
 
 
 def test_messages_are_one_line_and_not_endless(wired: Wired):
-    """AWS's message is kept as one printable line of bounded length."""
+    """AWS's message is kept as one printable line of limited length."""
     outcome = outcome_of(error(400, "ValidationException", "a\x1b[31m\r\n" + "x" * 5000), BATCH, wired)
     assert isinstance(outcome, Declined)
     assert outcome.message.isprintable()
@@ -203,7 +204,7 @@ def test_messages_are_one_line_and_not_endless(wired: Wired):
 
 @BOTH
 def test_nobody_listens(submit: Submit, aws: Connect):
-    """A refused connection transmits nothing."""
+    """If the connection is refused, nothing is transmitted."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     outcome = submit.connect(aws(f"http://127.0.0.1:{port}")).submit(submit.request, in_a_minute())
@@ -213,7 +214,7 @@ def test_nobody_listens(submit: Submit, aws: Connect):
 
 @BOTH
 def test_no_such_host(submit: Submit, aws: Connect):
-    """A host name that does not resolve transmits nothing."""
+    """If the host name cannot be resolved, nothing is transmitted."""
     outcome = submit.connect(aws("http://nowhere.invalid")).submit(submit.request, in_a_minute())
     assert isinstance(outcome, NotSent)
     assert outcome.code == "EndpointConnectionError"
@@ -221,7 +222,7 @@ def test_no_such_host(submit: Submit, aws: Connect):
 
 @contextmanager
 def full_server() -> Iterator[int]:
-    """A port whose queue of connections is full, so that a new one is neither accepted nor refused."""
+    """Yields a port whose connection queue is full, so that new connections are neither accepted nor refused."""
     with ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind(("127.0.0.1", 0))
@@ -234,7 +235,7 @@ def full_server() -> Iterator[int]:
 
 
 def test_nobody_takes_the_connection(aws: Connect):
-    """A connection that is never established transmits nothing."""
+    """If the connection is never established, nothing is transmitted."""
     with full_server() as port:
         aws_ = aws(f"http://127.0.0.1:{port}", timeouts=(0.5, PATIENCE_SECONDS))
         outcome = BATCH.connect(aws_).submit(BATCH.request, in_a_minute())
@@ -246,7 +247,7 @@ def test_nobody_takes_the_connection(aws: Connect):
 def test_botocore_does_not_check_what_the_model_accepts(
     submit: Submit, wired: Wired, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of the model is enough: botocore's takes a third of the time of a call."""
+    """The model's validation is enough, and botocore's takes a third of the time of a call."""
     checked: list[object] = []
     check = ParamValidator.validate
 
@@ -272,7 +273,7 @@ def test_botocore_does_not_check_what_the_model_accepts(
     ],
 )
 def test_a_request_that_botocore_refuses(request_: dict[str, object], place: str, aws: Connect):
-    """A request that botocore's own check refuses is not sent; the message keeps the place and not the value."""
+    """A request that botocore's validation refuses is not sent. The message contains the path but not the value."""
     with Stub(answer(200, {})) as stub:
         outcome = BATCH.connect(aws(stub.url)).submit(request_, in_a_minute())
         assert stub.transmissions == 0
@@ -283,7 +284,7 @@ def test_a_request_that_botocore_refuses(request_: dict[str, object], place: str
 
 
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch):
-    """Without credentials nothing is signed, so nothing is sent."""
+    """Without credentials, nothing is signed, so nothing is sent."""
     with Stub(answer(200, {})) as stub:
         outcome = BATCH.connect(Aws("eu-west-1", stub.url, clock=SystemClock())).submit(BATCH.request, in_a_minute())
         assert stub.transmissions == 0
@@ -293,7 +294,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_profile_that_does_not_exist():
-    """A client that cannot be made sends nothing."""
+    """If the client cannot be created, nothing is sent."""
     for submit in (EMR, BATCH):
         outcome = submit.connect(Aws("eu-west-1", profile="nobody", clock=SystemClock())).submit(
             submit.request, in_a_minute()
@@ -306,7 +307,7 @@ def test_a_profile_that_does_not_exist():
 
 
 def test_a_proxy_that_is_not_there(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """An error on the way to a proxy is not on the list, so it proves nothing."""
+    """An error on the way to a proxy is not on the allow-list, so it proves nothing."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
@@ -328,7 +329,7 @@ def test_a_proxy_that_answers_for_aws(aws: Connect, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_proxy_that_passes_aws_answer_on(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """An acceptance through a proxy counts."""
+    """A run counts as accepted if AWS's reply arrives through a proxy."""
     with Stub(answer(200, BATCH.accepted)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -337,7 +338,7 @@ def test_a_proxy_that_passes_aws_answer_on(aws: Connect, monkeypatch: pytest.Mon
 
 
 def test_a_proxy_that_refuses_the_tunnel(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """A refused tunnel is a proxy's error too."""
+    """If a proxy refuses the tunnel, that is an error of the proxy too."""
     with Stub(reply(http(403, HTML))) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.invalid")
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
@@ -346,7 +347,7 @@ def test_a_proxy_that_refuses_the_tunnel(aws: Connect, monkeypatch: pytest.Monke
 
 
 def test_the_emulator_is_never_behind_a_proxy(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """The emulator is called directly, whatever proxy the environment sets."""
+    """Requests to the emulator never use the proxy that the environment sets."""
     with Stub(reply(http(502, HTML))) as proxy, Stub(answer(200, BATCH.accepted)) as stub:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         outcome = BATCH.connect(aws(stub.url)).submit(BATCH.request, in_a_minute())
@@ -355,7 +356,7 @@ def test_the_emulator_is_never_behind_a_proxy(aws: Connect, monkeypatch: pytest.
 
 
 def test_a_server_that_does_not_speak_tls(aws: Connect):
-    """A TLS error is not on the list."""
+    """A TLS error is not on the allow-list."""
     with Stub(lambda connection, _: connection.sendall(http(400))) as stub:
         outcome = BATCH.connect(aws(stub.url.replace("http:", "https:"))).submit(BATCH.request, in_a_minute())
     assert isinstance(outcome, Ambiguous)
@@ -394,7 +395,8 @@ def test_exactly_two_connection_errors_prove_that_nothing_was_sent(raised: Excep
      (404, "ResourceNotFoundException"), (429, "TooManyRequestsException"), (403, "ExpiredTokenException")],
 )  # fmt: skip
 def test_a_refusal_that_cannot_be_decoded_is_ambiguous(status: int, code: str, name: str, submit: Submit, wired: Wired):
-    """A status and headers with a code of the list and a request id prove nothing without AWS's own body."""
+    """Even with a known status, an error code in a header and a request id, a refusal proves nothing without AWS's own
+    body."""
     body, headers = UNDECODABLE[name]
     act = reply(http(status, body, {**REQUEST_ID, "x-amzn-ErrorType": code, **headers}))
     outcome = outcome_of(act, submit, wired)
@@ -405,7 +407,7 @@ def test_a_refusal_that_cannot_be_decoded_is_ambiguous(status: int, code: str, n
 @BOTH
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "zstd"])
 def test_a_success_in_a_wrong_encoding_is_ambiguous(encoding: str, submit: Submit, wired: Wired):
-    """A body that is not what its header says proves no run, even if it looks like one."""
+    """A body whose encoding differs from its header does not prove that a run exists, even if it looks like it."""
     act = answer(200, submit.accepted, {"Content-Encoding": encoding})
     assert isinstance(outcome_of(act, submit, wired), Ambiguous)
     assert isinstance(
@@ -418,7 +420,8 @@ def test_a_success_in_a_wrong_encoding_is_ambiguous(encoding: str, submit: Submi
 def test_a_read_that_cannot_be_decoded_proves_no_absence(
     status: int, name: str, wired: Wired, monkeypatch: pytest.MonkeyPatch
 ):
-    """A run is not gone, and nothing was looked for, if the answer is damaged: whatever its code says."""
+    """If the reply is damaged, a run does not count as missing and a lookup does not count as empty, whatever error
+    code the reply contains."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     body, headers = UNDECODABLE[name]
     act = reply(http(status, body, {**REQUEST_ID, "x-amzn-ErrorType": "ResourceNotFoundException", **headers}))

@@ -1,4 +1,4 @@
-"""Rows of the table of outcomes with TLS that breaks after delivery, and proxies before and after CONNECT."""
+"""Tests rows of the table of outcomes in which TLS breaks after delivery, or a proxy fails before or after CONNECT."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Certificate:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """A certificate that openssl makes for this test run."""
+    """Returns a certificate that openssl makes for this test run."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl here to make a certificate")
     folder = tmp_path_factory.mktemp("tls")
@@ -55,11 +55,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 Encrypted = Callable[[ssl.SSLSocket, socket.socket, Stub], None]
-"""What happens on a connection once TLS stands: the encrypted side, and the socket below it."""
+"""The behaviour of the server after the TLS handshake. The arguments are the encrypted socket and the socket below
+it."""
 
 
 def over_tls(certificate: Certificate, then: Encrypted) -> Act:
-    """An act behind TLS."""
+    """Returns an act that runs over TLS."""
 
     def act(connection: socket.socket, stub: Stub) -> None:
         below = socket.socket(fileno=connection.dup().detach())
@@ -70,36 +71,36 @@ def over_tls(certificate: Certificate, then: Encrypted) -> Act:
 
 
 def answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
-    """The job is accepted."""
+    """Sends the reply that the job was accepted."""
     stub.take(encrypted)
     encrypted.sendall(ACCEPTED)
 
 
 def ends_without_goodbye(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
-    """The TCP connection ends after the request was read."""
+    """Ends the TCP connection after reading the request, without ending TLS."""
     stub.take(encrypted)
 
 
 def breaks(encrypted: ssl.SSLSocket, below: socket.socket, stub: Stub) -> None:
-    """After the request was read, the server sends something that is not TLS."""
+    """Reads the request and sends bytes that are not TLS."""
     stub.take(encrypted)
     below.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
 
 
 def resets(encrypted: ssl.SSLSocket, below: socket.socket, stub: Stub) -> None:
-    """After the request was read, the connection is reset."""
+    """Reads the request and resets the connection."""
     stub.take(encrypted)
     below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def half_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
-    """The server sends half of an acceptance."""
+    """Sends the first half of an acceptance."""
     stub.take(encrypted)
     encrypted.sendall(ACCEPTED[:-20])
 
 
 def never_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
-    """The server sends nothing until the client gives up."""
+    """Sends nothing until the client disconnects."""
     stub.take(encrypted)
     while encrypted.recv(1):
         pass
@@ -107,15 +108,15 @@ def never_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> Non
 
 @dataclass(frozen=True)
 class Way:
-    """A stub at the other end, or in the middle, and a client that goes that way. Making one takes botocore longer than
-    any call, so there is one of each for the module."""
+    """A stub as the server or as a proxy, and clients that use it. There is one for the module, because botocore takes
+    longer to make a client than to make a call."""
 
     stub: Stub
     aws: Aws
     hasty: Aws  # waits a moment for an answer
 
     def outcome(self, act: Act, *, patient: bool = True) -> Outcome:
-        """The outcome of a submission."""
+        """Returns the outcome of a submission."""
         self.stub.play(act)
         return BATCH.connect(self.aws if patient else self.hasty).submit(BATCH.request, in_a_minute())
 
@@ -124,7 +125,8 @@ class Way:
 def way(
     environment: Callable[[Stub], Mapping[str, str]], scheme: str | None = None, hasty: tuple[float, float] = HASTY
 ) -> Iterator[Way]:
-    """A way to a new stub in an environment; directly by its URL of a scheme, or as the environment says."""
+    """Yields a new stub and its clients. With `scheme`, the clients use the stub's URL; otherwise the environment leads
+    them to it."""
     with Stub(silence) as stub, pytest.MonkeyPatch.context() as patch:
         for name, value in environment(stub).items():
             patch.setenv(name, value)
@@ -141,21 +143,21 @@ def way(
 
 @pytest.fixture(scope="module")
 def direct(certificate: Certificate) -> Iterator[Way]:
-    """TLS to the other end."""
+    """Yields a way with TLS to the server."""
     with way(lambda _: {"AWS_CA_BUNDLE": str(certificate.path)}, "https:") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def tunnelled(certificate: Certificate) -> Iterator[Way]:
-    """TLS through a proxy's tunnel; the stub is the proxy and what is behind it."""
+    """Yields a way with TLS through a proxy's tunnel. The stub is both the proxy and the server behind it."""
     with way(partial(_through, certificate)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def hurried(certificate: Certificate) -> Iterator[Way]:
-    """The same, with a hasty client that waits but a moment for the tunnel, too."""
+    """Yields the same way, with a client that has a short timeout for the tunnel too."""
     with way(partial(_through, certificate), hasty=(0.2, 0.2)) as made:
         yield made
 
@@ -170,7 +172,7 @@ def _through(certificate: Certificate, stub: Stub) -> Mapping[str, str]:
 
 @pytest.fixture(scope="module")
 def proxied() -> Iterator[Way]:
-    """HTTP through a proxy that reads it."""
+    """Yields a way with HTTP through a proxy that reads the requests."""
     with way(lambda stub: {"AWS_ENDPOINT_URL_BATCH": f"http://{HOST}", "HTTP_PROXY": stub.url}) as made:
         yield made
 
@@ -193,7 +195,7 @@ def test_tls_that_fails_after_delivery_is_ambiguous(then: Encrypted, direct: Way
 
 
 def test_an_error_of_tls_says_nothing_of_when(direct: Way, certificate: Certificate) -> None:
-    """The error after delivery is the same as that for an untrusted certificate, which sends nothing."""
+    """The error after delivery is the same as the error for an untrusted certificate, in which case nothing is sent."""
     after = direct.outcome(over_tls(certificate, breaks))
     delivered = direct.stub.transmissions
     with way(lambda _: {}, "https:") as mistrusted:
@@ -209,7 +211,7 @@ def test_an_error_of_tls_says_nothing_of_when(direct: Way, certificate: Certific
 
 
 def tunnel(then: Act) -> Act:
-    """A proxy that opens the tunnel; what follows is between the client and the other end."""
+    """Returns an act of a proxy that opens the tunnel and then plays `then`."""
 
     def act(connection: socket.socket, stub: Stub) -> None:
         stub.take(connection)
@@ -225,7 +227,7 @@ def close(_: socket.socket, __: Stub) -> None:
 
 
 def nothing(connection: socket.socket, _: Stub) -> None:
-    """Sends nothing until the client gives up."""
+    """Sends nothing until the client disconnects."""
     while connection.recv(65536):
         pass
 
@@ -255,7 +257,7 @@ BEFORE_CONNECT = {
 
 @pytest.mark.parametrize("act", BEFORE_CONNECT.values(), ids=BEFORE_CONNECT.keys())
 def test_a_proxy_that_fails_before_the_request(act: Act, tunnelled: Way) -> None:
-    """Nothing was delivered, but the same errors can come later too, so the client cannot know."""
+    """Nothing was delivered, but the same errors can occur later too, so the client cannot draw a conclusion."""
     assert isinstance(tunnelled.outcome(act), Ambiguous)
 
 
@@ -275,7 +277,7 @@ def test_an_acceptance_through_a_tunnel(tunnelled: Way, certificate: Certificate
 def test_a_tunnel_that_fails_after_delivery_is_ambiguous(
     then: Encrypted, tunnelled: Way, certificate: Certificate
 ) -> None:
-    """The other end has read the request."""
+    """The server has read the request."""
     act = tunnel(over_tls(certificate, then))
     assert isinstance(tunnelled.outcome(act, patient=then is not never_answers), Ambiguous)
     assert eventually(lambda: tunnelled.stub.transmissions == 1)

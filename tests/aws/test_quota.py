@@ -1,4 +1,4 @@
-"""Token buckets that keep calls within AWS's quotas."""
+"""Tests the token buckets that keep calls within AWS's quotas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.model.kind import Rate
 
 @dataclass
 class Time:
-    """A clock that moves by sleeping."""
+    """A clock that only sleeping advances."""
 
     at: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Time:
 
 
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
-    """25 StartJobRun at once, then one a second."""
+    """25 StartJobRun calls run immediately, and then one call per second."""
     clock = Time()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=25)}, clock)
     times = []
@@ -45,7 +45,7 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
 
 
 def test_a_pause_fills_the_bucket_up_to_its_burst() -> None:
-    """After an hour 25 calls go at once again, not 3,600."""
+    """After an hour, 25 calls run immediately again, not 3,600."""
     clock = Time()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=25)}, clock)
     for _ in range(25):
@@ -60,7 +60,7 @@ def test_a_pause_fills_the_bucket_up_to_its_burst() -> None:
 
 
 def test_an_operation_without_a_rate_is_not_limited() -> None:
-    """Batch documents none for ListJobs."""
+    """AWS documents no quota for ListJobs of AWS Batch."""
     clock = Time()
     buckets = Buckets({"SubmitJob": Rate(perSecond=50, burst=50)}, clock)
     assert all(buckets.acquire("ListJobs") for _ in range(1000))
@@ -68,7 +68,7 @@ def test_an_operation_without_a_rate_is_not_limited() -> None:
 
 
 def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
-    """The reserved turn is free again."""
+    """The reserved token is returned."""
     clock, stop = Time(), Event()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=1)}, clock)
     buckets.acquire("StartJobRun")
@@ -80,7 +80,7 @@ def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
 
 
 def test_a_call_that_is_not_made_leaves_its_place_to_the_next() -> None:
-    """A call that another pass made is not counted here."""
+    """A call that another pass made does not use a token."""
     clock = Time()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=2)}, clock)
     for _ in range(50):
@@ -92,7 +92,7 @@ def test_a_call_that_is_not_made_leaves_its_place_to_the_next() -> None:
 
 @given(st.lists(st.floats(0, 5), max_size=60), st.integers(1, 10), st.floats(0.2, 20))
 def test_never_more_than_burst_and_rate_allow(gaps: list[float], burst: int, per_second: float) -> None:
-    """In any span of time no more calls go than the burst and what the rate adds in it."""
+    """In any period, the number of calls is at most the burst plus what the rate allows in that time."""
     clock = Time()
     buckets = Buckets({"x": Rate(perSecond=per_second, burst=burst)}, clock)
     went = []

@@ -1,4 +1,5 @@
-"""A third service made from docs/adding-a-service.md to the letter: new files, one registry line, nothing else."""
+"""Adds a third service exactly as docs/adding-a-service.md describes: new files, one line in the registry, nothing
+else."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ IDENTITY = (
 
 
 class FakeAws:
-    """EMR on EKS and STS in memory, over HTTP: enough of four operations. `runs` are the accepted runs, by id."""
+    """A fake of EMR on EKS and STS in memory, over HTTP, with four operations. `runs` are the accepted runs, by id."""
 
     def __init__(self) -> None:
         self.runs: dict[str, dict[str, Any]] = {}
@@ -41,13 +42,13 @@ class FakeAws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that make boto3 call this server."""
+        """Returns the environment variables that make boto3 call this server."""
         url = f"http://127.0.0.1:{self._server.server_address[1]}"
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         return {**keys, "AWS_ENDPOINT_URL_EMR_CONTAINERS": url, "AWS_ENDPOINT_URL_STS": url}
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Accepts a run; the same client token gives the same run."""
+        """Accepts a run. The same client token returns the same run."""
         for run in self.runs.values():
             if run["clientToken"] == request["clientToken"]:
                 return run
@@ -57,7 +58,7 @@ class FakeAws:
         return self.runs[run_id]
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
-        """Status and JSON form of an answer; text is STS's XML."""
+        """Returns the status and the content of a reply: JSON, or text for STS's XML."""
         if path == "/":
             return 200, IDENTITY
         run_id = path.removeprefix(f"/virtualclusters/{CLUSTER}/jobruns").removeprefix("/")
@@ -95,13 +96,13 @@ def _handler(aws: FakeAws) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the names that the library gives them
 
         def log_message(self, *_: object) -> None:
-            """Keeps quiet."""
+            """Logs nothing."""
 
     return Handler
 
 
 def blocks(language: str) -> list[str]:
-    """The code blocks of the page in one language, in order."""
+    """Returns the code blocks of the page in one language, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
@@ -119,12 +120,12 @@ for line in sys.stdin:
         code = main(json.loads(line))
     print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
 """
-"""Runs commands, one a line, in one process: each would take longer to start than to run."""
+"""Runs commands, one per line, in one process, because starting a process takes longer than running a command."""
 
 
 @dataclass
 class Installation:
-    """A copy of the package with the service added, a project with one spec of it, and its AWS."""
+    """A copy of the package with the new service, a project with one spec for it, and its fake AWS."""
 
     package: Path
     project: Path
@@ -132,7 +133,7 @@ class Installation:
     shell: subprocess.Popen[str] | None = None
 
     def add_service(self, *, inventory: bool) -> None:
-        """Follows the page: two new files and one line; with `inventory` its optional section too."""
+        """Follows the page: adds two new files and one line. With `inventory`, also follows the optional section."""
         (self.package / "model" / "emr_containers.py").write_text(MODEL)
         registry = self.package / "model" / "kind.py"
         before, opening, after = registry.read_text().partition("MODULES = {\n")
@@ -146,7 +147,7 @@ class Installation:
         assert self.run("ledger", "init").code == 0
 
     def run(self, *arguments: str) -> Done:
-        """Runs a command with this copy, in a process that does not import the package of this one."""
+        """Runs a command with this copy, in a process that does not import the original package."""
         if self.shell is None:
             self.shell = subprocess.Popen(
                 [sys.executable, "-c", SHELL],
@@ -163,7 +164,7 @@ class Installation:
         return Done(*json.loads(self.shell.stdout.readline()))
 
     def close(self) -> None:
-        """Stops the process and AWS."""
+        """Stops the process and the fake AWS."""
         if self.shell is not None:
             self.shell.communicate()
         self.aws.close()
@@ -171,7 +172,7 @@ class Installation:
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    """The package as it is shipped, and a project with the spec of the page."""
+    """Yields the package as it is shipped, and a project with the spec of the page."""
     package, project = tmp_path / "copy" / "reconciler", tmp_path / "project"
     shutil.copytree(ROOT / "reconciler", package)
     project.mkdir()
@@ -201,7 +202,7 @@ def test_a_service_plans_applies_and_ends(installation: Installation) -> None:
 
 
 def test_a_service_without_an_inventory(installation: Installation) -> None:
-    """Without the optional section fsck says that it cannot compare the kind, and adopt refuses."""
+    """Without the optional section, fsck reports that it cannot compare the kind, and adopt refuses."""
     installation.add_service(inventory=False)
     assert installation.run("apply", "--yes").code == 0
 
@@ -215,7 +216,7 @@ def test_a_service_without_an_inventory(installation: Installation) -> None:
 
 
 def test_a_service_with_an_inventory_adopts_and_compares(installation: Installation) -> None:
-    """With the optional section a run that somebody else started is adopted, and fsck finds a run that is missing."""
+    """With the optional section, a run that somebody else started can be adopted, and fsck reports a missing run."""
     installation.add_service(inventory=True)
     request = {"clientToken": "by-hand", "name": "orders", "executionRoleArn": "arn", "tags": {}}
     installation.aws.start(request)

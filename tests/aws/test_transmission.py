@@ -1,4 +1,4 @@
-"""One call, one transmission, none after its deadline."""
+"""Tests that each call is transmitted at most once, and never after its deadline."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class SetClock:
         self.wall, self.booted = wall, boot
 
     def now(self) -> float:
-        """The wall clock."""
+        """Returns the time of the wall clock."""
         return self.wall
 
     def boot(self) -> float:
-        """The boot-time clock."""
+        """Returns the time of the boot-time clock."""
         return self.booted
 
     def sleep(self, seconds: float) -> None:
-        """Never needed here."""
+        """Never called."""
         raise AssertionError(seconds)
 
 
@@ -47,7 +47,7 @@ class SetClock:
 def test_the_later_of_two_clocks_counts(
     now: float, boot: float, sent: int, submit: Submit, wired: Wired, monkeypatch: pytest.MonkeyPatch
 ):
-    """A send goes out only if neither clock has passed its deadline."""
+    """A request is sent only if neither clock has passed its deadline."""
     monkeypatch.setattr(wired.aws, "clock", SetClock(now, boot))
     wired.stub.play(answer(200, submit.accepted))
     outcome = submit.connect(wired.aws).submit(submit.request, Deadline(100, 50))
@@ -59,7 +59,7 @@ def test_the_later_of_two_clocks_counts(
 
 @BOTH
 def test_time_is_checked_after_signing(submit: Submit, aws: Connect):
-    """A process that is frozen while it signs sends nothing when it wakes up."""
+    """A process that is suspended while it signs sends nothing when it resumes."""
     clock = SetClock(0, 0)
     with Stub(answer(200, submit.accepted)) as stub:
         connected = aws(stub.url, clock=clock)
@@ -75,7 +75,7 @@ def test_time_is_checked_after_signing(submit: Submit, aws: Connect):
 
 
 def test_time_is_checked_after_every_other_hook(aws: Connect):
-    """Hooks that wait right before the transmission have waited before the time is checked."""
+    """Hooks that wait right before the transmission run before the time is checked."""
     clock = SetClock(0, 0)
     with Stub(answer(200, BATCH.accepted)) as stub:
         connected = aws(stub.url, clock=clock)
@@ -102,7 +102,8 @@ def test_time_is_checked_after_every_other_hook(aws: Connect):
 def test_no_setting_brings_retries_back(
     mode: str, by: str, submit: Submit, aws: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """No setting of environment or profile makes a second transmission, whatever the first one gave."""
+    """No setting in the environment or profile causes a second transmission, whatever the result of the first one
+    is."""
     if by == "environment":
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
         monkeypatch.setenv("AWS_RETRY_MODE", mode)
@@ -126,7 +127,7 @@ def test_no_setting_brings_retries_back(
 
 
 def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
-    """Even if botocore tried again, nothing would go out and the outcome would stay ambiguous."""
+    """Even if botocore tried again, nothing would be sent, and the outcome would remain ambiguous."""
 
     def again(attempts: int, **_: object) -> float | None:
         return 0.0001 if attempts < 4 else None
@@ -140,7 +141,7 @@ def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
 
 
 def test_a_call_outside_the_guard_is_not_transmitted(aws: Connect):
-    """A client for sending cannot be used by accident."""
+    """A client for submitting cannot be used by accident."""
     with Stub(answer(200, BATCH.accepted)) as stub:
         client = aws(stub.url).submitter("batch")
         with pytest.raises(TransmissionRefused):
@@ -149,7 +150,7 @@ def test_a_call_outside_the_guard_is_not_transmitted(aws: Connect):
 
 
 def test_each_call_has_its_own_permission(aws: Connect):
-    """Calls of many threads on one client each go out once."""
+    """Calls of many threads on one client are each transmitted once."""
     together = Barrier(8)
     with Stub(answer(200, BATCH.accepted)) as stub:
         service = BATCH.connect(aws(stub.url))
@@ -165,7 +166,7 @@ def test_each_call_has_its_own_permission(aws: Connect):
 
 
 def test_a_permission_ends_with_its_block():
-    """Inside the block one transmission; a second one, or one too late, is refused."""
+    """Inside the block, one transmission is allowed. A second one, or one after the block, is refused."""
     clock = SetClock(0, 0)
     with once(Deadline(10, 10), clock) as transmission:
         transmission.pass_on()
@@ -179,7 +180,7 @@ def test_a_permission_ends_with_its_block():
 
 
 def test_the_clock_is_the_machine_s(monkeypatch: pytest.MonkeyPatch):
-    """The real clock shows the time, counts suspension if the system does, and falls back otherwise."""
+    """The real clock returns the time. Its boot-time clock includes suspension if the system supports that."""
     clock = SystemClock()
     assert abs(clock.now() - time.time()) < 5
     assert abs(clock.boot() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5

@@ -1,4 +1,4 @@
-"""How the operations of each service look on `FakeAws`: answers built from runs, for tests over both adapters."""
+"""Describes the operations of each service on `FakeAws`: answers built from runs, for tests of both adapters."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class Wire:
     empty_listing: ClassVar[Mapping[str, Any]]
 
     def run(self, run_id: str, state: str = "RUNNING", token: str | None = None, **more: object) -> dict[str, Any]:
-        """One run as the service describes it."""
+        """Returns one run as the service describes it."""
         raise NotImplementedError
 
     def listing(self, *pages: list[str]) -> Handler:
-        """Answers a listing with these pages of run ids."""
+        """Returns an answer to a listing, with these pages of run ids."""
         raise NotImplementedError
 
     def describing(self, *runs: dict[str, Any]) -> Handler:
-        """Answers a description of these runs; it does not know any other."""
+        """Returns an answer that describes these runs and no others."""
         raise NotImplementedError
 
     def ref(self, number: int) -> RunRef:
-        """The run ``run-NUMBER`` of the submission ``r1-NUMBER``."""
+        """Returns the run ``run-NUMBER`` of the submission ``r1-NUMBER``."""
         return RunRef(f"r1-{number}", f"run-{number}", self.location)
 
     def wanted(self, *tokens: str, since: str = SINCE) -> list[Wanted]:
-        """Submissions in one location."""
+        """Returns submissions in one location."""
         return [Wanted(token, self.location, since) for token in tokens]
 
 
@@ -61,12 +61,12 @@ class BatchWire(Wire):
     empty_listing: ClassVar[Mapping[str, Any]] = {"jobSummaryList": []}
 
     def run(self, run_id: str, state: str = "RUNNING", token: str | None = None, **more: object) -> dict[str, Any]:
-        """One job as DescribeJobs gives it."""
+        """Returns one job as in DescribeJobs."""
         tags = {} if token is None else {"tags": {"reconciler:token": token}}
         return {"jobId": run_id, "jobName": "orders", "jobQueue": "spot", "status": state, **tags, **more}
 
     def listing(self, *pages: list[str]) -> Handler:
-        """Answers ListJobs."""
+        """Returns an answer to ListJobs."""
 
         def answer(given: dict[str, Any]) -> Answer:
             number = int(given.get("nextToken", "0"))
@@ -76,7 +76,7 @@ class BatchWire(Wire):
         return answer
 
     def describing(self, *runs: dict[str, Any]) -> Handler:
-        """Answers DescribeJobs: it leaves out unknown ids."""
+        """Returns an answer to DescribeJobs, which leaves out unknown ids."""
 
         def answer(given: dict[str, Any]) -> Answer:
             assert len(given["jobs"]) <= 100
@@ -98,12 +98,12 @@ class EmrWire(Wire):
     empty_listing: ClassVar[Mapping[str, Any]] = {"jobRuns": []}
 
     def run(self, run_id: str, state: str = "RUNNING", token: str | None = None, **more: object) -> dict[str, Any]:
-        """One run as GetJobRun gives it."""
+        """Returns one run as in GetJobRun."""
         tags = {} if token is None else {"tags": {"reconciler:token": token}}
         return {"applicationId": "00app", "jobRunId": run_id, "state": state, **tags, **more}
 
     def listing(self, *pages: list[str], state: str = "RUNNING") -> Handler:
-        """Answers ListJobRuns; all runs are in one state."""
+        """Returns an answer to ListJobRuns. All runs are in one state."""
 
         def answer(given: dict[str, Any]) -> Answer:
             number = int(given.get("nextToken", ["0"])[0])
@@ -113,7 +113,7 @@ class EmrWire(Wire):
         return answer
 
     def describing(self, *runs: dict[str, Any]) -> Handler:
-        """Answers GetJobRun: an unknown id is an error."""
+        """Returns an answer to GetJobRun. An unknown id is an error."""
         by_id = {each["jobRunId"]: each for each in runs}
 
         def answer(given: dict[str, Any]) -> Answer:
