@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs reconciler from the checkout that this action is part of, once for each job. The versions of its dependencies
-# are those of .ci/constraints.txt.
+# Installs reconciler from the checkout that contains this action, once for each job, with the dependency versions in
+# .ci/constraints.txt.
 set -euo pipefail
 
 root=$(cd "$GITHUB_ACTION_PATH/../../.." && pwd)
