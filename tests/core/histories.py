@@ -46,7 +46,7 @@ POOLS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def all_event_types() -> list[type[e.Event]]:
-    """Returns all event types, sorted by name, but the one that is folded as another, which only its base gives."""
+    """Returns all event types, sorted by name, except the one that is folded as another type and needs its base."""
     return [known for _, known in sorted(event_types().items()) if known is not IntendedAs]
 
 
@@ -90,7 +90,7 @@ def stories(most: int = 12) -> st.SearchStrategy[list[e.Event]]:
 
 
 def possible(story: Sequence[e.Event]) -> list[e.Event]:
-    """The events of a story that can be read and can follow what came before them, after an intent for every
+    """Returns the events of a story that can be read and can follow the earlier ones, after an intent for every
     submission."""
     state, kept = Recorded(), list[e.Event]()
     for event in (*INTENTS, *story):

@@ -1,4 +1,5 @@
-"""A pass that leaves changes in git to an apply: it changes no spec, and goes on with everything that is applied."""
+"""Tests of a pass with `--applied-only`: it acts on no change in git, and continues everything that is already
+applied."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ HOURLY = {"schedule": "0 * * * *"}
 
 
 def applied_only(wanted: Desired, *events: Event) -> Plan:
-    """The plan of such a pass."""
+    """Returns the plan of a pass with `--applied-only`."""
     return plan(replace(wanted, applied_only=True), recorded(*events), NOW)
 
 
 def decided(made: Plan) -> list[tuple[str, str, str]]:
-    """Returns name, action and reason of each action."""
+    """Returns the name, action and reason of each action."""
     return [(action.name, str(action.action), str(action.reason)) for action in made.actions]
 
 
@@ -39,7 +40,8 @@ CHANGED = {
 
 @pytest.mark.parametrize(("wanted", "events"), CHANGED.values(), ids=CHANGED)
 def test_a_change_in_git_is_on_hold_and_not_declared(wanted: DesiredSpec, events: list[Event]):
-    """A new spec and changed content, policy and schedule are held, say why, and are not recorded as applied."""
+    """A new spec, and a change of content, policy or schedule, are on hold with a reason, and are not recorded as
+    applied."""
     made = applied_only(desired(wanted), *events)
 
     assert decided(made) == [("orders", "hold", "stale-checkout")]
@@ -49,7 +51,7 @@ def test_a_change_in_git_is_on_hold_and_not_declared(wanted: DesiredSpec, events
 
 
 def test_a_removed_spec_keeps_its_run():
-    """The run of a spec that left git is not cancelled, although its policy asks for that."""
+    """The run of a spec that left git is not cancelled, even if its deletion policy is Cancel."""
     gone = spec("A", policy={"deletionPolicy": "Cancel"})
 
     made = applied_only(desired(spec("A", "other")), *ran(deletion_policy="Cancel"), declared(gone), *ran(name="other"))
@@ -59,7 +61,7 @@ def test_a_removed_spec_keeps_its_run():
 
 
 def test_what_is_applied_goes_on():
-    """A due slot of an unchanged spec is submitted beside a held change of another spec."""
+    """A due slot of an unchanged spec is submitted while a change of another spec is on hold."""
     hourly = spec("A", "hourly", policy=HOURLY)
     events = [declared(hourly, name="hourly"), scheduled("hourly", seconds=-1800), *ran(), declared(spec("A"))]
 
@@ -69,14 +71,14 @@ def test_what_is_applied_goes_on():
 
 
 def test_an_applied_spec_that_was_not_sent_is_submitted():
-    """An apply declared the content and could not send it: the pass sends it, because it is applied."""
+    """If an apply declared content but could not send it, the pass sends it, because it is already applied."""
     made = applied_only(desired(spec("A")), declared(spec("A")))
 
     assert [(action.action, action.reason) for action in made.actions] == [(ActionType.SUBMIT, Reason.NEW)]
 
 
 def test_nothing_is_left_to_an_apply_without_the_option():
-    """The same change runs in an ordinary pass."""
+    """Without the option, the same change runs."""
     made = plan(desired(spec("B")), recorded(*ran(), declared(spec("A"))), NOW)
 
     assert [action.action for action in made.actions] == [ActionType.SUBMIT]

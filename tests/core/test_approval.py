@@ -1,4 +1,4 @@
-"""The id of a plan stands for what git causes, and for nothing that time causes."""
+"""The id of a plan depends on the changes in git, and not on the time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOURLY = {"schedule": "0 * * * *"}
 
 
 def made(content: str = "B", *, live: bool = False, **more: object) -> Plan:
-    """The plan of a one-off that ran with content A, beside a scheduled spec, some hours later."""
+    """Returns the plan of a one-off that ran with content A, and of a scheduled spec, some hours later."""
     events = [*ran("A", end=None if live else "succeeded", name="job"), declared(spec("A", "job"))]
     slots = [*history("scheduled", "ended"), declared(spec("A", policy=HOURLY))]
     hours = more.pop("hours", 0)
@@ -26,12 +26,12 @@ def made(content: str = "B", *, live: bool = False, **more: object) -> Plan:
 
 
 def test_time_does_not_enter():
-    """Slots come due, and a live run ends: what was approved is the same."""
+    """When slots come due or a live run ends, the id of the plan does not change."""
     assert made().plan_id == made(hours=5).plan_id == made(live=True).plan_id
 
 
 def test_contents_policies_and_the_place_enter():
-    """Whatever a reviewer would approve differently has another id."""
+    """Everything that a reviewer approves is part of the id: contents, policies and the place."""
     ids = {
         made().plan_id,
         made("C").plan_id,
@@ -45,7 +45,7 @@ def test_contents_policies_and_the_place_enter():
 
 
 def test_another_plan_is_refused_with_what_it_has():
-    """The error names the spec, and what becomes of it."""
+    """The error names the changed spec and describes the effect of its change."""
     check_expected(made(), made().plan_id)
 
     with pytest.raises(PlanNotExpected, match=r"job changed \(runs-now\)"):

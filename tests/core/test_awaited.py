@@ -1,4 +1,4 @@
-"""How far awaited runs are, decided from a plan and a ledger."""
+"""The progress of the runs that a command waits for, computed from a plan and a ledger."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def action(kind: ActionType, reason: Reason, *, overdue: bool = False) -> Action
     ],
 )
 def test_what_an_apply_waits_for(kind: ActionType, reason: Reason, awaited: bool):
-    """What it submits, and what it puts behind something that ends by itself."""
+    """A command waits for runs that the plan submits, and for waits that end without an operator."""
     assert (keys_of_plan(plan_of(action(kind, reason))) == {KEY}) is awaited
 
 
@@ -67,7 +67,7 @@ def test_what_an_apply_waits_for(kind: ActionType, reason: Reason, awaited: bool
     ],
 )
 def test_each_state_of_a_submission(run_state: RunState | None, phase: Phase, expected: Progress):
-    """A submission without a run may become one only while it is intended."""
+    """A submission without a run makes progress only while it is intended."""
     (each,) = progress([KEY], plan_of(), recorded_with(run_state, phase), {})
     assert each.progress is expected
 
@@ -84,7 +84,7 @@ def test_each_state_of_a_submission(run_state: RunState | None, phase: Phase, ex
     ],
 )
 def test_the_plan_decides_after_a_failed_attempt(kind: ActionType, reason: Reason, overdue: bool, expected: Progress):
-    """A retry follows, or it does not."""
+    """After a failed attempt, the run makes progress if a retry follows, and has failed otherwise."""
     plan = plan_of(action(kind, reason, overdue=overdue))
     (each,) = progress([KEY], plan, recorded_with(RunState.FAILED), {})
     assert each.progress is expected

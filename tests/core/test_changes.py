@@ -1,4 +1,5 @@
-"""Every edit of every kind of spec in every state is shown, with its effect, and a second pass shows none."""
+"""Every change of every kind of spec in every state is shown with its effect, and is not shown again by a second
+pass."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ LAST, DUE = "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z"
 
 
 def declared(wanted: DesiredSpec, **more: Any) -> Declared:
-    """The declaration of a spec as it is, an hour ago."""
+    """Returns the declaration of a spec, recorded an hour ago."""
     fields: dict[str, Any] = {
         "at": at(-3000),
         "name": wanted.name,
@@ -52,12 +53,12 @@ def declared(wanted: DesiredSpec, **more: Any) -> Declared:
 
 
 def undeclared(name: str = "orders", **more: Any) -> Undeclared:
-    """The spec left git, an hour ago."""
+    """Returns the event that a spec left git, recorded an hour ago."""
     return Undeclared(**{"at": at(-2000), "name": name, "actor": "tests", "tool_version": "0.2.0", **more})
 
 
 def history(kind: str, state: str) -> Sequence[Event]:
-    """What the ledger holds of such a spec: nothing ran, its run is live, or has ended."""
+    """Returns the events of a spec that never ran, or whose run is live or has ended."""
     begun = [scheduled(seconds=-5400)] if kind == "scheduled" else []
     if state == "none":
         return begun
@@ -69,14 +70,14 @@ def history(kind: str, state: str) -> Sequence[Event]:
 
 
 def planned(now: DesiredSpec | None, *events: Event, **more: Any) -> Plan:
-    """The plan for a spec, or for a project that has only another one."""
+    """Returns the plan for a spec or, without one, for a project that has only another spec."""
     other = spec("A", "other")
     specs = [other] if now is None else [other, now]
     return plan(desired(*specs, **more), recorded(*ran("A", name="other"), declared(other), *events), NOW)
 
 
 def change_of(made: Plan) -> SpecChange:
-    """The one change of a plan."""
+    """Returns the only change of a plan."""
     [change] = made.changes
     return change
 
@@ -85,7 +86,7 @@ def change_of(made: Plan) -> SpecChange:
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_edit_of_a_policy_is_shown_by_its_field(kind: str, edit: str, state: str):
-    """Whatever the spec and its run are doing; and once it is declared, it is shown no more."""
+    """The change is shown in every state of the spec and its run, and not again after it was declared."""
     before, after = spec("A", policy=KINDS[kind]), spec("A", policy={**KINDS[kind], **EDITS[edit]})
     events = [*history(kind, state), declared(before)]
 
@@ -100,7 +101,7 @@ def test_every_edit_of_a_policy_is_shown_by_its_field(kind: str, edit: str, stat
 @pytest.mark.parametrize("state", ["none", "live", "ended"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_change_of_the_request_says_when_it_takes_effect(kind: str, state: str):
-    """A one-off runs now or waits for its live run; a scheduled spec takes it with the slot that is due, or waits."""
+    """A one-off runs now or waits for its live run. A scheduled spec uses the change for the due slot, or waits."""
     events = [*history(kind, state), declared(spec("A", policy=KINDS[kind]))]
 
     change = change_of(planned(spec("B", policy=KINDS[kind]), *events))
@@ -118,7 +119,7 @@ def test_a_change_of_the_request_says_when_it_takes_effect(kind: str, state: str
 
 
 def test_without_a_due_slot_the_next_one_counts():
-    """A scheduled spec whose newest slot has run takes a change with the slot after now."""
+    """If the newest slot of a scheduled spec has run, a change takes effect with the next slot."""
     events = [*history("scheduled", "ended"), declared(spec("A", policy=HOURLY))]
     wanted = desired(spec("B", policy=HOURLY))
 
@@ -129,7 +130,7 @@ def test_without_a_due_slot_the_next_one_counts():
 
 
 def test_a_change_of_tags_is_shown_and_starts_no_run():
-    """Tags are not in the digest, and a reviewer still sees them."""
+    """Tags are not part of the digest, but a change of them is shown to reviewers."""
     tagged = request(jobName="orders", tags={"team": "growth"})
     after = replace(spec("A"), content=replace(spec("A").content, request=tagged))
 
@@ -151,7 +152,8 @@ def test_a_change_of_tags_is_shown_and_starts_no_run():
 def test_a_removal_says_what_becomes_of_the_run(
     policy: str, end: str | None, effect: str, message: str, with_declaration: bool
 ):
-    """Also on a ledger without declarations, as long as something is left of the spec; and only once."""
+    """This also works with a ledger without declarations, if the spec has any record. The removal is shown only
+    once."""
     gone = spec("A", policy={"deletionPolicy": policy})
     events = [*ran("A", end=end, deletion_policy=policy), *([declared(gone)] if with_declaration else [])]
     if end is not None and not with_declaration:
@@ -166,7 +168,7 @@ def test_a_removal_says_what_becomes_of_the_run(
 
 
 def test_a_removal_says_which_schedule_stops():
-    """Its slots never run again, and the one that is due never runs."""
+    """Later slots of the schedule never run, and neither does the due slot."""
     change = change_of(planned(None, *history("scheduled", "ended"), declared(spec("A", policy=HOURLY))))
 
     assert (change.change, change.message) == (
@@ -176,14 +178,14 @@ def test_a_removal_says_which_schedule_stops():
 
 
 def test_a_spec_that_comes_back_is_added():
-    """It does not run again, and its content is shown."""
+    """The spec does not run again, and its content is shown."""
     change = change_of(planned(spec("A"), *ran("A"), declared(spec("A")), undeclared()))
 
     assert (change.change, change.effect) == ("added", "no-run")
 
 
 def test_a_new_spec_behind_a_dependency_is_added():
-    """It says what it waits for, and has its content to show."""
+    """The change shows the dependency that the spec waits for, and its content."""
     after = spec("A", policy={"dependsOn": [{"name": "other", "condition": "Succeeded"}]})
     other = spec("A", "other")
 
@@ -197,7 +199,7 @@ def test_a_new_spec_behind_a_dependency_is_added():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_ledger_without_declarations_invents_no_change(kind: str):
-    """Policy fields that it does not know count as the same; the first pass declares them."""
+    """Policy fields that the ledger does not have count as unchanged. The first pass declares them."""
     policy = {**KINDS[kind], "backoffLimit": 3, "concurrencyPolicy": "Allow"}
     wanted = spec("A", policy=policy)
 
@@ -218,7 +220,7 @@ def test_a_ledger_without_declarations_invents_no_change(kind: str):
     ],
 )
 def test_a_ledger_without_declarations_hides_no_change(now: DesiredSpec, paths: list[str]):
-    """What it does know is compared: the content, the schedule, the deletion policy."""
+    """The values that the ledger has are compared: the content, the schedule and the deletion policy."""
     change = change_of(plan(desired(now), recorded(*history("scheduled", "ended")), NOW))
 
     assert [field.path for field in change.fields] == paths
@@ -236,8 +238,8 @@ STALE = {
 @pytest.mark.parametrize("edit", [*EDITS, "request", "removal"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_old_checkout_changes_nothing(kind: str, edit: str, stale: str):
-    """One hold that says why; no schedule begins or stops, nothing is cancelled or declared. `--allow-rollback` still
-    does it."""
+    """The spec has one hold, with the reason. No schedule starts or stops, and nothing is cancelled or declared. With
+    `--allow-rollback`, the change is carried out."""
     checkout, words = STALE[stale]
     newest = declared(spec("A", policy=KINDS[kind]), commit="new")
     after = {"removal": None, "request": spec("B", policy=KINDS[kind])}.get(
@@ -259,7 +261,7 @@ def test_an_old_checkout_changes_nothing(kind: str, edit: str, stale: str):
 
 
 def test_an_old_checkout_with_the_same_content_works():
-    """Nothing of the spec would be undone, so that its slots run."""
+    """Its slots run, because the old checkout would undo nothing."""
     same = spec("A", policy=HOURLY)
     events = [*history("scheduled", "ended"), declared(same, commit="new")]
 
@@ -269,14 +271,14 @@ def test_an_old_checkout_with_the_same_content_works():
 
 
 def test_declarations_make_no_plan_stale():
-    """They move no head: a plan file that was made before one can still be applied."""
+    """A declaration moves no head, so a plan file that was made before it can still be applied."""
     before, after = recorded(*ran("A")), recorded(*ran("A"), declared(spec("A")), undeclared())
 
     assert before.spec("orders").head == after.spec("orders").head
 
 
 def test_an_empty_project_withdraws_nothing():
-    """The removal is shown, and nothing of it is done."""
+    """The removal of the specs is shown but not carried out."""
     made = plan(desired(), recorded(*ran("A", end=None), declared(spec("A"))), NOW)
 
     assert [change.effect for change in made.changes] == ["run-goes-on"]
@@ -284,7 +286,7 @@ def test_an_empty_project_withdraws_nothing():
 
 
 def test_a_policy_field_that_a_declaration_does_not_have_counts_as_its_default():
-    """A later version adds fields, and its first plan invents no change."""
+    """A later version may add fields to policies. Its first plan shows no change for them."""
     policy = {name: value for name, value in policy_json(spec("A")).items() if name != "backoffSeconds"}
 
     made = planned(spec("A"), *ran("A"), declared(spec("A"), policy=policy))
@@ -293,7 +295,7 @@ def test_a_policy_field_that_a_declaration_does_not_have_counts_as_its_default()
 
 
 def test_policies_are_compared_field_by_field():
-    """Mappings and lists of mappings are entered; absent values have no field."""
+    """Mappings and lists of mappings are compared by entry. Absent values have no field."""
     before = spec(policy={"suspend": {"reason": "audit"}, "dependsOn": [{"name": "x"}]})
     after = spec(policy={"dependsOn": [{"name": "x", "condition": "Completed"}]})
 
@@ -305,7 +307,7 @@ def test_policies_are_compared_field_by_field():
 
 
 def test_another_revision_is_a_field():
-    """The request is the same, and the digest is not."""
+    """A changed revision changes the digest but not the request."""
     after = spec("A", policy={"revision": 2})
 
     change = change_of(planned(after, *ran("A"), declared(spec("A"))))

@@ -1,4 +1,4 @@
-"""The decisions of a pass, one test for each situation."""
+"""The decisions of a pass, with one test for each situation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def decide(wanted: Any, known: Recorded) -> Action:
 
 
 def said(action: Action) -> tuple[ActionType, Reason]:
-    """Returns action type and reason."""
+    """Returns the type and the reason of an action."""
     return (action.action, action.reason)
 
 
@@ -41,7 +41,8 @@ def test_a_new_spec_is_submitted_as_generation_one() -> None:
 
 @pytest.mark.parametrize("end", [None, "running", "succeeded"])
 def test_unchanged_content_is_in_sync(end: str | None) -> None:
-    """The same content as the newest accepted submission does nothing, while it runs and after it ended well."""
+    """A spec with the content of its newest accepted submission is in sync, while its run is live and after it
+    succeeded."""
     action = decide(desired(spec("A")), recorded(*ran("A", end=end)))
     assert said(action) == (ActionType.NONE, Reason.IN_SYNC)
     assert action.run_id == "run-1"
@@ -56,12 +57,12 @@ def test_unchanged_content_is_in_sync(end: str | None) -> None:
     ],
 )
 def test_a_bad_end_is_held(end: str, reason: Reason) -> None:
-    """After a bad end the same content is not submitted again."""
+    """After a run failed, was cancelled or was lost, the same content is not submitted again."""
     assert said(decide(desired(spec("A")), recorded(*ran("A", end=end)))) == (ActionType.HOLD, reason)
 
 
 def test_a_spec_that_never_ran_and_is_gone_is_retired() -> None:
-    """The ledger has only its schedule."""
+    """A spec that left git and has only a schedule in the ledger is retired."""
     action = decide(desired(), recorded(scheduled()))
     assert (said(action), action.kind, action.client_token) == ((ActionType.NONE, Reason.RETIRED), "BatchJob", None)
 
@@ -74,7 +75,7 @@ def test_a_run_that_we_cancelled_is_not_held() -> None:
 
 
 def test_two_runs_of_one_submission_are_held() -> None:
-    """It must not happen; if it does, the spec is held."""
+    """Several runs of one submission should not occur; if they do, the spec is on hold."""
     intent = intended("A")
     known = recorded(intent, outcome("submitted", intent, run_id="a"), outcome("adopted", intent, run_id="b"))
     action = decide(desired(spec("A")), known)
@@ -83,20 +84,20 @@ def test_two_runs_of_one_submission_are_held() -> None:
 
 
 def test_changed_content_is_the_next_generation() -> None:
-    """A changed spec runs again, and is compared with the intent of its last run."""
+    """A changed spec runs again, and its plan shows the differences from the intent of its last run."""
     action = decide(desired(spec("B")), recorded(*ran("A")))
     assert said(action) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
     assert (action.generation, action.compared_with, action.ledger_head) == (2, 1, 3)
 
 
 def test_a_changed_revision_is_named() -> None:
-    """The same request under another revision runs again, and the plan says why."""
+    """The same request with another revision runs again, and the plan shows this reason."""
     action = decide(desired(spec("A", policy={"revision": 2})), recorded(*ran("A")))
     assert said(action) == (ActionType.SUBMIT, Reason.REVISION_CHANGED)
 
 
 def test_old_content_that_returns_runs_again() -> None:
-    """A, B, A runs three times."""
+    """If the content changes from A to B and back to A, the spec runs three times."""
     action = decide(desired(spec("A")), recorded(*ran("A", 1), *ran("B", 2)))
     assert said(action) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
     assert (action.generation, action.client_token) == (3, token("A", 3))
@@ -104,14 +105,14 @@ def test_old_content_that_returns_runs_again() -> None:
 
 
 def test_a_rejected_generation_does_not_count() -> None:
-    """A, B refused by AWS, A runs once: nothing of B ran."""
+    """If AWS rejected B, a return to A submits nothing, because nothing of B ran."""
     refused = intended("B", 2)
     known = recorded(*ran("A"), refused, outcome("rejected", refused))
     assert said(decide(desired(spec("A")), known)) == (ActionType.NONE, Reason.IN_SYNC)
 
 
 def test_rejected_content_is_held_until_it_changes() -> None:
-    """A rejected content is not sent again; the message quotes AWS."""
+    """Rejected content is not sent again. The message quotes the reply of AWS."""
     refused = intended("A")
     action = decide(desired(spec("A")), recorded(refused, outcome("rejected", refused)))
     assert said(action) == (ActionType.HOLD, Reason.REJECTED)
@@ -131,7 +132,7 @@ def test_after_a_rejection_new_content_is_a_new_generation() -> None:
 
 @pytest.mark.parametrize("refused", [True, False])
 def test_what_never_arrived_is_sent_again_as_the_same_submission(refused: bool) -> None:
-    """An unsent submission keeps generation and token; only the send is counted."""
+    """An unsent submission keeps its generation and token; only the number of the send increases."""
     intent = intended("A")
     action = decide(desired(spec("A")), recorded(intent, outcome("unsent", intent, refused=refused)))
     assert said(action) == (ActionType.SUBMIT, Reason.NEW)
@@ -166,7 +167,7 @@ class TestUnresolved:
         assert "run-8, run-9" in action.message
 
     def test_a_recorded_conflict_stays_one(self) -> None:
-        """A recorded conflict stays even if a later listing shows one run."""
+        """A recorded conflict remains, even if a later listing shows only one run."""
         intent = intended("A")
         action = decide(desired(spec("A")), recorded(intent, outcome("conflicted", intent)))
         assert said(action) == (ActionType.HOLD, Reason.CONFLICT)
@@ -181,12 +182,14 @@ class TestUnresolved:
         ],
     )
     def test_it_waits_and_is_held_after_a_day(self, age: int, expected: tuple[ActionType, Reason]) -> None:
-        """It waits until it is proven absent; after a day AWS may have forgotten it, and an operator decides."""
+        """The submission waits until it is proven absent. After a day, AWS may no longer list its run, so an operator
+        decides."""
         intent = intended("A", seconds=-age)
         assert said(decide(desired(spec("A")), recorded(intent))) == expected
 
     def test_the_message_says_why_and_until_when(self) -> None:
-        """The wait says since when and until when the outcome is unknown."""
+        """The message of the wait has the time since which the outcome is unknown, and the time until which it
+        waits."""
         intent = intended("A", seconds=-60)
         action = decide(desired(spec("A")), recorded(intent, outcome("unclear", intent)))
         assert action.message == (
@@ -194,7 +197,7 @@ class TestUnresolved:
         )
 
     def test_the_full_stop_of_an_error_is_dropped(self) -> None:
-        """The message drops the full stop of the error it continues."""
+        """An error that is quoted inside the message loses its full stop."""
         intent = intended("A", seconds=-60)
         unclear = outcome("unclear", intent)
         assert isinstance(unclear, Unclear)
@@ -202,17 +205,17 @@ class TestUnresolved:
         assert action.message.startswith('ReadTimeoutError: no answer from "/jobruns"; sent ')
 
     def test_a_send_may_be_under_way(self) -> None:
-        """Before its deadline an intent may belong to a live process."""
+        """Before its deadline, an intent without an outcome may belong to a process that is still running."""
         action = decide(desired(spec("A")), recorded(intended("A", seconds=-10)))
         assert action.message.startswith("a send may be under way")
 
     def test_an_intent_past_its_deadline_names_the_crashed_pass(self) -> None:
-        """After its deadline, an intent without an outcome belongs to a dead process."""
+        """After its deadline, an intent without an outcome belongs to a process that has ended."""
         action = decide(desired(spec("A")), recorded(intended("A", seconds=-60)))
         assert action.message.startswith("the pass that sent it did not record an outcome")
 
     def test_a_failed_listing_is_not_absence(self) -> None:
-        """A failed look is reported and proves nothing."""
+        """A failed listing is reported and does not prove absence."""
         intent = intended("A", seconds=-60)
         known = recorded(intent)
         Sighting(look_errors={intent.token: "ListJobs: AccessDenied: no"}).lay_over(known)
@@ -222,7 +225,7 @@ class TestUnresolved:
 
     @pytest.mark.parametrize("policy", ["Forbid", "Allow"])
     def test_nothing_new_is_submitted_meanwhile(self, policy: str) -> None:
-        """A changed spec waits until the old submission is resolved, also with Allow."""
+        """A changed spec waits until the old submission is resolved, even with Allow."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": policy}))
         action = decide(wanted, recorded(intended("A", seconds=-60)))
         assert (said(action), action.generation) == ((ActionType.WAIT, Reason.SETTLING), 1)
@@ -234,10 +237,11 @@ class TestUnresolved:
 
 
 class TestProvenAbsent:
-    """A submission that two complete listings, after settling and a minute apart, did not show."""
+    """A submission that two complete listings did not find, both after the settling time and at least a minute
+    apart."""
 
     def absent(self, *looks: int, age: int = 3600, content: str = "A") -> Recorded:
-        """Returns an intent of an age in seconds, with empty looks so many seconds ago."""
+        """Returns a state with an intent that is `age` seconds old, and with empty looks that many seconds ago."""
         intent = intended(content, seconds=-age)
         return recorded(intent, *(outcome("absent", intent, seconds=-look) for look in looks))
 
@@ -254,7 +258,8 @@ class TestProvenAbsent:
         ],
     )
     def test_two_looks_after_settling_and_apart(self, looks: tuple[int, ...], proven: bool) -> None:
-        """One look, two too close to each other, and looks from before it settled prove nothing."""
+        """Absence is not proven by one look, by looks that are too close together, or by looks before the settling
+        time."""
         action = decide(desired(spec("A")), self.absent(*looks))
         assert (action.action is ActionType.SUBMIT) is proven
         assert proven or said(action) == (ActionType.WAIT, Reason.SETTLING)
@@ -265,18 +270,18 @@ class TestProvenAbsent:
         assert said(action) == (ActionType.WAIT, Reason.SETTLING)
 
     def test_it_is_sent_again_as_the_same_submission(self) -> None:
-        """Same generation, same token, the next send."""
+        """The submission is sent again with the same generation and token, as its next send."""
         action = decide(desired(spec("A")), self.absent(100, 40))
         assert (action.generation, action.client_token, action.send) == (1, token("A"), 2)
         assert action.request == spec("A").request
 
     def test_the_wait_says_how_far_the_proof_is(self) -> None:
-        """The message says how many looks are still missing."""
+        """The message of the wait has the number of looks that are still needed."""
         action = decide(desired(spec("A")), self.absent(100))
         assert action.message.endswith("settled at 2026-11-22T01:25:00Z, 1 of 2 empty looks recorded")
 
     def test_on_unknown_hold_never_sends_again(self) -> None:
-        """With onUnknown: Hold nothing is sent again automatically."""
+        """With `onUnknown: Hold`, nothing is sent again automatically."""
         action = decide(desired(spec("A"), on_unknown="Hold"), self.absent(100, 40))
         assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
 
@@ -291,11 +296,11 @@ class TestProvenAbsent:
         ids=["changed", "suspended", "project suspended", "removed"],
     )
     def test_an_absent_submission_that_the_spec_no_longer_needs_is_superseded(self, wanted: Any) -> None:
-        """Only what the spec still asks for is sent again."""
+        """A submission is sent again only if the spec still requests it."""
         assert said(decide(wanted, self.absent(100, 40))) == (ActionType.SKIP, Reason.SUPERSEDED)
 
     def test_an_old_checkout_supersedes_nothing(self) -> None:
-        """An older checkout does not give up what a newer one intended."""
+        """An older checkout does not supersede a submission that a newer one intended."""
         intent = intended("A", commit="new")
         known = recorded(intent, *(outcome("absent", intent, seconds=-look) for look in (100, 40)))
         wanted = desired(spec("B"), checkout=Checkout("old", {"new": Ancestry.NEWER}))
@@ -309,17 +314,17 @@ class TestProvenAbsent:
         assert (said(action), action.generation) == ((ActionType.SUBMIT, Reason.NEW), 2)
 
     def test_a_day_later_it_is_held_whatever_the_looks_say(self) -> None:
-        """AWS may have forgotten a run that ended."""
+        """After a day, AWS may no longer list a run that ended."""
         action = decide(desired(spec("A")), self.absent(100, 40, age=86_401))
         assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
 
     def test_a_look_from_after_a_day_proves_nothing(self) -> None:
-        """After a day AWS may have forgotten the run: an old plan must not supersede it any more."""
+        """After a day, AWS may no longer list the run, so an old plan must not supersede the submission."""
         (submission,) = self.absent(58, 0, age=86_460).unresolved()
         assert [] == [str(look) for look in proving_looks(submission, 1500)]
 
     def test_a_run_that_appears_after_empty_looks_is_adopted(self) -> None:
-        """A run that is found outweighs empty looks."""
+        """A run that is found takes precedence over empty looks."""
         known = self.absent(100, 40)
         Sighting(runs_by_token={token("A"): ["run-9"]}).lay_over(known)
         assert decide(desired(spec("A")), known).action is ActionType.ADOPT
@@ -353,7 +358,7 @@ class TestGates:
     """The gates that stop a submit."""
 
     def test_forbid_waits_for_the_live_run(self) -> None:
-        """The default policy never overlaps."""
+        """With the default policy, runs of a spec never overlap."""
         action = decide(desired(spec("B")), recorded(*ran("A", end="running")))
         assert (said(action), action.run_id) == ((ActionType.WAIT, Reason.CONCURRENCY), "run-1")
         assert action.request is None
@@ -367,12 +372,12 @@ class TestGates:
         assert "as last recorded (no answer)" in action.message
 
     def test_allow_overlaps(self) -> None:
-        """Allow submits beside the live run."""
+        """With Allow, the spec is submitted while another of its runs is live."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Allow"}))
         assert said(decide(wanted, recorded(*ran("A", end="running")))) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
 
     def test_replace_cancels_the_live_run_first(self) -> None:
-        """Replace cancels the live run, and shows what will be submitted afterwards."""
+        """With Replace, the live run is cancelled, and the plan shows the submission that follows."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))
         action = decide(wanted, recorded(*ran("A", end="running")))
         assert said(action) == (ActionType.REPLACE, Reason.SPEC_CHANGED)
@@ -394,13 +399,13 @@ class TestGates:
         ],
     )
     def test_a_suspended_spec_waits(self, suspend: Any, message: str) -> None:
-        """The message names reason, owner and end of the suspension."""
+        """The message has the reason, owner and end of the suspension."""
         action = decide(desired(spec("A", policy={"suspend": suspend})), recorded())
         assert (said(action), action.message) == ((ActionType.WAIT, Reason.SUSPENDED), message)
 
     @pytest.mark.parametrize(("until", "held"), [("2026-11-22T02:00:00Z", 1), ("2026-11-22T02:00:01Z", 0)])
     def test_an_overdue_suspension_is_held(self, until: str, held: int) -> None:
-        """A suspension past its end stays in force and counts as held."""
+        """A suspension that should have ended remains in force and is reported as needing an operator."""
         stopped = plan(desired(spec("A", policy={"suspend": {"until": until}})), recorded(), NOW)
         assert (len(stopped.pending), len(stopped.held)) == (0, held)
         live = recorded(*ran("A", end="running", deletion_policy="Cancel"))
@@ -408,7 +413,7 @@ class TestGates:
         assert (len(project.pending), len(project.held)) == (0, 2 * held)
 
     def test_a_suspended_project_waits(self) -> None:
-        """Project level suspension stops submissions."""
+        """A suspension of the project stops submissions."""
         action = decide(desired(spec("A"), suspension=Suspension(reason="audit")), recorded())
         assert (said(action), action.message) == (
             (ActionType.WAIT, Reason.SUSPENDED),
@@ -427,7 +432,7 @@ class TestGates:
         ],
     )
     def test_an_old_checkout_never_undoes_a_new_one(self, commit: str | None, ancestry: Any, held: bool) -> None:
-        """A change from a checkout that may lack the newest intent's commit is held."""
+        """A change is on hold if the checkout may not contain the commit of the newest intent."""
         known = recorded(*ran("A", commit=commit))
         action = decide(desired(spec("B"), checkout=Checkout("head", ancestry)), known)
         assert (action.reason is Reason.STALE_CHECKOUT) is held
@@ -435,21 +440,21 @@ class TestGates:
         assert overridden.action is ActionType.SUBMIT
 
     def test_an_intent_without_a_commit_does_not_reset_the_newest_commit(self) -> None:
-        """The newest intent that names a commit counts."""
+        """The newest intent that has a commit is used for the comparison."""
         known = recorded(*ran("A", 1, commit="newer"), *ran("C", 2))
         action = decide(desired(spec("B"), checkout=Checkout("head", {"newer": Ancestry.NEWER})), known)
         assert action.reason is Reason.STALE_CHECKOUT
 
     def test_outside_git_nothing_is_checked(self) -> None:
-        """Outside git no age is compared."""
+        """Outside git, the age of the checkout is not checked."""
         assert decide(desired(spec("B")), recorded(*ran("A", commit="c"))).action is ActionType.SUBMIT
 
 
 class TestRemoved:
-    """Names that git no longer asks for."""
+    """Specs that have left git."""
 
     def live(self, policy: str, **more: Any) -> Recorded:
-        """A live run of `orders`, recorded with a deletion policy."""
+        """Returns a state in which `orders` has a live run, recorded with a deletion policy."""
         return recorded(*ran("A", end="running", deletion_policy=policy, **more))
 
     def test_orphan_leaves_the_run_alone(self) -> None:
@@ -460,12 +465,12 @@ class TestRemoved:
         assert said(retired) == (ActionType.NONE, Reason.RETIRED)
 
     def test_cancel_as_recorded_with_the_submission(self) -> None:
-        """The recorded deletion policy counts, since the spec is gone."""
+        """The deletion policy recorded with the submission is used, because the spec no longer exists."""
         cancel, _ = plan(desired(spec("A", "other")), self.live("Cancel"), NOW).actions
         assert (said(cancel), cancel.run_id) == ((ActionType.CANCEL, Reason.SPEC_REMOVED), "run-1")
 
     def test_an_accepted_cancel_is_not_repeated(self) -> None:
-        """After AWS accepted the cancel, the run is left to end."""
+        """After AWS accepted the cancellation, the request is not repeated."""
         intent = intended("A", deletion_policy="Cancel")
         events = [intent, *(outcome(k, intent) for k in ("submitted", "cancel-asked", "cancel-accepted"))]
         retired, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
@@ -473,20 +478,20 @@ class TestRemoved:
         assert retired.message == "no longer in the project; its run was asked to stop at 2026-11-22T01:00:10Z"
 
     def test_a_cancel_that_aws_did_not_accept_is_repeated(self) -> None:
-        """Until AWS has accepted it, the cancel is repeated."""
+        """The cancellation is requested again until AWS accepts it."""
         intent = intended("A", deletion_policy="Cancel")
         events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent)]
         cancel, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
         assert cancel.action is ActionType.CANCEL
 
     def test_an_empty_project_cancels_nothing(self) -> None:
-        """A project without specs is probably a mistake."""
+        """A project without specs is probably a mistake, so nothing is cancelled."""
         made = plan(desired(), self.live("Cancel"), NOW)
         assert [said(a) for a in made.actions] == [(ActionType.NONE, Reason.RETIRED)]
         assert made.warnings == ("the project has no spec for this target: nothing is cancelled because of that",)
 
     def test_a_suspended_project_cancels_nothing(self) -> None:
-        """Suspension stops cancellations too."""
+        """A suspension also stops cancellations."""
         wait, _ = plan(desired(spec("A", "other"), suspension=Suspension()), self.live("Cancel"), NOW).actions
         assert said(wait) == (ActionType.WAIT, Reason.SUSPENDED)
 
@@ -497,7 +502,7 @@ class TestRemoved:
         assert said(hold) == (ActionType.HOLD, Reason.STALE_CHECKOUT)
 
     def test_a_spec_that_is_not_selected_is_not_removed(self) -> None:
-        """Selection narrows the pass and removes nothing."""
+        """Specs that are not selected are left alone."""
         wanted = desired(spec("A", "other"), names=frozenset({"other", "orders"}), selected=frozenset({"other"}))
         assert [a.name for a in plan(wanted, self.live("Cancel"), NOW).actions] == ["other"]
 
@@ -506,7 +511,7 @@ class TestRemoved:
         assert said(decide(desired(spec("A")), recorded(*ran("A")))) == (ActionType.NONE, Reason.IN_SYNC)
 
     def test_a_failed_refresh_is_reported(self) -> None:
-        """A failed refresh of a run is reported."""
+        """The plan warns that the state of a run could not be read."""
         known = recorded(*ran("A", end="running"))
         Sighting(observe_errors={token("A"): "GetJobRun: AccessDenied: no"}).lay_over(known)
         assert plan(desired(spec("A")), known, NOW).warnings == (
@@ -515,13 +520,13 @@ class TestRemoved:
 
     @pytest.mark.parametrize(("content", "count"), [("A", 0), ("B", 1)])
     def test_uncommitted_changes_are_reported_if_something_is_submitted(self, content: str, count: int) -> None:
-        """Uncommitted changes are reported, since the recorded commit lacks them."""
+        """Uncommitted changes are reported, because the recorded commit does not contain them."""
         wanted = desired(spec(content), checkout=Checkout("c0ffee", uncommitted=True))
         made = plan(wanted, recorded(*ran("A")), NOW)
         assert (len(made.warnings), made.uncommitted) == (count, True)
 
     def test_a_rename_is_suspected(self) -> None:
-        """A new spec equal to a removed one will run again, and the plan says so."""
+        """A new spec with the content of a removed one runs again, and the plan warns about it."""
         renamed = spec("A", "purchases", digest=spec("A").digest)
         (warning,) = plan(desired(renamed), recorded(*ran("A")), NOW).warnings
         assert warning.startswith("purchases is new and equal to orders, which is gone. Renamed?")
@@ -531,26 +536,26 @@ class TestPlanValue:
     """The plan as a value."""
 
     def test_actions_are_sorted_by_name(self) -> None:
-        """Actions are sorted by name; all outputs rely on that."""
+        """Actions are sorted by name, because all outputs rely on that order."""
         made = plan(desired(spec("A", "b"), spec("A", "a"), spec("A", "c")), recorded(), NOW)
         assert [a.name for a in made.actions] == ["a", "b", "c"]
 
     def test_the_summary_counts_every_type(self) -> None:
-        """The summary lists all action types, with zero too."""
+        """The summary lists all action types, including those with a count of zero."""
         made = plan(desired(spec("A"), spec("A", "b")), recorded(*ran("A")), NOW)
         assert made.summary() == {
             "submit": 1, "replace": 0, "adopt": 0, "cancel": 0, "skip": 0, "wait": 0, "hold": 0, "none": 1,
         }  # fmt: skip
 
     def test_too_many_submissions_are_refused_with_the_numbers(self) -> None:
-        """maxSubmissions refuses the whole plan."""
+        """If `maxSubmissions` is exceeded, the whole plan is refused."""
         made = plan(desired(spec("A"), spec("A", "b")), recorded(), NOW)
         with pytest.raises(LimitExceeded, match="maxSubmissions is 1, and this plan holds 2"):
             made.check(Limits(maxSubmissions=1))
         made.check(Limits(maxSubmissions=2))
 
     def test_too_many_cancellations_are_refused(self) -> None:
-        """maxCancellations protects against a change that removes many specs."""
+        """`maxCancellations` protects against a change that removes many specs."""
         events = [event for n in "abc" for event in ran("A", name=n, end="running", deletion_policy="Cancel")]
         made = plan(desired(spec("A", "z")), recorded(*events), NOW)
         with pytest.raises(LimitExceeded, match="maxCancellations is 2, and this plan holds 3"):
@@ -558,14 +563,14 @@ class TestPlanValue:
         made.check(Limits(maxCancellations=3))
 
     def test_pending_and_held_actions(self) -> None:
-        """`pending` are the effective actions, `held` those that need an operator or an answer."""
+        """`pending` are the effective actions; `held` are those that need an operator or a reply from AWS."""
         unknown = intended("A", name="b", seconds=-60)
         made = plan(desired(spec("A"), spec("A", "b"), spec("A", "c")), recorded(*ran("A", end="failed"), unknown), NOW)
         assert [a.name for a in made.pending] == ["c"]
         assert [a.name for a in made.held] == ["b", "orders"]
 
     def test_changes_are_added_by_token(self) -> None:
-        """Field differences are explained after the decision, and never change it."""
+        """Field differences are added after the decision and never change it."""
         made = plan(desired(spec("B")), recorded(*ran("A")), NOW)
         change = Change("containerOverrides.command[1]", "change", "A", "B")
         (action,) = made.with_changes({token("B", 2): (change,)}).actions
@@ -573,20 +578,20 @@ class TestPlanValue:
         assert made.with_changes({}) == made
 
     def test_the_checkout_matters_for_changed_and_removed_names(self) -> None:
-        """Git is asked about ancestry only for changed names."""
+        """The ancestry of commits in git is read only for changed names."""
         known = recorded(*ran("A"), *ran("A", name="same"), *ran("A", name="gone"))
         wanted = desired(spec("B"), spec("A", "same"), spec("A", "new"))
         assert [record.name for record in changed_names(wanted, known)] == ["gone", "orders"]
 
     def test_one_action_for_each_open_submission(self) -> None:
-        """Two unresolved submissions of one spec are two lines."""
+        """Two unresolved submissions of one spec have two actions."""
         first, second = intended("A", 1), intended("B", 2, seconds=-60)
         made = plan(desired(spec("B")), recorded(first, second), NOW)
         assert [a.generation for a in made.actions] == [1, 2]
 
 
 def test_the_time_of_the_plan_is_an_argument() -> None:
-    """created_at is the time passed in."""
+    """`created_at` is the time that was passed in."""
     made = plan(desired(), recorded(), NOW)
     assert (made.created_at, made.ledger_position) == ("2026-11-22T02:00:00Z", 0)
     assert at(0).startswith("2026-11-22T02:00:00")

@@ -1,4 +1,4 @@
-"""Notifications that a webhook did not accept: what is kept, and when the webhook is asked again."""
+"""Notifications that a webhook did not accept: which are kept, and when they are posted again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.builders import NOW, at, recorded
 
 
 def undelivered(key: str = "held:1", *, seconds: float = 0, since: float = 0, attempts: int = 1) -> Undelivered:
-    """A notification that the webhook HOOK did not accept."""
+    """Returns a notification that the webhook HOOK did not accept."""
     return Undelivered(
         at=at(seconds), spec="orders", key=key, webhook="HOOK", since=at(since), attempts=attempts,
         document={"text": key},
@@ -23,7 +23,8 @@ def undelivered(key: str = "held:1", *, seconds: float = 0, since: float = 0, at
     ("attempts", "seconds"), [(0, 0), (1, 0), (2, 60), (3, 120), (7, 1920), (8, 3600), (30, 3600), (1_000_000, 3600)]
 )
 def test_the_pause_grows_to_an_hour(attempts: int, seconds: int):
-    """The pass after the first failure asks at once; a webhook that was not asked needs no pause."""
+    """The pass after the first failure posts immediately, and so does a pass after a notification that was never
+    posted."""
     failed = undelivered(attempts=attempts)
 
     assert may_ask([failed, undelivered("other", attempts=0)], NOW + timedelta(seconds=seconds))
@@ -31,7 +32,8 @@ def test_the_pause_grows_to_an_hour(attempts: int, seconds: int):
 
 
 def test_a_notification_waits_for_a_day_and_the_oldest_comes_first():
-    """After that it is no longer posted, and the next event drops it, so that a state does not grow."""
+    """After a day, the notification is no longer posted, and the next event drops it, so that the state does not
+    grow."""
     events = [undelivered("new", since=60), undelivered("old"), undelivered("older", since=-3600)]
 
     soon = recorded(*events).undelivered
@@ -44,7 +46,7 @@ def test_a_notification_waits_for_a_day_and_the_oldest_comes_first():
 
 
 def test_what_is_posted_again_waits_no_more():
-    """An attempt whose end is unknown may have arrived."""
+    """A notification is not posted again after an attempt with an unknown outcome, because it may have arrived."""
     claim = Redelivering(at=at(), spec="orders", key="held:1", webhook="HOOK")
 
     assert recorded(undelivered(), claim).undelivered == {}
@@ -53,7 +55,7 @@ def test_what_is_posted_again_waits_no_more():
 
 
 def test_the_name_of_a_webhook_has_nothing_of_its_address():
-    """It is the variable, or a digest that is the same each time."""
+    """The identifier is the name of the variable, or a digest that never changes."""
     by_address = [webhook_id(Webhook(url="https://hooks.example/s3cr3t")) for _ in range(2)]
 
     assert webhook_id(Webhook(urlEnv="RECONCILER_NOTIFY_X")) == "RECONCILER_NOTIFY_X"

@@ -1,4 +1,4 @@
-"""How long runs waited and ran, what is usual, and what is stuck."""
+"""The durations of runs, the usual durations of a spec, and stuck runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAY = 86_400
 
 
 def ended(number: int, waits: float = 60, runs: float = 600, state: str = "succeeded", **more: Any) -> list[e.Event]:
-    """A run that AWS created `number` days ago, and that waited and ran for some seconds."""
+    """Returns the events of a run that AWS created `number` days ago, and that waited and ran for some seconds."""
     start = -number * DAY
     intent = intended(generation=100 - number, seconds=start)
     observed = e.Observed(
@@ -37,7 +37,7 @@ def ended(number: int, waits: float = 60, runs: float = 600, state: str = "succe
 
 
 def live(state: str, *, created: float, started: float | None = None) -> Submission:
-    """A live run of the same spec."""
+    """Returns a live run of the same spec."""
     intent = intended(generation=200, seconds=created)
     begun: dict[str, Any] = {"started_at": at(started)} if started is not None else {}
     of: dict[str, Any] = {"name": "orders", "token": intent.token, "run_id": "run-200", "state": state}
@@ -47,25 +47,25 @@ def live(state: str, *, created: float, started: float | None = None) -> Submiss
 
 
 def runs(*several: list[e.Event]) -> list[Submission]:
-    """The submissions of these runs, oldest first."""
+    """Returns the submissions of these runs, oldest first."""
     return recorded(*(event for events in reversed(several) for event in events)).specs["orders"].submissions
 
 
 def test_durations_are_by_the_clock_of_aws():
-    """Waiting lasts from the creation to the start, running from the start to the end."""
+    """A run waits from its creation to its start, and runs from its start to its end, at the times that AWS reports."""
     (run,) = runs(ended(1, 90, 900))
     assert (waited(run, NOW), ran(run, NOW)) == (timedelta(seconds=90), timedelta(seconds=900))
 
 
 def test_live_runs_wait_and_run_until_now():
-    """Both durations grow until the state changes."""
+    """Both durations increase until the state changes."""
     waiting, running = live("submitted", created=-300), live("running", created=-300, started=-100)
     assert (waited(waiting, NOW), ran(waiting, NOW)) == (timedelta(seconds=300), None)
     assert (waited(running, NOW), ran(running, NOW)) == (timedelta(seconds=200), timedelta(seconds=100))
 
 
 def test_the_usual_is_that_of_the_last_twenty_that_succeeded():
-    """Median and 90th percentile by nearest rank; failed and older runs do not count."""
+    """The usual values are the median and the 90th percentile by nearest rank. Failed and older runs are ignored."""
     several = [ended(number, runs=number * 10) for number in range(1, 26)]
     failed = ended(30, runs=99_999, state="failed")
     typical = usual(runs(*several, failed), NOW)
@@ -84,20 +84,20 @@ def test_the_usual_is_that_of_the_last_twenty_that_succeeded():
     ],
 )
 def test_a_run_is_stuck_far_beyond_the_usual(run: Submission, what: str | None):
-    """More than three times the 90th percentile, and a quarter of an hour more than it."""
+    """A run is stuck if it takes more than three times the 90th percentile, and more than 15 minutes longer than it."""
     typical = usual(runs(*(ended(number) for number in range(1, LEAST_RUNS + 1))), NOW)
     assert stuck(run, typical, NOW) == what
 
 
 def test_few_runs_are_no_usual():
-    """With four runs nothing is stuck, and without any neither."""
+    """With four runs or none, no run is stuck."""
     typical = usual(runs(*(ended(number) for number in range(1, LEAST_RUNS))), NOW)
     assert stuck(live("running", created=-DAY, started=-DAY), typical, NOW) is None
     assert stuck(live("running", created=-DAY, started=-DAY), None, NOW) is None
 
 
 def test_costs_follow_from_prices_and_what_was_used():
-    """A job of one container pays for its vCPUs and memory while it ran, by the prices of its kind."""
+    """The cost of a job with one container is that of its vCPUs and memory while it ran, at the prices of its kind."""
     usage = {"resources": {"vcpu": 2.0, "memory_gb": 4.0}}
     several = runs(*(ended(number, runs=1800, usage=usage) for number in (1, 2)))
     prices = Prices(vCPUHour=9, kinds={"BatchJob": PriceList(vCPUHour=0.04, memoryGBHour=0.005)}, currency="EUR")

@@ -1,4 +1,4 @@
-"""Invariants of the plan over every short history, spec, policy and look."""
+"""Invariants of the plan for every short history, spec, policy and look."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ STORIES: Sequence[tuple[str, ...]] = (
 CONTENTS = ("A", "B")
 LOOKS = ("not-looked", "absent", "found", "two", "error")
 STEPS = [pytest.param(11, id="every eleventh"), pytest.param(1, id="all", marks=pytest.mark.soak)]
-"""Of the histories of two generations, `make test` takes every eleventh. Eleven divides no number of choices above, so
-that every choice occurs."""
+"""`make test` uses every eleventh history of two generations. No number of choices above is divisible by eleven, so
+every choice occurs."""
 
 
 def histories(step: int) -> Iterator[tuple[e.Event, ...]]:
@@ -80,7 +80,7 @@ def wishes() -> Iterator[Desired]:
 
 
 def looked(history: Sequence[e.Event], look: str) -> Recorded:
-    """Folds a history and adds the result of one look."""
+    """Folds a history, and adds the result of one look."""
     known = recorded(*history)
     for submission in list(known.unresolved()):
         found: dict[str, Any] = {"absent": [], "found": ["run-x"], "two": ["run-x", "run-y"]}
@@ -92,7 +92,7 @@ def looked(history: Sequence[e.Event], look: str) -> Recorded:
 
 
 def check(action: Action, wanted: Desired, known: Recorded) -> None:
-    """Checks what must hold for every action."""
+    """Checks the invariants that every action must satisfy."""
     record = known.spec(action.name)
     wish = wanted.specs.get(action.name)
     match action.action:
@@ -136,7 +136,7 @@ def check(action: Action, wanted: Desired, known: Recorded) -> None:
 @pytest.mark.campaign
 @pytest.mark.parametrize("step", STEPS)
 def test_every_short_history(step: int) -> None:
-    """For every history and desired state the plan is total, and no action breaks an invariant."""
+    """For every history and desired state, the plan is complete and no action breaks an invariant."""
     count = 0
     asked = list(wishes())
     for history, look in product(histories(step), LOOKS):
@@ -158,7 +158,7 @@ def test_every_short_history(step: int) -> None:
 @pytest.mark.campaign
 @pytest.mark.parametrize("step", STEPS)
 def test_an_applied_plan_is_in_sync(step: int) -> None:
-    """After what a plan submits is accepted and ends well, planning again does nothing."""
+    """If everything that a plan submits is accepted and succeeds, the next plan does nothing."""
     asked = list(wishes())
     for history in histories(step):
         known = recorded(*history)

@@ -31,7 +31,7 @@ OPENED = e.Opened(
     ids=lambda x: x.type,
 )
 def test_events_survive_their_json_form(event: e.Event) -> None:
-    """Decoding reverses encoding; fields that are `None` are not written."""
+    """Decoding reverses encoding. Fields that are `None` are not written."""
     form = encode(event)
     assert None not in form.values()
     again = decode({**form, "run_ids": tuple(form["run_ids"])} if "run_ids" in form else form)
@@ -39,13 +39,13 @@ def test_events_survive_their_json_form(event: e.Event) -> None:
 
 
 def test_an_unknown_type_is_a_newer_format() -> None:
-    """An unknown event type is refused: a newer reconciler wrote it."""
+    """An unknown event type is refused, because a newer reconciler wrote it."""
     with pytest.raises(LedgerFormatNewer, match="'paused'"):
         decode({"type": "paused", "at": at()})
 
 
 def test_a_missing_field_is_corruption() -> None:
-    """The error names a missing field."""
+    """The error names the missing field."""
     with pytest.raises(LedgerCorrupt, match="lacks run_id"):
         decode({"type": "submitted", "at": at(), "name": "orders", "token": "t", "send": 1})
 
@@ -57,7 +57,7 @@ def test_an_unknown_optional_field_is_ignored() -> None:
 
 
 def test_the_intent_of_a_spec_among_others() -> None:
-    """`intent_of` returns the intent of a spec; a batch without one is corrupt."""
+    """`intent_of` returns the intent of a spec. A batch without one is corrupt."""
     mine, other = intended(name="mine"), intended(name="other")
     assert e.intent_of([OPENED, other, mine], "mine", mine.token) is mine
     with pytest.raises(LedgerCorrupt, match="no intent of gone"):
@@ -65,7 +65,7 @@ def test_the_intent_of_a_spec_among_others() -> None:
 
 
 def test_the_first_event_pins_the_ledger() -> None:
-    """The first event holds project, target, account and region."""
+    """The first event has the project, target, account and region."""
     assert recorded(OPENED).place == Place("analytics", "prod", "4", "r")
 
 
@@ -111,14 +111,14 @@ def test_an_outcome_without_an_intent_is_corruption() -> None:
     ],
 )
 def test_phase_and_state_of_a_submission(story: tuple[str, ...], phase: Phase, state: RunState | None) -> None:
-    """A submitted submission and a terminal state never change."""
+    """A submitted submission never changes its phase, and a terminal state never changes."""
     intent = intended()
     submission = recorded(intent, *(outcome(kind, intent) for kind in story)).by_token[intent.token]
     assert (submission.phase, submission.run_state) == (phase, state)
 
 
 def test_a_rejection_proves_absence_only_without_an_earlier_open_send() -> None:
-    """A refused second send proves nothing about the first, which may have arrived."""
+    """If a second send is refused, the first send may still have arrived."""
     first = intended()
     second = intended(send=2)
     submission = recorded(first, second, outcome("rejected", second, send=2)).by_token[first.token]
@@ -127,14 +127,14 @@ def test_a_rejection_proves_absence_only_without_an_earlier_open_send() -> None:
 
 
 def test_all_sends_closed_prove_absence() -> None:
-    """When every send is known not to have arrived, nothing runs."""
+    """If no send arrived, there is no run."""
     first, second = intended(), intended(send=2)
     events = [first, outcome("unsent", first), second, outcome("rejected", second, send=2)]
     assert recorded(*events).by_token[first.token].phase is Phase.REJECTED
 
 
 def test_a_send_after_empty_looks_closes_the_earlier_ones() -> None:
-    """The intent of a further send is written only after the earlier ones were proven absent."""
+    """The intent of a further send is recorded only after the earlier sends were proven absent."""
     first, second = intended(), intended(send=2, proven=True)
     events = [first, outcome("unclear", first), outcome("absent", first), second, outcome("rejected", second, send=2)]
     submission = recorded(*events).by_token[first.token]
@@ -143,7 +143,7 @@ def test_a_send_after_empty_looks_closes_the_earlier_ones() -> None:
 
 
 def test_an_observation_of_another_run_changes_nothing() -> None:
-    """Only the recorded run's state counts."""
+    """Only the state of the recorded run is used."""
     intent = intended()
     known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, run_id="other"))
     assert known.by_token[intent.token].run_state is RunState.SUBMITTED
@@ -151,7 +151,7 @@ def test_an_observation_of_another_run_changes_nothing() -> None:
 
 @pytest.mark.parametrize(("other", "conflict"), [("a", ()), ("b", ("a", "b"))])
 def test_the_first_record_of_a_run_stays(other: str, conflict: tuple[str, ...]) -> None:
-    """Two passes may adopt the same run; a second run is kept as a conflict."""
+    """Two passes may adopt the same run. A second run is recorded as a conflict."""
     intent = intended()
     known = recorded(intent, outcome("adopted", intent, run_id="a"), outcome("submitted", intent, run_id=other))
     assert known.by_token[intent.token].run_id == "a"
@@ -159,20 +159,20 @@ def test_the_first_record_of_a_run_stays(other: str, conflict: tuple[str, ...]) 
 
 
 def test_a_state_of_a_newer_version_is_refused() -> None:
-    """An unknown run state means that a newer reconciler wrote it."""
+    """An unknown run state is refused, because a newer reconciler wrote it."""
     intent = intended()
     with pytest.raises(LedgerFormatNewer, match="'paused'"):
         recorded(intent, outcome("submitted", intent), outcome("paused", intent))
 
 
 def test_head_is_the_newest_event_about_the_spec() -> None:
-    """Only events about the spec move its head."""
+    """Only events about the spec change its head."""
     known = recorded(*ran("A", name="one"), *ran("A", name="two"))
     assert (known.spec("one").head, known.spec("two").head, known.position) == (3, 6, 6)
 
 
 def test_each_submission_knows_where_its_events_are() -> None:
-    """The positions of a submission's events, each once, whatever else is between them."""
+    """The positions of the events of a submission are recorded once each, no matter which events are between them."""
     one, two = intended("A", name="one"), intended("A", name="two")
     known = recorded(one, two, outcome("submitted", two), outcome("submitted", one))
     fold(known, 5, [outcome("running", one), outcome("succeeded", one)])
@@ -182,7 +182,7 @@ def test_each_submission_knows_where_its_events_are() -> None:
 
 
 def test_baseline_skips_what_never_ran() -> None:
-    """The newest accepted or unresolved submission is what the spec is compared with."""
+    """A spec is compared with its newest accepted or unresolved submission."""
     rejected, unsent = intended("B", 2), intended("C", 3)
     known = recorded(*ran("A"), rejected, outcome("rejected", rejected), unsent, outcome("unsent", unsent))
     record = known.spec("orders")
@@ -197,7 +197,7 @@ def test_an_empty_record() -> None:
 
 
 def test_live_and_unresolved_are_listed_by_name() -> None:
-    """`unresolved` and `live` are what a pass asks AWS about."""
+    """`unresolved` and `live` are the submissions that a pass looks up in AWS."""
     known = recorded(
         *ran("A", name="b", end="running"), *ran("A", name="a", end=None), intended(name="d"), intended(name="c")
     )
@@ -226,7 +226,7 @@ def test_a_look_adds_runs_and_errors() -> None:
 
 @given(st.lists(st.sampled_from(KINDS), max_size=8))
 def test_once_submitted_always_submitted(story: list[str]) -> None:
-    """No later event takes a run id back, and a finished run stays finished."""
+    """No later event removes a run id, and a finished run stays finished."""
     intent = intended()
     known = recorded(intent)
     submission = known.by_token[intent.token]
@@ -242,7 +242,7 @@ def test_once_submitted_always_submitted(story: list[str]) -> None:
 
 @given(st.lists(st.sampled_from(KINDS), max_size=8))
 def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
-    """The fold does not depend on how events were batched."""
+    """The result of the fold does not depend on how events are grouped into batches."""
     intent = intended()
     events = [intent, *(outcome(kind, intent) for kind in story)]
     one = recorded(*events)
@@ -254,7 +254,7 @@ def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
 
 
 def test_commit_and_actor_follow_the_newest_intent() -> None:
-    """Commit, actor and place in the files follow the send that was intended last: they say which checkout is newer."""
+    """Commit, actor and location are those of the newest intent, because they show which checkout is newer."""
     first = intended(commit="old", actor="one")
     again = intended(commit="new", actor="two", send=2, source=Source("moved.yaml", 7))
     submission = recorded(first, outcome("unsent", first), again).by_token[first.token]
@@ -263,7 +263,7 @@ def test_commit_and_actor_follow_the_newest_intent() -> None:
 
 
 def test_an_abandoned_submission_is_not_sent_again() -> None:
-    """An abandoned submission is resolved, did not run, and names who decided."""
+    """An abandoned submission is resolved, has not run, and has the name of the operator who decided."""
     intent = intended()
     decided = outcome("resolved", intent, decision="abandon", reason="seen in the console")
     state = recorded(intent, decided)
@@ -274,7 +274,7 @@ def test_an_abandoned_submission_is_not_sent_again() -> None:
 
 
 def test_a_manually_adopted_run_is_the_current_submission() -> None:
-    """An adopted run counts as a run without a send; a second event with the same token changes nothing."""
+    """An adopted run counts as a run without a send. A second event with the same token has no effect."""
     state = recorded(taken(), taken(run_id="run-9"))
     (submission,) = state.spec("orders").submissions
     assert (submission.phase, submission.run_id, submission.live) == (Phase.SUBMITTED, "run-1", True)

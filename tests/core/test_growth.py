@@ -1,4 +1,5 @@
-"""The work of each step grows with the number of specs, not with its square. Operations are counted, not seconds."""
+"""The work of each step grows linearly with the number of specs, not quadratically. The tests count operations, not
+seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from tests.growth import SCENARIOS, operations
 
 FEW = 20
 MOST_GROWTH = 4.5
-"""The most that the work for four times as many specs may be of the work for a few. A square would be 16."""
+"""The maximum ratio of the work for four times as many specs to the work for a few. For quadratic growth, it would be
+16."""
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -26,7 +28,7 @@ def test_work_grows_with_the_number_of_specs(name: str) -> None:
 
 
 def test_operations_of_nested_loops_grow_with_the_square() -> None:
-    """The count that the test above relies on detects one loop inside another."""
+    """The count of operations, on which the test above relies, detects nested loops."""
 
     def nested(number: int) -> Iterator[int]:
         return (len([]) for _ in range(number) for _ in range(number))
@@ -38,21 +40,21 @@ class TestNearNames:
     """Suggestions for mistyped names among many."""
 
     def test_each_mistyped_name_is_compared_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A name that many specs mention is compared with the others once."""
+        """A name that many specs mention is compared with the other names only once."""
         compared = _watch(monkeypatch)
         near = NearNames(["orders", "clicks"])
         assert [near.to("order") for _ in range(1000)] == ["orders"] * 1000
         assert compared == ["order"]
 
     def test_a_name_without_a_similar_one_is_compared_once_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """That nothing is similar is remembered as well."""
+        """The result that no name is similar is remembered too."""
         compared = _watch(monkeypatch)
         near = NearNames(["orders"])
         assert [near.to("zzz"), near.to("zzz")] == [None, None]
         assert compared == ["zzz"]
 
     def test_the_number_of_comparisons_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """In a large project with a mistyped name in every spec, the first ones get a suggestion."""
+        """In a large project with a mistyped name in every spec, only the first mistyped names have a suggestion."""
         monkeypatch.setattr(near_names, "MOST_COMPARED", 400)
         near = NearNames(f"job-{number:03}" for number in range(20))
         found = [near.to(f"jbo-{number:03}") for number in range(30)]

@@ -1,4 +1,4 @@
-"""Digests and tokens: pinned by golden values, and by what may and may not change them."""
+"""Digests and tokens are pinned by golden values. Other tests check which values may change them."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ requests = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), js
 
 
 def shuffled(value: Any) -> Any:
-    """The same value with the keys of every object in reverse order."""
+    """Returns the same value with the keys of every object in reverse order."""
     if isinstance(value, dict):
         return {key: shuffled(value[key]) for key in reversed(value)}
     return [shuffled(item) for item in value] if isinstance(value, list) else value
 
 
 def test_canonical_form() -> None:
-    """Keys are sorted at every depth, lists stay in order, and nothing is escaped that UTF-8 can carry."""
+    """Keys are sorted at every depth, lists keep their order, and characters that UTF-8 can encode are not escaped."""
     assert canonical({"b": [2, 1], "a": {"ñ": True, "n": "\n"}}) == '{"a":{"n":"\\n","ñ":true},"b":[2,1]}'.encode()
 
 
@@ -64,45 +64,45 @@ def test_nan_has_no_canonical_form(value: float) -> None:
 
 
 def test_golden_digest() -> None:
-    """The digest of an unchanged spec never changes, whatever is upgraded."""
+    """The digest of an unchanged spec never changes, not even with an upgrade."""
     assert digest("EmrServerlessJobRun", 1, REQUEST) == GOLDEN_DIGEST
 
 
 def test_golden_token_of_a_generation() -> None:
-    """The token of a generation never changes, whatever is upgraded."""
+    """The token of a generation never changes, not even with an upgrade."""
     made = client_token(PLACE, "EmrServerlessJobRun", SubmissionKey("orders-daily", 3), GOLDEN_DIGEST)
     assert made == GOLDEN_TOKEN
 
 
 def test_golden_token_of_a_slot() -> None:
-    """The token of a slot never changes, whatever is upgraded."""
+    """The token of a slot never changes, not even with an upgrade."""
     key = SubmissionKey("orders-daily", slot="2026-11-22T02:00:00Z", attempt=2)
     made = client_token(PLACE, "EmrServerlessJobRun", key, GOLDEN_DIGEST)
     assert made == GOLDEN_SLOT_TOKEN
 
 
 def test_a_token_fits_emr_serverless() -> None:
-    """A token is 51 characters of the alphabet that StartJobRun takes."""
+    """A token has 51 characters, all of which StartJobRun accepts."""
     assert len(GOLDEN_TOKEN) == 51
     assert set(GOLDEN_TOKEN) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 @given(requests)
 def test_key_order_never_changes_a_digest(request: dict[str, Any]) -> None:
-    """A request with its keys in another order is the same content."""
+    """A request with its keys in another order has the same digest."""
     assert digest("BatchJob", 1, shuffled(request)) == digest("BatchJob", 1, request)
 
 
 @given(requests, st.sampled_from(BATCH.cosmetic_fields), json_values)
 def test_cosmetic_fields_never_change_a_digest(request: dict[str, Any], field: str, value: Any) -> None:
-    """Tags and names are not content."""
+    """Tags and names are not part of the digest."""
     bare = {key: item for key, item in request.items() if key != field}
     assert digest("BatchJob", 1, {**bare, field: value}) == digest("BatchJob", 1, bare)
 
 
 @given(requests, requests)
 def test_different_content_has_different_digests(one: dict[str, Any], two: dict[str, Any]) -> None:
-    """Digests are equal exactly where the canonical content is."""
+    """Two requests have the same digest only if their canonical content is the same."""
     same = canonical({k: v for k, v in one.items() if k not in BATCH.cosmetic_fields}) == canonical(
         {k: v for k, v in two.items() if k not in BATCH.cosmetic_fields}
     )
@@ -110,7 +110,7 @@ def test_different_content_has_different_digests(one: dict[str, Any], two: dict[
 
 
 def test_kind_and_revision_are_content() -> None:
-    """The same request under another kind or revision runs again."""
+    """The same request with another kind or revision has another digest."""
     digests = {digest(kind, revision, REQUEST) for kind in ("BatchJob", "EmrServerlessJobRun") for revision in (1, 2)}
     assert len(digests) == 4
 
@@ -120,7 +120,7 @@ def _token(place: Place, kind: str, content_digest: str, **key: Any) -> str:
 
 
 def test_every_part_of_an_identity_changes_the_token() -> None:
-    """Two submissions that differ in anything have different tokens."""
+    """Submissions that differ in any part of their identity have different tokens."""
     base: dict[str, Any] = {"place": PLACE, "kind": "k", "name": "n", "generation": 1, "slot": None, "attempt": 1}
     others: list[dict[str, Any]] = [
         {},
@@ -141,18 +141,18 @@ def test_every_part_of_an_identity_changes_the_token() -> None:
 
 @pytest.mark.parametrize(("generation", "slot"), [(None, None), (1, "2026-11-22T02:00:00Z")])
 def test_a_submission_has_a_generation_or_a_slot(generation: int | None, slot: str | None) -> None:
-    """A key with neither or both is refused."""
+    """A key with neither a generation nor a slot, or with both, is refused."""
     with pytest.raises(ValueError, match="generation or a slot"):
         SubmissionKey("n", generation, slot)
 
 
 def test_the_owner_tag_names_project_target_and_spec() -> None:
-    """The tag by which people find a run's spec."""
+    """The owner tag shows people which spec a run belongs to."""
     assert PLACE.owner("orders-daily") == "analytics/prod/orders-daily"
 
 
 def test_times_are_utc_with_a_z() -> None:
-    """Ledger times carry milliseconds, shown times do not; both are UTC."""
+    """Times in the ledger have milliseconds, and displayed times do not. Both are in UTC."""
     moment = datetime(2026, 11, 22, 3, 0, 3, 123456, tzinfo=timezone(timedelta(hours=1)))
     assert time_text(moment) == "2026-11-22T02:00:03.123Z"
     assert seconds_text(moment) == "2026-11-22T02:00:03Z"

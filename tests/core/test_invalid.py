@@ -1,4 +1,4 @@
-"""Specs that are not valid are on hold: nothing is concluded from what git does not tell."""
+"""Invalid specs are on hold, and nothing is decided from their missing content."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ HELD = (ActionType.HOLD, Reason.INVALID_SPEC)
 
 
 def decided(actions: tuple[Action, ...]) -> list[tuple[str, ActionType, Reason]]:
-    """The name, action and reason of each action."""
+    """Returns the name, action and reason of each action."""
     return [(action.name, action.action, action.reason) for action in actions]
 
 
 def broken(state: Recorded, *specs: str, why: InvalidSpec = BROKEN) -> tuple[Action, ...]:
-    """The actions about a broken spec `orders` beside valid ones."""
+    """Returns the actions for a broken spec `orders` in a project with valid specs."""
     others = [spec(name=name) for name in specs]
     names = frozenset({*specs, *(() if why.elsewhere else ("orders",))})
     return plan(desired(*others, names=names, invalid={"orders": why}), state, NOW).actions
 
 
 def test_a_hold_has_the_place_and_the_others_are_planned():
-    """It is about no submission, and has the message with path, line and column."""
+    """The hold refers to no submission. Its message has the path, line and column."""
     hold, submit = broken(recorded(*ran(end="running")), "rates")
     assert decided((hold, submit)) == [("orders", *HELD), ("rates", ActionType.SUBMIT, Reason.NEW)]
     assert hold.message == "orders.yaml:7:5: unknown field spec.oops"
@@ -42,12 +42,12 @@ def test_a_hold_has_the_place_and_the_others_are_planned():
 
 
 def test_a_spec_that_was_never_applied_is_held_too():
-    """Its name is in git."""
+    """The spec is on hold because its name is in git."""
     assert decided(broken(recorded())) == [("orders", *HELD)]
 
 
 def test_nothing_changes_and_nothing_is_declared():
-    """No change, no schedule that stops, no declaration, no cancellation: the plan is at rest but for the hold."""
+    """There is no change, no stopped schedule, no declaration and no cancellation; the hold is the only action."""
     begun = scheduled(schedule="0 * * * *")
     state = recorded(begun, *ran(end="running", deletion_policy="Cancel"))
     made = plan(desired(names=frozenset({"orders"}), invalid={"orders": BROKEN}), state, NOW + timedelta(days=2))
@@ -57,7 +57,8 @@ def test_nothing_changes_and_nothing_is_declared():
 
 
 def test_a_run_that_was_found_is_adopted_and_everything_else_waits():
-    """Adoption is always safe; an unresolved submission is neither sent again nor superseded."""
+    """A run that was found is adopted, which is always safe. An unresolved submission is neither sent again nor
+    superseded."""
     state = recorded(intended())
     assert decided(broken(state)) == [("orders", *HELD)]
     state.runs_by_token[token()] = ("run-1",)
@@ -65,7 +66,7 @@ def test_a_run_that_was_found_is_adopted_and_everything_else_waits():
 
 
 def test_a_requested_cancellation_waits():
-    """Whether the spec is suspended is not known."""
+    """The cancellation waits, because the spec may be suspended."""
     state = recorded(*ran(end="running"), e.CancelAsked(at=at(), name="orders", token=token(), actor="x", reason="y"))
     assert decided(broken(state)) == [("orders", *HELD)]
 
@@ -81,7 +82,7 @@ def test_a_requested_cancellation_waits():
     ids=["never", "ended", "live", "unresolved"],
 )
 def test_a_spec_of_other_targets_is_held_only_if_its_removal_would_matter(events, expected):
-    """So is the former name of a broken spec."""
+    """The same applies to the former name of a broken spec."""
     elsewhere = InvalidSpec("BatchJob", Source("orders.yaml", 4), (PROBLEM,), elsewhere=True)
     assert decided(broken(recorded(*events), "rates", why=elsewhere))[: len(expected)] == expected
 
@@ -97,7 +98,7 @@ def test_a_spec_of_other_targets_is_held_only_if_its_removal_would_matter(events
     ids=["ended", "live", "unresolved", "scheduled"],
 )
 def test_a_name_that_is_missing_is_held_while_a_file_is_unreadable(events, expected):
-    """It may be in that file; what is over already, and was never declared, stays retired."""
+    """The name may be in the unreadable file. A spec whose runs ended and that was never declared is still retired."""
     unnamed = InvalidSpec("", Source("a.yaml", 1), (Problem("a.yaml", 1, 5, "expected a value"),))
     made = plan(desired(spec(name="rates"), unnamed=unnamed), recorded(*events), NOW)
     assert decided(made.actions)[0] == ("orders", *expected)
@@ -106,7 +107,7 @@ def test_a_name_that_is_missing_is_held_while_a_file_is_unreadable(events, expec
 
 
 def test_a_declared_spec_is_held_until_it_is_withdrawn():
-    """A declaration is what its removal would withdraw; after that it stays retired."""
+    """The removal of a declared spec would withdraw its declaration. After it was withdrawn, the spec is retired."""
     unnamed = InvalidSpec("", Source("a.yaml", 1), (Problem("a.yaml", 1, 5, "expected a value"),))
     declared = Declared(
         at=at(), name="orders", kind="BatchJob", digest="sha256:0", request_digest="sha256:1", policy={}, request={},
@@ -120,7 +121,7 @@ def test_a_declared_spec_is_held_until_it_is_withdrawn():
 
 
 def test_a_selection_leaves_other_broken_specs_alone():
-    """They are in git, so they are neither held nor removed by it."""
+    """Broken specs outside the selection are in git, so they are neither held nor removed."""
     rates = spec(name="rates")
     made = plan(
         desired(rates, names=frozenset({"rates", "orders"}), selected=frozenset({"rates"}), invalid={"orders": BROKEN}),
@@ -131,7 +132,7 @@ def test_a_selection_leaves_other_broken_specs_alone():
 
 
 def test_the_message_counts_further_problems_and_names_the_cause():
-    """One sentence for each hold."""
+    """Each hold has one sentence."""
     other = Problem("orders.yaml", 9, 1, "x")
     assert InvalidSpec("", BROKEN.source, (PROBLEM, other), "orders").message == (
         "depends on orders, which is not valid: orders.yaml:7:5: unknown field spec.oops (and 1 more problem)"

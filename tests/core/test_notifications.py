@@ -12,7 +12,7 @@ from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, s
 
 
 def found(wanted: Any, known: Recorded) -> list[tuple[str, list[str]]]:
-    """Returns key, without the token, and kinds of each notification."""
+    """Returns the key, without the token, and the kinds of each notification."""
     return [(notice.key.partition(":")[0], sorted(notice.kinds)) for notice in told(wanted, known)]
 
 
@@ -22,14 +22,14 @@ def told(wanted: Any, known: Recorded) -> tuple[Notification, ...]:
 
 
 def test_runs_under_way_cause_no_notification() -> None:
-    """Neither running nor just submitted ones; a success is reported to those who ask for it."""
+    """Submitted and running runs cause no notification. A success is reported to webhooks that ask for it."""
     for known in (recorded(*ran("A", end="running")), recorded(intended("A", seconds=0))):
         assert found(desired(spec("A")), known) == []
     assert found(desired(spec("A")), recorded(*ran("A"))) == [("succeeded", ["succeeded"])]
 
 
 def test_a_failed_and_held_run_causes_one_notification() -> None:
-    """A failed and held run causes one notification of both kinds, once."""
+    """A failed run that is on hold causes one notification with both kinds, and only once."""
     intent = intended("A")
     known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, finished_at=at(-60)))
     (notice,) = told(desired(spec("A")), known)
@@ -45,7 +45,7 @@ def test_a_failed_and_held_run_causes_one_notification() -> None:
 
 
 def test_a_failed_run_is_reported_after_a_change_too() -> None:
-    """Failures are reported for a day, so that turning notifications on does not report old ones."""
+    """Failures are reported for a day, so that turning notifications on does not report old failures."""
     intent = intended("A")
     for ended, expected in ((-60, [("failed", ["failed"])]), (-90_000, [])):
         known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, finished_at=at(ended)))
@@ -53,7 +53,7 @@ def test_a_failed_run_is_reported_after_a_change_too() -> None:
 
 
 def test_an_unknown_outcome_is_reported_after_its_sender_is_done() -> None:
-    """A send that may be under way causes no notification."""
+    """A send that may still be in progress causes no notification."""
     under_way = intended("A", seconds=-10)
     assert found(desired(spec("A")), recorded(under_way)) == []
     assert found(desired(spec("A")), recorded(under_way, outcome("unclear", under_way))) == [("settling", ["unknown"])]
@@ -61,7 +61,7 @@ def test_an_unknown_outcome_is_reported_after_its_sender_is_done() -> None:
 
 
 def test_holds_are_reported_by_their_kind() -> None:
-    """Rejected, lost, conflict: held, and lost as such too."""
+    """Rejections, lost runs and conflicts are reported as held. A lost run is also reported as lost."""
     intent = intended("A")
     assert found(desired(spec("A")), recorded(intent, outcome("rejected", intent))) == [("rejected", ["held"])]
     lost = recorded(intent, outcome("submitted", intent), outcome("lost", intent))
@@ -70,7 +70,7 @@ def test_holds_are_reported_by_their_kind() -> None:
 
 
 def test_a_run_that_succeeds_after_a_failure_has_recovered() -> None:
-    """The first success is reported as such, and old ones are not reported."""
+    """The first success after a failure is reported as recovered. Old successes are not reported."""
     first, second = intended("A", seconds=-7200), intended("B", generation=2, seconds=-3600)
     failed = (first, outcome("submitted", first), outcome("failed", first, finished_at=at(-7000)))
     for ended, expected in ((-60, ["recovered", "succeeded"]), (-90_000, None)):
@@ -82,7 +82,7 @@ def test_a_run_that_succeeds_after_a_failure_has_recovered() -> None:
 
 
 def test_a_run_that_takes_much_longer_than_usual_is_stuck() -> None:
-    """It is reported once while it waits, and once while it runs."""
+    """A stuck run is reported once while it waits, and once while it runs."""
     events: list[Any] = []
     for number in range(1, 7):
         intent = intended(str(number), generation=number, seconds=-100_000 + number)
@@ -98,7 +98,7 @@ def test_a_run_that_takes_much_longer_than_usual_is_stuck() -> None:
 
 
 def test_missed_slots_are_reported_for_a_day() -> None:
-    """Each range once."""
+    """Each range of missed slots is reported once."""
     for seconds, expected in ((-3600, ["missed"]), (-90_000, [])):
         slots = Missed(at=at(seconds), name="orders", first=at(seconds), last=at(seconds), reason="deadline")
         known = recorded(scheduled(seconds=-200_000, schedule="0 0 1 1 *"), slots)

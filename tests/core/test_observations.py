@@ -1,4 +1,5 @@
-"""What of AWS's reports is recorded: changes, at a bounded rate, and what comes after the end of a run."""
+"""The reports of AWS that are recorded: changes, at a bounded rate, and details that AWS adds after the end of a
+run."""
 
 from __future__ import annotations
 
@@ -24,12 +25,12 @@ from tests.builders import NOW, at, intended, outcome, recorded, token
 
 
 def seen(state: str = "submitted", word: str = "RUNNABLE", *, seconds: float = 0, **more: Any) -> e.Observed:
-    """An observation of the run."""
+    """Returns an observation of the run."""
     return e.Observed(at=at(seconds), name="orders", token=token(), run_id="run-1", state=state, aws_state=word, **more)
 
 
 def run_of(*events: e.Event) -> Recorded:
-    """The state of a submitted run with these events."""
+    """Returns the state of a submitted run after these events."""
     intent = intended()
     return recorded(intent, outcome("submitted", intent), *events)
 
@@ -46,12 +47,12 @@ def run_of(*events: e.Event) -> Recorded:
     ],
 )
 def test_a_report_is_new_if_state_word_reason_or_definition_differ(report: RunReport, new: bool):
-    """Usage alone is not news, because it changes with every child of an array."""
+    """A report that differs only in its usage is not new, because the usage changes with every child of an array."""
     assert differs(run_of(seen(detail="a")).by_token[token()], report) is new
 
 
 def test_a_flapping_reason_is_recorded_at_a_bounded_rate():
-    """A reason that changes every minute for a week is recorded twelve times, then once in six hours."""
+    """A reason that changes every minute for a week is recorded twelve times, and then every six hours."""
     state, kept = run_of(), 0
     for minute in range(7 * 24 * 60):
         event = seen(detail=f"reason {minute % 2}", seconds=60 * minute)
@@ -63,7 +64,7 @@ def test_a_flapping_reason_is_recorded_at_a_bounded_rate():
 
 
 def test_what_aws_adds_after_the_end_is_folded():
-    """Reason, usage and the end are completed; the run stays ended, and a complete one never changes."""
+    """The reason, the usage and the end are completed. The run stays ended, and a complete run never changes."""
     state = run_of(seen("failed", "FAILED", partial=True))
     fold(state, 5, [seen("failed", "FAILED", detail="OOM", usage={"attempts": 1}, seconds=60)])
     run = state.by_token[token()]
@@ -73,7 +74,7 @@ def test_what_aws_adds_after_the_end_is_folded():
 
 
 def test_a_late_reason_tells_that_aws_ended_a_cancelled_run():
-    """Only a run that looked cancelled may become failed by what comes later."""
+    """A late report can only change a cancelled run to failed."""
     state = run_of(seen("cancelled", "FAILED", partial=True), seen("failed", "FAILED", detail="CAPACITY:X"))
     assert state.by_token[token()].run_state is RunState.FAILED
     state = run_of(seen("succeeded", "SUCCESS", partial=True), seen("failed", "FAILED", detail="x"))
@@ -81,7 +82,7 @@ def test_a_late_reason_tells_that_aws_ended_a_cancelled_run():
 
 
 def test_ended_runs_are_read_again_for_an_hour():
-    """While something is missing, and not after an hour or for runs of an older ledger."""
+    """An ended run is read again for an hour while details are missing, but not if an older version recorded it."""
     ended = NOW - LATE
     assert incomplete(run_of(seen("failed", "FAILED", partial=True)), NOW)["BatchJob"][0].run_id == "run-1"
     old = (ended - NOW).total_seconds()
@@ -90,7 +91,7 @@ def test_ended_runs_are_read_again_for_an_hour():
 
 
 def test_a_pass_reads_few_ended_runs_again():
-    """The newest, at most twenty of a kind, however many ended."""
+    """A pass reads again the newest ended runs, at most twenty of a kind, however many have ended."""
     events: list[e.Event] = []
     for number in range(1, 31):
         intent = intended(generation=number)
@@ -114,5 +115,5 @@ def test_a_pass_reads_few_ended_runs_again():
     ],
 )
 def test_a_report_about_an_ended_run_is_new_if_it_has_more(report: RunReport, more: bool):
-    """A reason, usage, or that nothing follows."""
+    """A report is new if it has a reason or usage, or if AWS will not add anything later."""
     assert completes(run_of(seen("failed", "FAILED", partial=True)).by_token[token()], report) is more

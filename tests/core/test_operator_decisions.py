@@ -8,7 +8,7 @@ from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec,
 
 
 def test_resolve_submit_sends_the_same_submission_again() -> None:
-    """The token and the generation stay, so that at most one run can carry them."""
+    """The submission keeps its token and generation, so that at most one run can carry them."""
     intent = intended("A")
     (action,) = plan(desired(spec("A")), recorded(intent, outcome("resolved", intent)), NOW).actions
     assert (action.action, action.reason) == (ActionType.SUBMIT, Reason.NEW)
@@ -26,7 +26,7 @@ def test_abandoned_content_stays_abandoned() -> None:
 
 
 def test_new_content_after_an_abandoned_generation_is_the_next_one() -> None:
-    """Its generation is not used again; new content is compared with the last run."""
+    """The abandoned generation is not used again. New content is compared with the last run."""
     intent = intended("B", 2)
     known = recorded(*ran("A", 1), intent, outcome("resolved", intent, decision="abandon"))
     (changed,) = plan(desired(spec("C")), known, NOW).actions
@@ -36,7 +36,7 @@ def test_new_content_after_an_abandoned_generation_is_the_next_one() -> None:
 
 
 def test_a_manually_adopted_run_is_in_sync() -> None:
-    """The spec has a current submission, and nothing is submitted for it; a change is the next generation."""
+    """The spec has a current submission, so nothing is submitted. A change starts the next generation."""
     known = recorded(taken("A"))
     (same,) = plan(desired(spec("A")), known, NOW).actions
     assert (same.action, same.reason, same.run_id) == (ActionType.NONE, Reason.IN_SYNC, "run-1")

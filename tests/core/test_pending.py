@@ -1,4 +1,4 @@
-"""Runs that have not started in time: when they are cancelled, and that their end counts as a failure."""
+"""Runs that have not started in time are cancelled, and their end counts as a failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ LIMIT = 600
 
 
 def waiting(state: str = "submitted", *, created: float | None = None, **more: Any) -> list[e.Event]:
-    """The events of a run that was submitted 11 minutes ago and, if `created` is given, created by AWS then."""
+    """Returns the events of a run that was submitted 11 minutes ago. `created` is when AWS created it, if that is
+    given."""
     intent = intended(seconds=-660)
     seen: dict[str, Any] = {"created_at": at(created)} if created is not None else {}
     word = {"submitted": "RUNNABLE"}.get(state, state.upper())
@@ -30,23 +31,23 @@ def waiting(state: str = "submitted", *, created: float | None = None, **more: A
 
 
 def asked(**more: Any) -> e.CancelAsked:
-    """A request to cancel the run."""
+    """Returns a request to cancel the run."""
     return e.CancelAsked(at=at(-30), name="orders", token=token(), run_id="run-1", reason="r", actor="a", **more)
 
 
 def ended(state: str = "cancelled") -> e.Observed:
-    """The end of the run."""
+    """Returns the end of the run."""
     return e.Observed(at=at(-20), name="orders", token=token(), run_id="run-1", state=state, aws_state="FAILED")
 
 
 def decided(*events: e.Event, policy: dict[str, Any] | None = None, **more: Any) -> list[Action]:
-    """The actions of a pass over a spec with a limit of ten minutes."""
+    """Returns the actions of a pass for a spec with a limit of ten minutes."""
     given = spec(policy={"pendingTimeoutSeconds": LIMIT, **(policy or {})})
     return list(plan(desired(given, **more), recorded(*events), NOW).actions)
 
 
 def cancels(actions: list[Action]) -> list[str | None]:
-    """The runs that are cancelled because they have not started."""
+    """Returns the runs that are cancelled because they have not started."""
     return [a.run_id for a in actions if a.action is ActionType.CANCEL and a.reason is Reason.NOT_STARTED]
 
 
@@ -67,7 +68,7 @@ def test_a_run_that_has_not_started_is_cancelled():
     ],
 )
 def test_other_runs_are_not_cancelled_for_it(events: list[e.Event]):
-    """A run that has started, ended, is young by AWS's clock, or is stopped already is not cancelled for waiting."""
+    """A run is not cancelled if it has started or ended, is young by AWS's clock, or is already being stopped."""
     assert cancels(decided(*events)) == []
 
 
@@ -81,7 +82,7 @@ def test_other_runs_are_not_cancelled_for_it(events: list[e.Event]):
     ],
 )
 def test_nothing_is_cancelled_without_a_limit_in_force(given: dict[str, Any]):
-    """Without the field, while suspended, and for a change that is not applied, the run keeps waiting."""
+    """The run keeps waiting without the field, during a suspension, and if the change is not applied."""
     assert cancels(decided(*waiting(), **given)) == []
 
 
@@ -99,7 +100,7 @@ def test_an_unconfirmed_cancel_is_repeated_for_the_same_reason():
 
 
 def test_a_run_that_started_after_all_is_left_alone():
-    """If the pass that requested the cancellation ended before it called AWS, and the run has started, it runs on."""
+    """A run that has started is left alone, even if a pass recorded a cancellation but ended before it called AWS."""
     (action,) = decided(*waiting(), asked(not_started=True), replace(ended("running"), aws_state="RUNNING"))
     assert (ActionType.NONE, Reason.IN_SYNC) == (action.action, action.reason)
 
@@ -109,7 +110,7 @@ def test_a_run_that_started_after_all_is_left_alone():
     [(1, ActionType.SUBMIT, Reason.RETRY), (0, ActionType.HOLD, Reason.RETRIES_EXHAUSTED)],
 )
 def test_the_end_counts_as_a_failure(limit: int, action: ActionType, reason: Reason):
-    """The cancelled run is attempted again as far as backoffLimit allows, and then holds."""
+    """The cancelled run is attempted again up to backoffLimit. After that, it is on hold."""
     events = [*waiting(), asked(not_started=True), ended()]
     (actual,) = decided(*events, policy={"backoffLimit": limit, "backoffSeconds": 0})
     assert (action, reason) == (actual.action, actual.reason)
@@ -117,7 +118,7 @@ def test_the_end_counts_as_a_failure(limit: int, action: ActionType, reason: Rea
 
 
 def test_an_operator_s_request_after_it_is_no_failure():
-    """If an operator cancels the same run too, it is not attempted again."""
+    """If an operator also cancels the run, it is not attempted again."""
     events = [*waiting(), asked(not_started=True), asked(), ended()]
     (actual,) = decided(*events, policy={"backoffLimit": 3, "backoffSeconds": 0})
     assert (ActionType.NONE, Reason.IN_SYNC) == (actual.action, actual.reason)
@@ -125,12 +126,12 @@ def test_an_operator_s_request_after_it_is_no_failure():
 
 @pytest.mark.parametrize(("state", "action"), [("succeeded", ActionType.NONE), ("failed", ActionType.HOLD)])
 def test_a_run_that_started_after_all_counts_as_it_ended(state: str, action: ActionType):
-    """If the cancellation came too late, the end of the run counts."""
+    """If the cancellation came too late, the outcome of the run counts."""
     (actual,) = decided(*waiting(), asked(not_started=True), ended(state))
     assert action is actual.action
 
 
 def test_the_limit_of_cancellations_does_not_count_them():
-    """Many runs that wait for the same resources do not stop the whole pass."""
+    """Many runs that wait for the same resources do not exceed the limit of the pass."""
     made = plan(desired(spec(policy={"pendingTimeoutSeconds": LIMIT})), recorded(*waiting()), NOW)
     assert made.refusal(Limits(maxCancellations=0)) is None

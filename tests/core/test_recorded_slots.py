@@ -12,7 +12,7 @@ ONE, TWO, THREE = "2026-11-22T00:30:00Z", "2026-11-22T01:00:00Z", "2026-11-22T01
 
 
 def missed(*slots: str, settled: str | None = None) -> e.Missed:
-    """Returns an event that these slots never run."""
+    """Returns an event which records that these slots never run."""
     return e.Missed(
         at=at(), name="orders", first=slots[0], last=slots[-1], count=len(slots), slots=slots, reason="deadline",
         settled=settled,
@@ -30,13 +30,13 @@ EVENTS = [
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
 def test_events_survive_their_json_form(event: e.Event) -> None:
-    """Decoding what was encoded gives the event back; a list stands for a tuple."""
+    """Decoding reverses encoding. Tuples are written as lists."""
     form = encode(event)
     assert decode({**form, "slots": tuple(form["slots"])} if "slots" in form else form) == event
 
 
 def test_a_spec_may_have_a_schedule_and_no_submission() -> None:
-    """Its record says since when the schedule is in force."""
+    """The record of the spec has the time since which the schedule is in force."""
     record = recorded(scheduled()).spec("orders")
     assert (record.newest, record.baseline, record.live, record.unresolved, record.head) == (None, None, [], [], 0)
     assert record.schedule is not None
@@ -44,20 +44,20 @@ def test_a_spec_may_have_a_schedule_and_no_submission() -> None:
 
 
 def test_slots_are_missed_one_by_one() -> None:
-    """Only the named slots are missed, not those between them."""
+    """Only the listed slots are missed, not those between them."""
     record = recorded(scheduled(), missed(ONE, THREE)).spec("orders")
     assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, False, True]
 
 
 def test_slots_are_missed_as_a_range() -> None:
-    """Without names, all slots of the range are missed."""
+    """Without a list of slots, all slots of the range are missed."""
     event = e.Missed(at=at(), name="orders", first=ONE, last=TWO, reason="deadline")
     record = recorded(scheduled(), event).spec("orders")
     assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, True, False]
 
 
 def test_a_handled_slot_without_a_submission_was_missed() -> None:
-    """Up to the handled slot no ranges are kept: slots without a submission never run."""
+    """Ranges up to the last handled slot are dropped, because slots before it without a submission never run."""
     intent = slot_intended(TWO)
     record = recorded(scheduled(), intent, outcome("submitted", intent), missed(ONE, settled=TWO)).spec("orders")
     assert record.missed == []
@@ -71,14 +71,14 @@ def test_slots_before_the_start_of_a_schedule_are_not_missed() -> None:
 
 
 def test_a_backfilled_slot_is_done_when_it_is_intended() -> None:
-    """A slot that was asked for is no longer waiting once it is intended."""
+    """A slot to backfill is no longer waiting after it was intended."""
     asked = e.BackfillAsked(at=at(), name="orders", slots=(ONE, TWO), actor="tests")
     intent = slot_intended(ONE)
     assert recorded(scheduled(), asked, asked, intent).spec("orders").backfill == [TWO]
 
 
 def test_an_observation_ends_a_series_of_empty_answers() -> None:
-    """Looks without an answer count from the last one that had one; those at another run do not count."""
+    """Looks that did not find the run are kept only since the run was last seen. Looks for another run are ignored."""
     intent = intended()
     unseen = outcome("unseen", intent)
     known = recorded(intent, outcome("submitted", intent), unseen, outcome("unseen", intent, run_id="other"))
@@ -88,7 +88,7 @@ def test_an_observation_ends_a_series_of_empty_answers() -> None:
 
 
 def test_a_cancel_may_be_requested_before_the_run_is_adopted() -> None:
-    """It is kept until the run is adopted."""
+    """The request is kept until the run is adopted."""
     intent = intended()
     asked = e.CancelAsked(at=at(), name="orders", token=intent.token, reason="wrong day", actor="tests")
     submission = recorded(intent, asked, outcome("adopted", intent)).by_token[intent.token]

@@ -1,4 +1,4 @@
-"""Intents that are stored as differences from earlier ones: nothing gets lost, and another base is noticed."""
+"""Intents that are stored as differences from earlier intents: nothing is lost, and a wrong base is detected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REQUESTS = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
 def sent(request: dict[str, Any], token: str, generation: int = 1, **more: Any) -> Intended:
-    """An intent with a request that has its token, as sent."""
+    """Returns an intent whose request contains its token, as sent."""
     event = intended("A", generation, token=token, **more)
     return replace(
         event, content=replace(event.content, request={"job": request, "clientToken": token, "pad": "x" * 3000})
@@ -37,7 +37,7 @@ def sent(request: dict[str, Any], token: str, generation: int = 1, **more: Any) 
 
 @given(before=REQUESTS, after=REQUESTS, more=st.sampled_from([{}, {"reason": "retry"}, {"commit": "c", "send": 2}]))
 def test_a_difference_is_restored_exactly(before: dict[str, Any], after: dict[str, Any], more: dict[str, Any]):
-    """The base and the difference give the whole intent, the request byte for byte."""
+    """The base and the difference give back the whole intent, with the same bytes in its request."""
     base, event = sent(before, "r1-aaaa", commit="b"), sent(after, "r1-bbbb", 2, **more)
     stored = as_difference(event, base, 7)
     assert stored is not None
@@ -53,7 +53,7 @@ def test_a_difference_is_restored_exactly(before: dict[str, Any], after: dict[st
 
 
 def test_the_same_request_needs_no_other():
-    """If only the token differs, the difference has no changes, and is short."""
+    """If only the token differs, the difference has no changes and is short."""
     stored = as_difference(sent({"a": 1}, "r1-bbbb"), sent({"a": 1}, "r1-aaaa"), 7)
     assert stored is not None
     assert stored.changes is None
@@ -61,13 +61,13 @@ def test_the_same_request_needs_no_other():
 
 
 def test_requests_that_differ_much_are_stored_whole():
-    """An intent whose request has little in common with the base's is no difference from it."""
+    """An intent is stored whole if its request has too little in common with that of the base."""
     base, event = sent({"a": 1}, "r1-aaaa"), sent({"a": ["y" * 7000]}, "r1-bbbb")
     assert as_difference(event, base, 7) is None
 
 
 def test_another_base_is_noticed():
-    """A difference from another request gives no intent, and without its base it is damage and never a guess."""
+    """A difference is never restored from another request. If its base is missing, the ledger is corrupt."""
     base, event = sent({"a": 1}, "r1-aaaa"), sent({"a": 2}, "r1-bbbb")
     stored = as_difference(event, base, 7)
     assert stored is not None
@@ -78,6 +78,6 @@ def test_another_base_is_noticed():
 
 
 def test_an_older_version_asks_for_an_upgrade():
-    """A difference has a type of its own, so that a version without it does not take the ledger for damaged."""
+    """A difference has its own event type, so that an older version does not report the ledger as corrupt."""
     with pytest.raises(LedgerFormatNewer, match="Upgrade"):
         decode({"type": "intended-as-2", "at": "2026-01-01T00:00:00Z"})

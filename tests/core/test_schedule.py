@@ -1,4 +1,4 @@
-"""Slots: their times, which are due, and the decisions about them over every short history."""
+"""Slots: their times, which of them are due, and the decisions about them for every short history."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ HOURLY: dict[str, Any] = {"schedule": "0 * * * *"}
 
 
 def hourly(content: str = "A", **policy: Any) -> Any:
-    """A spec that is due every full hour."""
+    """Returns a spec that is due every full hour."""
     return spec(content, policy={**HOURLY, **policy})
 
 
 def said(wanted: Desired, known: Recorded, now: datetime = NOW) -> list[tuple[str, str, str | None]]:
-    """Action, reason and slot of each action of `orders`."""
+    """Returns the action, reason and slot of each action of `orders`."""
     made = plan(wanted, known, now)
     return [(str(a.action), str(a.reason), a.slot) for a in made.actions if a.name == "orders"]
 
@@ -39,7 +39,7 @@ class TestTime:
     """The times of slots."""
 
     def test_next_and_newest_slot(self) -> None:
-        """A slot belongs to the span that ends with it."""
+        """A period includes its end, but not its start."""
         assert next_slot("0 * * * *", "UTC", NOW) == THREE
         assert newest_slot("0 * * * *", "UTC", NOW - timedelta(hours=1), NOW) == TWO
         assert newest_slot("0 * * * *", "UTC", NOW, NOW + timedelta(minutes=59)) is None
@@ -47,7 +47,7 @@ class TestTime:
 
     @pytest.mark.parametrize("schedule", ["* * * * *", "0 2 * * *", "0 2 29 2 *", "30 2 * * 1"])
     def test_the_newest_slot_is_the_last_one(self, schedule: str) -> None:
-        """`newest_slot` agrees with walking through all slots."""
+        """`newest_slot` returns the last of all slots."""
         until = datetime(2028, 3, 1, tzinfo=UTC)
         after = until - timedelta(days=2)
         walked = slots_between(schedule, "Europe/Madrid", after + timedelta(seconds=1), until, 10_000)
@@ -56,7 +56,7 @@ class TestTime:
         assert far == "2028-02-29T02:00:00Z"
 
     def test_slots_within_an_hour_that_occurs_twice(self) -> None:
-        """02:30 ran at its first time; asked during the second, the next is that of the next day."""
+        """02:30 runs at its first occurrence. During the second one, the next slot is on the next day."""
         second = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
         assert next_slot("30 2 * * *", "Europe/Madrid", second) == "2026-10-26T01:30:00Z"
         assert newest_slot("30 2 * * *", "Europe/Madrid", second, second + timedelta(hours=1)) is None
@@ -68,7 +68,7 @@ class TestTime:
         assert not is_slot("0 2 * * *", "Europe/Madrid", TWO)
 
     def test_slots_between_are_limited(self) -> None:
-        """Both ends belong to it."""
+        """The first and the last time are included."""
         assert slots_between("0 * * * *", "UTC", NOW, NOW + timedelta(hours=1), 9) == (TWO, THREE)
         assert slots_between("0 * * * *", "UTC", NOW, NOW + timedelta(hours=1), 1) == (TWO,)
 
@@ -85,7 +85,7 @@ class TestDue:
         assert due_slots(recorded(scheduled()).spec("orders"), policy, NOW).waiting == (TWO,)
 
     def test_a_newer_slot_that_ran_ends_the_older(self) -> None:
-        """Without catch-up a slot before one that was submitted never runs, also when its skip was not recorded."""
+        """Without catch-up, a slot before a submitted slot never runs, even if its skip was not recorded."""
         intent = slot_intended(TWO)
         known = recorded(scheduled(), intent, outcome("submitted", intent))
         due = due_slots(known.spec("orders"), Policy(**HOURLY), NOW)
@@ -101,7 +101,7 @@ class TestBeginsAndStops:
         return [(begin.schedule, begin.stopped) for begin in plan(wanted, known, NOW).schedule_changes]
 
     def test_each_change(self) -> None:
-        """New, the same, another, suspended, unscheduled, removed."""
+        """The schedule is new, unchanged, changed, suspended, removed from the spec, or removed with the spec."""
         other, known = spec("A", "z"), recorded(scheduled())
         assert self.begins(desired(hourly()), recorded()) == [("0 * * * *", None)]
         assert self.begins(desired(hourly()), known) == []
@@ -121,7 +121,7 @@ class TestBeginsAndStops:
         assert self.begins(desired(spec(policy={"schedule": "5 * * * *"}), checkout=old), known) == []
 
     def test_a_schedule_change_is_recorded_once(self) -> None:
-        """A change that another pass recorded is not repeated; a schedule that stops keeps its start."""
+        """A change that another pass recorded is not repeated. A schedule that stops keeps its start."""
         known = recorded(scheduled())
         (begin,) = plan(desired(hourly(suspend=True)), known, NOW).schedule_changes
         event = event_of(begin, known.spec("orders"), NOW, "tests")
@@ -130,7 +130,7 @@ class TestBeginsAndStops:
         assert event_of(begin, recorded(scheduled(), event).spec("orders"), NOW, "tests") is None
 
     def test_a_schedule_for_a_one_off_runs_nothing_until_its_next_slot(self) -> None:
-        """Removing the schedule runs the spec only if it differs from the newest submission."""
+        """If the schedule is removed, the spec runs only if it differs from the newest submission."""
         known = recorded(*ran("A"))
         assert said(desired(hourly("B")), known) == [("none", "in-sync", None)]
         intent = slot_intended(ONE)
@@ -140,10 +140,10 @@ class TestBeginsAndStops:
 
 
 class TestLost:
-    """Runs that AWS does not find any more."""
+    """Runs that AWS no longer finds."""
 
     def live(self, *unseen: float) -> tuple[Recorded, str]:
-        """A live run that AWS did not know at some times."""
+        """Returns a live run that AWS did not find at some times."""
         intent = intended()
         looks = [outcome("unseen", intent, seconds=seconds) for seconds in unseen]
         return recorded(intent, outcome("submitted", intent), *looks), intent.token
@@ -153,7 +153,7 @@ class TestLost:
         [((), ["unseen"]), ((-60,), []), ((-1499,), []), ((-1500,), ["observed"]), ((-3000, -60), ["observed"])],
     )
     def test_two_empty_answers_apart_mean_lost(self, unseen: tuple[float, ...], expected: list[str]) -> None:
-        """The first empty answer is recorded; one long enough after it means lost."""
+        """The first empty answer is recorded. A later one after the settling time means that the run is lost."""
         known, token = self.live(*unseen)
         found = lost_runs(known, [token], NOW, 1500)
         assert [event.type for event in found] == expected
@@ -162,7 +162,7 @@ class TestLost:
             assert found[0].state == "lost"
 
     def test_a_run_that_has_ended_is_not_lost(self) -> None:
-        """Forgotten runs that had ended are normal."""
+        """It is normal that AWS no longer finds runs that have ended."""
         known = recorded(*ran("A"))
         assert lost_runs(known, list(known.by_token), NOW, 1500) == ()
 
@@ -180,7 +180,7 @@ WITHOUT_RUN = {"unsent", "rejected", "superseded", "retry-asked"}
 
 
 def told(slot: str, story: Sequence[str]) -> Iterator[e.Event]:
-    """The events of one slot."""
+    """Returns the events of one slot."""
     if story == ("nothing",):
         return
     if story == ("missed",):
@@ -194,7 +194,7 @@ def told(slot: str, story: Sequence[str]) -> Iterator[e.Event]:
 
 
 def check(action: Action, wanted: Desired, known: Recorded) -> None:
-    """Checks what must hold for every action."""
+    """Checks the invariants that every action must satisfy."""
     record, wish = known.spec("orders"), wanted.specs["orders"]
     policy = wish.policy
     if action.action in {ActionType.SUBMIT, ActionType.REPLACE}:
@@ -222,7 +222,8 @@ def check(action: Action, wanted: Desired, known: Recorded) -> None:
 
 
 def look_at_all(wishes: Sequence[Desired], minutes: Sequence[int]) -> int:
-    """Plans every short history for each wish at each time, and checks every action. Returns the number of plans."""
+    """Makes the plan of every short history for each desired state and time, and checks every action. Returns the
+    number of plans."""
     count = 0
     for first, second in product(STORIES, repeat=2):
         known = recorded(scheduled(), *told(ONE, first), *told(TWO, second))
@@ -240,7 +241,7 @@ def look_at_all(wishes: Sequence[Desired], minutes: Sequence[int]) -> int:
 
 
 def every_policy(backoffs: Sequence[int], deadlines: Sequence[int | None]) -> Iterator[dict[str, Any]]:
-    """Every policy that decides about slots."""
+    """Returns every policy that affects decisions about slots."""
     for concurrency, catchup, deadline, limit in product(
         ("Forbid", "Allow", "Replace"), (False, True), deadlines, backoffs
     ):
@@ -251,21 +252,22 @@ def every_policy(backoffs: Sequence[int], deadlines: Sequence[int | None]) -> It
 
 
 def test_every_short_history_of_two_slots() -> None:
-    """Whatever became of two slots, whatever the policy: no action breaks a promise."""
+    """For all states of two slots and all policies, no action breaks an invariant."""
     wishes = [desired(hourly(**policy)) for policy in every_policy([1], [None])]
     assert look_at_all([*wishes, desired(hourly("B")), desired(hourly(suspend=True))], [30]) == 1800
 
 
 @pytest.mark.soak
 def test_every_short_history_of_two_slots_for_every_policy() -> None:
-    """The same with every policy, changed content, and at three times."""
+    """The same holds with every policy, with changed content, and at three times."""
     policies = list(every_policy([0, 1], [None, 1800]))
     wishes = [desired(hourly(content, **policy)) for content, policy in product("AB", policies)]
     assert look_at_all(wishes, [-30, 0, 59]) > 30_000
 
 
 def test_a_held_slot_blocks_no_later_slot() -> None:
-    """Unknown for more than a day, or several runs: a person decides about that slot, and the next one runs."""
+    """If the outcome is unknown for more than a day, or there are several runs, an operator decides about that slot.
+    The next slot runs."""
     intent = slot_intended(ONE, seconds=-90_000)
     known = recorded(scheduled(seconds=-100_000), intent)
     Sighting(runs_by_token={intent.token: ()}).lay_over(known)
@@ -276,7 +278,7 @@ def test_a_held_slot_blocks_no_later_slot() -> None:
 
 
 def test_the_slot_is_in_the_request_and_not_in_the_digest() -> None:
-    """Rendered in the time zone of the spec, when it is planned; where the run is found, too."""
+    """The slot is rendered in the spec's time zone when it is planned, also in the location of the run."""
     day = "${run.slot:%Y-%m-%d %H}"
     asked = {**spec().request, "jobName": "orders-${run.slot:%H}", "parameters": {"day": day, "slot": "${run.slot}"}}
     wanted = spec(policy={**HOURLY, "timeZone": "Asia/Tokyo"}, request=asked)

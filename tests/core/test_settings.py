@@ -1,4 +1,4 @@
-"""The settings of the project file: how they are compared, and what a stale checkout may not do with others."""
+"""The settings of the project file: how they are compared, and what a stale checkout with other settings may not do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TARGET = {"account": "444455556666", "region": "eu-west-1", "ledger": "s3://ledg
 
 
 def settings(target: Mapping[str, Any] | None = None, **own: Any) -> dict[str, Any]:
-    """The settings of a project in its target prod, which also has a target dev."""
+    """Returns the settings of a project in its target prod. The project also has a target dev."""
     spec = {**own, "targets": {"prod": {**TARGET, **(target or {})}, "dev": {"emulator": True}}}
     document = {
         "apiVersion": "reconciler/v1", "kind": "Project", "metadata": {"name": "analytics"}, "spec": spec,
@@ -36,14 +36,14 @@ def settings(target: Mapping[str, Any] | None = None, **own: Any) -> dict[str, A
 
 
 def applied(commit: str | None = None, seconds: float = -60, **changed: Any) -> ProjectDeclared:
-    """The event of a pass that applied these settings."""
+    """Returns the event of a pass that applied these settings."""
     return ProjectDeclared(
         at=at(seconds), settings=settings(**changed), commit=commit, actor="tests", tool_version="0.1.0"
     )
 
 
 def wanted(*specs: DesiredSpec, after: Mapping[str, Any] | None = None, **more: Any) -> Desired:
-    """What is desired under other settings."""
+    """Returns the desired state under other settings."""
     own = settings(**(after or {}))
     return desired(*specs, settings=own, settings_digest=settings_digest(own), **more)
 
@@ -75,12 +75,12 @@ EDITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
 }
-"""Settings that were applied, and the fields of the change back to the plain ones."""
+"""Settings that were applied, and the fields of the change back to the default settings."""
 
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_every_setting_is_compared_by_its_path(edit: str):
-    """A change is shown with its values before and after, is declared by the apply, and is in the plan id."""
+    """A change is shown with its values before and after, is declared by the apply, and is part of the plan id."""
     before, fields = EDITS[edit]
     same = ran("A")
 
@@ -96,7 +96,7 @@ def test_every_setting_is_compared_by_its_path(edit: str):
 
 
 def test_a_first_plan_invents_no_change_and_says_what_it_does_not_know():
-    """The settings of a ledger of an earlier version are not known; the first apply records them."""
+    """The ledger of an earlier version has no settings. The first apply records them."""
     made = plan(wanted(spec("A")), recorded(*ran("A"), declared(spec("A"))), NOW)
     new = plan(wanted(spec("A")), recorded(), NOW)
 
@@ -123,7 +123,7 @@ def test_what_decides_nothing_is_no_setting():
 
 
 def test_settings_that_a_record_lacks_count_as_the_default():
-    """A later version adds settings, and its first plan invents no change; a removed one is not compared."""
+    """A later version may add or remove settings. Its first plan shows no change for them."""
     record = settings()
     del record["targets"]["prod"]["claimSeconds"], record["defaultTarget"]
     record["former"] = record["targets"]["prod"]["former"] = "x"
@@ -135,8 +135,8 @@ def test_settings_that_a_record_lacks_count_as_the_default():
 
 
 def test_the_settings_of_another_target_are_unknown():
-    """A ledger that was copied from another target has its settings; the project's are compared, and the next apply
-    records those of this target."""
+    """A ledger that was copied from another target has the settings of that target. Only those of the project are
+    compared, and the next apply records those of this target."""
     copied = applied(vars={"day": "monday"})
     copied.settings["targets"]["staging"] = copied.settings["targets"].pop("prod")
 
@@ -148,7 +148,8 @@ def test_the_settings_of_another_target_are_unknown():
 
 
 def test_the_address_of_a_webhook_is_a_secret():
-    """The record has a digest; a change is marked as one of a secret, and a variable of that name is not."""
+    """The record has a digest. A change of a secret is marked as sensitive; a change of a variable of the same name is
+    not."""
     before = settings(target={"notify": [{"url": "https://hooks.example/T0/s3cr3t"}]}, vars={"url": "x"})
     after = settings(target={"notify": [{"url": "https://hooks.example/T0/0ther"}]}, vars={"url": "y"})
 
@@ -174,19 +175,19 @@ DOING: dict[str, tuple[DesiredSpec | None, Sequence[Event]]] = {
     "removed": (None, ran("A", end=None, deletion_policy="Cancel")),
     "scheduled": (spec("A", policy=HOURLY), []),
 }
-"""Something that a pass would do: the spec in git and what is recorded of it."""
+"""Actions of a pass: each is the spec in git and the recorded events of the spec."""
 
 
 def acted(made: Plan) -> list[Any]:
-    """Everything that an apply of a plan would do."""
+    """Returns everything that an apply of a plan would do."""
     return [*made.pending, *made.schedule_changes, *made.declarations]
 
 
 @pytest.mark.parametrize("stale", STALE)
 @pytest.mark.parametrize("doing", DOING)
 def test_a_stale_checkout_with_other_settings_does_nothing(doing: str, stale: str):
-    """A newer commit suspended the project, and this checkout does not: whatever it would do is held. The same happens
-    with every other setting; `--allow-rollback` still does it."""
+    """A newer commit suspended the project, but the settings of this checkout do not. Every action of this checkout is
+    on hold, as with every other setting. With `--allow-rollback`, the actions are carried out."""
     checkout, words = STALE[stale]
     now, events = DOING[doing]
     specs = [spec("A", "other"), *([] if now is None else [now])]
@@ -206,7 +207,7 @@ def test_a_stale_checkout_with_other_settings_does_nothing(doing: str, stale: st
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_every_setting_counts_for_a_stale_checkout(edit: str):
-    """Not only the suspension: an old limit, variable or webhook does not come back either."""
+    """An old limit, variable or webhook is not restored either."""
     made = plan(
         wanted(spec("B"), checkout=STALE["diverged"][0]), recorded(*ran("A"), applied("new", **EDITS[edit][0])), NOW
     )
@@ -216,14 +217,14 @@ def test_every_setting_counts_for_a_stale_checkout(edit: str):
 
 
 def test_a_stale_checkout_with_the_same_settings_works():
-    """Nothing of the project would be undone: slots run, and a spec of its own history changes."""
+    """Slots run and specs may change, because the checkout would not undo a setting of the project."""
     made = plan(wanted(DUE_SLOT[0], checkout=STALE["older"][0]), recorded(*DUE_SLOT[1], applied("new")), NOW)
 
     assert [action.action for action in made.actions] == [ActionType.SUBMIT]
 
 
 def test_a_pass_that_leaves_changes_to_an_apply_leaves_settings_too():
-    """With `--applied-only`, a suspension that ends in git goes on until an apply, and nothing is recorded."""
+    """With `--applied-only`, a suspension that ends in git remains in force until an apply, and nothing is recorded."""
     made = plan(wanted(DUE_SLOT[0], applied_only=True), recorded(*DUE_SLOT[1], applied(suspend=True)), NOW)
     first = plan(wanted(DUE_SLOT[0], applied_only=True), recorded(*DUE_SLOT[1], declared(DUE_SLOT[0])), NOW)
 
@@ -233,7 +234,7 @@ def test_a_pass_that_leaves_changes_to_an_apply_leaves_settings_too():
 
 
 def test_the_newest_commit_of_the_settings_counts():
-    """Settings that were applied outside git afterwards do not make an old checkout a new one."""
+    """Settings that were applied outside git do not make an old checkout count as a new one."""
     events = [*ran("A"), applied("new", suspend=True), applied(None, suspend={"reason": "audit"})]
 
     made = plan(wanted(spec("B"), checkout=STALE["older"][0]), recorded(*events), NOW)
@@ -242,7 +243,7 @@ def test_the_newest_commit_of_the_settings_counts():
 
 
 def test_a_run_that_was_found_is_adopted_by_a_stale_checkout():
-    """An adoption only records what happened."""
+    """An adoption is still carried out, because it only records what happened."""
     intent = intended("A")
     state = recorded(intent, applied("new", suspend=True))
     state.runs_by_token[intent.token] = ("run-1",)
@@ -253,7 +254,7 @@ def test_a_run_that_was_found_is_adopted_by_a_stale_checkout():
 
 
 def test_a_plan_is_outdated_once_other_settings_are_applied():
-    """The same settings, recorded by a pass at the same time, do not matter, nor do those that the plan knew."""
+    """Settings do not make a plan stale if they are the same, or if the plan was made after they were recorded."""
     digest, before = settings_digest(settings()), recorded(*ran("A")).position
     same = recorded(*ran("A"), applied())
     other = recorded(*ran("A"), applied(suspend=True))
@@ -265,7 +266,7 @@ def test_a_plan_is_outdated_once_other_settings_are_applied():
 
 
 def test_removals_are_not_declared_by_a_stale_checkout():
-    """A pattern of files that matches less is a setting, and removes specs."""
+    """A pattern of files that matches fewer files is a change of a setting, and removes specs."""
     events = [*ran("A"), declared(spec("A")), applied("new", specs=["jobs/*.yaml"])]
 
     made = plan(wanted(spec("A", "other"), checkout=STALE["diverged"][0]), recorded(*events), NOW)

@@ -1,4 +1,4 @@
-"""The slots of schedules when clocks change, against an independent reckoning, minute by minute."""
+"""The slots of schedules around clock changes, compared with an independent calculation, minute by minute."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SCHEDULES = {
     "0 0 * * *": ([0], [0]),
     "0,15,45 1,2,23 * * *": ([0, 15, 45], [1, 2, 23]),
 }
-"""Schedules, and the minutes and hours that they mean."""
+"""Schedules, with the minutes and hours that they mean."""
 
 
 def changes(zone: ZoneInfo, years: int) -> Iterator[datetime]:
-    """The moments at which a zone's clocks change, to the minute."""
+    """Returns the moments at which the clocks of a zone change, to the minute."""
     moments = [FIRST + timedelta(days=5 * step) for step in range(years * 73 + 1)]
     for begin, end in pairwise(moments):
         low, high = begin, end
@@ -49,7 +49,7 @@ def changes(zone: ZoneInfo, years: int) -> Iterator[datetime]:
 
 @cache
 def all_changes(years: int) -> dict[tuple[object, ...], tuple[str, datetime]]:
-    """One zone and moment for each way in which clocks change anywhere in so many years."""
+    """Returns one zone and moment for each type of clock change that occurs anywhere in these years."""
     ways: dict[tuple[object, ...], tuple[str, datetime]] = {}
     for name in sorted(available_timezones()):
         zone = ZoneInfo(name)
@@ -61,7 +61,7 @@ def all_changes(years: int) -> dict[tuple[object, ...], tuple[str, datetime]]:
 
 
 def reckoned(schedule: str, zone: ZoneInfo, begin: datetime, end: datetime) -> list[datetime]:
-    """The slots after `begin` up to `end`: every minute is looked at on the wall clock."""
+    """Returns the slots after `begin` up to `end`, by comparing every minute with the local time."""
     minutes, hours = SCHEDULES[schedule]
     evenly = schedule.split(maxsplit=1)[0].startswith("*") or schedule.split()[1].startswith("*")
     expected, shown = [], set[datetime]()
@@ -70,7 +70,7 @@ def reckoned(schedule: str, zone: ZoneInfo, begin: datetime, end: datetime) -> l
     while moment < end:
         moment += MINUTE
         wall = moment.astimezone(zone).replace(tzinfo=None)
-        # The times that the clock shows with this minute: one, and those that it skips before.
+        # The local times with this minute: the one that the clock shows, and those that it skipped before.
         walls = [wall]
         if not evenly:
             skipped = wall - MINUTE
@@ -88,7 +88,7 @@ def reckoned(schedule: str, zone: ZoneInfo, begin: datetime, end: datetime) -> l
 @pytest.mark.parametrize("years", [1, pytest.param(10, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_slots_when_clocks_change_anywhere(schedule: str, years: int):
-    """In every zone and every change of its clocks, the slots are those of Debian's rules."""
+    """In every zone and for every clock change, the slots follow the rules of Debian's cron."""
     ways = all_changes(years).values()
     assert len(ways) > 20
     for name, moment in ways:
@@ -104,7 +104,7 @@ def test_slots_when_clocks_change_anywhere(schedule: str, years: int):
 
 @pytest.mark.parametrize("minutes", range(0, 180, 7))
 def test_it_does_not_matter_when_one_starts_to_look(minutes: int):
-    """Around the hour that comes twice, a look from any moment yields the later ones of the same slots."""
+    """Around the hour that occurs twice, the slots after any moment are the later ones of the same slots."""
     begin = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)
     everything = list(islice(slots("*/20 * * * *", "Europe/Berlin", begin), 20))
     start = begin + timedelta(minutes=minutes)
@@ -113,7 +113,7 @@ def test_it_does_not_matter_when_one_starts_to_look(minutes: int):
 
 
 def test_the_half_hour_of_lord_howe():
-    """The clocks go back at 02:00 by half an hour: 02:00 and 02:15 exist, once."""
+    """The clocks go back by half an hour at 02:00, so 02:00 and 02:15 exist only once."""
     begin = datetime(2026, 4, 4, 14, 0, tzinfo=UTC)
     listed = [
         seconds_text(slot)

@@ -9,7 +9,8 @@ from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec,
 
 
 def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str = "A") -> list[SuggestedCommands | None]:
-    """Of each action of the plan of one spec; `found` are the runs that carry its newest token."""
+    """Returns the suggested commands of each action in the plan of one spec. `found` are runs that carry its newest
+    token."""
     state = recorded(*events)
     newest = state.spec("orders").newest
     if found is not None and newest is not None:
@@ -18,14 +19,15 @@ def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str =
 
 
 def test_a_command_repeats_where_it_was_called():
-    """With the project folder quoted for a shell, the target, and the kind of ledger; without them it is short."""
+    """Commands have the project folder quoted for a shell, the target, and the kind of ledger. Without these, they are
+    short."""
     assert Invocation().command("init") == "reconciler init"
     by = Invocation("prod", "my jobs", local_ledger=True)
     assert by.command("retry", "a b") == "reconciler -C 'my jobs' retry 'a b' -t prod --local-ledger"
 
 
 def test_commands_in_messages_get_the_folder():
-    """Only those that are meant for pasting; nothing changes without a folder."""
+    """The folder is added only to commands that are meant for pasting. Without a folder, nothing changes."""
     message = "there is no table reconciler ledger. Make the table: reconciler ledger init -t prod"
     by = Invocation("prod", r"my\1 jobs")
     assert by.completed(message) == message.replace(": reconciler", r": reconciler -C 'my\1 jobs'")
@@ -33,7 +35,7 @@ def test_commands_in_messages_get_the_folder():
 
 
 def test_an_unknown_without_a_run_has_three_ways():
-    """The commands adopt, resubmit or abandon it, with the target, ready to be pasted."""
+    """The commands adopt, resubmit or abandon the submission. They have the target and can be pasted."""
     assert _remedies(intended(seconds=-60)) == [
         SuggestedCommands(
             (
@@ -48,7 +50,7 @@ def test_an_unknown_without_a_run_has_three_ways():
 
 
 def test_a_conflict_names_its_runs():
-    """With several runs the commands adopt one or abandon all; sending again is not offered."""
+    """With several runs, the commands adopt one or abandon all. They do not offer another send."""
     assert [remedy.commands for remedy in _remedies(intended(), found=("run-8", "run-9")) if remedy] == [
         (
             'reconciler adopt orders run-8 -t prod --reason "..."',
@@ -59,7 +61,7 @@ def test_a_conflict_names_its_runs():
 
 
 def test_a_submission_with_a_second_run_names_both():
-    """With a second run the commands choose which one counts."""
+    """With a second run, the commands choose the run that counts."""
     intent = intended()
     events = [intent, outcome("submitted", intent), outcome("adopted", intent, run_id="run-9")]
 
@@ -72,7 +74,7 @@ def test_a_submission_with_a_second_run_names_both():
 
 
 def test_of_several_unresolved_each_is_named():
-    """Two submissions of one spec: `resolve` needs the token to tell them apart."""
+    """With two submissions of one spec, `resolve` needs the token to identify one."""
     told = _remedies(intended("A", 1), intended("B", 2, seconds=-60), found=None, content="B")
 
     assert [remedy.commands[1] for remedy in told if remedy] == [
@@ -89,7 +91,7 @@ def test_a_bad_end_can_be_retried():
 
 
 def test_what_is_known_needs_no_person():
-    """In sync, to be adopted, to be submitted: nothing to decide."""
+    """Actions that are in sync, adopt a run or submit need no decision."""
     assert _remedies(*ran()) == [None]
     assert _remedies(intended(), found=("run-1",)) == [None]
     assert _remedies() == [None]
