@@ -1,7 +1,8 @@
-"""Compares an input shape of botocore with the JSON Schema of a model: what the model misses, and where it is looser.
+"""Compares an input shape of botocore with the JSON Schema of a model, and finds members that the model does not have
+or checks less strictly.
 
-Being stricter is fine, since AWS documents more rules than its shapes hold. Being looser, or not knowing a member, is
-what this finds.
+A model may be stricter than AWS's shape, because AWS documents rules that its shapes do not contain. It may not be
+looser, and it may not leave out a member.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ BOUNDS = {
 
 
 def service_shapes(service: str, version: str) -> dict[str, Any]:
-    """The shapes of a service as the installed botocore holds them."""
+    """Returns the shapes of a service in the installed botocore."""
     path = Path(botocore.__file__).parent / "data" / service / version / "service-2.json.gz"
     shapes: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))["shapes"]
     return shapes
 
 
 def reachable(shapes: Mapping[str, Any], name: str, seen: set[str] | None = None) -> set[str]:
-    """The names of all shapes that an input can contain."""
+    """Returns the names of all shapes that an input can contain."""
     seen = set() if seen is None else seen
     if name not in seen:
         seen.add(name)
@@ -55,7 +56,7 @@ def reachable(shapes: Mapping[str, Any], name: str, seen: set[str] | None = None
 
 @dataclass(frozen=True)
 class Walk:
-    """One comparison. `patterns` gives our pattern for each of AWS's; `extra` the members that only we have."""
+    """One comparison. `patterns` maps AWS's patterns to ours; `extra` are the members that only our model has."""
 
     shapes: Mapping[str, Any]
     schema: Mapping[str, Any]
@@ -64,7 +65,7 @@ class Walk:
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     def findings(self, shape: str) -> list[str]:
-        """Everything looser or missing, each as ``Path.to.member: what``."""
+        """Returns everything that is looser or missing, each as ``Path.to.member: what``."""
         self.seen.clear()
         return list(self._compare(shape, self.schema, shape))
 
@@ -90,7 +91,8 @@ class Walk:
             yield from self._string(shape, ours, path)
 
     def _resolved(self, ours: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The schema behind a reference; of several alternatives the first, which is the one that is sent."""
+        """Returns the schema behind a reference. Of several alternatives, returns the first, which is the one that is
+        sent."""
         if "$ref" in ours:
             target = self.schema["$defs"][ours["$ref"].rpartition("/")[2]]
             return {**target, **{key: value for key, value in ours.items() if key != "$ref"}}

@@ -1,4 +1,4 @@
-"""Builders of jobs, one for each part of a request that has rules of its own."""
+"""Builders of jobs, one for each part of a request that has its own rules."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ RESOURCES = (*POD, "containers", 0, "resources")
 
 
 def depends(*entries: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A job with dependencies."""
+    """Returns a job with dependencies."""
     return batch(dependsOn=list(entries), **fields)
 
 
 def array(size: int = 5) -> dict[str, Any]:
-    """The field that makes an array job."""
+    """Returns the field that makes a job an array job."""
     return {"arrayProperties": {"size": size}}
 
 
 def retry(*conditions: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A job with a retry strategy of three attempts."""
+    """Returns a job with a retry strategy of three attempts."""
     return batch(retryStrategy={"attempts": 3, "evaluateOnExit": list(conditions), **fields})
 
 
 def quantities(limits: dict[str, Any] | None = None, requests: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A job with resources of one container of its pod."""
+    """Returns a job with resources of one container of its pod."""
     sides = {"limits": limits, "requests": requests}
     return pod(containers=[{"resources": {side: amounts for side, amounts in sides.items() if amounts is not None}}])
 
 
 def target(nodes_: Any, **fields: Any) -> dict[str, Any]:
-    """A job with one range of nodes."""
+    """Returns a job with one range of nodes."""
     return batch(nodeOverrides={"nodePropertyOverrides": [{"targetNodes": nodes_}], **fields})
 
 
 def task(**fields: Any) -> dict[str, Any]:
-    """A job with one container of a task."""
+    """Returns a job with one container of a task."""
     return batch(ecsPropertiesOverride={"taskProperties": [{"containers": [fields]}]})
 
 
 def without(field: str) -> dict[str, Any]:
-    """A job without one field."""
+    """Returns a job without one field."""
     return {key: value for key, value in batch().items() if key != field}
 
 
 def fargate(vcpu: str, memory: str) -> dict[str, Any]:
-    """A job with vCPUs and memory."""
+    """Returns a job with vCPUs and memory."""
     return container(resourceRequirements=[{"type": "VCPU", "value": vcpu}, {"type": "MEMORY", "value": memory}])
 
 

@@ -1,4 +1,5 @@
-"""Builders of requests with one obvious default each, and the problems and warnings of a request."""
+"""Builders of requests, each with an obvious default, and functions that return the problems and warnings of a
+request."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ KINDS = {"emr_serverless": EMR, "batch": BATCH}
 
 
 def emr(**fields: Any) -> dict[str, Any]:
-    """A Spark run as a spec writes it, with these fields added."""
+    """Returns a Spark run as a spec writes it, with these fields added."""
     return {
         "applicationId": "00f1k2sd0vgq8u09",
         "executionRoleArn": "arn:aws:iam::123456789012:role/emr-jobs",
@@ -31,47 +32,48 @@ def emr(**fields: Any) -> dict[str, Any]:
 
 
 def batch(**fields: Any) -> dict[str, Any]:
-    """A job as a spec writes it, with these fields added."""
+    """Returns a job as a spec writes it, with these fields added."""
     return {"jobName": "example", "jobQueue": "HighPriority", "jobDefinition": "sleep60", **fields}
 
 
 def spark(**fields: Any) -> dict[str, Any]:
-    """A Spark run with `fields` in its driver."""
+    """Returns a Spark run with `fields` in its driver."""
     return emr(jobDriver={"sparkSubmit": {"entryPoint": "s3://bucket/pi.py", **fields}})
 
 
 def monitoring(**fields: Any) -> dict[str, Any]:
-    """A run with `fields` in its monitoring configuration."""
+    """Returns a run with `fields` in its monitoring configuration."""
     return emr(configurationOverrides={"monitoringConfiguration": fields})
 
 
 def container(**fields: Any) -> dict[str, Any]:
-    """A job with `fields` in its container overrides."""
+    """Returns a job with `fields` in its container overrides."""
     return batch(containerOverrides=fields)
 
 
 def resource(kind: str, value: str) -> dict[str, Any]:
-    """A job with one resource requirement."""
+    """Returns a job with one resource requirement."""
     return container(resourceRequirements=[{"type": kind, "value": value}])
 
 
 def pod(**fields: Any) -> dict[str, Any]:
-    """A job with `fields` in its pod overrides."""
+    """Returns a job with `fields` in its pod overrides."""
     return batch(eksPropertiesOverride={"podProperties": fields})
 
 
 def nodes(**fields: Any) -> dict[str, Any]:
-    """A job with one override of a range of nodes."""
+    """Returns a job with one override of a range of nodes."""
     return batch(nodeOverrides={"nodePropertyOverrides": [{"targetNodes": "0:3", **fields}]})
 
 
 def kind_of(request: dict[str, Any]) -> Kind:
-    """The kind of a request, by the field that only one of them has."""
+    """Returns the kind of a request, which is recognised by a field that only this kind has."""
     return BATCH if "jobQueue" in request or "jobDefinition" in request else EMR
 
 
 def sent(kind: Kind, request: dict[str, Any]) -> dict[str, Any]:
-    """The request as it would be sent; tags and tokens of the wrong shape stay, so that they can be refused."""
+    """Returns the request as it would be sent. Tags and tokens of the wrong shape are kept, so that they can be
+    refused."""
     form = kind.as_sent(
         request if isinstance(request.get("tags", {}), dict) else {**request, "tags": {}}, "r1-0", "p/t/n"
     )
@@ -83,7 +85,7 @@ def sent(kind: Kind, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def problems(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
-    """The rule of each path at which a request is refused."""
+    """Returns the rule of each path at which a request is refused."""
     form = sent(kind, request)
     by_loc = {remark.loc: remark.rule for remark in kind.check(form)}
     try:
@@ -94,12 +96,12 @@ def problems(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
 
 
 def warnings(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
-    """The rule of each path that has a warning."""
+    """Returns the rule of each path that has a warning."""
     return {remark.loc: remark.rule for remark in kind.warn(sent(kind, request))}
 
 
 def corpus(*names: str) -> list[Any]:
-    """The cases of corpus files as parameters; one skipped case for a file that is missing."""
+    """Returns the cases of corpus files as parameters, and one skipped case for a missing file."""
     return [case for name in names for case in _cases(CORPUS / f"{name}.jsonl")]
 
 

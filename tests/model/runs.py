@@ -1,4 +1,4 @@
-"""Builders of job runs, one for each part of a request that has rules of its own."""
+"""Builders of job runs, one for each part of a request that has its own rules."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ POLICY = "arn:aws:iam::123456789012:policy/p"
 
 
 def hive(**fields: Any) -> dict[str, Any]:
-    """A Hive run."""
+    """Returns a Hive run."""
     return emr(jobDriver={"hive": fields})
 
 
 def configuration(**fields: Any) -> dict[str, Any]:
-    """A run with one application configuration."""
+    """Returns a run with one application configuration."""
     return emr(configurationOverrides={"applicationConfiguration": [fields]})
 
 
 def log_types(**types: Any) -> dict[str, Any]:
-    """A run with CloudWatch log types."""
+    """Returns a run with CloudWatch log types."""
     return monitoring(cloudWatchLoggingConfiguration={"enabled": True, "logTypes": types})
 
 
 def role(arn: str) -> dict[str, Any]:
-    """A run under another role."""
+    """Returns a run with another role."""
     return emr(executionRoleArn=arn)
 
 
 def without(field: str) -> dict[str, Any]:
-    """A run without one field."""
+    """Returns a run without one field."""
     return {key: value for key, value in emr().items() if key != field}

@@ -131,7 +131,7 @@ TAKEN = [
 
 @pytest.mark.parametrize("request_", [case[1] for case in TAKEN], ids=[case[0] for case in TAKEN])
 def test_valid_requests_are_accepted(request_):
-    """A request that AWS accepts is accepted, empty values included."""
+    """A request that AWS accepts is accepted, even with empty values."""
     assert not problems(BATCH, request_)
 
 
@@ -163,13 +163,13 @@ WARNED = [
 
 @pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
 def test_unusual_requests_give_a_warning(request_, loc):
-    """A request that AWS accepts against its documentation gives a warning at its path, not an error."""
+    """A request that contradicts AWS's documentation but that AWS accepts has a warning at its path, not an error."""
     assert loc in warnings(BATCH, request_)
     assert not problems(BATCH, request_)
 
 
 def test_node_ranges_share_a_namespace():
-    """A second namespace among the node ranges is refused at its path."""
+    """A second namespace in the node ranges is refused at its path."""
     ranges = [
         {"targetNodes": nodes_, "eksPropertiesOverride": {"podProperties": {"metadata": {"namespace": namespace}}}}
         for nodes_, namespace in (("0:1", "a"), ("2:3", "a"), ("4:", "b"))
@@ -189,18 +189,18 @@ def test_node_ranges_share_a_namespace():
     ],
 )
 def test_a_usual_request_has_no_warnings(usual):
-    """A request that follows the documentation gives no warning."""
+    """A request that follows the documentation has no warning."""
     assert not warnings(BATCH, usual)
 
 
 def test_jobs_are_never_streaming():
-    """Every job ends by itself."""
+    """No job is streaming, because every job ends by itself."""
     assert not BATCH.is_streaming(batch(mode="STREAMING"))
 
 
 @pytest.mark.parametrize("odd", [[], "x", 1, None, [1], {"x": 1}, [{"x": []}], {"podProperties": {"containers": [1]}}])
 def test_rules_accept_any_shape(odd):
-    """Rules run on requests of any shape without failing; the model refuses wrong shapes."""
+    """The rules accept requests of any shape without failing. The model refuses wrong shapes."""
     for field in (*BATCH.model.model_fields,):
         request = batch(**{field: odd})
         assert isinstance([*BATCH.check(request), *BATCH.warn(request), *BATCH.spec_dependencies(request)], list)
@@ -214,14 +214,14 @@ def test_rules_accept_any_shape(odd):
 
 
 def test_half_a_surrogate_pair_is_refused():
-    """Half a surrogate pair cannot be sent: it is refused at its path, in keys, lists and values."""
+    """Half of a surrogate pair cannot be sent, so it is refused at its path, in keys, lists and values."""
     request = batch(parameters={"a": "\ud800", "\udfff": "b"}, containerOverrides={"command": ["a", "\udc00"]})
     expected = {("parameters", "a"), ("parameters", "\udfff"), ("containerOverrides", "command", 1)}
     assert expected == set(problems(BATCH, request))
 
 
 def test_dependencies_on_specs_are_named_in_order():
-    """The names of other specs are listed as written, without job ids."""
+    """The names of other specs are returned as written, without job ids."""
     request = depends({"spec": "b"}, {"jobId": ID}, {"spec": "a", "type": "N_TO_N"})
     expected = ["b", "a"]
     assert expected == BATCH.spec_dependencies(request)
@@ -229,7 +229,7 @@ def test_dependencies_on_specs_are_named_in_order():
 
 
 def test_specs_become_job_ids():
-    """Each named spec is replaced by its job id in the same position; the given request stays as it is."""
+    """Each name of a spec is replaced with its job id at the same position. The given request is not changed."""
     request = depends({"type": "N_TO_N", "spec": "a"}, {"jobId": ID})
     expected = [{"type": "N_TO_N", "jobId": "job-a"}, {"jobId": ID}]
     assert expected == resolved(request, {"a": "job-a"})["dependsOn"]
@@ -238,12 +238,12 @@ def test_specs_become_job_ids():
 
 
 def test_a_request_without_specs_is_left_alone():
-    """Without specs to replace, the same request is returned, `{}` and `[]` included."""
+    """A request without names of specs is returned unchanged, including `{}` and `[]`."""
     request = batch(dependsOn=[], parameters={})
     assert request is resolved(request, {})
 
 
 def test_a_spec_without_job_id_is_an_error():
-    """A named spec without a job id is an error."""
+    """The name of a spec without a job id is an error."""
     with pytest.raises(KeyError, match="a"):
         resolved(depends({"spec": "a"}), {})

@@ -208,5 +208,5 @@ REFUSED = [
 
 @pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_invalid_requests_are_refused_at_their_path(request_, loc):
-    """A request that AWS refuses is refused at the path that is wrong."""
+    """A request that AWS refuses is refused at the path of the invalid value."""
     assert loc in problems(BATCH, request_)

@@ -1,4 +1,4 @@
-"""The models have every member of AWS's input shapes, and are nowhere looser."""
+"""The models have every member of AWS's input shapes, and check nothing less strictly."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ EXTRA = frozenset(
     }
 )
 
-# AWS's pattern, ours, and why ours says the same or less. AWS's patterns mean the whole text; where ours is AWS's own
-# between ^ and $, it needs no entry here.
+# Maps AWS's patterns to ours, with the reason why ours accepts the same text or less. AWS's patterns match the whole
+# text; a pattern of ours that is AWS's own between ^ and $ needs no entry here.
 EQUIVALENT = {
     r"arn:(aws[a-zA-Z0-9-]*):iam::([0-9]{12}):(role((\u002F)|(\u002F[\u0021-\u007F]+\u002F))[\w+=,.@-]+)": (
         hints.ROLE_ARN,
@@ -64,7 +64,7 @@ PATTERNS = {theirs: ours for theirs, (ours, _) in EQUIVALENT.items()}
 
 @pytest.mark.parametrize(("kind", "service", "version", "shape"), INPUTS)
 def test_models_are_as_strict_as_botocore(kind, service, version, shape):
-    """No member of the installed botocore's input shape is missing in the model, or looser."""
+    """The model has every member of the input shape in the installed botocore, and none is looser."""
     walk = Walk(service_shapes(service, version), kind.model.model_json_schema(), PATTERNS, EXTRA)
     assert not walk.findings(shape)
 
@@ -109,7 +109,7 @@ DOCTORED = [
 
 @pytest.mark.parametrize(("change", "expected"), DOCTORED, ids=[expected for _, expected in DOCTORED])
 def test_a_change_of_the_shapes_is_named(change, expected):
-    """A member that AWS adds, and every limit that it tightens, is reported with its path."""
+    """A member that AWS adds and a limit that AWS tightens are reported with their path."""
     shapes = deepcopy(service_shapes("emr-serverless", "2021-07-13"))
     change(shapes)
     findings = Walk(shapes, EMR.model.model_json_schema(), PATTERNS, EXTRA).findings("StartJobRunRequest")
@@ -117,7 +117,7 @@ def test_a_change_of_the_shapes_is_named(change, expected):
 
 
 def test_a_recursive_member_is_walked_once():
-    """A recursive shape is compared once, and a change inside it is still reported."""
+    """A recursive shape is compared only once, and a change inside it is still reported."""
     shapes = deepcopy(service_shapes("emr-serverless", "2021-07-13"))
     shapes["Configuration"]["members"]["more"] = {"shape": "Boolean"}
     findings = Walk(shapes, EMR.model.model_json_schema(), PATTERNS).findings("StartJobRunRequest")
@@ -126,7 +126,7 @@ def test_a_recursive_member_is_walked_once():
 
 
 def test_an_open_or_undescribed_model_is_reported():
-    """A model that accepts unknown members, lacks descriptions or has members of its own is reported."""
+    """A model is reported if it accepts unknown members, has no descriptions, or has members that AWS does not have."""
     shapes = {"In": {"type": "structure", "members": {"a": {"shape": "S"}}}, "S": {"type": "string"}}
     schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {}}}
     expected = ["In: unknown members are taken", "In.b: no such member", "In.a: without a description"]
@@ -151,7 +151,8 @@ def _takes(pattern: str, value: str) -> bool:
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_equivalent_patterns_match_no_more(theirs, data):
-    """AWS's pattern matches everything that ours matches: over several lines only if an entry says so."""
+    """AWS's pattern matches everything that ours matches. Text of several lines is an exception if an entry allows
+    it."""
     ours = EQUIVALENT[theirs][0]
     flags = re.ASCII | (re.DOTALL if ours == hints.VISIBLE else re.NOFLAG)
     sample = data.draw(st.from_regex(re.compile(ours.strip("^$"), re.ASCII), fullmatch=ours != hints.VISIBLE))
@@ -165,13 +166,13 @@ SAME = [theirs for theirs, (_, why) in EQUIVALENT.items() if not why.startswith(
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_equivalent_patterns_match_no_less(theirs, data):
-    """Our pattern matches everything that AWS's matches, unless its entry says that it is stricter."""
+    """Our pattern matches everything that AWS's pattern matches, unless its entry states that ours is stricter."""
     sample = data.draw(st.from_regex(re.compile(theirs, re.ASCII), fullmatch=True))
     assert _takes(EQUIVALENT[theirs][0], sample)
 
 
 def test_every_equivalence_is_of_a_pattern_that_exists():
-    """Every entry is for a pattern that AWS still has."""
+    """Every entry is for a pattern that AWS still uses."""
     patterns = set[str]()
     for service, version, shape in [
         ("emr-serverless", "2021-07-13", "StartJobRunRequest"),
@@ -183,7 +184,7 @@ def test_every_equivalence_is_of_a_pattern_that_exists():
 
 
 def _patterns(schema: object) -> set[str]:
-    """Every pattern anywhere in a JSON Schema."""
+    """Returns every pattern in a JSON Schema."""
     if isinstance(schema, list):
         return set[str]().union(*map(_patterns, schema))
     if not isinstance(schema, dict):
@@ -193,14 +194,14 @@ def _patterns(schema: object) -> set[str]:
 
 
 def test_every_pattern_has_a_hint():
-    """Every pattern of a request has a hint for values that do not match."""
+    """Every pattern in a request has a hint for values that do not match."""
     used = _patterns(EMR.model.model_json_schema()) | _patterns(BATCH.model.model_json_schema())
     assert set(PATTERN_HINTS) == used
     assert all(PATTERN_HINTS.values())
 
 
 def test_editors_are_never_offered_null():
-    """An absent field is absent: no default of a request's field is null, because AWS accepts none."""
+    """No field of a request has null as its default, because AWS does not accept null."""
     fields = [
         (f"{name}.{field}", part)
         for name, model in schema()["$defs"].items()

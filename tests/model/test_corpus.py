@@ -11,7 +11,7 @@ from tests.model.requests import KINDS, corpus, problems, sent
 NOW_ACCEPTED = "021-emr-args-empty-string"  # AWS's model has no least length for an argument any more
 REFUSED = {"090-cdk-all-parameters-bad-dependency-type", "077-dsf-api-props-tag-colon"}
 
-# Where each invalid case is wrong; those not listed are wrong at several paths.
+# The paths at which the invalid cases are wrong. Cases that are not listed are wrong at several paths.
 PLACES = {
     "015": ("jobDriver",),
     "061": ("executionTimeoutMinutes",),
@@ -29,7 +29,7 @@ PLACES = {
 
 @pytest.mark.parametrize("case", corpus("invalid"))
 def test_invalid_requests_are_refused(case):
-    """Every request that AWS refuses is refused, each time at a path inside it."""
+    """Every request that AWS refuses is refused, always at a path inside the request."""
     kind = KINDS[case["service"]]
     request = {kind.name_field: "example", **case["request"]}
     refused = problems(kind, request)
@@ -44,14 +44,14 @@ def test_invalid_requests_are_refused(case):
 
 @pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
 def test_real_requests_are_accepted(case):
-    """Every request that AWS accepted is accepted, except the two that break a hard rule."""
+    """Every request that AWS accepted is accepted, except two that break a strict rule."""
     kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
     assert (case["id"] in REFUSED) == bool(problems(kind, case["request"]))
 
 
 @pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
 def test_real_requests_stay_as_they_are(case):
-    """Forms and rules do not change the request, and every field is sent as given."""
+    """Conversions and rules do not change the request, and every field is sent as it was given."""
     kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
     request = deepcopy(case["request"])
     form = sent(kind, kind.from_spec(request))
@@ -65,7 +65,7 @@ def test_real_requests_stay_as_they_are(case):
 
 @pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
 def test_real_requests_have_values_that_can_be_meant(case):
-    """No real request is warned of for its values, but for the buckets of examples that are to be filled in."""
+    """No real request has a warning about its values, except examples with the name of a bucket to fill in."""
     kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
     remarks = kind.warn(sent(kind, kind.from_spec(case["request"])))
     doubtful = {"s3-location", "template", "region", "arn-partition", "batch-overrides-size", "batch-n-to-n"}

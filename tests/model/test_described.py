@@ -1,4 +1,4 @@
-"""Requests read from what AWS describes of runs: overrides are kept, and what AWS added by itself is left out."""
+"""Requests made from AWS's descriptions of runs: overrides are kept, and values that AWS added are left out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFINITION = {
 
 
 def job(**fields: Any) -> dict[str, Any]:
-    """A job as DescribeJobs returns it: settings of the definition merged with overrides."""
+    """Returns a job as DescribeJobs returns it, with the settings of the definition merged with overrides."""
     return {
         "jobArn": f"{PREFIX}job/4b0e1c5e-6a5c-4a3b-9d0e-0a4bd0c5c1f2",
         "jobId": "4b0e1c5e-6a5c-4a3b-9d0e-0a4bd0c5c1f2",
@@ -66,7 +66,7 @@ PLAIN = {"jobName": "nightly", "jobQueue": "etl", "jobDefinition": "worker:3", "
 
 
 def test_settings_of_the_definition_are_left_out() -> None:
-    """A job without overrides has the shortest request, and everything else is listed."""
+    """A job without overrides has a minimal request, and all other fields are listed."""
     read = batch.request_of(job(), DEFINITION)
     assert PLAIN == read.request
     assert {"retryStrategy", "timeout", "container", "jobArn", "status", "tags.aws:batch:x"} <= set(read.left_out)
@@ -74,7 +74,7 @@ def test_settings_of_the_definition_are_left_out() -> None:
 
 
 def test_overrides_are_what_differs_from_the_definition() -> None:
-    """Each overridden setting is kept, alone."""
+    """Only the overridden settings are kept."""
     container = job()["container"]
     changed = job(
         container={
@@ -115,7 +115,7 @@ def test_overrides_are_what_differs_from_the_definition() -> None:
 
 
 def test_without_the_definition_its_settings_are_repeated() -> None:
-    """A definition that cannot be read makes the request longer, and a note says so."""
+    """If a definition cannot be read, the request is longer, and a note explains this."""
     read = batch.request_of(job(), None)
     assert ["work", "Ref::mode"] == read.request["containerOverrides"]["command"]
     assert (batch.UNREAD,) == read.notes
@@ -155,18 +155,18 @@ def test_pods_tasks_and_nodes() -> None:
 
 
 def test_resources_of_other_accounts_keep_their_arns() -> None:
-    """A name would be looked for in the account of the job."""
+    """The ARN of a resource in another account is kept, because AWS would look up a name in the account of the job."""
     other = "arn:aws:batch:eu-west-1:999999999999:job-queue/etl"
     assert other == batch.request_of(job(jobQueue=other), DEFINITION).request["jobQueue"]
 
 
 def test_children_of_arrays_are_not_runs() -> None:
-    """A reply with children has only the parents."""
+    """Only the parents are read from a reply that also has children."""
     assert ["a"] == [batch.run_id(each) for each in batch.runs_in({"jobs": [job(jobId="a"), job(jobId="a:1"), 5]})]
 
 
 def run(**fields: Any) -> dict[str, Any]:
-    """A run as GetJobRun returns it."""
+    """Returns a run as GetJobRun returns it."""
     return {
         "applicationId": "00app",
         "jobRunId": "00run",
@@ -191,7 +191,7 @@ def run(**fields: Any) -> dict[str, Any]:
 
 
 def test_defaults_of_emr_serverless_are_left_out() -> None:
-    """The timeout, the mode, the retry policy and the managed logs that every run gets are no part of the request."""
+    """The timeout, mode, retry policy and managed logs that AWS adds to every run are not part of the request."""
     (description,) = emr.runs_in({"jobRun": run()})
     read = emr.request_of(description, None)
     assert {
@@ -214,7 +214,7 @@ def test_defaults_of_emr_serverless_are_left_out() -> None:
 
 
 def test_other_values_are_kept() -> None:
-    """Values that differ from the defaults are part of the request; a stream has other defaults."""
+    """Values that differ from the defaults are part of the request. Streaming runs have other defaults."""
     kept = {"executionTimeoutMinutes": 60, "mode": "STREAMING", "retryPolicy": {"maxFailedAttemptsPerHour": 3}}
     assert kept.items() <= emr.request_of(run(**kept), None).request.items()
     assert (

@@ -67,7 +67,7 @@ TAKEN = [
 
 @pytest.mark.parametrize("request_", [case[1] for case in TAKEN], ids=[case[0] for case in TAKEN])
 def test_valid_requests_are_accepted(request_):
-    """A request that AWS accepts is accepted, empty values included."""
+    """A request that AWS accepts is accepted, even with empty values."""
     assert not problems(EMR, request_)
 
 
@@ -92,31 +92,31 @@ WARNED = [
 
 @pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
 def test_unusual_requests_give_a_warning(request_, loc):
-    """A request that AWS accepts against its documentation gives a warning at its path, not an error."""
+    """A request that contradicts AWS's documentation but that AWS accepts has a warning at its path, not an error."""
     assert loc in warnings(EMR, request_)
     assert not problems(EMR, request_)
 
 
 def test_a_usual_request_has_no_warnings():
-    """A request that follows the documentation gives no warning."""
+    """A request that follows the documentation has no warning."""
     assert not warnings(EMR, log_types(SPARK_DRIVER=["STDOUT"], HIVE_DRIVER=["TEZ_AM"]))
 
 
 def test_only_streaming_runs_are_streaming():
-    """Only mode STREAMING makes a run continue until it is stopped."""
+    """Only a run with mode STREAMING continues until it is stopped."""
     assert EMR.is_streaming(emr(mode="STREAMING"))
     assert not EMR.is_streaming(emr(mode="BATCH"))
     assert not EMR.is_streaming(emr())
 
 
 def test_a_run_names_no_other_spec():
-    """A StartJobRun request names no other spec."""
+    """A request of StartJobRun never names another spec."""
     assert not EMR.spec_dependencies(emr())
 
 
 @pytest.mark.parametrize("odd", [[], "x", 1, None, {"logTypes": [1]}, {"sparkSubmit": 1}])
 def test_rules_accept_any_shape(odd):
-    """Rules run on requests of any shape without failing; the model refuses wrong shapes."""
+    """The rules accept requests of any shape without failing. The model refuses wrong shapes."""
     for field in (*EMR.model.model_fields,):
         request = emr(**{field: odd})
         assert isinstance(EMR.check(request), list)
@@ -127,7 +127,7 @@ def test_rules_accept_any_shape(odd):
 
 
 def test_the_sent_request_has_token_and_tags():
-    """The request as sent has our token and our two tags in addition to the user's."""
+    """The request as sent has our token and our two tags in addition to the user's tags."""
     form = sent(EMR, emr(tags={"team": "growth"}))
     expected = {"team": "growth", "reconciler:token": "r1-0", "reconciler:spec": "p/t/n"}
     assert expected == form["tags"]

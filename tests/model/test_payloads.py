@@ -1,4 +1,4 @@
-"""Requests found in files of other tools: state machines, rules, schedules, payloads and replies of the AWS CLI."""
+"""Requests in files of other tools: state machines, rules, schedules, and payloads and replies of the AWS CLI."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BATCH, SPARK = "arn:aws:states:::batch:submitJob.sync", "arn:aws-us-gov:states::
 
 
 def task(resource: str, **parameters: Any) -> dict[str, Any]:
-    """A state that starts a run."""
+    """Returns a state that starts a run."""
     return {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True}
 
 
 def only(value: Any) -> Payload:
-    """The one request in a file."""
+    """Returns the only request in a file."""
     (payload,) = find(value)
     return payload
 
@@ -75,7 +75,7 @@ MACHINE = {
 
 
 def test_a_state_machine_has_the_requests_of_all_its_states() -> None:
-    """Nested states are found under their names; states of other services are left out."""
+    """Nested states are found with their names. States of other services are left out."""
     extract, spark, each = find(MACHINE)
     assert ["Extract", "Spark Job", "Each"] == [payload.name for payload in (extract, spark, each)]
     assert ["BatchJob", "EmrServerlessJobRun", "BatchJob"] == [payload.kind for payload in (extract, spark, each)]
@@ -105,7 +105,7 @@ def test_a_state_machine_has_the_requests_of_all_its_states() -> None:
 
 
 def test_definitions_are_found_inside_other_documents() -> None:
-    """The reply of describe-state-machine and a template of CloudFormation hold the definition as text."""
+    """The reply of describe-state-machine and a CloudFormation template contain the definition as text."""
     text = json.dumps({"States": {"One": task(BATCH, JobName="a", JobQueue="q", JobDefinition="d")}})
     template = {
         "Resources": {"M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": {"DefinitionString": text}}}
@@ -116,7 +116,7 @@ def test_definitions_are_found_inside_other_documents() -> None:
 
 
 def test_a_state_without_literal_parameters_names_what_is_missing() -> None:
-    """Parameters that are one expression leave an empty request, and the expression."""
+    """If the parameters are a single expression, the request is empty and the expression is reported."""
     payload = only({"Type": "Task", "Resource": BATCH, "Parameters.$": "$.job"})
     assert ({}, {"request": "$.job"}) == (payload.request, payload.omitted)
 
@@ -134,7 +134,7 @@ def test_a_state_without_literal_parameters_names_what_is_missing() -> None:
     ],
 )
 def test_intrinsic_functions_become_texts_with_placeholders(expression: str, text: str) -> None:
-    """The literal parts of a format are kept, and every path has one variable."""
+    """The literal parts of a format are kept, and each path has one variable."""
     assert text == Fillings().expression(expression, "field")
 
 
@@ -159,7 +159,7 @@ SCHEDULE = {
 
 
 def test_a_schedule_of_eventbridge_scheduler() -> None:
-    """Schedule, time zone and state are those of the spec; the scheduled time is the slot."""
+    """The spec has the schedule, the time zone and the state of the schedule. The scheduled time becomes the slot."""
     payload = only(SCHEDULE)
     assert "nightly-orders" == payload.name
     assert ["--at", "${run.slot}"] == payload.request["jobDriver"]["sparkSubmit"]["entryPointArguments"]
@@ -173,7 +173,7 @@ def test_a_schedule_of_eventbridge_scheduler() -> None:
 
 
 def test_a_rule_of_eventbridge() -> None:
-    """The queue is the target's ARN, and the input has overrides."""
+    """The queue is the ARN of the target, and the input has overrides."""
     queue = "arn:aws:batch:eu-west-1:111122223333:job-queue/nightly"
     target = {
         "Id": "t1",
@@ -211,7 +211,7 @@ def test_a_rule_of_eventbridge() -> None:
     ],
 )
 def test_schedules_become_five_field_cron_or_a_note(expression: str, cron: str | None) -> None:
-    """A schedule that cron cannot express is left to a person, and never approximated."""
+    """A schedule that cron cannot express is left to the user and never approximated."""
     schedule = cron_schedule({"ScheduleExpression": expression})
     assert schedule is not None
     assert cron == schedule.cron
@@ -220,7 +220,7 @@ def test_schedules_become_five_field_cron_or_a_note(expression: str, cron: str |
 
 @pytest.mark.parametrize("case", [*corpus("batch"), *corpus("emr_serverless")])
 def test_payloads_of_the_aws_cli_are_kept(case: dict[str, Any]) -> None:
-    """A plain payload is the request, in AWS's spelling or in that of Step Functions, with `${` escaped."""
+    """A plain payload is converted to a request, in AWS's spelling or that of Step Functions, with `${` escaped."""
     payload = only(case["request"])
     request = {key: value for key, value in case["request"].items() if key != "clientToken"}
     assert request == json.loads(json.dumps(payload.request).replace("$${", "${"))
@@ -229,7 +229,7 @@ def test_payloads_of_the_aws_cli_are_kept(case: dict[str, Any]) -> None:
 
 
 def test_other_documents_have_no_request() -> None:
-    """Anything else leads to nothing, however deep."""
+    """No request is found in other values, however deeply they are nested."""
     deep: Any = {}
     for _ in range(200):
         deep = {"a": [deep]}

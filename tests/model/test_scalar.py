@@ -30,12 +30,12 @@ from tests.model.requests import BATCH, batch, sent
     ],
 )
 def test_every_scalar_has_its_text(value, text):
-    """A scalar has its text as written; a mapping or list has none."""
+    """A scalar has its text as written. A mapping or list has no text."""
     assert text == source_text(value)
 
 
 def test_a_number_keeps_its_text_when_copied():
-    """The text survives copying and pickling, and the number stays equal."""
+    """Copies and pickled numbers keep the text, and are equal to the number."""
     number = SourceFloat("0.60")
     for each in (copy.deepcopy(number), pickle.loads(pickle.dumps(number))):
         expected = ("0.60", 0.6)
@@ -43,13 +43,13 @@ def test_a_number_keeps_its_text_when_copied():
 
 
 def test_other_text_is_no_number():
-    """Text that is not a number raises ValueError."""
+    """Text that is not a number raises `ValueError`."""
     with pytest.raises(ValueError, match="could not convert"):
         SourceFloat("eight")
 
 
 @pytest.mark.parametrize("value", [SourceFloat("1.10"), Unquoted("on")])
 def test_no_model_reads_them_as_strings(value):
-    """An unquoted scalar for a string field is an error, never converted."""
+    """An unquoted scalar in a string field is an error and is never converted."""
     with pytest.raises(ValidationError):
         BATCH.model.model_validate(sent(BATCH, batch(parameters={"a": value})))

@@ -1,4 +1,5 @@
-"""Spark's options: a mapping becomes the one string that AWS takes, and a string is shown as single settings."""
+"""Spark's options: a mapping is converted to the one string that AWS takes, and a string is shown as single
+settings."""
 
 from __future__ import annotations
 
@@ -20,14 +21,14 @@ PARAMETERS = ("jobDriver", "sparkSubmit", "sparkSubmitParameters")
 
 
 def rendered(parameters: Any) -> str:
-    """The string for a mapping."""
+    """Returns the string for a mapping."""
     text = EMR.from_spec(spark(sparkSubmitParameters=parameters))["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
     assert isinstance(text, str)
     return text
 
 
 def remarks(parameters: Any) -> dict[Any, str]:
-    """The problems of a mapping, by path below the parameters."""
+    """Returns the problems of a mapping, by path below the parameters."""
     with pytest.raises(RequestProblems) as raised:
         EMR.from_spec(spark(sparkSubmitParameters=parameters))
     assert {PARAMETERS} == {remark.loc[:3] for remark in raised.value.remarks}
@@ -35,11 +36,11 @@ def remarks(parameters: Any) -> dict[Any, str]:
 
 
 TEXTS = st.text(st.characters(exclude_characters="'\"\\\t\n\r\v\f", exclude_categories=["Cs"]), max_size=20)
-"""Values that a mapping can have."""
+"""Values that can be written in a mapping."""
 
 
 def shown(parameters: str, **fields: Any) -> dict[str, Any]:
-    """The driver as diffs show it."""
+    """Returns the driver as diffs show it."""
     driver: dict[str, Any] = EMR.for_display(spark(sparkSubmitParameters=parameters, **fields))["jobDriver"][
         "sparkSubmit"
     ]
@@ -47,7 +48,7 @@ def shown(parameters: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_mapping_becomes_the_string():
-    """Options are sorted by name, settings by key; lists are joined with commas, flags have no value."""
+    """Options are sorted by name, and settings by key. Lists are joined with commas, and flags have no value."""
     expected = (
         "--class com.acme.Main --conf spark.driver.cores=2 --conf spark.executor.memory=8g --executor-cores 4 "
         "--jars s3://b/a.jar,s3://b/b.jar --py-files s3://b/x.py --verbose"
@@ -67,14 +68,14 @@ def test_a_mapping_becomes_the_string():
 
 
 def test_a_string_stays_as_it_is():
-    """A string is left alone: the same request is returned."""
+    """For a string, the same request is returned."""
     request = spark(sparkSubmitParameters="--conf  b=1   --conf a=2")
     assert request is EMR.from_spec(request)
     assert emr() == EMR.from_spec(emr())
 
 
 def test_settings_keep_the_text_they_were_written_as():
-    """Plain scalars of `conf` keep their text, whatever YAML reads them as."""
+    """Plain scalars in `conf` keep their text, no matter which type YAML reads."""
     expected = "--conf a=0.60 --conf b=on --conf c=1e3 --conf d=true --conf e= --conf f=7"
     conf = {
         "a": SourceFloat("0.60"),
@@ -88,14 +89,16 @@ def test_settings_keep_the_text_they_were_written_as():
 
 
 def test_values_with_spaces_are_quoted():
-    """A value with spaces is put in double quotes, in a setting after its `=`; one that is only unusual is not."""
+    """A value with spaces is put in double quotes; in a setting, the quotes start after `=`. Other unusual values are
+    not quoted."""
     expected = '--archives s3://b/e.tar.gz#env --conf x="-Da=1 -Db=2" --conf y=a=b;c --conf z="a=b c" --name "My job"'
     conf = {"x": "-Da=1 -Db=2", "y": "a=b;c", "z": "a=b c"}
     assert expected == rendered({"archives": ["s3://b/e.tar.gz#env"], "conf": conf, "name": "My job"})
 
 
 def test_values_with_paired_quotes_are_sent_as_0_1_0_sent_them():
-    """They plan and apply as before, and `validate` refuses them with the way that works."""
+    """Specs with these values can be planned and applied as before. `validate` refuses them and describes the
+    alternative."""
     parameters = {"conf": {"y": 'say "q" twice', "x": "a b"}, "jars": ["a", '"b"']}
     assert """--conf x="a b" --conf 'y=say "q" twice' --jars 'a,"b"'""" == rendered(parameters)
     refused = {remark.loc[3:]: remark.message for remark in EMR.refused(spark(sparkSubmitParameters=parameters))}
@@ -118,7 +121,7 @@ def test_values_with_paired_quotes_are_sent_as_0_1_0_sent_them():
     ids=["spaces", "quotes", "slot", "plain"],
 )
 def test_digests_are_made_from_the_first_form(parameters: Any, first: str):
-    """The string of a mapping gives the string that 0.1.0 sent for it."""
+    """The string of a mapping is converted to the string that version 0.1.0 sent for this mapping."""
     form = EMR.first_form(EMR.from_spec(spark(sparkSubmitParameters=parameters)))
     assert first == form["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
 
@@ -127,7 +130,7 @@ def test_digests_are_made_from_the_first_form(parameters: Any, first: str):
     "text", ['--conf "x=a b"', '--conf x="a', "--conf 'x=a b'", '--conf  x="a b"', '--conf x="\\"b"']
 )
 def test_strings_of_no_mapping_have_one_form(text: str):
-    """A string that no mapping is rendered to keeps its form, and a request without a string is left alone."""
+    """A string that no mapping renders to is unchanged, and so is a request without a string."""
     request = spark(sparkSubmitParameters=text)
     assert request is EMR.first_form(request)
     assert EMR.first_form(emr()) == emr()
@@ -138,7 +141,7 @@ def test_strings_of_no_mapping_have_one_form(text: str):
     name=TEXTS.filter(bool),
 )
 def test_splitting_gives_every_word_back(conf: dict[str, str], name: str):
-    """Splitting the string gives exactly the words, in an order independent of the keys' order."""
+    """Splitting the string returns exactly the words, in an order that does not depend on the order of the keys."""
     expected = [word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}")] + ["--name", name]
     text = rendered({"name": name, "conf": conf})
     assert expected == shlex.split(text)
@@ -187,12 +190,12 @@ WRONG = [
 
 @pytest.mark.parametrize(("parameters", "loc", "message"), WRONG, ids=[str(case[0]) for case in WRONG])
 def test_invalid_mappings_are_refused(parameters, loc, message):
-    """A mapping that is empty or has something that spark-submit does not support is an error at its path."""
+    """A mapping that is empty or that contains something unsupported by spark-submit is an error at its path."""
     assert message in remarks(parameters)[loc]
 
 
 def test_all_problems_are_reported_together():
-    """Two wrong options and a wrong setting are three problems."""
+    """Two wrong options and one wrong setting are three problems."""
     expected = {("clas",), ("conf", "a b"), ("jars", 0)}
     assert expected == set(remarks({"clas": "X", "conf": {"a b": 1}, "jars": [True]}))
 
@@ -206,7 +209,7 @@ def test_the_request_given_stays_as_it_is():
 
 
 def test_a_string_is_shown_as_single_settings():
-    """Settings are shown below `conf`, other options below `parameters`, instead of the string."""
+    """Settings are shown below `conf` and other options below `parameters`, instead of the string."""
     expected = {
         "entryPoint": "s3://bucket/pi.py",
         "conf": {"spark.executor.memory": "8g", "spark.x": "a=b c"},
@@ -220,14 +223,14 @@ def test_a_string_is_shown_as_single_settings():
 
 
 def test_repeated_settings_stay_visible():
-    """A setting or an option that is given twice shows both values, in order."""
+    """If a setting or an option is repeated, both values are shown in order."""
     expected = {"conf": {"a": ["1", "2"], "b": "3"}, "parameters": {"--jars": ["x", "y,z"], "--class": "C"}}
     driver = shown("--conf a=1 --conf b=3 --conf a=2 --jars x --class C --jars y,z")
     assert expected == {key: driver[key] for key in expected}
 
 
 def test_unknown_options_are_shown():
-    """An unknown option takes the next word as its value, unless that is an option."""
+    """The next word is the value of an unknown option, unless the word is an option itself."""
     expected = {"--new": "value", "--bare": True, "--last": True}
     assert expected == shown("--new value --bare --last")["parameters"]
     assert "conf" not in shown("--new value")
@@ -237,18 +240,18 @@ def test_unknown_options_are_shown():
     "text", ["it's", "local.py --class X", "--conf nothing", "--conf", "--class", "-x 1", "-- x", "--=x"]
 )
 def test_other_strings_are_shown_whole(text):
-    """A string that is not a list of options is shown as it is."""
+    """A string that is not a list of options is shown unchanged."""
     assert text == shown(text)["sparkSubmitParameters"]
 
 
 def test_a_run_without_spark_is_shown_as_it_is():
-    """Without Spark parameters the same request is returned."""
+    """Without Spark parameters, the same request is returned."""
     request = emr(jobDriver={"hive": {"query": "q"}})
     assert request is EMR.for_display(request)
 
 
 def test_editors_are_offered_both_forms():
-    """The JSON Schema accepts the string and a closed mapping of every option."""
+    """The JSON Schema accepts the string, and a mapping with known options only."""
     field = EMR.model.model_json_schema()["$defs"]["SparkSubmit"]["properties"]["sparkSubmitParameters"]
     text, mapping = field["anyOf"]
     expected = sorted(OPTIONS)

@@ -1,4 +1,4 @@
-"""Mistakes in the string of Spark parameters, each with a word at fault and what to do."""
+"""Mistakes in the string of Spark parameters. Each warning has the wrong word and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACKSLASH = "\\"
 
 
 def remarks(parameters: str) -> list[Remark]:
-    """The warnings about a string."""
+    """Returns the warnings about a string."""
     return list(EMR.warn(sent(EMR, spark(sparkSubmitParameters=parameters))))
 
 
@@ -114,7 +114,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("parameters", "word", "message"), MISTAKES, ids=[each[0] for each in MISTAKES])
 def test_a_mistake_is_one_warning_at_its_word(parameters: str, word: str, message: str):
-    """Each mistake has exactly one warning, which points at a word of the string and says what to do."""
+    """Each mistake has exactly one warning, which shows a word of the string and what to do about it."""
     (remark,) = remarks(parameters)
     assert message in remark.message
     assert word == remark.word
@@ -141,25 +141,26 @@ GOOD = [
 
 @pytest.mark.parametrize("parameters", GOOD)
 def test_a_good_string_has_no_warning(parameters: str):
-    """Strings that spark-submit reads as they were meant are silent."""
+    """Strings that spark-submit reads as intended have no warnings."""
     assert [] == remarks(parameters)
 
 
 def test_several_mistakes_are_all_reported_in_order():
-    """Every mistake of a string is reported, from left to right, and one word does not hide the next."""
+    """Every mistake in a string is reported, from left to right. One mistake does not hide the next."""
     words = [each.word for each in remarks("--cnf spark.a=1 –jars a.jar --conf spark.b --master yarn spark.c=1")]
     assert ["--cnf", "–jars", "spark.b", "--master", "spark.c=1"] == words
 
 
 def test_a_repeated_word_is_the_right_one():
-    """The remark counts the same text before it, so that the file can be searched for the right one."""
+    """The remark has the number of earlier occurrences of its word, so that the right occurrence can be found in the
+    file."""
     (remark,) = remarks("--class a.B --conf spark.class=1 --class")
     assert ("--class", 1) == (remark.word, remark.nth)
 
 
 @pytest.mark.parametrize("option", sorted(NOT_TAKEN))
 def test_options_for_other_clusters_are_reported(option: str):
-    """Options that choose another cluster manager, or work only with one, say what to use instead."""
+    """Warnings about options that select another cluster manager, or need one, suggest an alternative."""
     value = "" if option == "supervise" else " x"
     (remark,) = remarks(f"--{option}{value} --conf spark.x=1")
     assert f"--{option} has no place here: EMR Serverless chooses the cluster itself" in remark.message
@@ -167,14 +168,14 @@ def test_options_for_other_clusters_are_reported(option: str):
 
 @pytest.mark.parametrize("option", sorted(NO_RUN))
 def test_options_that_run_nothing_are_reported(option: str):
-    """Options that print something or are about another submission run no job."""
+    """Options that only print something or that are about another submission do not run a job."""
     value = " x" if option in {"kill", "status"} else ""
     (remark,) = remarks(f"--conf spark.x=1 --{option}{value}")
     assert "runs nothing: remove it" in remark.message
 
 
 def test_a_mapping_is_checked_as_it_is_sent():
-    """A mapping has no mistakes of quoting, and the options in it are checked like those of a string."""
+    """A mapping has no quoting mistakes. Its options are checked like those of a string."""
     good = {"conf": {"spark.x": "-XX:+A -Db=c", "spark.y": "#a", "spark.z": ""}, "class": "a.B", "jars": ["a", "b"]}
     assert not EMR.warn(EMR.from_spec(spark(sparkSubmitParameters=good)))
     (remark,) = EMR.warn(EMR.from_spec(spark(sparkSubmitParameters={"master": "yarn"})))
@@ -182,13 +183,13 @@ def test_a_mapping_is_checked_as_it_is_sent():
 
 
 def test_a_request_without_parameters_has_no_warning():
-    """Neither a driver of Hive nor one without parameters is checked."""
+    """A Hive driver is not checked, and neither is a driver without parameters."""
     assert not EMR.warn(emr())
     assert not EMR.warn(emr(jobDriver={"hive": {"query": "s3://b/q.sql"}}))
 
 
 def driver_string(case: dict[str, Any]) -> str | None:
-    """The string of Spark parameters in a case of the corpus that is about them or known to be good."""
+    """Returns the string of Spark parameters in a case of the corpus that is about them or known to be valid."""
     driver = case.get("request", {}).get("jobDriver", {}).get("sparkSubmit", {})
     parameters = driver.get("sparkSubmitParameters")
     about = case.get("id", "").startswith("ssp-") or "verdict" in case
@@ -200,7 +201,7 @@ CASES = [each for each in corpus("field", "emr_serverless") if each.marks or dri
 
 @pytest.mark.parametrize("case", CASES)
 def test_strings_from_the_field(case: dict[str, Any]):
-    """Real strings are silent, and the collected mistakes have the expected warning."""
+    """Real strings have no warnings, and the collected mistakes have the expected warning."""
     messages = [remark.message for remark in remarks(driver_string(case) or "")]
     if case.get("want") == "warning":
         assert any(case["say"] in message for message in messages)
@@ -214,7 +215,7 @@ PIECES = [*"ab=\"'\\#,–“” \n-", "--conf", " spark.x=1", "--", *sorted(ALL)
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_any_string_is_read(parameters: str):
-    """Any string gives a bounded number of warnings, each about a word that is in it."""
+    """Any string has a bounded number of warnings, and each shows a word of the string."""
     made = remarks(parameters)
     assert len(made) <= MOST
     assert all(remark.word in parameters and parameters.count(remark.word) > remark.nth for remark in made)

@@ -4,7 +4,8 @@ from reconciler.model.spec import Policy, SpecDocument
 
 
 def test_defaults():
-    """The defaults: a one-off that forbids overlap, without retries, orphaned when removed."""
+    """By default, a spec is a one-off without retries that forbids overlap and leaves its runs alone when it is
+    removed."""
     policy = Policy().effective(streaming=False)
     assert (1, None, "Forbid", 0, 60, "OnFailure", "Orphan", False, "UTC", ()) == (
         policy.revision,
@@ -21,7 +22,7 @@ def test_defaults():
 
 
 def test_streaming_defaults_can_be_overridden():
-    """A streaming spec's own fields override the defaults, and `given` keeps them."""
+    """The fields that a streaming spec sets override the defaults. `given` is unchanged."""
     policy = Policy.model_validate({"restartPolicy": "OnFailure", "revision": 3}).effective(streaming=True)
     assert ("Replace", "OnFailure", 3) == (policy.concurrencyPolicy, policy.restartPolicy, policy.revision)
     assert {"restartPolicy", "revision"} == set(policy.given)
@@ -29,7 +30,7 @@ def test_streaming_defaults_can_be_overridden():
 
 
 def test_the_policy_of_a_document_has_no_request():
-    """A document's policy is the spec without its request."""
+    """The policy of a document is its spec without the request."""
     document = SpecDocument.model_validate(
         {
             "apiVersion": "reconciler/v1",

@@ -11,7 +11,7 @@ from tests.model.requests import BATCH, EMR, batch, emr, sent
 
 @pytest.mark.parametrize(("kind", "request_"), [(EMR, emr()), (BATCH, batch())], ids=["emr", "batch"])
 def test_the_message_says_how_many_are_left(kind, request_):
-    """The message about too many tags counts ours, and says how many the user may have."""
+    """The message about too many tags counts our tags, and has the number of tags that the user may set."""
     form = sent(kind, {**request_, "tags": {f"k{number}": "v" for number in range(49)}})
     with pytest.raises(ValidationError) as raised:
         kind.model.model_validate(form)
@@ -23,7 +23,7 @@ def test_the_message_says_how_many_are_left(kind, request_):
 
 
 def test_our_prefix_is_reserved():
-    """A user's tag with our prefix is refused at its key; other tags and wrong shapes are not."""
+    """A user's tag with our prefix is refused at its key. Other tags and tags of the wrong shape are not."""
     problems = user_tag_problems(emr(tags={"reconciler:token": "x", "team": "reconciler:x", "reconciler": "y"}))
     expected = [(("tags", "reconciler:token"), "reserved-tag")]
     assert expected == [(problem.loc, problem.rule) for problem in problems]
@@ -33,6 +33,6 @@ def test_our_prefix_is_reserved():
 
 @pytest.mark.parametrize("kind", [EMR, BATCH], ids=["emr", "batch"])
 def test_the_json_schema_allows_48_tags(kind):
-    """The JSON Schema, which is for specs, allows 48 tags."""
+    """The JSON Schema is for specs and allows 48 tags."""
     expected = 48
     assert expected == kind.model.model_json_schema()["properties"]["tags"]["maxProperties"]

@@ -1,4 +1,4 @@
-"""Requests as workflow engines, command lines and scripts send them: all of them are accepted."""
+"""Requests as workflow engines, command lines and scripts send them. All of them are accepted."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ REQUESTS = JOBS | RUNS
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_usual_request_is_accepted_without_warning(name):
-    """A request as such programs send it is neither refused nor warned about."""
+    """A request as these programs send it is neither refused nor warned about."""
     request = REQUESTS[name]
     kind = kind_of(request)
     assert not problems(kind, request)
@@ -114,6 +114,6 @@ def test_a_usual_request_is_accepted_without_warning(name):
 
 
 def test_both_kinds_are_covered():
-    """The requests cover both kinds."""
+    """The requests include both kinds."""
     assert {BATCH} == {kind_of(request) for request in JOBS.values()}
     assert {EMR} == {kind_of(request) for request in RUNS.values()}

@@ -1,4 +1,4 @@
-"""Values that AWS accepts but that cannot be meant, each kind with values beside it that must stay silent."""
+"""Values that AWS accepts but that are probably mistakes, together with similar values that must have no warning."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ POLICY_ARN = "arn:aws:iam::123456789012:policy/only-read"
 
 
 def remarks(request: dict[str, Any]) -> list[str]:
-    """The messages of the warnings about a request."""
+    """Returns the messages of the warnings about a request."""
     kind = kind_of(request)
     assert not problems(kind, request)
     return [remark.message for remark in kind.warn(kind.as_sent(request, "r1-0", "p/t/n"))]
 
 
 def logs(uri: str) -> dict[str, Any]:
-    """A run with logs at a location."""
+    """Returns a run with logs at a location."""
     return monitoring(s3MonitoringConfiguration={"logUri": uri})
 
 
 def environment(value: str, name: str = "X") -> dict[str, Any]:
-    """A job with one environment variable."""
+    """Returns a job with one environment variable."""
     return container(environment=[{"name": name, "value": value}])
 
 
@@ -153,7 +153,7 @@ MISTAKES = LOCATIONS | TEMPLATES | REGIONS_AND_ARNS | OTHERS
 
 @pytest.mark.parametrize(("request_", "expected"), MISTAKES.values(), ids=MISTAKES)
 def test_a_value_that_cannot_be_meant_gives_one_warning(request_, expected):
-    """Each value gives one warning that says what is wrong and what would be right."""
+    """Each value has one warning, which describes the mistake and the correction."""
     (message,) = remarks(request_)
     assert expected in message
 
@@ -201,7 +201,7 @@ SILENT = {
 
 @pytest.mark.parametrize("request_", SILENT.values(), ids=SILENT)
 def test_a_value_that_may_be_meant_is_silent(request_):
-    """Requests that look like mistakes and are none give no warning."""
+    """Requests that only look like mistakes have no warning."""
     assert remarks(request_) == []
 
 
@@ -209,7 +209,7 @@ def test_a_value_that_may_be_meant_is_silent(request_):
     "unit", [" ", "s3://${", "$(date ", "{%a", "States.A(", "`date ", "{{a", "<a", ".s3.", "YYYY-"]
 )
 def test_long_values_are_checked_in_time_that_grows_with_them(unit):
-    """No value makes the checks take more than a moment, as backtracking in a pattern would."""
+    """No value makes the checks slow, for example by backtracking in a pattern."""
     text = "s3" + unit * (200_000 // len(unit))
     began = process_time()
     for value in (text, text[2:], "$(" + text, "3" + text[2:]):
@@ -240,13 +240,13 @@ PLACED = {
 
 @pytest.mark.parametrize(("request_", "expected"), PLACED.values(), ids=PLACED)
 def test_arns_fit_the_account_and_region_of_the_target(request_, expected):
-    """An ARN of another account, region or partition than the target's gives a warning."""
+    """An ARN in an account, region or partition other than the target's has a warning."""
     (remark,) = place_remarks(request_, kind_of(request_).placed, "123456789012", "eu-west-1")
     assert expected in remark.message
 
 
 def test_arns_of_the_target_are_silent():
-    """ARNs of the target, names, and AWS's own policies fit every target."""
+    """ARNs in the target's account, names, and AWS's own policies have no warning in any target."""
     policies = {"policyArns": [POLICY_ARN, "arn:aws:iam::aws:policy/ReadOnlyAccess"]}
     for request in (
         emr(executionIamPolicy=policies),
@@ -257,14 +257,14 @@ def test_arns_of_the_target_are_silent():
 
 
 def test_regions_are_those_of_botocore():
-    """The regions by partition are those that the installed botocore lists."""
+    """The regions of each partition are those that the installed botocore lists."""
     endpoints = json.loads((Path(botocore.__file__).parent / "data" / "endpoints.json").read_text())
     expected = {each["partition"]: sorted(each["regions"]) for each in endpoints["partitions"]}
     assert expected == {partition: sorted(regions) for partition, regions in REGIONS.items()}
 
 
 def test_arrays_of_one_size_can_wait_for_each_other():
-    """N_TO_N needs another array job of the same size."""
+    """N_TO_N requires another array job of the same size."""
     ten, two = batch(arrayProperties={"size": 10}), batch(arrayProperties={"size": 2})
     assert BATCH.reference_problem(ten, "N_TO_N", ten) is None
     assert BATCH.reference_problem(ten, "job", batch()) is None
