@@ -17,8 +17,8 @@ LAYOUT = Layout(always=("NAME", "STATE"), if_they_fit=("RUN OF", "RUN ID"))
 
 
 def awaited_text(runs: Sequence[Awaited], *, color: bool = False, width: int | None = None) -> str:
-    """Returns a table of the runs, with AWS's reason or the reason for a wait, and a summary, without a final line
-    break. `width` is that of the terminal, `None` without one."""
+    """Returns a table of the runs, with AWS's reason or the reason why a run waits, and a summary. There is no final
+    line break. `width` is the width of the terminal, or `None` without a terminal."""
     style = Style(color)
     if not runs:
         return "Nothing to wait for."
@@ -38,7 +38,7 @@ def awaited_text(runs: Sequence[Awaited], *, color: bool = False, width: int | N
 
 
 def awaited_line(each: Awaited) -> str:
-    """Returns one line about a run whose state has changed, as in ``orders  running  00f…  (generation 2)``."""
+    """Returns one line about a run whose state has changed, such as ``orders running 00f… (generation 2)``."""
     words = (each.key.name, each.state, _run_id(each) or "", f"({_which(each)})", each.message)
     return "  ".join(plain(word) for word in words if word)
 

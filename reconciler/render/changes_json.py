@@ -1,4 +1,4 @@
-"""Converts the changes of a plan, and the declarations that its apply records, to JSON and back."""
+"""Converts a plan's changes, and the declarations that applying the plan records, to JSON and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.model.base import JSON
 
 
 class _Form(BaseModel):
-    """One JSON object. Unknown keys are ignored, because a newer minor version may add some."""
+    """One JSON object. Unknown keys are ignored, because a newer minor version may add keys."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -80,8 +80,7 @@ _PROJECT_DECLARATION = TypeAdapter(_ProjectDeclared)
 
 
 def spec_change_json(change: SpecChange) -> JSON:
-    """Returns the JSON form of the differences between a spec and the version that was applied last. Nothing is
-    masked."""
+    """Returns the differences between a spec and its last-applied version as JSON. Nothing is masked."""
     return {
         "name": change.name,
         "kind": change.kind,
@@ -110,8 +109,8 @@ def _source_json(source: Source | None) -> JSON | None:
 
 
 def declaration_json(pending: PendingDeclaration) -> JSON:
-    """Returns the JSON form of the declaration that an apply records for a spec. Plan files contain it, because
-    applying one reads no specs."""
+    """Returns the JSON form of the declaration that an apply records for a spec. Plan files contain the declarations,
+    because applying a plan file reads no specs."""
     form: JSON = {"name": pending.name, "kind": pending.kind, "after": pending.after}
     content = pending.content
     if content is None:
@@ -127,7 +126,7 @@ def declaration_json(pending: PendingDeclaration) -> JSON:
 
 
 def all_declarations_json(plan: Plan) -> JSON:
-    """Returns the keys of a plan file with everything that an apply declares: the project file and the specs."""
+    """Returns the keys of a plan file that contain all declarations: of the project file and of the specs."""
     form: JSON = {"declarations": []}
     for each in plan.declarations:
         if each.kind == PROJECT_KIND:

@@ -29,13 +29,13 @@ OP_ORDER: Sequence[Op] = ("reorder", "remove", "change", "add")
 
 
 class EntryName(str):
-    """The name of an entry in a list whose entries all have names. In a path it is always in brackets."""
+    """The name of an entry in a list whose entries all have names. In a path, the name is always in brackets."""
 
     __slots__ = ()
 
 
 def path_text(keys: Sequence[str | int]) -> str:
-    """Joins field names by dots. Indexes, names of entries and keys that are not plain names are in brackets.
+    """Joins field names with dots. Indexes, names of entries, and keys that are not plain names are in brackets.
 
     A quoted key is a JSON string: ``jobDriver.sparkSubmit.conf["spark.executor.memory"]``.
     """
@@ -58,7 +58,7 @@ def entry_names(entries: Sequence[object]) -> list[EntryName] | None:
 
 
 def fields(value: object, path: Path = ()) -> list[tuple[Path, object]]:
-    """Returns every field of a request with its path, depth first, in the order given.
+    """Returns every field of a request with its path, depth first, in the order of the request.
 
     A list of plain values is one field. Lists of named entries are traversed by name, other lists by index. Empty
     containers are fields.
@@ -68,7 +68,7 @@ def fields(value: object, path: Path = ()) -> list[tuple[Path, object]]:
             pairs = list(value.items())
         case list() if any(isinstance(entry, dict | list) for entry in value):
             names = entry_names(value)
-            # the path has the name of a named entry
+            # the path already contains the name of a named entry
             pairs = (
                 list(enumerate(value)) if names is None else list(zip(names, map(_without_name, value), strict=True))
             )
@@ -82,8 +82,8 @@ def _without_name(entry: JSON) -> JSON:
 
 
 def _text(value: object) -> str:
-    """Returns a text that is equal for two JSON values only if they are the same: ``1``, ``1.0``, ``"1"`` and ``true``
-    differ."""
+    """Returns a text that is equal for two JSON values only if the values are the same: ``1``, ``1.0``, ``"1"`` and
+    ``true`` differ."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -95,7 +95,7 @@ class _Alignment:
     reorders: list[Placed] = field(default_factory=list)
 
     def align(self, before: Any, after: Any, path: Path = ()) -> tuple[Any, Any]:  # noqa: ANN401 - any JSON value
-        """Returns both values, ready for comparison."""
+        """Returns both values in a form that can be compared."""
         if isinstance(before, dict) and isinstance(after, dict):
             return self._mappings(before, after, path)
         if isinstance(before, list) and isinstance(after, list):
@@ -139,7 +139,8 @@ def _is_shuffled(before: list[Any], after: list[Any]) -> bool:
 
 
 def _pairs_well(before: list[Any], after: list[Any]) -> bool:
-    """Returns whether comparing by index gives at most as many differences as finding inserted and removed entries."""
+    """Returns whether a comparison by index gives no more differences than a search for inserted and removed
+    entries."""
     if any(isinstance(entry, dict | list) for entry in (*before, *after)):
         return True
     old, new = [_text(entry) for entry in before], [_text(entry) for entry in after]
@@ -154,8 +155,8 @@ def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
 
     Compares the display form (`Kind.for_display`), or the form that is sent if the display form hides the difference.
     Our tags and the client token are ignored. Changes of names and tags cause no new run. They are listed only together
-    with other changes, because they take effect with the run that those cause. The order of arguments matters, ``"2"``
-    differs from ``2``, and null differs from a missing field.
+    with other changes, because they take effect with the run that the other changes cause. The order of arguments
+    matters, ``"2"`` differs from ``2``, and null differs from a missing field.
     """
     old, new = kind.as_written(before), kind.as_written(after)
     if _text(kind.content(old)) == _text(kind.content(new)):
@@ -176,7 +177,7 @@ def request_changes(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]
 
 
 def added_fields(kind: Kind, request: JSON) -> tuple[Change, ...]:
-    """Returns every field of a new request as an addition, in the order given."""
+    """Returns every field of a new request as an addition, in the order of the request."""
     shown = kind.for_display(request)
     hidden = dict(fields(masked(shown)))
     return tuple(
@@ -199,7 +200,7 @@ def _compare(before: JSON, after: JSON) -> list[Placed]:
         ignore_numeric_type_changes=False,
         ignore_string_type_changes=False,
         ignore_private_variables=False,  # otherwise keys that start with two underscores are ignored
-        threshold_to_diff_deeper=0,  # otherwise two very different objects are one change
+        threshold_to_diff_deeper=0,  # otherwise two very different objects are reported as one change
         verbose_level=2,
     )
     context = _Context(before, after)
@@ -208,13 +209,14 @@ def _compare(before: JSON, after: JSON) -> list[Placed]:
 
 
 class _Context:
-    """Both requests, complete and masked, because whether a value is a secret can depend on its neighbours."""
+    """Both requests in complete and in masked form, because the neighbours of a value can determine whether it is a
+    secret."""
 
     def __init__(self, before: JSON, after: JSON) -> None:
         self.before, self.after = (before, masked(before)), (after, masked(after))
 
     def placed(self, op: Op, level: Any) -> Placed:  # noqa: ANN401 - deepdiff has no types
-        """Returns one difference as a change, with its path in `after`, or in `before` for a removal."""
+        """Returns one difference as a change. Its path is the path in `after` or, for a removal, in `before`."""
         old_path: Path = tuple(level.path(output_format="list"))
         new_path: Path = tuple(level.path(output_format="list", use_t2=True))
         old = None if op == "add" else level.t1
@@ -237,7 +239,7 @@ def _needs_context(request: JSON, hidden: JSON, path: Path, value: object) -> bo
 
 
 def _by_field(before: JSON, after: JSON) -> list[Placed]:
-    """Returns whole fields that differ only in the digest, such as ``0.0`` and ``-0.0``."""
+    """Returns whole fields whose values compare as equal but have different digests, such as ``0.0`` and ``-0.0``."""
     return [
         ((key,), Change(path_text((key,)), "change", before.get(key), after.get(key)))
         for key in before.keys() | after.keys()
@@ -246,8 +248,8 @@ def _by_field(before: JSON, after: JSON) -> list[Placed]:
 
 
 def _order(placed: Placed) -> tuple[Iterable[tuple[bool, int, str]], int]:
-    """Returns the sort key of a change: its path, with indexes as numbers. Text, JSON and Markdown all use this
-    order."""
+    """Returns the sort key of a change: its path, with indexes as numbers. Text, JSON and Markdown all sort by this
+    key."""
     path, change = placed
     keys = [(isinstance(key, str), key if isinstance(key, int) else 0, str(key)) for key in path]
     return keys, OP_ORDER.index(change.op)

@@ -1,7 +1,8 @@
-"""Renders changed fields as lines of a diff. Every line starts with its sign, so that hosts colour the whole value.
+"""Renders changed fields as lines of a diff. Every line starts with its sign, so that code hosts colour the whole
+value.
 
-A value that does not fit on a line is wrapped. A text of several lines, or a long one, is compared piece by piece. Text
-that is still too long is truncated, with its length.
+A value that does not fit on a line is wrapped. A long text, or a text of several lines, is compared piece by piece. If
+the result is still too long, it is truncated, and its length is shown.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ WIDTH = 100  # characters of a value on one line
 INDENT = "    "
 MOST_LINES = 60  # of one field
 CONTEXT = 2  # unchanged lines around changed ones
-MOST_COMPARED = 200  # changed lines; comparing many more that repeat takes seconds
+MOST_COMPARED = 200  # changed lines; comparing many more repetitive lines takes seconds
 BREAK = re.compile(r"(?<=[\s,;&])")
 
 
 def change_lines(change: Change) -> list[str]:
-    """Returns one change as lines, with secrets masked."""
+    """Returns a change as lines, with secrets masked."""
     before, after = masked_change(change)
     path = path_label(change.path)
     match change.op:
@@ -63,7 +64,7 @@ def _has_lines(text: str) -> bool:
 
 
 def _side(sign: str, path: str, value: Any) -> list[str]:  # noqa: ANN401 - any JSON value
-    """Returns the lines of a value that only one side has."""
+    """Returns the lines of a value that only one side of the comparison has."""
     first, *others = _value_lines(value)
     return [f"{sign} {path}: {first}", *_cut(sign, others)]
 
@@ -105,8 +106,8 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _cut(sign: str, lines: Sequence[str], most: int = MOST_LINES) -> list[str]:
-    """Returns the lines with their sign. If there are more than `most`, returns the first ones and the number of
-    missing ones."""
+    """Returns the lines with their sign. If there are more than `most` lines, returns the first lines and the number of
+    omitted lines."""
     shown = [f"{sign} {line}" for line in lines[:most]]
     rest = lines[most:]
     if rest:
@@ -116,11 +117,11 @@ def _cut(sign: str, lines: Sequence[str], most: int = MOST_LINES) -> list[str]:
 
 
 def _compared(path: str, before: str, after: str) -> list[str]:
-    """Returns two long texts as one diff, in which common parts appear once and only near differences."""
+    """Returns two long texts as one diff. Common parts appear once, and only near differences."""
     by_lines = _has_lines(before) or _has_lines(after)
     old, new = (_pieces(text, by_lines=by_lines) for text in (before, after))
     labels = [_lines_label(text) if by_lines else f"{len(text):,} characters" for text in (before, after)]
-    if old == new:  # they differ only in the line break at the end
+    if old == new:  # the texts differ only in the line break at the end
         return [f"- {path}: {labels[0]}", f"+ {path}: {labels[1]}"]
     body = list(_hunks(old, new))
     rest = len(body) - MOST_LINES
@@ -130,7 +131,7 @@ def _compared(path: str, before: str, after: str) -> list[str]:
 
 
 def _pieces(text: str, *, by_lines: bool) -> list[str]:
-    """Splits a text into the units of the comparison: lines, or the parts between spaces and commas."""
+    """Splits a text into units for the comparison: lines, or the parts between spaces and commas."""
     parts = text.removesuffix("\n").split("\n") if by_lines else [part for part in BREAK.split(text) if part]
     return [piece for part in parts for piece in _wrapped(part)]
 

@@ -31,9 +31,9 @@ def fsck_text(
     color: bool = False,
     width: int | None = None,
 ) -> str:
-    """Returns one line for each queue or application that was read, ``[OK]``, and for each finding, ``[NG]`` or
-    ``[SKIP]`` by its severity, with commands below it. `ledger` describes the ledger that was read. There is no final
-    line break. `width` is as in `columns`."""
+    """Returns one ``[OK]`` line for each queue or application that was read, and one ``[NG]`` or ``[SKIP]`` line for
+    each finding, depending on its severity, with commands below it. `ledger` describes the ledger that was read. There
+    is no final line break. `width` is as in `columns`."""
     style = Style(color)
     read = [ledger, *(_listed(queue) for queue in places if queue.error is None)]
     lines = [place_line(place), ""]
@@ -111,8 +111,8 @@ def verify_text(
     color: bool = False,
     width: int | None = None,
 ) -> str:
-    """Returns one line for each finding of `ledger verify`, ``[OK]``, ``[NG]`` or ``[SKIP]``, with advice below it, and
-    a summary. There is no final line break. `width` is as in `columns`."""
+    """Returns one line for each finding of `ledger verify`, marked ``[OK]``, ``[NG]`` or ``[SKIP]``, with advice below
+    it, and a summary. There is no final line break. `width` is as in `columns`."""
     style = Style(color)
     lines = []
     for finding in findings:

@@ -13,7 +13,8 @@ from reconciler.render.text import lines_text, plain
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A dependency of `name` on `needs`. `how` is the condition, or the type of an AWS Batch dependency."""
+    """A dependency of the spec `name` on the spec `needs`. `how` is the condition, or the type of an AWS Batch
+    dependency."""
 
     name: str
     needs: str
@@ -21,7 +22,8 @@ class Edge:
 
 
 def edges(specs: Mapping[str, DesiredSpec]) -> tuple[Edge, ...]:
-    """Returns every dependency between the specs of one target, sorted by name, then in the order of the spec."""
+    """Returns every dependency between the specs of one target, sorted by name. The dependencies of one spec are in the
+    order of the spec."""
     return tuple(edge for name in sorted(specs) for edge in _of(specs[name]))
 
 
@@ -33,8 +35,8 @@ def _of(spec: DesiredSpec) -> Iterable[Edge]:
 
 
 def graph_text(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> str:
-    """Returns each spec with its dependencies below it, in the order in which they can run, without a final line
-    break."""
+    """Returns each spec with its dependencies below it. The specs are in an order in which they can run. There is no
+    final line break."""
     needs: dict[str, list[Edge]] = {name: [] for name in specs}
     for edge in edges:
         needs[edge.name].append(edge)

@@ -43,7 +43,7 @@ def history_text(
     intents: Mapping[str, e.Beginning] | None = None,
 ) -> str:
     """Returns events of one spec, in the order given, one row each: time, type, submission or slots, and details. There
-    is no final line break. `width` is as in `columns`; `intents` has the intents that are not among the events."""
+    is no final line break. `width` is as in `columns`. `intents` contains the intents that are not among the events."""
     style = Style(color)
     intents = dict(intents or {}) | {event.token: event for _, event in events if isinstance(event, e.Beginning)}
     rows = [_row(event, intents.get(getattr(event, "token", "")), style) for _, event in events]
@@ -101,8 +101,7 @@ def _message(event: e.Event) -> str | None:
 
 
 def _without_secrets(text: str, intent: e.Beginning | None) -> str:
-    """Removes the secrets of the request from `text`. An AWS error message may quote them without a name beside
-    them."""
+    """Removes the request's secrets from `text`, because an AWS error message may quote a secret without its key."""
     return text if intent is None else without(text, secrets_of(intent.request))
 
 
@@ -113,7 +112,8 @@ def history_json(events: Sequence[PositionedEvent]) -> JSON:
 
 
 def history_json_parts(events: Iterable[PositionedEvent]) -> Iterator[str]:
-    """Yields the text of `history_json` in parts of whole lines, so that a long history need not fit into memory."""
+    """Yields the text of `history_json` in parts that consist of whole lines, so that a long history need not fit into
+    memory."""
     forms = (indent(dumps({"position": position, **encode(event)}), "    ") for position, event in events)
     last = next(forms, None)
     if last is None:
@@ -128,7 +128,7 @@ def history_json_parts(events: Iterable[PositionedEvent]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """What AWS reported of a run at the time `at`, beyond the events in the ledger."""
+    """What AWS reported about a run at the time `at` that is not yet in the ledger."""
 
     place: Place
     at: datetime
@@ -136,8 +136,8 @@ class Refresh:
 
 
 def _submission(events: Sequence[PositionedEvent], now: Refresh | None) -> tuple[Submission, e.Beginning]:
-    """Returns the submission that results from the events of one token and from what AWS reports now, and its newest
-    intent or manual adoption."""
+    """Returns the submission that results from one token's events and from what AWS reports now. Also returns its
+    newest intent or manual adoption."""
     recorded = Recorded()
     for position, event in events:
         fold(recorded, position, [event])
@@ -153,11 +153,12 @@ def why_json(
     name: str | None = None,
     now: Refresh | None = None,
 ) -> JSON:
-    """Returns the explanation of one submission. `events` are those of its token, oldest first, with at least one
-    intent.
+    """Returns the explanation of one submission. `events` are the events with its token, oldest first, including at
+    least one intent.
 
-    `changes` are the differences between its request and that of `previous`, the submission accepted before it. `name`
-    is the current name of its spec, if the spec was renamed since then. `now` is what AWS reports. Nothing is masked.
+    `changes` are the differences between its request and the request of `previous`, the submission that was accepted
+    before it. `name` is the current name of its spec, if the spec was renamed since then. `now` is what AWS reports.
+    Nothing is masked.
     """
     submission, intent = _submission(events, now)
     return {
@@ -191,7 +192,7 @@ def why_json(
 
 
 def _run_json(submission: Submission, now: Refresh) -> JSON:
-    """Returns the fields of a run that only its row has, such as AWS's own state and the page in the console."""
+    """Returns the fields that only the row of a run has, such as AWS's own state and the console page."""
     form = run_json(run_row(submission, now.place, now.at))
     return {name: form[name] for name in RUN_FIELDS}
 
@@ -263,7 +264,7 @@ def _facts(submission: Submission, intent: e.Beginning, now: Refresh | None) -> 
 
 
 def _run_facts(submission: Submission, now: Refresh) -> Iterator[tuple[str, str | None]]:
-    """Yields labels and values of a run: where it is, what AWS ran, how long it waited and ran, and its page."""
+    """Yields labels and values of a run: its location, its job definition, how long it waited and ran, and its page."""
     row = run_row(submission, now.place, now.at)
     yield "where", location_text(row.location)
     yield "definition", row.definition

@@ -20,7 +20,7 @@ from reconciler.render.phrases import change_words, effect_line, suggested_lines
 from reconciler.render.problems import message_of
 
 Failure = tuple[str, str]
-"""A failure: a stable identifier of the problem, and a sentence about it."""
+"""A failure: a stable identifier of the problem, and a sentence that describes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class _Case:
 def problems_junit(
     suite: str, specs: Iterable[tuple[str, Source]], problems: Sequence[Problem], folder: str = ""
 ) -> str:
-    """Returns the XML for `validate`: a case for each spec, with the problems from its first line up to the next spec,
-    and a case for each file with problems and without a spec. Warnings appear in the output of their case."""
+    """Returns the XML for `validate`: a case for each spec, with the problems between its first line and the next spec,
+    and a case for each file that has problems but no spec. Warnings appear in the output of their case."""
     begins: dict[str, list[tuple[int, str]]] = {}
     for name, source in specs:
         begins.setdefault(source.path, []).append((source.line, name))
@@ -92,7 +92,7 @@ def _held(action: Action) -> str:
 
 
 def failure_junit(suite: str, error: str) -> str:
-    """Returns the XML for a command that failed before there were any cases: one case with an error."""
+    """Returns the XML for a command that failed before any case was available: one case with an error."""
     return _document(suite, [_Case(suite, None, [("error", error)])], tag="error")
 
 

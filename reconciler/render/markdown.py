@@ -1,4 +1,5 @@
-"""Makes Markdown of limited size from untrusted text: code, links, table cells, and sections that omit whole rows."""
+"""Makes Markdown of limited size from untrusted text: code, links, table cells, and sections in which whole rows can be
+omitted."""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ ADDRESS = re.compile(r"https://[\w./:#?=&%@~-]+")
 
 
 def web_link(text: str, url: str | None) -> str:
-    """Returns `text`, which is already Markdown, as a link to a web address; only the text without a safe address."""
+    """Returns `text`, which is already Markdown, as a link to `url`. Without a safe address, returns only the text."""
     return f"[{text}]({url})" if url and ADDRESS.fullmatch(url) else text
 
 
 def prose(text: str) -> str:
-    """Returns `text` with every word as code that has a meaning for Markdown or its hosts.
+    """Returns `text`, with each word in a code span that has a special meaning in Markdown or on a code host.
 
-    Hosts turn ``@name``, ``#1`` and web addresses into links after the markup is rendered, except in code.
+    After rendering the markup, code hosts turn ``@name``, ``#1`` and web addresses into links, except in code.
     """
     return _prose(text, code)
 
@@ -42,7 +43,7 @@ def _prose(text: str, as_code: Callable[[str], str]) -> str:
     if _is_plain(text):
         return text
     words = text.split(" ")
-    if "" in words:  # spaces that Markdown would join
+    if "" in words:  # spaces that Markdown would merge
         return as_code(text)
     plain = [_is_plain(word) for word in words]
     for step in (range(1, len(words)), range(len(words) - 2, -1, -1)):  # the numbers of "0 2 * * *" belong to it
@@ -67,7 +68,7 @@ def code(text: str) -> str:
 
 
 def cell_code(text: str) -> str:
-    """Returns a code span for a table cell, in which a bar would end the cell even between backticks."""
+    """Returns a code span for a table cell, where a vertical bar would end the cell even between backticks."""
     shown = inert(escape(text))
     if "|" not in shown:
         return code(text)
@@ -88,7 +89,8 @@ def _longest_run(text: str) -> int:
 class Repository:
     """The web location of the files of a commit: `address`, followed by the path of a file in the repository.
 
-    `folder` is the path of the project in it, empty or ending with a slash. `line` precedes the number of a line.
+    `folder` is the path of the project in the repository; it is empty or ends with a slash. `line` is the text before a
+    line number.
     """
 
     address: str
@@ -109,7 +111,7 @@ class Room:
         self.left = size
 
     def take(self, lines: Iterable[str], at_least: int = 0) -> bool:
-        """Reserves space for some lines if `at_least` bytes remain; otherwise reserves nothing and returns `False`."""
+        """Reserves space for some lines if `at_least` bytes remain. Otherwise reserves nothing and returns `False`."""
         size = size_of(lines)
         if self.left - size < at_least:
             return False
@@ -118,15 +120,16 @@ class Room:
 
 
 def size_of(lines: Iterable[str]) -> int:
-    """Returns the UTF-8 bytes of some lines with their line breaks."""
+    """Returns the number of UTF-8 bytes of some lines with their line breaks."""
     return sum(len(line.encode()) + 1 for line in lines)
 
 
 @dataclass(slots=True)
 class Row:
-    """A unit that is shown or omitted as a whole: its lines, and fields, of which the first `filled` are shown.
+    """A unit that is shown or omitted as a whole: its lines and its fields. The first `filled` fields are shown.
 
-    `number` is the number of specs in the row. If `folded` is true, the fields are hidden until a reader opens them.
+    `number` is the number of specs in the row. If `folded` is true, the fields are collapsed until a reader expands
+    them.
     """
 
     head: list[str]
@@ -137,7 +140,7 @@ class Row:
     language: str = "diff"
 
     def fill(self, room: Room) -> bool:
-        """Reserves space for as many fields as fit, from the first. Returns whether all fit."""
+        """Reserves space for as many fields as fit, starting with the first. Returns whether all fields fit."""
         low, high = 0, len(self.fields)
         if high and not room.take(self._block(high)):
             while high - low > 1:
@@ -153,8 +156,8 @@ class Row:
         return [*self.head, *self._block(self.filled)]
 
     def _block(self, number: int) -> list[str]:
-        """Returns the first fields as a block, folded if it is long, with a last line for the number of missing
-        ones."""
+        """Returns the first fields as a block, which is folded if it is long. Its last line contains the number of
+        omitted fields."""
         if not number:
             return []
         lines = [line for field in self.fields[:number] for line in field]
@@ -166,17 +169,18 @@ class Row:
         return folded(count(len(self.fields), "field"), block)
 
 
-FOLD_ABOVE = 12  # lines of fields; more are folded
+FOLD_ABOVE = 12  # lines of fields; a longer block is folded
 
 
 def folded(title: str, lines: Sequence[str]) -> list[str]:
-    """Returns lines that are hidden until a reader opens them. `title` must be trusted text."""
+    """Returns the lines in a section that is collapsed until a reader expands it. `title` must be trusted text."""
     return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
 @dataclass(slots=True)
 class Section:
-    """Similar rows under a heading. `what` is their name in the note on omissions. A section with `title` is folded."""
+    """Similar rows under a heading. `what` is the name of the rows in the note about omissions. A section with a
+    `title` is folded."""
 
     what: str
     heading: list[str]
@@ -185,7 +189,8 @@ class Section:
     shown: list[Row] = field(default_factory=list)
 
     def admit(self, room: Room) -> None:
-        """Reserves space for rows from the first until one does not fit, and for the heading with the first row."""
+        """Reserves space for rows, starting with the first, until a row does not fit. The first row also needs space
+        for the heading."""
         for row in self.rows[len(self.shown) :]:
             opening = [] if self.shown else [*self.heading, "", *(folded(self.title, []) if self.title else [])]
             if not room.take([*opening, *row.head]):

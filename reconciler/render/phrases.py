@@ -1,4 +1,4 @@
-"""Contains what text and Markdown share: the order of a plan, its phrases and its signs."""
+"""Contains what the text and Markdown forms of a plan share: its order, its phrases and its signs."""
 
 from __future__ import annotations
 
@@ -48,9 +48,8 @@ SYMBOL_COLOURS = {
 
 
 def symbol(action: Action) -> str:
-    """Returns the sign of an action. The sign is ``?`` if it is unknown whether a job ran, or which run belongs to the
-    action.
-    """
+    """Returns the sign of an action. The sign is ``?`` if it is unknown whether a job ran or which run belongs to the
+    action."""
     return UNKNOWN_SYMBOL if action.reason in UNKNOWN_REASONS and not action.effective else SYMBOLS[action.action]
 
 
@@ -100,7 +99,8 @@ def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
 
 
 def suggested_lines(suggested: SuggestedCommands) -> Iterator[str]:
-    """Yields the time since when the outcome is unknown, then the commands that an operator can run, one per line."""
+    """Yields a line with the time since which the outcome has been unknown, then one line for each command that an
+    operator can run."""
     unknown = f"Unknown since {suggested.since}, settles at {suggested.settles_at}. " if suggested.since else ""
     yield plain(f"{unknown}To resolve it, run{' one of' if len(suggested.commands) > 1 else ''}:")
     yield from (f"  {plain(command)}" for command in suggested.commands)
@@ -155,7 +155,8 @@ def _origins(plan: Plan) -> str:
 
 
 def origin_words(change: SpecChange) -> str:
-    """Returns ``this-change; the base has another pending change of it``, or an empty string without a base."""
+    """Returns words such as ``this-change; the base has another pending change of it``, or an empty string without a
+    base."""
     note = f"; {change.origin_note}" if change.origin_note else ""
     return f"{change.origin}{note}" if change.origin is not None else ""
 
@@ -171,9 +172,8 @@ def _schedules(changes: Sequence[ScheduleChange]) -> Iterator[str]:
 
 
 def next_slots(plan: Plan) -> dict[str, str]:
-    """Returns the next slot of each spec with a schedule, sorted by name, with a note if its schedule starts with the
-    next apply.
-    """
+    """Returns the next slot of each spec with a schedule, sorted by name, with a note if the schedule starts with the
+    next apply."""
     starting = {change.name for change in plan.schedule_changes if change.stopped is None}
     note = ", after an apply has started its schedule"
     return {a.name: a.next_slot + (note if a.name in starting else "") for a in plan.actions if a.next_slot is not None}
@@ -227,7 +227,7 @@ def _is_held(action: Action) -> bool:
 
 
 def _causes(change: SpecChange, actions: Sequence[Action]) -> list[Action]:
-    """Returns the actions that carry out a change, or prevent it."""
+    """Returns the actions that carry out or prevent a change."""
     if change.stale:
         return [a for a in actions if a.reason is Reason.STALE_CHECKOUT][:1]
     if change.change is ChangeType.REMOVED:
@@ -244,17 +244,17 @@ def _causes(change: SpecChange, actions: Sequence[Action]) -> list[Action]:
 
 
 def effect_line(change: SpecChange) -> str:
-    """Returns when a change takes effect, or an empty string if its action already includes that. The project file has
-    no action."""
+    """Returns when a change takes effect, or an empty string if its action already shows that. A change of the project
+    file has no action."""
     return "" if change.stale and change.kind != PROJECT_KIND else change.message
 
 
 def fields_of(block: Shown) -> Iterator[Change | tuple[str, object]]:
     """Yields the fields of a block in order: a difference, or the path and masked value of a new field.
 
-    If git contains a change of the spec, the fields are those of the change: first the policy's, and for an added spec
-    the whole request. Otherwise the fields are those of the action: the differences from the last run, or the whole
-    request if there was no run.
+    If git contains a change of the spec, yields the fields of the change: first the policy's fields and then the
+    request's; for an added spec, the whole request. Otherwise yields the fields of the action: the differences from the
+    last run, or the whole request if there was no run.
     """
     change, action = block.change, block.action
     if change is not None:
@@ -276,7 +276,7 @@ def _first_slot(action: Action) -> bool:
 
 
 def _new_fields(kind: str, request: JSON) -> Iterator[tuple[str, object]]:
-    """Yields the fields of the request in display form. A request of a kind that this version does not have is shown as
+    """Yields the fields of the request in display form. A request of a kind that this version does not know is shown as
     sent."""
     display = kind_named(kind).for_display(request) if kind in MODULES else request
     yield from ((path_text(path), value) for path, value in fields(masked(display)))

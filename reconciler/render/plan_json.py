@@ -1,6 +1,7 @@
-"""Renders plans, results and statuses as JSON, complete and unmasked, and reads plans back.
+"""Renders plans, results and statuses as complete, unmasked JSON, and reads plans back.
 
-The JSON of an action is flat, while `Action` has a key and a content, which `_nested` assembles when reading.
+In JSON, an action is flat. An `Action` in memory contains a key and a content, which `_nested` assembles when a plan is
+read.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def _action_json(action: Action, place: Place) -> JSON:
 
 
 def _scheduling(action: Action) -> JSON:
-    """Returns the fields that only submissions of scheduled and dependent specs have. Default values are left out."""
+    """Returns the fields that only scheduled and dependent specs need. Default values are left out."""
     return {
         **({"template": action.template, "time_zone": action.time_zone} if action.template is not None else {}),
         **({"run_ids": dict(action.run_ids)} if action.run_ids else {}),
@@ -144,8 +145,8 @@ def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
 
 
 def status_json(rows: Sequence[StatusRow], problems: Sequence[Problem] = ()) -> JSON:
-    """Returns ``{"specs": […]}``, one object for each row, in their order. ``remedy`` and ``problems`` are left out if
-    empty."""
+    """Returns ``{"specs": […]}``, with one object for each row, in the order of the rows. ``remedy`` and ``problems``
+    are left out if empty."""
     names = {"suggested": FILE_NAMES["suggested"]}
     forms = [{names.get(key, key): value for key, value in asdict(row).items()} for row in rows]
     specs = [{k: v for k, v in form.items() if k != "remedy" or v is not None} for form in forms]
@@ -153,7 +154,7 @@ def status_json(rows: Sequence[StatusRow], problems: Sequence[Problem] = ()) -> 
 
 
 def _problems_json(problems: Sequence[Problem]) -> JSON:
-    """Returns the problems in the project's files, or nothing if there are none."""
+    """Returns a field with the problems in the project's files, or no field if there are no problems."""
     keys = ("path", "line", "col", "message", "rule")
     return {"problems": [{key: getattr(problem, key) for key in keys} for problem in problems]} if problems else {}
 
@@ -167,9 +168,8 @@ ACTION_KEYS = (
     "run_id", "replaces", "source", "changes", "request", "message", "compared_with", "send", "revision",
     "deletion_policy", "streaming", "locate",
 )  # fmt: skip
-"""The keys of every action. Most of them have a default in memory, but a plan file without them has been edited and is
-refused.
-"""
+"""The keys of every action. Most keys have a default in memory, but a plan file in which a key is missing was edited
+and is refused."""
 
 CONTENT_KEYS = ("revision", "request", "deletion_policy", "streaming", "source")
 FILE_NAMES = {
@@ -183,7 +183,7 @@ EXPECTED = {
     "string_type": "a string", "int_type": "a whole number", "bool_type": "true or false", "tuple_type": "a list",
     "dict_type": "an object", "mapping_type": "an object", "dataclass_type": "an object",
 }  # fmt: skip
-"""The expected type of a value, by the type of pydantic's error."""
+"""The expected type of a value, by the type of the pydantic error."""
 
 
 @cache
@@ -192,10 +192,10 @@ def _plans() -> TypeAdapter[Plan]:
 
 
 def plan_from_json(data: object) -> Plan:
-    """Reads the plan that `plan_json` wrote. Unknown keys are ignored, because a newer minor version may add some.
+    """Reads the plan that `plan_json` wrote. Unknown keys are ignored, because a newer minor version may add keys.
 
-    Raises `PlanFileError`, with one sentence that names the location, for another major version, a missing key, a value
-    of a wrong type, or a summary that does not match the actions.
+    Raises `PlanFileError` for another major version, a missing key, a value of the wrong type, or a summary that does
+    not match the actions. Its message is one sentence with the location.
     """
     if not isinstance(data, dict):
         raise PlanFileError("the plan file is not a JSON object: it was not written by `reconciler plan --out`")
@@ -252,8 +252,8 @@ def _nested(form: object, index: int) -> object:
 
 
 def _problem(error: ValidationError) -> str:
-    """Returns the first problem of a plan file: its location and the expected type, without the value, which may be a
-    secret."""
+    """Returns the first problem in a plan file: its location and the expected type. The value is left out, because it
+    may be a secret."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     parts = first["loc"]
     location = [FILE_NAMES.get(str(part), part) for part in parts if part not in {"place", "key", "content"}]

@@ -1,4 +1,4 @@
-"""Renders a plan, or the error that prevented it, as Markdown for a comment of limited size on a pull request.
+"""Renders a plan, or the error that prevented the plan, as Markdown for a comment of limited size on a pull request.
 
 No text from users or AWS becomes markup, a mention, a reference or a link.
 """
@@ -46,24 +46,23 @@ from reconciler.render.runs import console_url, usual_text
 from reconciler.render.text import count
 
 MAX_BYTES = 60_000
-"""The default maximum size. A comment on GitHub has at most 65,536 characters; the remaining characters are for text
-that the posting job adds.
-"""
+"""The default maximum size. A comment on GitHub can have 65,536 characters; the difference is left for text that the
+posting job adds."""
 
-SMALLEST = 2_000  # bytes: enough for the heading, the summary, the note on omissions and the footer
+SMALLEST = 2_000  # bytes: enough for the heading, the summary, the note about omissions and the footer
 NOTE_ROOM = 400  # bytes, besides the command in it
 LONGEST_MESSAGE = 400
 OLD = timedelta(days=1)
 """The period during which a hold is shown as new."""
 
 MOST_NAMES = 100
-FEWEST_TOGETHER = 3  # the fewest specs with the same content that share a row
+FEWEST_TOGETHER = 3  # the minimum number of specs with the same content that share a row
 CHANGE_SIGNS = {ChangeType.ADDED: "+", ChangeType.CHANGED: "~", ChangeType.RENAMED: "~", ChangeType.REMOVED: "-"}
 
 TABLE = ["| | spec | why | details |", "|---|---|---|---|"]
 FIRST = (ChangeType.REMOVED, ChangeType.RENAMED, ChangeType.CHANGED, ChangeType.ADDED)
-"""The order of the changes of specs: those that stop something first, and last those that reviewers see completely in
-the git diff. The project file comes before all of them."""
+"""The order of changes of specs. Changes that stop something come first. Changes that reviewers can see completely in
+the git diff come last. The project file comes before all specs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class PageOptions:
     """The options of a page besides the plan.
 
     `command` is the command that shows the whole plan. `repository` is the web location of the specs; if it is `None`,
-    names are not links. `refusal` is why an apply would refuse the plan.
+    names are not links. `refusal` is the reason why an apply would refuse the plan.
     """
 
     command: str = "reconciler plan"
@@ -83,10 +82,10 @@ class PageOptions:
 def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
     """Returns the plan as Markdown of at most `options.max_bytes` UTF-8 bytes, including the final line break.
 
-    It starts with a hidden marker, to find the comment again, followed by the summary, the changes in git with their
-    fields, runs for other reasons, waiting specs and specs on hold; old holds are folded. If not everything fits, links
-    are omitted first, then rows from the last to the first, and fields, the longest first. All omissions are counted.
-    Secrets are masked. Raises `ValueError` if `max_bytes` is under 2,000.
+    It starts with a hidden marker, by which the comment is found again. The summary, the changes in git with their
+    fields, runs for other reasons, waiting specs and specs on hold follow; old holds are folded. If not everything
+    fits, links are omitted first, then rows from the last to the first, and fields, the longest first. All omissions
+    are counted. Secrets are masked. Raises `ValueError` if `max_bytes` is under 2,000.
     """
     top, bottom = _top(plan), _footer(plan)
     room = _room(options, [*top, *bottom])
@@ -104,8 +103,8 @@ def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
 
 
 def _place(sections: Sequence[Section], room: Room) -> None:
-    """Fills the page in order of importance: changes and runs, the fields of changed specs, waiting and held specs, the
-    fields of new specs, old holds and next slots."""
+    """Fills the page in order of importance: changes and runs, the fields of changed specs, waiting specs and specs on
+    hold, the fields of new specs, old holds and next slots."""
     *leading, waiting, stale, held, _old, _slots = sections
     _admit(leading, room)
     rows = [row for section in leading for row in section.shown]
@@ -116,7 +115,7 @@ def _place(sections: Sequence[Section], room: Room) -> None:
 
 
 def _admit(sections: Iterable[Section], room: Room) -> None:
-    """Adds the rows of sections in order, until a row does not fit."""
+    """Adds the sections' rows in order, until a row does not fit."""
     for section in sections:
         section.admit(room)
         if section.missing:
@@ -135,8 +134,8 @@ def failure_markdown(
     problems: Sequence[Problem] = (),
     options: PageOptions = PageOptions(),
 ) -> str:
-    """Returns the comment to post instead of a plan if there is no plan: the error, or the problems of files with their
-    lines. `place` is `None` if the project cannot be read. Size limit and masking are as in `plan_markdown`."""
+    """Returns the comment to post if no plan could be made: the error, or the problems in files with their lines.
+    `place` is `None` if the project cannot be read. The size limit and masking are as in `plan_markdown`."""
     what = count(len(problems), "error") if problems else "an error"
     name = f"{place.project}/{place.target}" if place else ""
     heading = f"### No plan for {prose(name)}" if name else "### No plan"
@@ -216,7 +215,7 @@ def shortened(message: str) -> str:
 def _note(
     sections: Iterable[Section], rows: Sequence[Row], warnings: int, command: str, parts_of_rows: str = "fields"
 ) -> list[str]:
-    """Returns how much is omitted and how to see it, or nothing if everything is shown."""
+    """Returns a note about how much is omitted and how to see it, or nothing if everything is shown."""
     parts = [f"{part.missing:,} of {part.number:,} {part.what}" for part in sections if part.missing]
     fields, filled = sum(len(row.fields) for row in rows), sum(row.filled for row in rows)
     if fields > filled:
@@ -228,7 +227,8 @@ def _note(
 
 @dataclass(frozen=True, slots=True)
 class _Common:
-    """The common content of the specs in a row: the sign, the effect, sentences below it, and the fields."""
+    """The common content of the specs in a row: the sign, the effect, the sentences below the effect, and the
+    fields."""
 
     sign: str
     what: str
@@ -238,7 +238,8 @@ class _Common:
 
 
 Entry = tuple[_Common, str, Source | None, str]
-"""A change or an action, with the name and location of the spec, and what is usual for its runs (empty if unknown)."""
+"""A change or an action, with the spec's name and location, and the usual duration and cost of its runs (empty if
+unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,13 +316,13 @@ def _table(
 
 
 def _next_slots(plan: Plan) -> Section:
-    """Returns the next slots of specs, folded."""
+    """Returns a folded section with the next slots of specs."""
     rows = [Row([f"| {cell_code(name)} | {cell_prose(slot)} |"]) for name, slot in next_slots(plan).items()]
     return Section("next slots", ["| spec | due |", "|---|---|"], rows, count(len(rows), "next slot"))
 
 
 def _change(change: SpecChange, block: Shown) -> Entry:
-    """Returns an entry for a change: its effect, when it takes effect, and the fields."""
+    """Returns an entry for a change: its effect, when it takes effect, and its fields."""
     action, effect, origin = block.action, effect_line(change), origin_words(change)
     below = [effect, f"origin: {origin}" if origin else ""]
     if action is not None:
@@ -366,13 +367,13 @@ def _row(common: _Common, specs: Sequence[tuple[str, Source | None, str]], repos
         below += [prose(usual)] if usual else []
         where = [code(str(source))] if source is not None and repository is None else []
         line = " · ".join([f"{code(common.sign)} {names} {what}", *where, *below])
-    else:  # some hosts break lines only at an explicit mark, others also at the end of a source line
+    else:  # some code hosts break lines only at an explicit mark, others also at the end of a source line
         line = " · ".join([f"{code(common.sign)} **{len(specs)} specs**", what, *below]) + f"<br>{names}"
     return Row([line, ""], [*map(list, common.fields)], number=len(specs), folded=common.folded)
 
 
 def _usual(action: Action | None) -> str:
-    """Returns what is usual for the runs of a spec that is submitted."""
+    """Returns the usual duration and cost of a submitted spec's runs."""
     typical = action.typical if action is not None else None
     return f"usual: {usual_text(typical)}" if typical is not None and typical.runs > 1 else ""
 

@@ -1,4 +1,4 @@
-"""Renders a plan as text: the actions with their fields, warnings and a summary."""
+"""Renders a plan as text: the actions with their fields, the warnings and a summary."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WIDE_LIST = 80  # characters; in a longer list, each entry has its own line
 
 
 def _field_lines(block: Shown) -> Iterator[list[str]]:
-    """Yields the fields of a block, each as lines. The first line starts with its sign."""
+    """Yields each field of a block as lines. The first line of a field starts with its sign."""
     for part in fields_of(block):
         yield change_block(part) if isinstance(part, Change) else _new_block(*part)
 
 
 def change_block(change: Change) -> list[str]:
-    """Returns one change as lines, with secrets masked. The first line starts with its sign."""
+    """Returns a change as lines, with secrets masked. The first line starts with the change's sign."""
     before, after = masked_change(change)
     path = _path(change.path)
     sign = OP_SIGNS[change.op]
@@ -75,8 +75,8 @@ FIELD_INDENT = " " * 6
 
 
 def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
-    """Returns the plan without a final line break: its project, target, account and region, a legend of the signs, a
-    block for each change and each other action that is not in sync, the warnings, and the summary.
+    """Returns the plan as text: its project, target, account and region, a legend of the signs, a block for each change
+    and for each other action that is not in sync, the warnings, and the summary. There is no final line break.
 
     Secrets are masked and control characters escaped. If `verbose` is true, tokens, digests and the specs in sync are
     included.
@@ -96,7 +96,7 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
 
 
 def _next_slots(plan: Plan) -> Iterator[str]:
-    """Yields the next slot of each spec with a schedule. Yields nothing if no spec has one."""
+    """Yields the next slot of each spec with a schedule. Yields nothing if no spec has a schedule."""
     slots = [(plain(name), plain(slot)) for name, slot in next_slots(plan).items()]
     if slots:
         yield "Next slots:"
@@ -133,7 +133,7 @@ def _revised(block: Shown) -> bool:
 
 
 def _block_lines(block: Shown, place: Place, style: Style, *, verbose: bool) -> Iterator[str]:
-    """Yields the effect in words, the sign with the name, the fields, and when they take effect."""
+    """Yields the effect in words, the sign with the name, the fields, and when the fields take effect."""
     effect = effect_line(block.change) if block.change is not None else ""
     yield from _heading(block, effect, style)
     if _revised(block) and block.action is not None:
@@ -156,12 +156,12 @@ def _block_lines(block: Shown, place: Place, style: Style, *, verbose: bool) -> 
 
 
 def _console(action: Action, place: Place) -> str | None:
-    """Returns the page of the run that an action is about in AWS's console; `None` without a run."""
+    """Returns the page in AWS's console of the run that an action is about, or `None` if there is no run."""
     return console_url(place, action.kind, action.content.location, action.run_id)
 
 
 def _heading(block: Shown, effect: str, style: Style) -> Iterator[str]:
-    """Yields the lines above the fields: of an action, or of a change that no action carries out now."""
+    """Yields the lines above the fields of an action, or of a change that no action carries out now."""
     action, change = block.action, block.change
     if action is None:
         if change is not None:
@@ -183,7 +183,7 @@ def _title(name: str, kind: str, source: Source | None) -> str:
 
 
 def _identity(action: Action) -> Iterator[str]:
-    """Yields the identifiers of an action, to find it in the ledger or in AWS."""
+    """Yields the identifiers by which an action can be found in the ledger or in AWS."""
     for label, value in (
         ("digest", action.digest),
         ("client token", action.client_token),

@@ -1,4 +1,4 @@
-"""Renders problems in files, with their location, message and source line with a caret, and as annotations for
+"""Renders problems in files as text, with their location, message and source line with a caret, or as annotations for
 GitHub."""
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from reconciler.render.phrases import what_happens
 from reconciler.render.text import Style, count, lines_text, plain
 
 WIDTH = 100  # characters of a source line that are shown
-LEAD = 60  # the maximum number of them before the column
+LEAD = 60  # the maximum number of characters before the column
 PLAIN_STYLE = Style()
-SHORTEST_SECRET = 3  # characters; a shorter secret would match almost any message
+SHORTEST_SECRET = 3  # characters; a shorter secret would match in almost any message
 
 
 def problems_text(problems: Sequence[Problem], color: bool = False) -> str:
     """Returns each problem as ``path:line:col: error: message``, its line with a caret under the column, and the number
-    of problems. The result is empty if there are none. There is no final line break.
+    of problems. Returns an empty string if there are no problems. There is no final line break.
 
-    Secrets are masked in the line and where the message repeats them, control characters are escaped, and a long line
-    is cut around the column.
+    Secrets in the line are masked, also where the message repeats them. Control characters are escaped, and of a long
+    line only the part around the column is shown.
     """
     if not problems:
         return ""
@@ -44,7 +44,7 @@ def _count(problems: Sequence[Problem]) -> str:
 
 
 def problem_lines(problem: Problem, style: Style = PLAIN_STYLE) -> Iterator[str]:
-    """Yields one problem as lines: the message, and the line of the file, if there is one."""
+    """Yields a problem as lines: the message, and the line of the file, if the problem has one."""
     colour = "red" if problem.severity == "error" else "yellow"
     location = f"{plain(problem.path)}:{problem.line}:{problem.col}:"
     yield f"{style.bold(location)} {style.paint(f'{problem.severity}:', colour, 'bold')} {message_of(problem)}"
@@ -56,7 +56,7 @@ def problem_lines(problem: Problem, style: Style = PLAIN_STYLE) -> Iterator[str]
 
 
 def message_of(problem: Problem) -> str:
-    """Returns the message with secrets masked, including those that it quotes from the line."""
+    """Returns the message with secrets masked, including secrets that it quotes from the line."""
     message = mask_sentence(problem.message)
     line = problem.source_line or ""
     for start, end in secret_spans(line):
@@ -68,7 +68,8 @@ def message_of(problem: Problem) -> str:
 
 
 def _shown_line(line: str, column: int) -> tuple[str, int]:
-    """Returns the line, masked and escaped, and the index in it of the character at `column` of the original line."""
+    """Returns the masked and escaped line, and the index in it of the character that is at `column` in the original
+    line."""
     spans = secret_spans(line)
     before = [span for span in spans if span[1] <= column]
     around = next((span for span in spans if span[0] < column < span[1]), None)
@@ -78,8 +79,8 @@ def _shown_line(line: str, column: int) -> tuple[str, int]:
 
 
 def _window(text: str, column: int) -> tuple[str, int]:
-    """Returns at most `WIDTH` characters of the text around the column, and the distance in cells from their start to
-    the column."""
+    """Returns at most `WIDTH` characters of the text around the column, and the distance in terminal cells from the
+    first of these characters to the column."""
     first = max(0, column - LEAD) if len(text) > WIDTH else 0
     shown = text[first : first + WIDTH]
     head, tail = "…" if first else "", "…" if first + WIDTH < len(text) else ""
@@ -88,14 +89,14 @@ def _window(text: str, column: int) -> tuple[str, int]:
 
 def _cells(char: str) -> int:
     """Returns how many terminal cells a character occupies: two if it is wide, none if it combines with the previous
-    one."""
+    character."""
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else len(visible(char))
 
 
 def annotation_lines(problems: Sequence[Problem], folder: str = "") -> list[str]:
-    """Returns a command for each problem that makes GitHub show it beside the line of the file.
+    """Returns a workflow command for each problem, which makes GitHub show the problem beside the line of the file.
 
     `folder` is the path of the project in the repository, empty or ending with a slash. Secrets are masked.
     """
@@ -107,7 +108,7 @@ def annotation_lines(problems: Sequence[Problem], folder: str = "") -> list[str]
 
 
 def _data(text: str) -> str:
-    """Escapes a value of a command. GitHub decodes these sequences and no others."""
+    """Escapes a value in a workflow command. GitHub decodes only these escape sequences."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
@@ -116,7 +117,8 @@ def _property(text: str) -> str:
 
 
 def held_problems(plan: Plan) -> list[Problem]:
-    """Returns a warning at the spec of each action that needs an operator, with the commands that resolve it."""
+    """Returns a warning for each action that needs an operator, located at its spec, with the commands that resolve
+    it."""
     return [
         Problem(action.source.path, action.source.line, 1, _held_message(action), "held", "warning")
         for action in plan.held
@@ -131,8 +133,8 @@ def _held_message(action: Action) -> str:
 
 
 def unsuccessful_problems(plan: Plan, results: Sequence[ActionResult]) -> list[Problem]:
-    """Returns an error at the spec of each action that AWS rejected or that did not reach it. `results` are in the
-    order of the plan's actions."""
+    """Returns an error for each action that AWS rejected or that did not reach AWS, located at its spec. `results` are
+    in the order of the plan's actions."""
     return [
         Problem(action.source.path, action.source.line, 1, f"{action.name}: {result.outcome}: {result.error}", "result")
         for action, result in zip(plan.actions, results, strict=True)

@@ -1,4 +1,4 @@
-"""Renders the effects of a command: the results of an apply, one line for a pass, and an operator's decision."""
+"""Renders the effects of a command: the results of an apply, the line about a pass, and an operator's decision."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ COLOURS = {
 
 
 def results_text(plan: Plan, results: Sequence[ActionResult], color: bool = False) -> str:
-    """Returns one line for each action that had an effect or should have had one, its error below it, and ``Apply
-    complete: …`` with all outcomes counted. `results` are in the order of the plan's actions. There is no final line
-    break."""
+    """Returns one line for each action that had an effect or should have had an effect, its error below it, and ``Apply
+    complete: …`` with the number of actions by outcome. `results` are in the order of the plan's actions. There is no
+    final line break."""
     style = Style(color)
     done = [
         (action, result)
@@ -101,7 +101,7 @@ def _counts(plan: Plan, results: Sequence[ActionResult]) -> Counter[str]:
 
 
 def _word(action: Action, result: ActionResult) -> str:
-    """Returns the outcome of an action, or the state of a spec without an effective action, in one or two words."""
+    """Returns, in one or two words, the outcome of an action or, if the action does nothing, the state of its spec."""
     if result.outcome != ActionOutcome.NONE:
         return str(result.outcome)
     if action.effective:
@@ -113,9 +113,9 @@ def _word(action: Action, result: ActionResult) -> str:
 class DecisionSummary:
     """The record that a command such as `cancel` or `adopt` would make, and the reason.
 
-    `about` names the spec and its run. `facts` are labels and values read from the ledger and AWS. `does` is a sentence
-    about the record and its effect. `warnings` must be read before confirming. `form` contains the fields of the JSON
-    form that only this command has.
+    `about` contains the names of the spec and its run. `facts` are labels and values read from the ledger and AWS.
+    `does` is a sentence about the record and its effect. `warnings` must be read before confirming. `form` contains the
+    fields that only this command's JSON has.
     """
 
     command: str
@@ -131,7 +131,7 @@ class DecisionSummary:
 
 
 def decision_text(decision: DecisionSummary, color: bool = False) -> str:
-    """Returns the decision and its facts, to be shown before the confirmation, without a final line break."""
+    """Returns the decision and its facts, which are shown before the confirmation, without a final line break."""
     style = Style(color)
     return lines_text(
         [

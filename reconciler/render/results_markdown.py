@@ -25,11 +25,11 @@ REST_TABLE = ["| spec | why | details |", "|---|---|---|"]
 
 
 def results_markdown(plan: Plan, results: Sequence[ActionResult], recorded: Recorded, options: PageOptions) -> str:
-    """Returns the outcome of each action as Markdown of at most `options.max_bytes` UTF-8 bytes: run ids, states and
-    errors, and below them waiting specs and specs on hold.
+    """Returns the outcome of each action as Markdown of at most `options.max_bytes` UTF-8 bytes. It contains run ids,
+    states and errors, and below them the waiting specs and the specs on hold.
 
     `results` are in the order of the plan's actions, and `recorded` is the state after them. Rows that do not fit are
-    counted. Secrets are masked.
+    omitted and counted. Secrets are masked.
     """
     done = [
         (action, result)

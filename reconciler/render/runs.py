@@ -1,4 +1,4 @@
-"""Renders runs: one row for each, as in `status`, `runs` and the JSON of both."""
+"""Renders runs: one row for each run, as in `status`, `runs` and the JSON of both commands."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ UNSUCCESSFUL = frozenset({"failed", "cancelled", "lost"})
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run. The fields are those of the JSON form.
+    """One run. Its fields are the fields of the JSON form.
 
     `state` is a `RunState`; `aws_state` and `detail` are AWS's own state and reason. `definition` is the job definition
-    revision that AWS runs. `location` has the fields by which AWS finds the run, such as the application id.
-    `console_url` is its page in AWS's console, `None` for the emulator. `waited_seconds` and `ran_seconds` grow while
-    the run waits or runs. `billed` has hours of vCPU, GB of memory and GB of storage, `cost` is their price by the
-    prices of the target. `stuck` is ``waiting`` or ``running`` if the run does so for much longer than usual. Unknown
-    values are `None`.
+    revision that AWS runs. `location` contains the fields that identify where the run is in AWS, such as the
+    application id. `console_url` is its page in AWS's console, or `None` for the emulator. `waited_seconds` and
+    `ran_seconds` grow while the run waits or runs. `billed` contains the vCPU-hours and the GB-hours of memory and
+    storage; `cost` is their cost at the target's prices. `stuck` is ``waiting`` or ``running`` if the run has been
+    doing so for much longer than usual. Unknown values are `None`.
     """
 
     name: str
@@ -59,7 +59,7 @@ class RunRow:
 
 
 def console_url(place: Place, kind: str, location: Mapping[str, str], run_id: str | None) -> str | None:
-    """Returns the page of a run in AWS's console, `None` for the emulator and for a service without such pages."""
+    """Returns the page of a run in AWS's console, or `None` for the emulator and for a service without such pages."""
     if run_id is None or place.account == EMULATOR_ACCOUNT or kind not in MODULES:
         return None
     return kind_named(kind).console_url(place.region, location, run_id)
@@ -68,7 +68,8 @@ def console_url(place: Place, kind: str, location: Mapping[str, str], run_id: st
 def run_row(
     run: Submission, place: Place, now: datetime, prices: Prices | None = None, typical: Usual | None = None
 ) -> RunRow:
-    """Returns the row of a submission that has a run, as of `now`. `typical` is what is usual for its spec."""
+    """Returns the row of a submission that has a run, as of `now`. `typical` contains the usual durations of its
+    spec."""
     resources = billed(run, now)
     return RunRow(
         name=run.name,
@@ -98,15 +99,15 @@ def run_row(
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs, newest first; what is usual for them, if they are all of one spec; and the currency of their costs, `None`
-    without prices."""
+    """Runs, newest first; their usual durations and costs, if all of them belong to one spec; and the currency of their
+    costs (`None` without prices)."""
 
     rows: tuple[RunRow, ...]
     typical: Usual | None = None
     currency: str | None = None
 
     def selected(self, after: datetime | None, *, unsuccessful: bool) -> Runs:
-        """Returns those that were submitted since `after` and, with `unsuccessful`, only those that ended without
+        """Returns the runs that were submitted since `after`. With `unsuccessful`, returns only runs that ended without
         success."""
         kept = (row for row in self.rows if not unsuccessful or row.state in UNSUCCESSFUL)
         recent = (
@@ -123,8 +124,8 @@ def runs_of(  # noqa: PLR0917 - what to show, and what its rows depend on
     prices: Prices | None,
     archived: Iterable[Submission] = (),
 ) -> Runs:
-    """Returns the runs of these specs in the state, and those of `archived` submissions of them. Runs that belong to
-    another spec now are left out."""
+    """Returns the runs of these specs in the current state, and the runs of their `archived` submissions. Runs that now
+    belong to another spec are left out."""
     records = [recorded.spec(name) for name in names]
     typical = {record.name: usual(record.submissions, now, prices) for record in records}
     rows = [
@@ -181,8 +182,8 @@ def cost_text(cost: float | None, currency: str | None) -> str:
 
 
 def runs_csv(rows: Sequence[RunRow]) -> str:
-    """Returns the rows as CSV with a heading, as RFC 4180 but with line feeds. Nested values have a column for each
-    part. A text that a spreadsheet would compute as a formula begins with an apostrophe."""
+    """Returns the rows as CSV with a heading, as in RFC 4180 but with line feeds. A nested value has a column for each
+    part. A text that a spreadsheet would evaluate as a formula is prefixed with an apostrophe."""
     forms = [_flat(run_json(row)) for row in rows]
     names = list(dict.fromkeys(name for form in forms for name in form)) or [field.name for field in fields(RunRow)]
     text = StringIO()
@@ -210,7 +211,7 @@ def _cell(value: object) -> object:
 
 
 def duration_text(seconds: float | None) -> str:
-    """Returns a duration in its two largest units, as in ``2h 5m`` or ``45s``, or ``-`` if it is not known."""
+    """Returns a duration in its two largest units, such as ``2h 5m`` or ``45s``, or ``-`` if it is not known."""
     if seconds is None:
         return "-"
     left = max(0, int(seconds))
@@ -222,9 +223,11 @@ def duration_text(seconds: float | None) -> str:
 
 
 def aws_words(run: RunRow, now: datetime) -> str:
-    """Returns AWS's state of a run, since when, and its reason: ``RUNNABLE 3h: MISCONFIGURATION:…``.
+    """Returns AWS's state of a run, how long it has been in that state, and the reason: ``RUNNABLE 3h:
+    MISCONFIGURATION:…``.
 
-    The time is that since the creation of a waiting run, and since the start of a running one. Ended runs have none.
+    The time is counted from the creation of a waiting run, or from the start of a running one. It is left out for ended
+    runs.
     """
     since = run.started_at or run.created_at or run.submitted_at
     age = "" if run.finished_at or since is None else f" {age_text((now - parse_time(since)).total_seconds())}"
@@ -233,7 +236,7 @@ def aws_words(run: RunRow, now: datetime) -> str:
 
 
 def which_text(generation: int | None, slot: str | None, attempt: int | None) -> str:
-    """Returns the generation or slot of a run, and its attempt unless it is the first: ``#3`` or
+    """Returns the generation or slot of a run and, unless it is the first attempt, the attempt: ``#3`` or
     ``2026-11-22T02:00:00Z/2``."""
     which = slot or (f"#{generation}" if generation else "-")
     return plain(which) + (f"/{attempt}" if attempt and attempt > 1 else "")

@@ -1,4 +1,4 @@
-"""Renders runs as a table that fits the terminal, and what is usual for a spec."""
+"""Renders runs as a table that fits the terminal, and the usual durations and costs of a spec."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ WIDE = ("KIND", "WHERE", "DEFINITION", "CONSOLE")
 
 
 def runs_text(runs: Runs, now: datetime, *, color: bool = False, width: int | None = None, wide: bool = False) -> str:
-    """Returns the rows as a table without a final line break: when each run was submitted, of which generation or slot
-    it is, its state, how long it waited and ran, what was billed and from which commit it was submitted, with AWS's
-    reason for runs that wait or did not succeed. `width` and `wide` are as in `status_text`.
-    """
+    """Returns the rows as a table without a final line break. Its columns are the time of submission, the generation or
+    slot, the state, how long the run waited and ran, what was billed, and the commit. Runs that wait or did not succeed
+    also have AWS's reason. `width` and `wide` are as in `status_text`."""
     rows, currency = runs.rows, runs.currency
     if not rows:
         return "No runs."
@@ -70,7 +69,7 @@ def _notes(row: RunRow, now: datetime) -> Iterator[str]:
 
 
 def billed_text(billed: Resources | None) -> str:
-    """Returns ``1.5 vCPU-h, 6 GB-h``, or ``-`` if nothing is known."""
+    """Returns a text such as ``1.5 vCPU-h, 6 GB-h``, or ``-`` if nothing is known."""
     if billed is None:
         return "-"
     storage = f", {billed.storage_gb_hours:.3g} storage GB-h" if billed.storage_gb_hours else ""

@@ -24,18 +24,17 @@ NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED, Phase.ABAND
 class StatusRow:
     """The status of one spec. The fields are those of ``status --format json``, in which `suggested` is ``remedy``.
 
-    `generation` to `digest`, `run_id` and the times are those of the submission that the plan's action is about,
-    otherwise of the newest one. Without a submission they are `None`, and `digest` is that of the spec. `state` is
-    ``none``, ``intended``, ``submitted``, ``running``, ``succeeded``, ``failed``, ``cancelled``, ``unknown`` or
-    ``lost``. `in_sync` is whether neither a pass nor an operator has anything to do. `reason` is the plan's reason,
-    with its message after a colon. `suggested` are the commands by which an operator can resolve an unknown.
-    `next_slot` is the spec's next slot, `None` without a schedule.
+    `generation` to `digest`, `run_id` and the times belong to the submission that the plan's action is about, or
+    otherwise to the newest submission. Without a submission they are `None`, and `digest` is the spec's digest. `state`
+    is ``none``, ``intended``, ``submitted``, ``running``, ``succeeded``, ``failed``, ``cancelled``, ``unknown`` or
+    ``lost``. `in_sync` is true if neither a pass nor an operator has anything to do. `reason` is the plan's reason,
+    with its message after a colon. `suggested` are the commands with which an operator can resolve an unknown outcome.
+    `next_slot` is the spec's next slot, or `None` without a schedule.
 
-    `aws_state` and `detail` are AWS's own state and reason of the run, `console_url` is its page in AWS's console.
-    `location` has the fields by which AWS finds it, such as the application id; `definition` is the job definition
-    revision that AWS runs.
-    `runs` are all live runs of the spec, oldest first. `stuck` is ``waiting`` or ``running`` if the run does so for
-    much longer than usual.
+    `aws_state` and `detail` are AWS's own state and reason of the run, and `console_url` is its page in AWS's console.
+    `location` contains the fields that identify where the run is in AWS, such as the application id. `definition` is
+    the job definition revision that AWS runs. `runs` are all live runs of the spec, oldest first. `stuck` is
+    ``waiting`` or ``running`` if the run has been doing so for much longer than usual.
     """
 
     name: str
@@ -63,7 +62,8 @@ class StatusRow:
 
 
 def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
-    """Returns one row for each name in the plan, sorted by name with retired specs last, as of the time of the plan."""
+    """Returns one row for each name in the plan, as of the time of the plan. The rows are sorted by name, with retired
+    specs last."""
     recorded = after_renames(recorded, plan.renames)
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
@@ -80,8 +80,8 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
 
 
 def selected(rows: Sequence[StatusRow], states: Collection[str], sort: str) -> tuple[StatusRow, ...]:
-    """Returns the rows in these states (all if there are none) in an order: by ``name`` (retired specs last), by
-    ``state``, by ``age`` (the youngest first), or by ``next-slot``."""
+    """Returns the rows in these states (all rows if no states are given), sorted by ``name`` (retired specs last),
+    ``state``, ``age`` (the youngest first) or ``next-slot``."""
     kept = [row for row in rows if not states or row.state in states]
     match sort:
         case "state":
@@ -96,7 +96,7 @@ def selected(rows: Sequence[StatusRow], states: Collection[str], sort: str) -> t
 
 
 def _with_runs(row: StatusRow, last: Submission | None, record: SpecRecord, place: Place, now: datetime) -> StatusRow:
-    """Adds what AWS reports of the run of a row, and the live runs of its spec."""
+    """Adds AWS's report about the run of a row, and the live runs of the row's spec."""
     typical = usual(record.submissions, now) if record.live else None
     live = tuple(run_row(run, place, now, None, typical) for run in record.live)
     if last is None or last.run_id is None or last.reassigned_to is not None:
@@ -122,7 +122,8 @@ def _is_pending(row: StatusRow, changed: Collection[str]) -> bool:
 
 
 def _submission(action: Action, recorded: Recorded) -> Submission | None:
-    """Returns the submission of a row: the one that the action is about, otherwise the newest of the spec."""
+    """Returns the submission of a row: the submission that the action is about, otherwise the newest submission of the
+    spec."""
     return recorded.by_token.get(action.client_token or "") or recorded.spec(action.name).newest
 
 
@@ -131,7 +132,8 @@ def _is_retired(actions: Sequence[Action]) -> bool:
 
 
 def _row(actions: Sequence[Action], last: Submission | None, now: datetime) -> StatusRow:
-    """Returns the row of a spec from its newest action and submission. It is in sync if all of its actions are."""
+    """Returns the row of a spec from its newest action and submission. The row is in sync if all actions of the spec
+    are in sync."""
     action = actions[-1]
     return StatusRow(
         name=action.name,
@@ -174,13 +176,13 @@ def state(submission: Submission | None, now: datetime) -> str:
 
 
 def _reason(action: Action, last: Submission | None) -> str:
-    """Returns the reason and the message of an action. AWS's own words about a live run have fields of their own."""
+    """Returns the reason and the message of an action. AWS's own words about a live run are in other fields."""
     shown = last is not None and last.live and action.action is ActionType.NONE and action.message == waits_words(last)
     return f"{action.reason}: {action.message}" if action.message and not shown else str(action.reason)
 
 
 def _not_run(actions: Sequence[Action], last: Submission | None) -> Iterable[str]:
-    """Yields why the submission has no run, unless one of the actions contains the reason."""
+    """Yields the reason why the submission has no run, unless one of the actions contains it."""
     if last is not None and last.phase in NOT_RUN:
         reason = last.error or str(last.phase)
         if not any(reason in f"{action.reason} {action.message}" for action in actions):

@@ -27,9 +27,10 @@ SHOWN_ENDS = {"failed", "cancelled", "lost"}
 def status_text(
     rows: Sequence[StatusRow], now: datetime, color: bool = False, width: int | None = None, *, wide: bool = False
 ) -> str:
-    """Returns the rows as a table without a final line break: name, generation or slot, state, age, run id, the next
-    slot if any spec has a schedule, and the reason unless in sync, with AWS's own state and reason. Each further live
-    run of a spec has a line of its own. The age is the time since the run ended, or since its submission.
+    """Returns the rows as a table without a final line break: the name, generation or slot, state, age, run id, the
+    next slot if any spec has a schedule, and the reason unless the spec is in sync, with AWS's own state and reason.
+    Each further live run of a spec has a separate line. The age is the time since the run ended or, for a live run,
+    since it was submitted.
 
     The table fits a terminal of `width` characters; `None` and `wide` mean that lines are never folded. `wide` adds the
     kind, the commit, the location, the job definition and the console page of each run.
@@ -45,7 +46,7 @@ def status_text(
 
 
 def _lines(row: StatusRow, now: datetime, style: Style, *, wide: bool) -> Iterator[Line]:
-    """Yields the line of a spec, and one for each further live run of it."""
+    """Yields the line of a spec, and one line for each further live run of the spec."""
     own = next((run for run in row.runs if run.run_id == row.run_id), None)
     yield Line(
         {
@@ -74,10 +75,10 @@ def _lines(row: StatusRow, now: datetime, style: Style, *, wide: bool) -> Iterat
 
 
 def _notes(row: StatusRow, own: RunRow | None, now: datetime) -> Iterator[str]:
-    """Yields the reason unless it is in sync, AWS's own words, and whether the run is stuck."""
+    """Yields the reason unless the spec is in sync, AWS's own words, and whether the run is stuck."""
     if row.reason != Reason.IN_SYNC:
         yield sentence(row.reason)
-    known = row.detail is not None and row.detail in row.reason  # AWS's words are in the reason already
+    known = row.detail is not None and row.detail in row.reason  # the reason already contains AWS's words
     if own is not None and not known and (words := aws_words(own, now)):
         yield words
     elif own is None and row.state in SHOWN_ENDS and row.detail and row.detail not in row.reason:
@@ -103,13 +104,14 @@ def _wide_of(row: StatusRow) -> dict[str, str]:
 
 
 def _age(since: str | None, now: datetime) -> str:
-    """Returns the time since a moment, such as ``2h``, or ``-`` without one."""
+    """Returns the time since `since`, such as ``2h``, or ``-`` if `since` is `None`."""
     return age_text((now - parse_time(since)).total_seconds()) if since else "-"
 
 
 def aged_lines(text: str, rows: Sequence[StatusRow]) -> list[tuple[str, float | str, str]]:
-    """Splits a table without colours, in which each of `rows` has one line, at its ages: the text before, the time
-    since which the age counts in seconds, and the text after. Other lines have an empty text after."""
+    """Splits each line of a table at its age into the text before, the time from which the age is computed (in seconds
+    since the epoch), and the text after. The table has no colours, and one line for each of `rows`. For other lines,
+    the text after is empty."""
     heading, *lines = text.split("\n")
     start = heading.find("AGE")
     if start < 0:
@@ -123,7 +125,7 @@ def aged_lines(text: str, rows: Sequence[StatusRow]) -> list[tuple[str, float | 
 
 
 def _suggestions(rows: Iterable[StatusRow]) -> Iterator[str]:
-    """Yields the suggested commands of each spec, which are printed below the table."""
+    """Yields each spec's suggested commands, which are printed below the table."""
     for row in rows:
         if row.suggested is not None:
             first, *commands = suggested_lines(row.suggested)

@@ -1,7 +1,7 @@
 """Renders tables that fit the terminal.
 
 If all columns fit, or the output is not a terminal, each row has one line. Otherwise the less important cells, such as
-run ids, and the notes have lines of their own below the row, where they are never cut.
+run ids, and the notes are on separate lines below the row, where they are never truncated.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ INDENT = " "
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The headings of the columns that a table always has, and of those that it has if they fit, first to keep
-    first."""
+    """The headings of the columns that a table always has, and of the optional columns that it has if they fit, the
+    most important first."""
 
     always: tuple[str, ...]
     if_they_fit: tuple[str, ...]
@@ -27,7 +27,8 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table: its cells by heading, the notes after or below them, and a name too long for a cell."""
+    """One line of the table: its cells by heading, the notes after or below the cells, and a name that is too long for
+    a cell."""
 
     cells: dict[str, str]
     notes: tuple[str, ...] = ()
@@ -37,8 +38,8 @@ class Line:
 def fitted(
     lines: Sequence[Line], headings: Sequence[str], layout: Layout, style: Style, width: int | None
 ) -> list[str]:
-    """Returns a table with these headings. It has one line for each row if that fits a terminal of `width` characters,
-    or if `width` is `None`; otherwise some cells, and all notes, are below their rows."""
+    """Returns a table with these headings. It has one line for each row if all columns fit a terminal of `width`
+    characters, or if `width` is `None`. Otherwise some cells and all notes are below their rows."""
     cells = [[*(_cell(line, heading) for heading in headings), "; ".join(line.notes)] for line in lines]
     head = [*map(style.bold, headings), ""]
     if width is None or _fits([head, *cells], width):
@@ -56,7 +57,7 @@ def fitted(
 
 
 def _with_short_name(line: Line, width: int) -> Line:
-    """Moves a name that takes more than half of the terminal to a line of its own."""
+    """Moves a name that takes more than half of the terminal's width to a separate line."""
     name = line.cells[NAME]
     return replace(line, cells={**line.cells, NAME: ""}, long_name=name) if len(name) > width // 2 else line
 
@@ -71,7 +72,7 @@ def _fits(rows: Iterable[Sequence[str]], width: int) -> bool:
 
 
 def _kept(lines: Sequence[Line], headings: Sequence[str], layout: Layout, width: int) -> list[str]:
-    """Returns the headings of the columns that fit beside one another, in their order."""
+    """Returns the headings of the columns that fit side by side, in their order."""
     widths = {
         heading: max(len(heading), *(visible_length(_cell(line, heading)) for line in lines)) for heading in headings
     }
@@ -84,7 +85,7 @@ def _kept(lines: Sequence[Line], headings: Sequence[str], layout: Layout, width:
 
 
 def _moved(line: Line, headings: Sequence[str], kept: Sequence[str]) -> Iterator[str]:
-    """Yields the cells of a line that have no column, with their headings in lower case."""
+    """Yields the cells of a line whose column was dropped, with their headings in lower case."""
     for heading in headings:
         value = _cell(line, heading)
         if heading not in kept and value != "-":

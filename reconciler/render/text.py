@@ -20,7 +20,7 @@ __all__ = [
 
 COLOURS = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-LEAST_SENTENCE = 20  # the minimum width of the last column; only if it is reached are other columns folded
+LEAST_SENTENCE = 20  # the minimum width of the last column; other columns are folded only once it is reached
 MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
 
 
@@ -31,7 +31,8 @@ class Style:
     color: bool = False
 
     def paint(self, text: str, *colours: str) -> str:
-        """Returns `text` in these colours, such as ``red`` and ``bold``. Without text or colour it is unchanged."""
+        """Returns `text` in these colours, such as ``red`` and ``bold``. An empty text is returned unchanged, and so is
+        every text if colours are off."""
         codes = ";".join(COLOURS[colour] for colour in colours)
         return f"\x1b[{codes}m{text}\x1b[0m" if self.color and codes and text else text
 
@@ -47,11 +48,11 @@ class Style:
 def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
     """Returns rows of escaped and possibly coloured cells as lines, with aligned columns.
 
-    Cells are folded to fit a terminal of `width` characters. If `width` is `None` (a pipe or a file), each row is one
-    line.
+    Cells are folded to fit a terminal of `width` characters. If `width` is `None` (for a pipe or a file), each row is
+    one line.
     """
     widths = [max(map(visible_length, cells)) for cells in zip(*rows, strict=True)]
-    # Only rows that do not fit need rich, which takes 0.3 s to import and 1 ms a row.
+    # Only rows that do not fit need rich, which takes 0.3 s to import and 1 ms per row.
     if width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
         return _folded(rows, widths, width)
     return ["  ".join(map(_padded, row, widths)).rstrip() for row in rows]
@@ -82,11 +83,11 @@ def _folded(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) ->
     names = widths[:-1]
     narrow = width - sum(names) - 2 * len(names) < LEAST_SENTENCE
     for natural in names:
-        table.add_column(overflow="fold", width=None if narrow else natural)  # fold the sentence rather than a name
+        table.add_column(overflow="fold", width=None if narrow else natural)  # fold the sentence instead of a name
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*map(Text.from_ansi, row))  # as Text, so that "[bold]" in a name is not markup
-    # The environment is empty, because the caller has chosen colours and width.
+    # The environment is empty, because the caller has already chosen the colours and the width.
     console = Console(file=StringIO(), width=width, force_terminal=True, color_system="standard", _environ={})
     with console.capture() as capture:
         console.print(table)
@@ -94,7 +95,7 @@ def _folded(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) ->
 
 
 def value_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Returns a JSON value on one line. Marks of masked secrets are bare words; strings are quoted."""
+    """Returns a JSON value on one line. Strings are quoted, but the marks of masked secrets are not."""
     if isinstance(value, str) and value in MARKS:
         return value
     return escape(json.dumps(value, ensure_ascii=False))

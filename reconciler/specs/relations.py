@@ -163,7 +163,7 @@ def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Reference]]) -
 
 
 def _trim(edges: dict[str, dict[str, Reference]]) -> None:
-    """Removes every spec that does not lead to a cycle, so that every remaining spec depends on another remaining spec."""
+    """Removes every spec that does not lead to a cycle. Then every remaining spec depends on another remaining spec."""
     waiting: dict[str, set[str]] = {name: set() for name in edges}
     for name, following in edges.items():
         for other in following:

@@ -1,4 +1,4 @@
-"""The content of the page: what its templates show of plans, statuses and runs, as escaped and masked text."""
+"""The content of the page: the escaped and masked text of plans, statuses and runs that its templates show."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from reconciler.render.status import StatusRow
 from reconciler.render.text import plain, sentence
 
 RECENT = timedelta(days=7)
-"""The period of the numbers of failed runs and of costs on the first page."""
+"""The period for which the first page shows the number of failed runs and the costs."""
 MOST_SHOWN = 50
-"""The most specs in the list of those that need attention, and the most changes, on the first page."""
+"""The maximum number of specs that need attention, and of changes, on the first page."""
 MOST_RUNS = 200
-"""The most runs in the table of one spec."""
+"""The maximum number of runs in the table of one spec."""
 ATTENTION = frozenset({"failed", "unknown", "lost"})
 
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
     """The values that the page shows, as of `plan.created_at`. `runs` are newest first, and `since` is the time from
-    which they are complete. `usual` is what is usual for each spec, `missed` the first and the last of each range of
-    slots that never ran, by spec."""
+    which they are complete. `usual` has the usual durations and costs of each spec. `missed` has, for each spec, the
+    first and the last slot of each range of slots that never ran."""
 
     plan: Plan
     rows: Sequence[StatusRow]
@@ -65,8 +65,8 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """A change in git that is not applied: its name, its link, what it is, its effect, and the lines of its fields,
-    each with ``add``, ``remove`` or nothing as its class."""
+    """A change in git that is not applied: the spec's name and link, the kind of change, its effect, and the lines of
+    its fields. Each line has the class ``add``, ``remove`` or none."""
 
     name: str
     href: str | None
@@ -77,7 +77,7 @@ class ChangeView:
 
 @dataclass(frozen=True, slots=True)
 class SpecView:
-    """A spec as a row of a list. `attention` is whether an operator has to do something, or a run failed."""
+    """A spec as a row of a list. `attention` is true if an operator must act or a run failed."""
 
     name: str
     href: str
@@ -97,12 +97,13 @@ class SpecView:
 
 
 def href(name: str) -> str:
-    """Returns the file of a spec below the root of the page. Every other name than a spec's is quoted."""
+    """Returns the path of a spec's file, relative to the root of the page. A name that is not a valid spec name is
+    percent-encoded."""
     return f"specs/{quote(name, safe='')}.html"
 
 
 class Views:
-    """The views of one `PageContent`."""
+    """The views of one `PageContent`, as templates show them."""
 
     def __init__(self, content: PageContent) -> None:
         self.content, self.plan = content, content.plan
@@ -117,11 +118,11 @@ class Views:
         self.changes = [self._change(block.change, list(_lines(block))) for block in shown(self.plan) if block.change]
 
     def attention(self) -> list[SpecView]:
-        """Returns the specs that need an operator, or whose run failed, those on hold first."""
+        """Returns the specs that need an operator or whose run failed. Specs on hold come first."""
         return sorted((view for view in self.specs if view.attention), key=lambda view: (view.in_sync, view.name))
 
     def numbers(self) -> list[tuple[str, str, str]]:
-        """Returns the numbers at the top: a label, a value, and the class of its colour."""
+        """Returns the numbers at the top of the page: a label, a value, and the class that sets the colour of each."""
         recent = [run for run in self.content.runs if _moment(run) >= self.now - RECENT]
         failed = sum(run.state in {"failed", "lost"} for run in recent)
         live = sum(run.state in {"submitted", "running"} for run in self.content.runs)
@@ -143,24 +144,26 @@ class Views:
         return [self._run(run) for run in self.runs.get(name, ())[:MOST_RUNS]]
 
     def usual_of(self, name: str) -> str:
-        """Returns what is usual for a spec, in one sentence; empty if nothing is."""
+        """Returns a sentence about the usual durations and costs of a spec, or an empty string if they are unknown."""
         typical = self.content.usual.get(name)
         return usual_text(typical) if typical is not None else ""
 
     def request_of(self, name: str) -> str:
-        """Returns the request in git as indented JSON, masked; empty for a spec that left git."""
+        """Returns the request in git as indented, masked JSON, or an empty string for a spec that was removed from
+        git."""
         spec = self.content.specs.get(name)
         if spec is None:
             return ""
         return escape(json.dumps(masked(spec.request), indent=2, ensure_ascii=False), single_line=False)
 
     def source_of(self, name: str) -> str:
-        """Returns the file and line of a spec; empty for a spec that left git."""
+        """Returns the file and line of a spec, or an empty string for a spec that was removed from git."""
         spec = self.content.specs.get(name)
         return plain(str(spec.source)) if spec is not None and spec.source is not None else ""
 
     def neighbours(self, name: str) -> list[tuple[str, str, str, str]]:
-        """Returns the dependencies of a spec: ``after`` or ``before``, a name, its link, and the condition."""
+        """Returns the dependencies and dependents of a spec. Each has ``after`` or ``before``, a name, a link, and the
+        condition."""
         pairs = [("after", edge.needs, edge.how) for edge in self.edges if edge.name == name]
         pairs += [("before", edge.name, edge.how) for edge in self.edges if edge.needs == name]
         return [(word, plain(other), href(other), plain(how)) for word, other, how in pairs]
@@ -212,7 +215,7 @@ class Views:
 
 
 def _lines(block: Shown) -> Iterator[str]:
-    """Yields the lines of the fields of a block, as in the comment on a pull request."""
+    """Yields the lines of a block's fields, as in the comment on a pull request."""
     for each in fields_of(block):
         yield from change_lines(each) if isinstance(each, Change) else added_lines(*each)
 

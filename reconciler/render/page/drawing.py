@@ -1,4 +1,4 @@
-"""The drawing of the dependency graph: columns by depth, as positions of boxes and lines."""
+"""The drawing of the dependency graph: the positions of boxes, in columns by depth, and of the lines between them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BOX_WIDTH, BOX_HEIGHT = 190, 28
 COLUMN, ROW = 250, 40
 MARGIN = 10
 MOST_BOXES = 400
-"""The most specs in the drawing. The pages of specs show the neighbours of each."""
+"""The maximum number of specs in the drawing. The page of each spec shows its neighbours."""
 LONGEST_LABEL = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A spec with its position."""
+    """The box of a spec, with its position."""
 
     view: SpecView
     label: str
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A drawing; `left_out` is the number of specs with dependencies that it does not show."""
+    """A drawing. `left_out` is the number of specs with dependencies that the drawing does not show."""
 
     width: int
     height: int
@@ -47,7 +47,8 @@ class Drawing:
 
 
 def drawing(views: Views) -> Drawing:
-    """Returns the drawing of all specs with dependencies, first those that need attention and their neighbours."""
+    """Returns the drawing of the specs with dependencies. If not all fit, specs that need attention and their
+    neighbours come first."""
     known = [edge for edge in views.edges if edge.name in views.by_name and edge.needs in views.by_name]
     names = list(dict.fromkeys(name for edge in _urgent_first(known, views) for name in (edge.needs, edge.name)))
     kept = set(names[:MOST_BOXES])

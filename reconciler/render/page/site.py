@@ -1,4 +1,4 @@
-"""The files of the page: their names, and the HTML of each, made when it is asked for."""
+"""The files of the page: their names, and the content of each, which is rendered on request."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from reconciler.render.text import place_line
 PAGE = 100
 """The number of specs on one page of the list."""
 FIRST = 30
-"""The number of specs in the timeline of the first page: those with the newest runs."""
+"""The number of specs in the timeline of the first page, which shows the specs with the newest runs."""
 LONGEST_PLAN = 60_000
-"""The number of characters of the plan that are shown."""
+"""The maximum number of characters of the plan that are shown."""
 
 STYLE, SCRIPT, SEARCH = "page.css", "page.js", "search.js"
 TYPES = {
@@ -35,11 +35,11 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'"
 )
-"""The content security policy of every file. Nothing is loaded from other hosts, and nothing inline is run."""
+"""The content security policy of every file. Nothing is loaded from other hosts, and no inline script runs."""
 
 
 class Site:
-    """The files of the page about one `PageContent`. With `live`, pages load themselves again after each pass."""
+    """The files of the page about one `PageContent`. With `live`, pages reload themselves after each pass."""
 
     def __init__(self, content: PageContent, *, live: bool = False) -> None:
         self._views = Views(content)
@@ -64,7 +64,7 @@ class Site:
         yield from self._files
 
     def file(self, name: str) -> str | None:
-        """Returns the content of a file; `None` if there is none of this name."""
+        """Returns the content of a file, or `None` if no file has this name."""
         make = self._files.get(name)
         return make() if make is not None else None
 
@@ -123,8 +123,8 @@ class Site:
         )
 
     def _search(self) -> str:
-        """Returns the names of all specs, their states and files, as a script, because a page that is opened from a
-        file may not load data."""
+        """Returns the names, states and files of all specs as a script, because a page that is opened from a local file
+        may not load data."""
         entries = [(view.name, view.state, view.href) for view in self._views.specs]
         return f"window.SPECS = {json.dumps(entries, separators=(',', ':'))};\n"
 
@@ -165,10 +165,10 @@ def _environment() -> Environment:
 
 @cache
 def _resource(name: str) -> str:
-    """Returns a template, the style or the script, from the installed package."""
+    """Returns a template, the style sheet or the script from the installed package."""
     return (files("reconciler.render.page") / "templates" / name).read_text("utf-8")
 
 
 def content_type(name: str) -> str:
-    """Returns the type of a file by the end of its name."""
+    """Returns the content type of a file, according to its extension."""
     return TYPES["." + name.rpartition(".")[2]]

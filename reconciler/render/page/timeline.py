@@ -1,4 +1,5 @@
-"""The timeline of runs: lanes by spec with a bar for each run, as positions in a drawing of 1000 units."""
+"""The timeline of runs: a lane for each spec with a bar for each run, as positions in a drawing that is 1000 units
+wide."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ from reconciler.render.runs import RunRow, duration_text, which_text
 from reconciler.render.text import count, plain
 
 LABELS = 220
-"""The width of the names of the lanes."""
+"""The width of the column with the lanes' names."""
 WIDTH = 1000
 LANE = 22
 TOP = 24
 """The height of the axis."""
 NARROWEST = 3.0
-"""The width of the shortest bar. Runs that would overlap share a bar, so that a lane has a bounded number of them."""
+"""The width of the shortest bar. Runs that would overlap share a bar, so that the number of bars in a lane is
+limited."""
 Position = Callable[[datetime], float]
 """Returns the horizontal position of a time."""
 ENDED_WELL = frozenset({"succeeded", "running", "submitted"})
@@ -26,7 +28,7 @@ ENDED_WELL = frozenset({"succeeded", "running", "submitted"})
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One run, or several of the same state that are too close to be drawn apart."""
+    """One run, or several runs that are too close together to be drawn separately."""
 
     x: float
     width: float
@@ -36,7 +38,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The runs of one spec at height `y`; `missed` are the positions of slots that never ran, with their texts."""
+    """The runs of one spec at height `y`. `missed` are the positions of slots that never ran, with their texts."""
 
     name: str
     href: str
@@ -48,7 +50,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A drawing of a period before now: `id` names its zoom, `ticks` are the positions and labels of the axis."""
+    """A drawing of a period that ends now. `id` identifies its zoom level, and `ticks` are the positions and labels on
+    the axis."""
 
     id: str
     label: str
@@ -59,7 +62,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Zoom:
-    """A period, the distance between the ticks of its axis, and the form of their labels."""
+    """A zoom level: its period, the distance between the ticks on the axis, and the format of their labels."""
 
     id: str
     label: str
@@ -76,7 +79,7 @@ ZOOMS = (
 
 
 def timelines(views: Views, specs: Sequence[SpecView]) -> list[Timeline]:
-    """Returns the timeline of some specs for each zoom."""
+    """Returns the timeline of some specs for each zoom level."""
     return [_timeline(views, specs, zoom) for zoom in ZOOMS]
 
 
@@ -102,7 +105,7 @@ def _timeline(views: Views, specs: Sequence[SpecView], zoom: Zoom) -> Timeline:
 
 
 def _bars(runs: Iterable[RunRow], start: datetime, now: datetime, x: Position) -> list[Bar]:
-    """Returns the bars of runs that were live within the period, oldest first."""
+    """Returns the bars of the runs that were live at some time in the period, oldest first."""
     bars = []
     for run in runs:
         begin = run.created_at or run.submitted_at
@@ -126,7 +129,7 @@ def _title(run: RunRow) -> str:
 
 
 def _joined(bars: Sequence[Bar]) -> list[Bar]:
-    """Joins bars that overlap. A bar of several runs has the worst of their states, so that no failure is hidden."""
+    """Merges bars that overlap. A bar for several runs has the worst of their states, so that no failure is hidden."""
     groups: list[list[Bar]] = []
     for bar in bars:
         if groups and bar.x < max(each.x + each.width for each in groups[-1]) and bar.width <= NARROWEST * 2:
