@@ -1,6 +1,7 @@
-"""Completes names of specs and targets in a shell, from the files of the project.
+"""Completes the names of specs and targets in a shell, from the files of the project.
 
-Completion reads names only: it checks nothing, asks nobody, and prints nothing about a project that it cannot read.
+Completion reads only names. It validates nothing, calls no service, and prints nothing about a project that it cannot
+read.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ SPEC_NAMES = (
     re.compile(rf"^metadata:[ \t]*(?:#.*)?\n(?:[ \t]+.*\n|[ \t]*\n)*?[ \t]+name:[ \t]*{NAME}", re.MULTILINE),
     re.compile(rf"[\"']?\bmetadata[\"']?[ \t]*:\s*\{{(?:[^{{}}]|\{{[^{{}}]*\}})*?[\"']?\bname[\"']?[ \t]*:\s*{NAME}"),
 )
-"""The name in the metadata of a spec, as a block and in braces: quick to find without parsing any YAML."""
+"""Matches the name in a spec's metadata, in block and in flow style, because this is faster than parsing YAML."""
 
 
 def complete_specs(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Returns the names of specs that begin with `incomplete`, sorted; nothing if the project cannot be read."""
+    """Returns the names of specs that start with `incomplete`, sorted. Returns no names if the project cannot be
+    read."""
     try:
         return _beginning(incomplete, _spec_names(_project(context)))
     except Exception:  # noqa: BLE001 - a shell must not show an error in the middle of a line
@@ -33,7 +35,7 @@ def complete_specs(context: click.Context, _parameter: click.Parameter, incomple
 
 
 def complete_targets(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Returns the targets that begin with `incomplete`, sorted; nothing if the project cannot be read."""
+    """Returns the targets that start with `incomplete`, sorted. Returns no targets if the project cannot be read."""
     try:
         return _beginning(incomplete, _project(context).project.spec.targets)
     except Exception:  # noqa: BLE001 - a shell must not show an error in the middle of a line

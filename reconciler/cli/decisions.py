@@ -40,8 +40,8 @@ def _slot_option(help_text: str) -> Callable[[Any], Any]:
 
 
 def _values(view: SpecView, values: dict[str, Any]) -> dict[str, Any]:
-    """Returns the values of the options, with times in UTC. Times without a zone are in the spec's time zone, which
-    is also the zone of its schedule. A slot is text, as in the ledger."""
+    """Returns the values of the options, with times in UTC. A time without a zone is interpreted in the time zone of
+    the spec's schedule. A slot is returned as text, as in the ledger."""
     from reconciler.cli.times import WrittenTime
     from reconciler.core.times import seconds_text
 
@@ -56,8 +56,8 @@ def _parse_decision(_context: click.Context, _option: click.Parameter, submit: b
 
 
 def _decision_command(name: str, decide: str, help_text: str, *options: Callable[[Any], Any]) -> click.Command:
-    """Makes a command. `decide` is the function of `app` (MODULE:FUNCTION) that makes the decision from the spec,
-    the values of `options`, and the reason."""
+    """Creates a command. `decide` is the function of `app` (MODULE:FUNCTION) that makes the decision from the spec, the
+    values of `options`, and the reason."""
 
     @click.command(name, help=help_text)
     @click.argument("name", shell_complete=complete_specs)
@@ -80,7 +80,8 @@ def _decision_command(name: str, decide: str, help_text: str, *options: Callable
 
 
 def _perform(view: SpecView, decision: Decision, *, yes: bool, as_json: bool) -> int:
-    """Shows a decision, confirms it unless `yes`, records it, and prints what the next pass will do.
+    """Shows a decision, asks for confirmation unless `yes` is set, records the decision, and prints what the next pass
+    will do.
 
     Raises `ReconcilerError` without a terminal to confirm on, or if the spec changed after it was shown.
     """

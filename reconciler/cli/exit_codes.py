@@ -13,8 +13,9 @@ DONE, ERROR, CHANGES, ACTION_REQUIRED, USAGE = 0, 1, 2, 3, 64
 
 
 def needs_attention(plan: Plan, recorded: Recorded) -> bool:
-    """Returns whether an action is required or an outcome is unknown: a hold, also of the project file, a submission
-    that settles, a run of a spec of the plan that AWS did not describe, or a problem in the project's files."""
+    """Returns whether an action is required or an outcome is unknown. This includes a hold (of a spec or the project
+    file), a submission that is settling, a run of a spec in the plan that AWS did not describe, and a problem in the
+    project's files."""
     from reconciler.core.settings import change_of_settings
 
     names = {action.name for action in plan.actions}
@@ -25,8 +26,8 @@ def needs_attention(plan: Plan, recorded: Recorded) -> bool:
 
 
 def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool, fail_on_pending: bool = False) -> int:
-    """Returns the exit code of a plan, normally 0. With `detailed`, the code depends on the content of the plan; with
-    `fail_on_pending`, changes that were already on the base are an error."""
+    """Returns the exit code of a plan, which is normally 0. With `detailed`, it depends on the content of the plan.
+    With `fail_on_pending`, changes that were already on the base are an error."""
     if fail_on_pending and plan.pending_on_base:
         return ERROR
     if not detailed:
@@ -39,10 +40,10 @@ def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool, fail_on_pe
 def apply_exit_code(
     plan: Plan, results: Sequence[ActionResult], recorded: Recorded, *, stopped: bool, exactly: bool = False
 ) -> int:
-    """Returns the exit code of an apply. `recorded` is the state after it.
+    """Returns the exit code of an apply. `recorded` is the state after the apply.
 
-    If another pass performed an action first, this is not an error once the submission is accepted, and counts as
-    unknown while the submission is being sent. With `exactly`, as for a plan file, it is an error.
+    If another pass performed an action first, this is not an error once AWS has accepted the submission, and it is
+    treated as unknown while the submission is being sent. With `exactly`, as for a plan file, it is an error.
     """
     codes = {
         _action_exit_code(action, result, recorded, exactly=exactly)

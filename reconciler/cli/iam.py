@@ -12,7 +12,7 @@ from reconciler.cli.options import place_options, takes_options
 from reconciler.cli.output import echo_error, out_json
 
 LONGEST_POLICY = 6144
-"""The most characters of a managed policy in IAM, without white space (quotas of IAM)."""
+"""IAM's quota for the number of characters in a managed policy, without white space."""
 
 
 @click.command("iam")

@@ -1,4 +1,4 @@
-"""`reconciler import`: specs from runs that exist, and from files of other tools."""
+"""`reconciler import`: write specs for existing runs, and for requests in files of other tools."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def import_(
 
 
 def _lines(spec: ImportedSpec) -> Iterator[str]:
-    """Yields the lines about one spec."""
+    """Yields the lines of output about one spec."""
     from reconciler.render.text import plain
 
     payload = spec.payload

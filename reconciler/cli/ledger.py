@@ -102,7 +102,7 @@ def init(options: CommandOptions) -> int:
 
 
 def _prepare(session: Session) -> Iterator[Finding | Policy]:
-    """Prepares the store. Checks the account first if it may create something there."""
+    """Prepares the store. If this may create something in AWS, checks the account first."""
     from reconciler.ledger.prepare import prepare
 
     if not session.ledger.address.startswith("sqlite:"):
@@ -148,7 +148,7 @@ def _report_text(report: Report, options: CommandOptions) -> str:
 
 
 def _findings(report: Report, options: CommandOptions) -> list[Finding]:
-    """Returns the findings, with the project folder in the commands of their advice."""
+    """Returns the findings. The commands in their advice include the project folder."""
     by = options.invocation
     return [replace(each, advice=by.completed(each.advice) if each.advice else None) for each in report.findings]
 
@@ -309,12 +309,12 @@ def export(options: CommandOptions, after: int, *, raw: bool, snapshot: Path | N
 
 
 def _keep_private(stream: TextIO) -> None:
-    """If standard output is redirected to a file, makes the file readable only by its owner, like a plan file."""
+    """If standard output is redirected to a file, makes the file readable only by its owner, as for a plan file."""
     with suppress(OSError, ValueError):
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             os.fchmod(stream.fileno(), 0o600)
 
 
 def _export_line(event: dict[str, Any]) -> str:
-    """Returns ASCII without control characters, so that a terminal interprets nothing in it."""
+    """Returns an event as ASCII text without control characters, so that a terminal interprets nothing in it."""
     return json.dumps(event, separators=(",", ":")).replace("\x7f", "\\u007f")

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("boto3", "botocore", "urllib3", "s3transfer", "werkzeug", "py.warnings")
 LIBRARY_LEVELS = {2: logging.WARNING, 3: logging.INFO}
-"""The levels of library logs by the number of -v's; with fewer than two, there are none. Never DEBUG, because botocore
-logs the bodies of requests."""
+"""The log levels of libraries, by the number of -v's. With fewer than two, libraries do not log. The level is never
+DEBUG, because botocore would log the bodies of requests."""
 SILENT = logging.CRITICAL + 1
 
 TRACEBACK_FROM = 2
-"""The number of -v's from which tracebacks are printed."""
+"""The minimum number of -v's with which tracebacks are printed."""
 
 
 def start_logging(verbose: int) -> None:
     """Sends masked log lines to standard error: our warnings at 0, INFO at 1, DEBUG at 2.
 
-    From 2 on, libraries log too, and errors have tracebacks. Below that, an operator sees one sentence for each error.
+    From 2 on, libraries log too, and errors have tracebacks. Below 2, an operator sees one sentence for each error.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -33,22 +33,22 @@ def start_logging(verbose: int) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
-    # Every other library, and Python's own messages, such as a traceback if a line cannot be written.
+    # All other libraries, and Python's own messages, such as a traceback if a line cannot be written.
     logging.lastResort = None if libraries == SILENT else handler
     logging.raiseExceptions = verbose >= TRACEBACK_FROM
     logging.captureWarnings(True)
 
 
 class Masking(logging.Filter):
-    """Masks every record as `redact.text.MaskingFilter` does, which is imported with the first record, because most
-    commands log nothing."""
+    """Masks every record with `redact.text.MaskingFilter`, which is imported when the first record arrives, because
+    most commands log nothing."""
 
     def __init__(self, *, tracebacks: bool) -> None:
         super().__init__()
         self._tracebacks = tracebacks
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Masks the message, and the traceback and stack that would be printed after it."""
+        """Masks the message, and the traceback and the stack that would be printed after it."""
         from reconciler.redact.text import MaskingFilter
 
         return MaskingFilter(tracebacks=self._tracebacks).filter(record)
@@ -61,7 +61,7 @@ def log_as_json() -> None:
 
 
 class JsonLines(logging.Formatter):
-    """Formats a log record as one line of JSON."""
+    """A log formatter that formats each record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record as a line of JSON."""
@@ -70,8 +70,8 @@ class JsonLines(logging.Formatter):
 
 
 def json_line(message: str, fields: Mapping[str, object], level: str = "info", at: float | None = None) -> str:
-    """Returns a log line as JSON: ``time`` (UTC), ``level``, ``message`` and `fields`. `at` is in seconds; `None`
-    means now."""
+    """Returns a log line as JSON: ``time`` (UTC), ``level``, ``message`` and `fields`. `at` is in seconds since the
+    epoch; `None` means now."""
     import json
     import time
     from datetime import UTC, datetime

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SHARED = {"verbose", *(field.name for field in fields(CommandOptions))}
-"""Names of the parameters that `takes_options` collects into one `CommandOptions`."""
+"""The parameters that `takes_options` collects in one `CommandOptions`."""
 
 
 def stacked(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """Returns one decorator that adds several options, in this order in the help."""
+    """Returns one decorator that adds several options. The help lists them in the given order."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -69,7 +69,7 @@ global_options = stacked(_directory, _target, _only, _labels, _verbose)
 
 place_options = stacked(_directory, _target, _verbose)
 directory_options = stacked(_directory, _verbose)
-"""The options of commands without a target."""
+"""The options of commands that have no target."""
 
 ledger_options = stacked(
     place_options,
@@ -123,7 +123,7 @@ def output_option(*forms: str) -> Callable[[Command], Command]:
 def time_option(
     *names: str, help_text: str, required: bool = False, end: bool = False, ago: bool = False
 ) -> Callable[[Command], Command]:
-    """Returns the decorator that adds an option for a time, as a `WrittenTime`, with its `end` and `ago`."""
+    """Returns the decorator that adds an option for a time. Its value is a `WrittenTime` with this `end` and `ago`."""
 
     def read(_context: click.Context, option: click.Parameter, value: str | None) -> WrittenTime | None:
         if value is None:
@@ -143,7 +143,7 @@ def time_option(
 
 
 def resolved(written: WrittenTime | None, time_zone: str = "UTC") -> datetime | None:
-    """Returns the time in UTC, and prints the interpreted time to standard error, unless it was written in this form.
+    """Returns the time in UTC. Also prints it to standard error, unless the user wrote it in the same form.
 
     `time_zone` applies to a time that was written without a zone. Raises a usage error if the time does not exist in
     the zone, or occurs twice.
@@ -181,8 +181,8 @@ timeout_option = click.option(
 
 
 def combined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Combines values before and after the command's name. Lists are concatenated, counts are added, and a single
-    value after the name replaces the one before."""
+    """Combines option values from before and after the command's name. Lists are concatenated, counts are added, and a
+    single value after the name replaces the value before it."""
     merged = dict(before)
     for name, value in after.items():
         if isinstance(value, tuple):
@@ -196,8 +196,8 @@ def combined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
 
 @contextmanager
 def _explained_errors(options: CommandOptions) -> Iterator[None]:
-    """Prints problems in files as annotations if the CI runner shows them, and adds the project folder to the commands
-    in the messages of other errors."""
+    """Context manager: prints problems in files as annotations if the CI runner shows annotations, and adds the project
+    folder to the commands in the messages of other errors."""
     try:
         yield
     except SpecErrors as error:
@@ -209,8 +209,8 @@ def _explained_errors(options: CommandOptions) -> Iterator[None]:
 
 
 def takes_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Decorates `command`: starts logging, then calls it with the shared options as one `CommandOptions`, and its own
-    options.
+    """Decorates `command`. The result starts logging, and calls `command` with the shared options as one
+    `CommandOptions` and with its own options.
 
     Raises a usage error for an option before the command's name that the command does not have.
     """

@@ -1,4 +1,4 @@
-"""Standard output and standard error: colour, confirmation and progress; errors are masked and escaped."""
+"""Standard output and standard error: colour, confirmation and progress. Errors are masked and escaped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class OutputRefused(ReconcilerError):
-    """Standard output cannot be written, for example because the disk is full."""
+    """Raised if standard output cannot be written, for example because the disk is full."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(f"standard output cannot be written: {cause.strerror or cause}")
@@ -29,11 +29,11 @@ class OutputRefused(ReconcilerError):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Makes the three standard streams usable. A stream that the caller closed reads nothing and discards what is
-    written.
+    """Makes the three standard streams usable. If the caller has closed a stream, it is replaced with an empty stream,
+    which discards what is written.
 
-    The replacement uses the lowest free descriptor, so no file opened later is mistaken for a standard stream. A
-    character that the terminal cannot show is escaped and raises no error.
+    The replacement takes the lowest free descriptor, so that no file that is opened later becomes a standard stream. A
+    character that the terminal cannot show is escaped instead of raising an error.
     """
     with ExitStack() as stack:
         for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -48,15 +48,15 @@ def standard_streams() -> Iterator[None]:
 
 
 def coloured(stream: TextIO | None = None) -> bool:
-    """Returns whether to colour `stream`, by default standard output: only on a terminal that supports it, and
-    without NO_COLOR."""
+    """Returns whether to colour `stream` (by default standard output): only on a terminal that supports colours, and if
+    NO_COLOR is not set."""
     stream = stream or sys.stdout
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def terminal_width() -> int | None:
-    """Returns the width of a line on standard output, `None` if it is not a terminal, so that lines are never
-    folded."""
+    """Returns the width of a line on standard output. Returns `None`, so that lines are never folded, if standard
+    output is not a terminal."""
     import shutil
 
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -65,7 +65,7 @@ def terminal_width() -> int | None:
 def out(text: str, *, raw: bool = False) -> None:
     """Prints the result of a command. Raises `OutputRefused`, or `BrokenPipeError` if the reader has closed the pipe.
 
-    Lines are escaped so that no CI runner interprets them as commands; JSON keeps its value. With `raw`, prints the
+    Lines are escaped so that no CI runner interprets them as commands. JSON keeps its value. With `raw`, prints the
     text unchanged.
     """
     from reconciler.redact.escape import lines_text
@@ -122,9 +122,9 @@ def print_problems(problems: Iterable[Problem]) -> None:
 
 
 def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
-    """Prints problems of files as annotations, if the runner shows them beside the code.
+    """Prints problems in files as annotations, if the CI runner shows annotations beside the code.
 
-    They are printed to standard error, which the runner reads as well, because programs may parse standard output.
+    They are printed to standard error, which the runner also reads, because programs may parse standard output.
     """
     if not problems or os.environ.get("GITHUB_ACTIONS") != "true":
         return
@@ -135,7 +135,8 @@ def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
 
 
 def project_folder(options: CommandOptions) -> str:
-    """Returns the path of the project in its repository, as CI shows it: empty or ending with a slash."""
+    """Returns the path of the project in its repository, according to the CI environment. It is empty or ends with a
+    slash."""
     from reconciler.app.ci import folder_in_repository
     from reconciler.specs.project import find_root
 
@@ -143,10 +144,10 @@ def project_folder(options: CommandOptions) -> str:
 
 
 def confirm(question: str, *, command: str, refused: str, shown: str | None = None) -> bool:
-    """Asks on the terminal. If the answer is no, prints ``COMMAND cancelled; nothing was REFUSED.``
+    """Asks for confirmation on the terminal. If the answer is no, prints ``COMMAND cancelled; nothing was REFUSED.``
 
-    `shown` is printed first. It is the decision if standard output is read by a program. Raises `ReconcilerError`
-    without a terminal.
+    `shown` is printed first: the decision, if a program reads standard output. Raises `ReconcilerError` if there is no
+    terminal.
     """
     if not sys.stdin.isatty():
         raise ReconcilerError(f"not a terminal; nothing was {refused}. Use --yes to skip confirmation")
@@ -159,8 +160,8 @@ def confirm(question: str, *, command: str, refused: str, shown: str | None = No
 
 
 def ask(question: str) -> bool:
-    """Asks on standard error and reads one line. Only `yes` counts as yes. If the question cannot be shown, the
-    answer is no."""
+    """Asks on standard error and reads one line. Only `yes` means yes. If the question cannot be shown, the answer is
+    no."""
     try:
         click.echo(f"\n{question}\n  Only 'yes' will be accepted.\n\n  Enter a value: ", nl=False, err=True)
         answer = sys.stdin.readline().strip()
@@ -172,8 +173,8 @@ def ask(question: str) -> bool:
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | None]:
-    """Shows a bar and a line for each action on a terminal. Yields the function to call when an action ends, `None`
-    without a terminal."""
+    """On a terminal, shows a progress bar and a line for each action. Yields the function to call when an action ends,
+    or `None` without a terminal."""
     if not sys.stderr.isatty() or total == 0:
         yield None
         return

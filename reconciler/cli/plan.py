@@ -136,7 +136,7 @@ def _names_on_base(plan: Plan) -> str:
 def _make(
     session: Session, base: str | None, moment: datetime | None, output_format: str, *, refresh: bool, saved: bool
 ) -> tuple[PassInputs, Plan]:
-    """Makes the plan with field differences and, with a `base`, the origin of each change. Returns its inputs too."""
+    """Makes the plan with field differences and, with a `base`, the origin of each change. Also returns the inputs."""
     from reconciler.app.history import explain
     from reconciler.app.reconcile import preview
     from reconciler.core.approval import with_origins
@@ -230,7 +230,8 @@ def apply(
 
 
 def _wait(session: Session, plan: Plan, applied: Applied, how: ApplyOptions) -> int:
-    """Waits for the runs of a plan that was applied. Prints the results, unless they are printed, and the states."""
+    """Waits for the runs of a plan that was applied. Prints the results, unless they are already printed, and the
+    states."""
     from reconciler.cli.wait import exit_code, wait_until_done
     from reconciler.core.awaited import first, keys_of_plan
 
@@ -266,8 +267,8 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
     """How to apply a plan: whether to ask first, the format of standard output, whether the plan must be applied
-    exactly, and the name for a summary line on standard error (`None`: no line), which is JSON with `json_log`. With
-    `waits`, the command then waits for the runs, for at most `timeout` seconds, and prints JSON and markdown at the
+    exactly, and the name in a summary line on standard error (`None` for no line), which is JSON with `json_log`. With
+    `waits`, the command then waits for the runs for at most `timeout` seconds, and prints JSON and Markdown at the
     end."""
 
     ask: bool
@@ -280,7 +281,7 @@ class ApplyOptions:
 
 
 class Applied(NamedTuple):
-    """The results of a plan, which are empty if the operator declined, and the exit code. `is_over` is whether the
+    """The results of a plan, which are empty if the operator declined, and the exit code. `is_over` is true if the
     operator declined or interrupted the command."""
 
     results: tuple[ActionResult, ...]
@@ -289,11 +290,11 @@ class Applied(NamedTuple):
 
 
 def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: ApplyOptions) -> Applied:
-    """Shows a plan, confirms it if requested, applies it, and prints the results, unless they are printed after waiting
-    for the runs.
+    """Shows a plan, asks for confirmation if requested, applies the plan, and prints the results, unless they are
+    printed after waiting for the runs.
 
-    Raises `LimitExceeded` if the plan exceeds `limits` (`None`: no limits), `AccountMismatch` before anything is sent,
-    and `ReconcilerError` if it needs to ask without a terminal.
+    Raises `LimitExceeded` if the plan exceeds `limits` (`None` for no limits), `AccountMismatch` before anything is
+    sent, and `ReconcilerError` if it must ask but there is no terminal.
     """
     from reconciler.app.reconcile import apply_plan, check_account, record_applied
     from reconciler.render.plan_text import plan_text
@@ -313,7 +314,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
         question = f"Do you want to perform these actions in target {plan.place.target}?"
         if not confirm(question, command="apply", refused="submitted", shown=shown):
             return Applied((), ERROR, is_over=True)
-        session.ledger.refresh()  # the answer may have taken long
+        session.ledger.refresh()  # the operator may have answered late
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
     if how.format == "text" or not how.waits or stop.is_set():
@@ -326,14 +327,14 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     if stop.is_set():
         echo_error("Interrupted. The ledger contains the calls without an outcome; the next pass resolves them.")
     else:
-        session.ledger.refresh()  # another pass may have ended a submission that overtook this one
+        session.ledger.refresh()  # another pass may since have completed a submission that it sent first
     recorded = session.ledger.recorded
     code = apply_exit_code(plan, results, recorded, stopped=stop.is_set(), exactly=how.exactly)
     return Applied(results, code, is_over=stop.is_set())
 
 
 def announce_stop() -> None:
-    """Prints how the command ends after the first signal."""
+    """Prints how the command will end after the first signal."""
     echo_error("Stopping: nothing new is sent, and calls under way get a few seconds to be recorded.")
 
 
@@ -361,7 +362,8 @@ def _print_results(
     output_format: str,
     waited: Sequence[Awaited] | None = None,
 ) -> None:
-    """Prints the results. JSON also has the runs that were `waited` for, `None` if the command did not wait."""
+    """Prints the results. JSON also contains the runs that were `waited` for; `None` means that the command did not
+    wait."""
     from reconciler.render.plan_json import result_json
     from reconciler.render.results import results_text
 

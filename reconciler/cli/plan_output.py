@@ -27,8 +27,8 @@ class PlanOutput:
     max_bytes: int
 
     def show(self, plan: Plan, refusal: LimitExceeded | None) -> str:
-        """Prints a plan, annotates its holds beside the code, and returns what it printed. `refusal` is why an apply
-        would refuse it."""
+        """Prints a plan, prints annotations for its holds, and returns what it printed. `refusal` is the reason why an
+        apply would refuse the plan."""
         text = self._text(plan, refusal)
         out(text)
         annotate_holds(plan, self.options)
@@ -53,8 +53,8 @@ class PlanOutput:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """If the block raises an error, prints it instead of the plan in the formats that CI displays, and raises it
-        again."""
+        """Context manager: if the block raises an error, prints the error instead of the plan in the formats that CI
+        displays, and raises it again."""
         try:
             yield
         except ReconcilerError as error:
@@ -81,7 +81,7 @@ class PlanOutput:
 
 
 def page_options(options: CommandOptions, target: str | None, command: str) -> PageOptions:
-    """Returns the options of a Markdown page whose note on omissions names `command`."""
+    """Returns the options of a Markdown page whose note about omissions suggests `command`."""
     from dataclasses import replace
 
     from reconciler.app.ci import repository
@@ -96,7 +96,7 @@ def page_options(options: CommandOptions, target: str | None, command: str) -> P
 
 
 def annotate_holds(plan: Plan, options: CommandOptions) -> None:
-    """Annotates the specs that are on hold, if the runner shows annotations."""
+    """Prints an annotation for each spec that is on hold, if the CI runner shows annotations."""
     from reconciler.render.problems import held_problems
 
     annotate(held_problems(plan), options)

@@ -50,10 +50,11 @@ COMMANDS = {
     "emulator": ("emulator:emulator", "Serve the embedded AWS emulator on a port, to test your own tools."),
     "completion": ("project:completion", "Print the completion script for bash, zsh or fish."),
 }
-"""The location of each command (module of this package and function) and its help line, in the order of the help."""
+"""The location of each command (a module of this package and a function) and its help line, in the order in which the
+help lists them."""
 
 COMMIT = f" (commit {__commit__.removeprefix('g')})" if __commit__ != "None" else ""
-"""The commit that was built, if the build could read git."""
+"""The commit that this program was built from, if the build could read git."""
 
 HELP = """Job runs from git: specs in YAML, a plan to review, each run submitted at most once.
 
@@ -76,17 +77,17 @@ class LazyGroup(click.Group):
         self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the names, in the order of the table."""
+        """Returns the names of the commands, in the order of the table."""
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports and returns a command; `None` if no command has this name."""
+        """Imports and returns a command. Returns `None` if no command has this name."""
         if cmd_name not in self.table:
             return None
         location, short_help = self.table[cmd_name]
         module, _, function = location.partition(":")
         command = cast("click.Command", getattr(import_module(f"reconciler.cli.{module}"), function))
-        command.short_help = short_help  # shells show it beside a completion
+        command.short_help = short_help  # shells show the help line beside a completion
         return command
 
     def resolve_command(
@@ -119,7 +120,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, "--version", message=f"%(prog)s %(version)s{COMMIT}")
 @click.pass_context
 def program(context: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - click's own values
-    """Stores the options before the command's name for the command."""
+    """Stores the options that precede the command's name, for the command to use."""
     context.obj = combined({}, values)
 
 
@@ -162,7 +163,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
 
 
 def _print_click_error(error: click.ClickException) -> None:
-    """Prints click's message masked, because it quotes the command line, which may contain a secret."""
+    """Prints click's message with secrets masked, because it quotes the command line, which may contain a secret."""
     from io import StringIO
 
     message = StringIO()
@@ -203,7 +204,7 @@ def _print_internal_error(error: Exception, arguments: Sequence[str]) -> None:
 
 
 def _verbosity(arguments: Sequence[str]) -> int:
-    """Counts the -v's of a command line without click, because parsing the options may be what failed."""
+    """Counts the -v's on a command line without click, because click may have failed to parse the options."""
     short = sum(a.count("v") for a in arguments if a.startswith("-v") and set(a[1:]) == {"v"})
     return short + sum(a == "--verbose" for a in arguments)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.app.reconcile import Pass
 
 CHECKOUT_AGE_SECONDS = 3600.0
-"""The default of the maximum age of the last good pull for a healthy service."""
+"""The default maximum age of the last successful pull for a healthy service."""
 
 
 @click.command("reconcile")

@@ -1,4 +1,4 @@
-"""Handles SIGINT and SIGTERM: stops a command in time, and lets it record its calls in progress."""
+"""Handles SIGINT and SIGTERM: stops a command within a time limit, and lets it record its calls in progress."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from types import FrameType
 INTERRUPTED = 1  # the exit code of a command that was interrupted
 
 COMMAND_SECONDS = 7.0
-"""How long a command that only reads may take to end after the first signal."""
+"""The number of seconds that a read-only command may take to end after the first signal."""
 
 SERVICE_SECONDS = 9.0
-"""How long a service may take to end after the first signal, to record the calls in progress."""
+"""The number of seconds that a service may take to end after the first signal, so that it can record the calls in
+progress."""
 
 Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Interrupts a command that reads, plans or waits for confirmation. A second signal, or `COMMAND_SECONDS`, ends the
-    process immediately, because a thread that waits for AWS ends only when AWS answers.
+    """Context manager: lets a signal interrupt a command that reads, plans or waits for confirmation. The process is
+    ended immediately by a second signal, or `COMMAND_SECONDS` after the first one, because a thread that waits for AWS
+    ends only when AWS replies.
 
     A thread watches for signals through the wake-up descriptor, because the main thread runs signal handlers only
-    between two bytecodes, and may be in a long wait.
+    between two bytecodes and may be blocked for a long time.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,11 +50,12 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: bool = False) -> Iterator[threading.Event]:
-    """Yields an event that the first signal sets; then calls `announce`, which may fail if the stream is in use or
-    closed.
+    """Yields an event that the first signal sets. The signal also calls `announce`, which may fail if the stream is in
+    use or closed.
 
-    A second signal raises `KeyboardInterrupt`. For a `service`, stopping is not a failure: a second signal, or
-    `SERVICE_SECONDS`, exits 0 immediately. Interrupted calls are recorded as intents in the ledger.
+    A second signal raises `KeyboardInterrupt`. For a `service`, stopping is not a failure, so the process exits 0
+    immediately at a second signal, or `SERVICE_SECONDS` after the first one. The intents of interrupted calls are in
+    the ledger.
     """
     stop = threading.Event()
 
@@ -73,8 +76,8 @@ def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: boo
 
 @contextmanager
 def _handling(handler: Handler, wakeup: int) -> Iterator[None]:
-    """Handles both signals, and sends them to the descriptor `wakeup` (-1: none). Restores the previous handlers
-    afterwards."""
+    """Context manager: handles both signals and sends them to the descriptor `wakeup` (-1 for none). Restores the
+    previous handlers afterwards."""
     previous_wakeup = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -96,7 +99,8 @@ def _exit_service() -> None:
 
 
 def _watch(incoming: int) -> None:
-    """Ends the process `COMMAND_SECONDS` after the first signal or at the second, unless the pipe is closed first."""
+    """Ends the process `COMMAND_SECONDS` after the first signal or at the second signal, unless the pipe is closed
+    before that."""
     if not os.read(incoming, 1):
         return
     ready, _, _ = select.select([incoming], [], [], COMMAND_SECONDS)

@@ -99,7 +99,7 @@ def status(
 def _show(
     plan: Plan, recorded: Recorded, form: str, wanted: frozenset[str], sort: str
 ) -> tuple[int, str | Sequence[AgedLine]]:
-    """Prints the rows in these states. Returns the exit code, and what to remember of the output."""
+    """Prints the rows in these states. Returns the exit code, and the output to cache."""
     from reconciler.core.settings import change_of_settings
     from reconciler.render.status import rows, selected
     from reconciler.render.status_table import aged_lines
@@ -118,7 +118,7 @@ def _show(
 
 
 def _text(plan: Plan, table: Sequence[StatusRow], form: str) -> str:
-    """Returns the rows in one of the forms of the output."""
+    """Returns the rows in one of the output formats."""
     from reconciler.render.plan_json import dumps, status_json
 
     if form == "json":
@@ -129,7 +129,7 @@ def _text(plan: Plan, table: Sequence[StatusRow], form: str) -> str:
 
 
 def _states(text: str | None) -> frozenset[str]:
-    """Returns the states in an option. Raises `click.BadParameter` for an unknown one."""
+    """Parses the states in an option. Raises `click.BadParameter` for an unknown state."""
     states = [each.strip() for each in text.split(",")] if text is not None else []
     for state in states:
         if state not in STATES:
@@ -146,7 +146,8 @@ def _table_text(plan: Plan, table: Sequence[StatusRow], *, wide: bool = False) -
 
 
 def _watch(options: CommandOptions, *, refresh: bool) -> int:
-    """Shows the table until it is interrupted, which is not a failure. Later errors are shown above the last table.
+    """Shows the table until the user interrupts it, which is not a failure. Errors after the first table are shown
+    above the last table.
 
     Raises `UsageError` without a terminal, and `ReconcilerError` if the first table fails.
     """

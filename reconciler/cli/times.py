@@ -1,6 +1,6 @@
-"""Parses times and durations on the command line in the forms that people write, and refuses ambiguous ones.
+"""Parses times and durations on the command line in the forms that people write, and refuses ambiguous forms.
 
-A date library would accept more forms, but only by guessing. docs/adr/0018 has a comparison.
+A date library would accept more forms, but only by guessing. docs/adr/0018 compares some libraries.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class WrittenTime:
-    """A time as it was written for an option. `now` is the current time, with a zone.
+    """A time as the user wrote it for an option. `now` is the current time, with a zone.
 
-    If `end` is set, a day without a time of day means its last second instead of its first. If `ago` is set, a duration
-    alone means a time in the past.
+    If `end` is set, a day without a time of day means the last second of the day instead of the first. If `ago` is set,
+    a duration alone means a time in the past.
     """
 
     option: str
@@ -92,7 +92,7 @@ class WrittenTime:
         return _placed(datetime.combine(day, _time_of_day(match["clock"])), zone)
 
     def _iso(self, text: str, zone: ZoneInfo) -> datetime | None:
-        """Parses ISO 8601, also with a space between date and time, and with an hour of one digit."""
+        """Parses ISO 8601. Also accepts a space between date and time, and an hour with one digit."""
         match = re.fullmatch(ISO, text)
         if match is None:
             return None
@@ -117,7 +117,8 @@ class WrittenTime:
 
 
 def seconds_of(text: str) -> float:
-    """Returns the seconds of a duration, such as ``90s``, ``5m``, ``1h30m`` or ``2 hours``. Raises `ValueError`."""
+    """Returns the number of seconds in a duration such as ``90s``, ``5m``, ``1h30m`` or ``2 hours``. Raises
+    `ValueError`."""
     written = " ".join(text.lower().split())
     if re.fullmatch(r"\d+(?:\.\d+)?", written):
         raise ValueError(f"{text!r} has no unit: {written}s, {written}m or {written}h?")
@@ -146,7 +147,8 @@ def _time_of_day(clock: str) -> time:
 
 
 def _placed(local: datetime, zone: ZoneInfo) -> datetime:
-    """Returns a local time in its zone. Raises `ValueError` if it does not exist in the zone, or occurs twice."""
+    """Returns a local time with its zone. Raises `ValueError` if the time does not exist in the zone, or occurs
+    twice."""
     first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:
         return first
@@ -158,7 +160,7 @@ def _placed(local: datetime, zone: ZoneInfo) -> datetime:
 
 Remedy = Callable[[re.Match[str]], str]
 
-# Texts that are refused although their meaning can be guessed, with the text to write instead.
+# Texts that are refused although their meaning can be guessed, with what to write instead.
 _REMEDIES: tuple[tuple[str, Remedy], ...] = (
     (r"(\d{1,6})", lambda m: f"{m[0]!r} has no unit; write in {m[0]}m or {m[0]}m ago"),
     (r"(\d{10}|\d{13})", lambda m: f"{m[0]!r} looks like seconds since 1970; write {_unix(m[0])}"),
@@ -187,7 +189,7 @@ _REMEDIES: tuple[tuple[str, Remedy], ...] = (
 
 
 def _remedy(text: str) -> str:
-    """Returns why a text is not a time, and what to write."""
+    """Returns why a text is not a time, and what to write instead."""
     for pattern, remedy in _REMEDIES:
         if match := re.fullmatch(pattern, text, re.IGNORECASE):
             return remedy(match)

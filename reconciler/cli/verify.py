@@ -52,7 +52,8 @@ def verify(options: CommandOptions, *, quiet: bool, output_format: str) -> int:
 
 
 def _lines(verified: Sequence[Verified], *, quiet: bool) -> Iterator[str]:
-    """Yields one line for each answer, and the number of answers of each kind. Equal answers have one line."""
+    """Yields one line for each result, and a line with the number of results of each kind. Equal results share a
+    line."""
     from collections import Counter
 
     from reconciler.render.text import sentence

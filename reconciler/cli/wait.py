@@ -1,4 +1,4 @@
-"""`reconciler wait`, and what `apply --wait` shows until the runs have ended."""
+"""`reconciler wait`, and the output of `apply --wait` until the runs have ended."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def wait_until_done(
     *,
     shown: bool,
 ) -> Waited:
-    """Waits as `app.wait.wait` does. With `shown`, shows the states: on a terminal as a table that is updated,
-    otherwise a line for each change and the table at the end. Raises the errors of `wait`."""
+    """Waits as `app.wait.wait` does. With `shown`, shows the states: on a terminal in a table that is updated,
+    otherwise with a line for each change and a table at the end. Raises the errors of `wait`."""
     from reconciler.app.wait import wait as wait_for
 
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ def wait_until_done(
 
 
 def exit_code(waited: Waited) -> int:
-    """Returns the exit code of a wait. Raises `ReconcilerError` if it ended before the runs."""
+    """Returns the exit code of a wait. Raises `ReconcilerError` if the wait ended before the runs did."""
     from reconciler.core.awaited import Progress
 
     moving = ", ".join(each.key.name for each in waited.runs if each.progress is Progress.MOVING)
@@ -95,8 +95,8 @@ def exit_code(waited: Waited) -> int:
 
 
 def _changed_lines(*, shown: bool) -> Callable[[Sequence[Awaited]], None]:
-    """Returns a function that prints a line for each run whose state has changed, to standard error if standard output
-    is read by a program."""
+    """Returns a function that prints a line for each run whose state has changed. It prints to standard error if a
+    program reads standard output."""
     from reconciler.render.awaited import awaited_line
 
     before: dict[SubmissionKey, tuple[str, str]] = {}
@@ -114,7 +114,7 @@ def _changed_lines(*, shown: bool) -> Callable[[Sequence[Awaited]], None]:
 
 @contextmanager
 def _live_table() -> Iterator[Callable[[Sequence[Awaited]], None]]:
-    """Shows a table on the terminal, and yields the function that updates it."""
+    """Context manager: shows a table on the terminal, and yields the function that updates it."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text

@@ -59,7 +59,7 @@ def find_files(
 
 
 class ProjectFiles(Protocol):
-    """The source of a project's files: its folder, or a commit."""
+    """The source of a project's files: a folder or a commit."""
 
     def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
         """Returns all files that match a pattern, as `find_files` does."""
