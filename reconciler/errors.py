@@ -196,7 +196,7 @@ class LedgerCorrupt(LedgerError):
 
 
 class LedgerRolledBack(LedgerError):
-    """The ledger lacks batches that it had, or has other batches at their positions, because an older copy was
+    """The ledger no longer has some of its batches, or has other batches at their positions, because an older copy was
     restored."""
 
 

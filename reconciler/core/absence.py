@@ -47,7 +47,8 @@ def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datet
 
 
 def proven_absent(submission: Submission, settle_seconds: int) -> bool:
-    """Returns whether the first and last proving looks are far enough apart to prove that the submission has no run."""
+    """Returns whether the first and last looks of `proving_looks` are far enough apart to prove that the submission has
+    no run."""
     looks = proving_looks(submission, settle_seconds)
     return len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)
 

@@ -29,8 +29,8 @@ def plan_id(changes: Sequence[SpecChange], actions: Sequence[Action], desired: D
     """Returns ``p-`` and 16 hex digits: a hash of the place, the changes in git, and the submissions and cancellations
     that follow from them.
 
-    Slots, retries, times, wording and the version of the tool are not part of the hash. A submission is part of it even
-    if it has to wait, because the change still causes it.
+    Slots, retries, times, wording and the version of the tool are not part of the hash. A submission is part of the
+    hash even if it has to wait, because the change still causes it.
     """
     cancels = sorted(
         [action.name, action.run_id or ""]
@@ -154,7 +154,7 @@ def _former(spec: DesiredSpec | None) -> str | None:
 
 
 def _is_same(spec: DesiredSpec | None, before: DesiredSpec | None) -> bool:
-    """Returns whether two commits ask for the same content of a spec, or neither has the spec."""
+    """Returns whether a spec has the same content in two commits, or is in neither of them."""
     if spec is None or before is None:
         return spec is before
     return (spec.kind, request_digest(spec.request)) == (before.kind, request_digest(before.request)) and (

@@ -170,7 +170,7 @@ def _revision_only(revision: int, before: str, spec: DesiredSpec) -> bool:
 
 @cache
 def _defaults() -> Mapping[str, Any]:
-    """Returns every field of an empty policy. They are the defaults for fields that older declarations lack."""
+    """Returns every field of an empty policy. They are the defaults for fields that older declarations do not have."""
     return Policy().model_dump(mode="json")
 
 

@@ -12,7 +12,7 @@ from cronsim import CronSim
 from reconciler.core.times import parse_time, seconds_text
 
 WINDOWS = tuple(timedelta(days=days) for days in (1 / 24, 1, 8, 40, 400, 4000, 40_000))
-"""How far back to search for the newest slot, shortest first. The longest exceeds the period of any schedule."""
+"""The periods that are searched for the newest slot, shortest first. The longest exceeds the period of any schedule."""
 
 
 LONGEST_SHIFT = timedelta(hours=25)
@@ -20,7 +20,7 @@ LONGEST_SHIFT = timedelta(hours=25)
 
 
 def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
-    """Yields the slots after a time, oldest first; ends if the schedule has none in the next fifty years.
+    """Yields the slots after a time, oldest first. Stops if the schedule has none in the next fifty years.
 
     The library interprets the schedule in local time. For clock changes, we apply the rules of Debian's cron here,
     because the library skips slots in Australia/Lord_Howe, whose clocks move by half an hour.
@@ -48,8 +48,8 @@ def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
 def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[datetime]:
     """Returns the moments of a local time, oldest first: usually one, but two or none around a clock change.
 
-    A schedule at even intervals (`evenly`) continues through the change, so both moments are slots, or none is. Any
-    other schedule has exactly one slot: the first of two moments, or the end of the gap.
+    A schedule at even intervals (`evenly`) is not adjusted, so both moments or none of them are slots. Any other
+    schedule has exactly one slot: the first of two moments, or the end of the gap.
     """
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:

@@ -325,7 +325,7 @@ def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
 
 def _history(spec: DesiredSpec, record: SpecRecord) -> str:
     """Returns a note for a submit whose content was accepted before: its run was replaced, or an earlier generation had
-    the same content. Empty without such a submission."""
+    the same content. The note is empty if there is no such submission."""
     baseline = record.baseline
     if baseline is not None and baseline.digest == spec.digest:
         return f"run {baseline.run_id} was cancelled for another content that did not run"
@@ -353,7 +353,7 @@ def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Seque
 
 
 def _live_runs(live: Sequence[Submission]) -> str:
-    """Returns a note on whether live runs keep running, or when the last of them was asked to stop."""
+    """Returns a note that says whether live runs keep running, or when the last cancellation of one was requested."""
     if not live:
         return ""
     asked = [s.cancel_accepted_at or s.cancel_asked_at for s in live]

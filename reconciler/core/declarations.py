@@ -88,8 +88,8 @@ class Declaration:
     """The newest declaration of a spec.
 
     `position` is the position of its event, `commit` the commit of its content (`None` outside git). `token` and
-    `request_at` are as in `Declared`; without both, the event at `position` has the request. The other fields are empty
-    if only the removal of the spec is recorded.
+    `request_at` are as in `Declared`; if both are empty, the event at `position` has the request. The other fields are
+    empty if only the removal of the spec is recorded.
     """
 
     position: int

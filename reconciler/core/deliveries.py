@@ -52,7 +52,8 @@ class Redelivering(Event):
 
 
 def webhook_id(webhook: Webhook) -> str:
-    """Returns a name of a webhook that reveals nothing about its address: the environment variable, or a digest."""
+    """Returns an identifier of a webhook that does not reveal its address: the name of its environment variable, or a
+    digest."""
     return webhook.urlEnv or "sha256:" + sha256((webhook.url or "").encode()).hexdigest()
 
 

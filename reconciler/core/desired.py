@@ -104,8 +104,9 @@ class Checkout:
     """The git checkout that the specs were read from. Outside git, `commit` is `None` and nothing is checked.
 
     `ancestry` is known for the commits of the newest intents and declarations; any other commit is unknown.
-    `uncommitted` is whether files of the project differ from the commit. `shallow` is whether the clone lacks a part of
-    the history, so that a commit may be unknown for that reason. `unborn` is whether the repository has no commit yet.
+    `uncommitted` is whether files of the project differ from the commit. `shallow` is whether the clone has only a part
+    of the history, which may be the reason why a commit is unknown. `unborn` is whether the repository has no commit
+    yet.
     """
 
     commit: str | None = None

@@ -16,10 +16,12 @@ from reconciler.core.times import MissedReason, Schedule, parse_time, seconds_te
 from reconciler.model.spec import Policy, suspension
 
 MOST_NAMED = 200
-"""The maximum number of missed slots that one event lists individually; more are recorded as a range."""
+"""The maximum number of missed slots that one event lists individually; if there are more, they are recorded as a
+range."""
 
 MOST_COUNTED = 10_000
-"""The maximum number of missed slots that are counted; more are recorded as a range without a number."""
+"""The maximum number of missed slots that are counted; if there are more, they are recorded as a range without a
+number."""
 
 MOST_AT_ONCE = 200
 """The maximum number of due slots of one spec in one pass; the remaining slots are due in the next pass."""

@@ -30,7 +30,7 @@ def _shallow(value: JSON) -> JSON:
 
 
 Text = Annotated[StrictStr, Field(min_length=0)]
-"""Text that can be encoded again. The bound makes pydantic refuse lone surrogates, which cannot be encoded."""
+"""Text that can be encoded again. The length limit makes pydantic refuse lone surrogates, which cannot be encoded."""
 
 Time = Annotated[StrictStr, AfterValidator(_time)]
 """A time with a zone, ISO 8601."""

@@ -126,8 +126,8 @@ BY_HAND = "hand"
 class Beginning(SubmissionEvent):
     """An event that begins a submission and contains its request.
 
-    `uncommitted` is whether the project had changes that `commit` lacks. `wire` are the keys of the JSON form, in which
-    key and content are flat, in the order of the first release.
+    `uncommitted` is whether the project had uncommitted changes. `wire` are the keys of the JSON form, in which key and
+    content are flat, in the order of the first release.
     """
 
     wire: ClassVar[Sequence[str]]
@@ -237,7 +237,7 @@ class Adopted(SubmissionEvent):
 class ManuallyAdopted(Beginning):
     """An operator adopted a run without an intent as the current submission of a spec; nothing was sent.
 
-    `content` is what the spec asked for at the time. `owner` is the spec whose tag the run carries,
+    `content` is the content of the spec at the time. `owner` is the spec whose tag the run carries,
     ``PROJECT/TARGET/NAME``, `None` if it has none.
     """
 
@@ -308,7 +308,7 @@ class Absent(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Superseded(SubmissionEvent):
-    """The submission is proven absent and the spec no longer asks for it: it is never sent again."""
+    """The submission is proven absent and the spec no longer requests it, so it is never sent again."""
 
     type: ClassVar[str] = "superseded"
 

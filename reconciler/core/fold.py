@@ -157,7 +157,7 @@ REPORTED_AT_START = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
 
 
 def _handle_until(record: SpecRecord, slot: str | None) -> None:
-    """Marks all slots up to `slot` as handled, and drops the earlier missed ranges, which the mark covers. Ranges of a
+    """Marks all slots up to `slot` as handled, and drops earlier missed ranges, which are now redundant. Ranges of a
     suspension or a former schedule remain, because a schedule that starts later does not cover them."""
     if slot is None or slot <= (record.handled_until or ""):
         return

@@ -22,7 +22,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One result of one check, with a message of one sentence.
+    """The result of one check, with a message of one sentence.
 
     `check` names the check in JSON, `position` is a position of the ledger. `name`, `run_id` and `token` identify a
     submission. `advice` describes what to do. `commands` are reconciler commands from which an operator can choose.
@@ -100,7 +100,8 @@ class ListedRun:
 
 @dataclass(frozen=True, slots=True)
 class ListedQueue:
-    """One queue or application that was listed: how many runs it has, and how many of this project and target.
+    """One queue or application that was listed: the number of its runs, and how many of them belong to this project and
+    target.
 
     `error` is the reason if the listing failed; then the numbers are 0.
     """

@@ -125,7 +125,7 @@ class Unmet:
 
 
 def dependencies(context: SpecContext, slot: str | None) -> dict[str, str] | Unmet:
-    """Returns the first dependency that stops one submit. If all are met, returns the run ids of the specs that the
+    """Returns the first dependency that stops a submit. If all are met, returns the run ids of the specs that the
     request itself names, by spec name."""
     for dependency in context.spec.policy.dependsOn:
         attempts = _run_of(context, dependency.name, slot)

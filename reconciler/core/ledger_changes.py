@@ -1,4 +1,4 @@
-"""Changes of a whole ledger: a copy to another address or for another place, and accepted rollbacks."""
+"""Changes to a whole ledger: a copy to another address or for another place, and accepted rollbacks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MovedAway(Event):
 class RollbackAccepted(Event):
     """An operator continues with a ledger that was rolled back.
 
-    `position` and `head` are those of the snapshot that proved the rollback, `None` without one. That snapshot is
+    `position` and `head` are those of the snapshot that proved the rollback, `None` if there was none. That snapshot is
     ignored from then on.
     """
 
@@ -75,7 +75,7 @@ class MovedTo:
 class AcceptedRollback:
     """An operator's decision, recorded at `position`, to continue with a ledger that was rolled back.
 
-    `lost_position` and `lost_head` are those of the snapshot that proved the rollback, `None` without one.
+    `lost_position` and `lost_head` are those of the snapshot that proved the rollback, `None` if there was none.
     """
 
     position: int

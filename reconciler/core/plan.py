@@ -47,7 +47,7 @@ class Change:
 class Action:
     """What a pass does about one submission, or why it does nothing.
 
-    `key` is the submission, `None` without one. `content` is what it runs. It has a request only for a submit, a
+    `key` is the submission, `None` if there is none. `content` is what it runs. It has a request only for a submit, a
     replace, or the adoption of a run without an intent, and is empty only for a name without any submission and without
     a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is the run
     adopted, cancelled or waited for. `replaces` is the run that a replacement cancels, `replaces_label` its label, as
@@ -128,7 +128,7 @@ class Action:
 
 
 class ChangeType(StrEnum):
-    """How a spec in git differs from what was applied last."""
+    """How a spec in git differs from the content applied last."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -156,17 +156,18 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpecChange:
-    """How one spec in git differs from what was applied last, and when the difference takes effect.
+    """How one spec in git differs from the content applied last, and when the difference takes effect.
 
     `fields` are those of the policy, by name, and those of the request, which begin with ``request.``; the latter are
     filled in from the ledger when a plan is explained. `effect_at` is the slot of a `NEXT_SLOT`. `message` describes
-    the effect in one sentence. `declared_commit` is the commit of the declaration compared with, `None` without one.
+    the effect in one sentence. `declared_commit` is the commit of the declaration used for the comparison, `None` if
+    there is none.
 
     `content` and `time_zone` are those in git, `None` for a removed spec. `compared_with` is the ledger position of the
     event with the earlier request, `None` if the request is the same or the earlier one is unknown; `token` is the
-    submission whose intent that event is, `None` for a declaration. `compared_slot` is the slot that the earlier
-    request is rendered for, `None` for a template; `compared_name` is the name of the spec then. A `stale` change has
-    no effect from this checkout. `origin` is `None` if the plan was not compared with a base; `origin_note` describes
+    submission whose intent that event is, `None` for a declaration. `compared_slot` is the slot for which the earlier
+    request was rendered, `None` for a template; `compared_name` is the name of the spec then. A `stale` change has no
+    effect from this checkout. `origin` is `None` if the plan was not compared with a base; `origin_note` describes
     another change of the spec on the base. `renamed_from` is the current name of the record of a renamed spec.
     """
 
@@ -208,12 +209,12 @@ class Plan:
 
     `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply rely on that order.
     `created_at` is ISO 8601 text to the second, `ledger_position` the last position read. `commit` is that of the
-    checkout. `uncommitted` is whether the project has changes that the commit lacks. `warnings` are sentences about the
-    plan as a whole. `schedule_changes` are schedules that start or stop with this plan. `overdue` is whether the
-    suspension of the project should have ended by now. `changes` are the differences between git and the last-applied
-    content: of the project file (`core.settings`), then of specs by name. `declarations` are those that an apply
-    records. `plan_id` identifies the changes in git and their effects (`core.approval`). `base` is the commit compared
-    with, `None` without one. `problems` are those of project files.
+    checkout. `uncommitted` is whether the project has uncommitted changes. `warnings` are sentences about the plan as a
+    whole. `schedule_changes` are schedules that start or stop with this plan. `overdue` is whether the suspension of
+    the project should have ended by now. `changes` are the differences between git and the last-applied content: of the
+    project file (`core.settings`), then of specs by name. `declarations` are those that an apply records. `plan_id`
+    identifies the changes in git and their effects (`core.approval`). `base` is the commit that the plan was compared
+    with, `None` if there is none. `problems` are those of project files.
     """
 
     place: Place
@@ -282,8 +283,9 @@ class Plan:
     def with_changes(
         self, changes: dict[str, tuple[Change, ...]], requests: Mapping[str, tuple[Change, ...]] | None = None
     ) -> Plan:
-        """Returns the same plan with field differences: `changes` are those of actions, by client token; `requests` are
-        those of changed specs, by name, and follow the fields of their policies."""
+        """Returns the same plan with field differences: `changes` maps client tokens of actions to their changes.
+        `requests` maps names of changed specs to the changes of their requests, which are added after those of their
+        policies."""
         more = requests or {}
         return replace(
             self,
@@ -321,7 +323,7 @@ class ActionOutcome(StrEnum):
 class ActionResult:
     """The result of one action. `outcome` is an `ActionOutcome` value.
 
-    `run_id` is the run that was submitted, adopted or cancelled, `None` without one. `error` is ``CODE: message``,
+    `run_id` is the run that was submitted, adopted or cancelled, `None` if there is none. `error` is ``CODE: message``,
     `None` without an error.
     """
 
@@ -331,7 +333,7 @@ class ActionResult:
 
 
 def stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> Action:
-    """Returns an action about the same submission that does not submit it now."""
+    """Returns an action about the same submission that does not submit it in this pass."""
     bare = replace(action.content, request=None)
     return replace(action, action=kind, reason=reason, message=message, content=bare, template=None, run_ids={})
 

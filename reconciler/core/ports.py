@@ -60,13 +60,13 @@ class Store(Protocol):
 
 @runtime_checkable
 class Snapshots(Protocol):
-    """Optional for a store: keeps snapshots of the folded state, so that few batches must be read.
+    """Keeps snapshots of the folded state, so that only few batches have to be read. Optional for a store.
 
     Readers check every snapshot, because it may be missing, old or damaged. A `LedgerError` only makes reading slower.
     """
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """Returns the newest snapshot as (position, content); `None` without one. Creates nothing."""
+        """Returns the newest snapshot as (position, content); `None` if there is none. Creates nothing."""
         ...
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
@@ -257,9 +257,10 @@ class Service(Protocol):
         ...
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Returns, by token, the ids of the runs that carry the token as their tag: none after a complete listing
-        without a match, or a string with the reason if the listing was incomplete or a candidate could not be read. If
-        an `owner` is given, the result may also have the ids of the other runs with this tag, by owner."""
+        """Returns, by token, the ids of the runs that carry the token as their tag. The ids are empty if a complete
+        listing had no match. If the listing was incomplete or a candidate could not be read, the value is a string with
+        the reason. If an `owner` is given, the result may also have the ids of the other runs with this tag, by
+        owner."""
         ...
 
     def cancel(self, run: RunRef, reason: str) -> None:
@@ -309,8 +310,8 @@ class Inventory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run as AWS describes it, by the fields of its service. `defaults` is the resource whose settings AWS merged
-    into it, such as the job definition; `None` if there is none or it could not be read."""
+    """A run as AWS describes it, in the fields of the service's API. `defaults` is the resource whose settings AWS
+    merged into it, such as the job definition; `None` if there is none or it could not be read."""
 
     facts: RunFacts
     description: JSON

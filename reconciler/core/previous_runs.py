@@ -1,5 +1,5 @@
-"""Decides about specs with earlier runs that the ledger may lack, because the ledger is new, replaces a lost one, or
-was rolled back.
+"""Decides about specs with earlier runs that may be missing from the ledger, because the ledger is new, replaces a lost
+one, or was rolled back.
 
 Work that already has a run in AWS must not run again. These runs are found by their tags, as long as AWS keeps them.
 """

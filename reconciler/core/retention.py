@@ -147,8 +147,8 @@ def _is_due(record: SpecRecord, slot: str) -> bool:
 
 
 def _is_past_retries(attempts: Attempts, top: Submission) -> bool:
-    """Returns whether a slot that was submitted is not attempted again automatically, whatever the policy of its spec
-    will be."""
+    """Returns whether a slot that was submitted is not attempted again automatically, no matter how the policy of its
+    spec changes."""
     last = max(attempts, key=lambda s: s.attempt)
     failed = last.failed and last.attempt <= last.backoff_limit
     if not failed and last.phase not in UNDONE:

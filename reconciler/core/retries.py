@@ -18,7 +18,7 @@ from reconciler.model.spec import Policy
 
 LONGEST_BACKOFF = timedelta(hours=1)
 LONG_RUN = timedelta(minutes=10)
-"""A run that lasted this long ends the doubling of the wait before a restart."""
+"""After a run that lasted this long, the wait before a restart is no longer doubled but starts again."""
 
 
 def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa: PLR0911 - one return for each state
@@ -78,7 +78,7 @@ def _live(context: SpecContext, last: Submission) -> Action:
 
 def waits_words(run: Submission) -> str:
     """Returns AWS's state and reason of a run that has not started, as in ``run 00f1 is RUNNABLE: MISCONFIGURATION:…``;
-    empty if it has started, or AWS gives no reason."""
+    empty if it has started, or if AWS reports no reason."""
     waits = run.run_state is RunState.SUBMITTED and run.detail
     return f"run {run.run_id} is {run.aws_words}" if waits else ""
 
@@ -93,7 +93,7 @@ def _unsent(context: SpecContext, last: Submission, attempt: int) -> Action:
 
 
 def _ended(context: SpecContext, attempts: Attempts, last: Submission, attempt: int) -> Action:  # noqa: PLR0911 - one for each end
-    """Returns what follows the end of a run."""
+    """Returns the action that follows the end of a run."""
     always = context.spec.policy.restartPolicy == "Always"
     if last.reassigned_to is not None:
         return _stands(

@@ -145,7 +145,7 @@ def pending_settings(desired: Desired, recorded: Recorded) -> Iterator[PendingDe
 
 
 def settings_declared_at(recorded: Recorded) -> int:
-    """Returns the position of the newest declaration of the settings, 0 without one."""
+    """Returns the position of the newest declaration of the settings, 0 if there is none."""
     return recorded.project.position if recorded.project is not None else 0
 
 

@@ -86,11 +86,11 @@ class Submission:
     `reassigned_to`   the spec to which an operator gave this run; this submission no longer follows it.
     `conflict`        the runs that carry this submission's tag, if there are several.
     `token_known`     whether AWS answered that the token was already used; then only a look can find the run.
-    `usage`           other reported fields of its run; `None` without any.
-    `definition`      the job definition revision that AWS runs; `None` without one.
+    `usage`           other reported fields of its run; `None` if there are none.
+    `definition`      the job definition revision that AWS runs; `None` if there is none.
     `partial`         whether AWS may still add a reason or usage to its ended run.
     `reports`         how many observations of its run in this state are recorded, `reported_at` the time of the newest.
-    `error`           the last error of AWS or the client, ``CODE: message``; `None` without one.
+    `error`           the last error of AWS or the client, ``CODE: message``; `None` if there is none.
     `counts_as`       the content that its run counts as, if that is not its own.
     """
 
@@ -182,7 +182,7 @@ class Submission:
 
     @property
     def stopped_on_request(self) -> bool:
-        """Whether its cancellation was requested, other than because its run had not started in time."""
+        """Whether its cancellation was requested for any reason except that its run had not started in time."""
         return self.cancel_asked_at is not None and not self.not_started
 
     @property

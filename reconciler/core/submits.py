@@ -68,7 +68,7 @@ def another_send(context: SpecContext, last: Submission, reason: Reason, message
 
 
 def rendered(spec: DesiredSpec, slot: str | None, run_ids: Mapping[str, str]) -> JSON:
-    """Returns the request of one slot, with the given run ids of the specs that it depends on."""
+    """Returns the request of one slot. `run_ids` are the runs of the specs that it depends on."""
     request = spec.request
     if slot is not None and spec.policy.schedule is not None:
         request = render_slot(request, slot, spec.policy.timeZone)

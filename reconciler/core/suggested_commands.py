@@ -24,7 +24,8 @@ COMMAND = re.compile(r"(?<=: )reconciler(?= [a-z])")
 class Invocation:
     """How the current command was called, so that suggested commands apply to the same project and target.
 
-    `directory` is the value of ``-C``, `None` without it. Every command that is printed for pasting is made here.
+    `directory` is the value of ``-C``, `None` without this option. Every command that is printed for pasting is built
+    by this class.
     """
 
     target: str | None = None
@@ -102,8 +103,8 @@ def adopt(name: str, run_id: str, by: Invocation) -> str:
 
 
 def rebuild(name: str, run_ids: Sequence[str], by: Invocation) -> SuggestedCommands:
-    """Returns the commands that record runs with a spec's tag that the ledger lacks: all of them, or one as the
-    current run."""
+    """Returns the commands that record runs with a spec's tag that are missing from the ledger: all of them, or one as
+    the current run."""
     every = by.command("fsck", "--adopt") + WHY
     return SuggestedCommands((every, *(adopt(name, run_id, by) for run_id in run_ids)))
 

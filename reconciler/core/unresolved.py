@@ -24,10 +24,10 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
 ) -> Action:
     """Returns one action for one unresolved submission.
 
-    A run that carries the tag is always adopted, because adoption is safe; several are a conflict. Without a run, or
-    after a failed listing, the plan waits until the submission has settled. If it is proven absent, it is sent again if
-    the spec still requests it; otherwise it is superseded. After a day, or with ``onUnknown: Hold``, an operator
-    decides.
+    A run that carries the tag is always adopted, because adoption is safe; several such runs are a conflict. If no run
+    was found, or a listing failed, the plan waits until the submission has settled. If it is proven absent, it is sent
+    again if the spec still requests it; otherwise it is superseded. After a day, or with ``onUnknown: Hold``, an
+    operator decides.
     """
     runs = recorded.runs_by_token.get(submission.token, ())
     if submission.phase is Phase.CONFLICTED or len(runs) > 1:

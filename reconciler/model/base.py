@@ -153,7 +153,7 @@ def integer(value: JSON, key: str) -> int | None:
 
 
 Rule = tuple[tuple[str, ...], Callable[[JSON], Iterable[Remark]]]
-"""A rule, and the top-level fields of which a request must have at least one for the rule to apply."""
+"""A rule, with its top-level fields. The rule applies if a request has at least one of these fields."""
 
 
 def applied(rules: Iterable[Rule], request: JSON) -> list[Remark]:

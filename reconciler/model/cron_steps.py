@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """One of the five fields of a schedule: its unit, the period it is counted in, and its first and last value."""
+    """One of the five fields of a schedule: its unit, the period after which it starts again, and its first and last
+    value."""
 
     unit: str
     whole: str

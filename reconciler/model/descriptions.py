@@ -30,7 +30,7 @@ class Described(Protocol):
     """Reads AWS's descriptions of the runs of a kind."""
 
     def runs_in(self, reply: JSON) -> Sequence[JSON]:
-        """Returns the descriptions in a reply of AWS, as the AWS CLI prints it. Any other reply has none."""
+        """Returns the descriptions in a reply of AWS, as the AWS CLI prints it. Returns none for any other reply."""
         ...
 
     def run_id(self, description: JSON) -> str:

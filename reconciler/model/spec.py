@@ -88,7 +88,7 @@ def _quoted_date(value: object) -> object:
 
 
 class Suspension(Strict):
-    """Why submissions and cancellations are stopped, who stopped them, and until when."""
+    """A suspension: why submissions and cancellations are stopped, who stopped them, and until when."""
 
     reason: str | None = Field(None, min_length=1, description="Why; shown in plans and in status.")
     owner: str | None = Field(None, min_length=1, description="Who to ask.")

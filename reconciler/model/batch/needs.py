@@ -1,4 +1,4 @@
-"""What requests of SubmitJob need in AWS (`reconciler.model.needs.Needs`).
+"""The AWS resources and permissions that requests of SubmitJob need (`reconciler.model.needs.Needs`).
 
 Actions and resource types: "Actions, resources, and condition keys for AWS Batch" of the Service Authorization
 Reference.
@@ -13,7 +13,7 @@ from reconciler.model.needs import EVERY, Arns, Grant, Need, Resource, Role
 
 QUEUE, DEFINITION = "job queue", "job definition"
 LOG_GROUP = "/aws/batch/job"
-"""The log group of jobs whose definition sets no other one."""
+"""The log group of jobs, unless the job definition sets another."""
 
 
 def needs(request: JSON) -> Iterator[Need]:
@@ -25,7 +25,7 @@ def needs(request: JSON) -> Iterator[Need]:
 
 
 def grants(requests: Sequence[JSON], arns: Arns) -> Iterator[Grant]:
-    """Yields access to the jobs, queues and definitions. Actions that list or describe take no resource."""
+    """Yields the permissions for the jobs, queues and definitions. Actions that list or describe take no resource."""
     apply, stop = frozenset({Role.APPLY}), frozenset({Role.APPLY, Role.OPERATE})
     jobs = arns.of("batch", "job/*")
     queues = {arns.of("batch", "job-queue/", str(request["jobQueue"])) for request in requests}

@@ -32,7 +32,7 @@ jobDriver:
 BILLED = "billedResourceUtilization"
 """The field of GetJobRun with what AWS has billed, as recorded in the usage of a run."""
 UNITS = ("vCPUHour", "memoryGBHour", "storageGBHour")
-"""Its members, in the order of `Resources`."""
+"""The members of this field, in the order of `Resources`."""
 
 
 def console(region: str, location: Mapping[str, str], run_id: str) -> str:

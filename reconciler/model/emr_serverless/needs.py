@@ -1,4 +1,4 @@
-"""What requests of StartJobRun need in AWS (`reconciler.model.needs.Needs`).
+"""The AWS resources and permissions that requests of StartJobRun need (`reconciler.model.needs.Needs`).
 
 Actions and resource types: "Actions, resources, and condition keys for Amazon EMR Serverless" of the Service
 Authorization Reference.
@@ -14,7 +14,7 @@ from reconciler.model.needs import EVERY, Arns, Grant, Need, Resource, Role, obj
 
 APPLICATION = "application"
 LOG_GROUP = "/aws/emr-serverless"
-"""The log group of runs that log to CloudWatch and set no other one."""
+"""The log group of runs that log to CloudWatch, unless they set another."""
 
 FILES = ("--jars", "--py-files", "--files", "--archives", "--properties-file")
 SPARK, HIVE = ("jobDriver", "sparkSubmit"), ("jobDriver", "hive")
@@ -51,7 +51,7 @@ def _logs(monitoring: JSON) -> Iterator[Need]:
 
 
 def grants(requests: Sequence[JSON], arns: Arns) -> Iterator[Grant]:
-    """Yields access to the applications and their runs, and the permission to pass the roles of the runs."""
+    """Yields the permissions for the applications and their runs, and for passing the roles of the runs."""
     apply, stop = frozenset({Role.APPLY}), frozenset({Role.APPLY, Role.OPERATE})
     ids = sorted({str(request["applicationId"]) for request in requests})
     applications = tuple(arns.of("emr-serverless", "/applications/", name) for name in ids)

@@ -129,7 +129,7 @@ class _Check:
     # --- characters ---------------------------------------------------------------------------------------------------
 
     def _without_typography(self) -> str:
-        """Returns the string with typographic characters replaced by ASCII characters, one for one."""
+        """Returns the string with typographic characters replaced with ASCII characters, one for one."""
         if self._parameters.isascii():
             return self._parameters
         plain = list(self._parameters)
