@@ -21,7 +21,7 @@ from tests.builders import NOW, PLACE
 from tests.ledger.builders import MemoryStore, StandingClock
 
 Answer = Callable[[JSON], Outcome | None]
-"""Returns what a submit answers instead of the actual result; `None` means the actual result. May raise."""
+"""A function that returns the answer to a submit, or `None` for the actual result. It may raise."""
 
 
 @dataclass

@@ -166,7 +166,7 @@ def test_each_call_has_its_own_permission(aws: Connect):
 
 
 def test_a_permission_ends_with_its_block():
-    """Inside the block, one transmission is allowed. A second one, or one after the block, is refused."""
+    """Inside the block, one transmission is allowed. A second one, or one after the deadline, is refused."""
     clock = SetClock(0, 0)
     with once(Deadline(10, 10), clock) as transmission:
         transmission.pass_on()
@@ -180,7 +180,8 @@ def test_a_permission_ends_with_its_block():
 
 
 def test_the_clock_is_the_machine_s(monkeypatch: pytest.MonkeyPatch):
-    """The real clock returns the time. Its boot-time clock includes suspension if the system supports that."""
+    """The real clock returns the time. Its boot-time clock includes suspension, or is a fallback if the system has no
+    such clock."""
     clock = SystemClock()
     assert abs(clock.now() - time.time()) < 5
     assert abs(clock.boot() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5

@@ -1,4 +1,4 @@
-"""Events, clocks and stores for the ledger's tests, each with one obvious default."""
+"""Contains events, clocks and stores for the tests of ledgers, with one default for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AT = "2026-11-22T02:00:00.000Z"
 def intended(
     name: str = "orders", token: str = "r1-aa", generation: int = 1, attempt: int = 1, send: int = 1
 ) -> Intended:
-    """An intent of a one-off Batch job."""
+    """Returns the intent of a one-off Batch job."""
     return Intended(
         at=AT,
         token=token,
@@ -41,42 +41,42 @@ def intended(
 
 
 def submitted(token: str = "r1-aa", run_id: str = "job-1", name: str = "orders") -> Submitted:
-    """The outcome of the first send."""
+    """Returns the outcome of the first send."""
     return Submitted(at=AT, name=name, token=token, send=1, run_id=run_id)
 
 
 def always(_: Recorded) -> None:
-    """Events that make sense whatever others have written."""
+    """Returns no objection, for events that are valid whatever other writers have written."""
 
 
 def without_pin(events: tuple[Event, ...]) -> tuple[Event, ...]:
-    """The events of the first batch that its writer gave."""
+    """Returns the events of the first batch without the pin that the log adds."""
     return events[1:]
 
 
 @dataclass
 class StandingClock:
-    """A clock that moves only by sleeping; `slept` is what was asked for."""
+    """A clock that only sleeping advances. `slept` contains the requested seconds."""
 
     moment: float = 1_795_312_800.0
     slept: list[float] = field(default_factory=list)
 
     def now(self) -> float:
-        """The moment."""
+        """Returns the current time."""
         return self.moment
 
     def boot(self) -> float:
-        """The moment."""
+        """Returns the current time."""
         return self.moment
 
     def sleep(self, seconds: float) -> None:
-        """Moves on."""
+        """Advances the clock."""
         self.slept.append(seconds)
         self.moment += seconds
 
 
 class MemoryStore:
-    """The reference: what `ports.Store` says, in a dictionary."""
+    """The reference implementation of `ports.Store`, in a dictionary."""
 
     address = "memory://"
 
@@ -86,12 +86,12 @@ class MemoryStore:
         self._lock = Lock()
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """As `ports.Store`."""
+        """Implements `ports.Store`."""
         with self._lock:
             return self.batches.setdefault(position, batch)
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """As `ports.Store`."""
+        """Implements `ports.Store`."""
         with self._lock:
             found = sorted((position, batch) for position, batch in self.batches.items() if position > after)
             if not self.batches:
@@ -99,23 +99,24 @@ class MemoryStore:
         return iter(found)
 
     def get(self, position: int) -> bytes | None:
-        """As `ports.Store`."""
+        """Implements `ports.Store`."""
         if not self.batches:
             raise LedgerMissing("there is no ledger at memory://")
         return self.batches.get(position)
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """As `ports.Snapshots`."""
+        """Implements `ports.Snapshots`."""
         return self.snapshot
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """As `ports.Snapshots`."""
+        """Implements `ports.Snapshots`."""
         self.snapshot = (position, content)
 
 
 @dataclass
 class LosingStore:
-    """Loses replies of a store that works: of each write, `before` are dropped on the way, `after` on the way back."""
+    """Loses messages of a working store. The first `before` writes are lost as requests, and then the replies to
+    `after` writes are lost."""
 
     store: Store
     before: int = 0
@@ -124,11 +125,11 @@ class LosingStore:
 
     @property
     def address(self) -> str:
-        """That of the store."""
+        """The address of the store."""
         return self.store.address
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """As `ports.Store`."""
+        """Implements `ports.Store`."""
         self.asked.append(position)
         if self.before:
             self.before -= 1
@@ -140,9 +141,9 @@ class LosingStore:
         return held
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """As `ports.Store`."""
+        """Implements `ports.Store`."""
         return self.store.read(after)
 
     def get(self, position: int) -> bytes | None:
-        """As `ports.Store`."""
+        """Implements `ports.Store`."""
         return self.store.get(position)

@@ -1,4 +1,4 @@
-"""Stores for tests, closed at their end."""
+"""Provides stores for tests and closes them at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Opening = Callable[..., Any]
 
 @pytest.fixture
 def opening(tmp_path: Path) -> Iterator[Opening]:
-    """Opens the store at an address, for PLACE or another one."""
+    """Yields a function that opens the store at an address, for PLACE or another place."""
     with ExitStack() as stack:
 
         def opened(url: str, place: Place = PLACE) -> Any:

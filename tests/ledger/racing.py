@@ -1,4 +1,4 @@
-"""What racing and killed writers run in their own processes."""
+"""Contains code that competing or killed writers run in their own processes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ def _set_environment(environment: Mapping[str, str]) -> None:
 
 
 def _forking() -> ForkServerContext:
-    """Returns what forks processes from one that has imported the stores: importing takes longer than a race."""
+    """Returns a context that forks processes from a process with the stores imported, because the import takes longer
+    than a race."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "reconciler.ledger.dynamodb", "reconciler.ledger.s3"])
     return context
 
 
 def race(opened: Callable[[], Store], writer: int, positions: int) -> list[bytes]:
-    """Appends its own batch at each position; returns the batches that the store has there."""
+    """Appends this writer's batch at each position. Returns the batches that the store then has there."""
     store = opened()
     return [store.append(position, f"writer {writer} at {position}".encode()) for position in range(1, positions + 1)]
 

@@ -1,4 +1,5 @@
-"""Acts for a stub of raw sockets that stand between a store and the local server, or answer as AWS would."""
+"""Contains acts for a stub on raw sockets. They forward calls from a store to the local server, or answer as AWS
+would."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ DYNAMODB_ID = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555"}
 
 
 def first_write(server: str, said: bytes | None) -> Act:
-    """Passes requests on to the server at this URL, and its answers back; but the first write is answered with `said`
-    instead. `None`: it arrives at the server, and its answer does not come back."""
+    """Forwards requests to the server at this URL, and its replies back, but answers the first write with `said`. If
+    `said` is `None`, the first write reaches the server, and its reply is lost."""
     met: list[bytes] = []
 
     def act(connection: socket.socket, stub: Stub) -> None:
@@ -44,32 +45,32 @@ def _answer_of(server: str, head: bytes, body: bytes) -> bytes:
 def s3_said(
     status: int, code: str, *, detail: str = "", headers: Mapping[str, str] | None = None, own: bool = True
 ) -> bytes:
-    """One of S3's errors; `own`: with the request id that S3 gives, `detail` are further elements."""
+    """Returns one of S3's errors. With `own`, it has S3's request id. `detail` contains additional XML elements."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>said so</Message>{detail}</Error>"
     return http(status, body.encode(), {**(S3_ID if own else {}), **(headers or {})})
 
 
 def s3_error(status: int, code: str, **more: Any) -> Act:
-    """`s3_said`, as an act."""
+    """Returns an act that sends `s3_said`."""
     return reply(s3_said(status, code, **more))
 
 
 def dynamodb_said(status: int, code: str, *, own: bool = True, **more: object) -> bytes:
-    """One of DynamoDB's errors; `own`: with the request id that DynamoDB gives."""
+    """Returns one of DynamoDB's errors. With `own`, it has DynamoDB's request id."""
     body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "said so", **more}
     return http(status, json.dumps(body).encode(), DYNAMODB_ID if own else {})
 
 
 def dynamodb_error(status: int, code: str, **more: Any) -> Act:
-    """`dynamodb_said`, as an act."""
+    """Returns an act that sends `dynamodb_said`."""
     return reply(dynamodb_said(status, code, **more))
 
 
 def s3_object(content: bytes, *, length: int | None = None) -> Act:
-    """The answer to a GetObject; `length` is what it claims, where that is not the truth."""
+    """Returns the reply to a GetObject. `length` is the Content-Length header, if it differs from the actual length."""
     return reply(http(200, content, {**S3_ID, "ETag": '"e"'}, length=length))
 
 
 def page(status: int) -> Act:
-    """What a proxy or a gateway says, as a web page."""
+    """Returns a web page, as a proxy or gateway sends it."""
     return reply(http(status, b"<html><body><h1>Said</h1></body></html>", {"Content-Type": "text/html"}))

@@ -1,7 +1,8 @@
-"""Runs ministack (S3, DynamoDB, CloudWatch Logs) on a free port of loopback until standard input ends; prints the port.
+"""Runs ministack (S3, DynamoDB, CloudWatch Logs) on a free loopback port until standard input ends, and prints the
+port.
 
-A process of its own, so that what it does counts for nobody; it ends with the test session that started it, even one
-that was killed.
+It runs in its own process, so that measurements of the tests do not include it. It ends together with the test session
+that started it, even if that was killed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def _end_with_standard_input() -> None:
 
 
 def main() -> None:
-    """Serves."""
+    """Starts the server."""
     os.environ |= {"SERVICES": "s3,dynamodb,logs", "LOG_LEVEL": "ERROR"}
     from hypercorn.asyncio import serve
     from hypercorn.config import Config

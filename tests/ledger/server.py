@@ -1,7 +1,7 @@
-"""S3 and DynamoDB for tests: one local server for a test session, on loopback, with a new bucket or table for each use.
+"""Provides S3 and DynamoDB for tests: one local server per test session, on loopback, with a new bucket or table for
+each use.
 
-docs/adr/0010-ministack-serves-s3-and-dynamodb.md says why this one; test_linearizability.py checks it before anything
-relies on it.
+docs/adr/0010-ministack-serves-s3-and-dynamodb.md explains the choice of the server. test_linearizability.py checks it.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ KEYS = [("ledger", "HASH", "S"), ("position", "RANGE", "N")]
 
 @dataclass(frozen=True)
 class Server:
-    """A running server at `url`. Buckets and tables that it makes have names that nobody else was given."""
+    """A running server at `url`. The names of its buckets and tables are used only once."""
 
     url: str
     names = count(1)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes boto3 talk to it by itself, for ledgers only."""
+        """Returns the environment variables with which boto3 calls this server, for ledgers only."""
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         return keys | {f"AWS_ENDPOINT_URL_{service}": self.url for service in ("S3", "DYNAMODB")}
 
     @cached_property
     def s3(self) -> Any:
-        """A client of its S3."""
+        """Returns an S3 client for this server."""
         return self._client("s3")
 
     @cached_property
     def dynamodb(self) -> Any:
-        """A client of its DynamoDB."""
+        """Returns a DynamoDB client for this server."""
         return self._client("dynamodb")
 
     @cached_property
     def logs(self) -> Any:
-        """A client of its CloudWatch Logs."""
+        """Returns a CloudWatch Logs client for this server."""
         return self._client("logs")
 
     def bucket(self, region: str = REGION) -> str:
-        """A new, empty bucket."""
+        """Creates an empty bucket and returns its name."""
         name = f"ledger-{next(self.names)}"
         self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
         return name
 
     def table(self, keys: list[tuple[str, str, str]] | None = None) -> str:
-        """A new, empty table with a ledger's keys, or with others."""
+        """Creates an empty table with the keys of a ledger, or with other keys, and returns its name."""
         name = f"ledger-{next(self.names)}"
         self.dynamodb.create_table(
             TableName=name,
@@ -72,7 +72,7 @@ class Server:
         return name
 
     def address(self, scheme: str) -> str:
-        """A ledger's address in a new bucket or table."""
+        """Returns the address of a ledger in a new bucket or table."""
         return f"s3://{self.bucket()}/ledgers" if scheme == "s3" else f"dynamodb://{self.table()}"
 
     def _client(self, service: str) -> Any:
@@ -84,7 +84,7 @@ class Server:
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """A server of its own, up when the block begins, killed at its end."""
+    """Starts a separate server for the block, and kills it at the end."""
     command = [sys.executable, "-m", "tests.ledger.serve"]
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COV"))}  # not measured
     with (
@@ -109,14 +109,14 @@ def serving() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """The session's server, started when the first test asks for it."""
+    """Yields the server of the session, which is started when the first test needs it."""
     with serving() as started:
         yield started
 
 
 @pytest.fixture
 def aws(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The session's server, and an environment in which boto3 finds it."""
+    """Yields the server of the session, with environment variables that make boto3 call it."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     return server

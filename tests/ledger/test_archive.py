@@ -1,4 +1,4 @@
-"""A long ledger: its state stays small, and everything that left the state is read from the batches."""
+"""Tests long ledgers. The state remains small, and archived submissions are read from the batches."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ KIND = "BatchJob"
 
 
 def slot_of(number: int) -> str:
-    """The slot number `number` of a schedule every quarter of an hour."""
+    """Returns the slot `number` of a schedule that is due every 15 minutes."""
     return seconds_text(START + QUARTER * number)
 
 
 def token_of(name: str, number: int, attempt: int = 1) -> str:
-    """The token of a slot."""
+    """Returns the token of a slot."""
     return client_token(PLACE, KIND, SubmissionKey(name, slot=slot_of(number), attempt=attempt), "sha256:00")
 
 
 def request_of(name: str, number: int, attempt: int = 1) -> dict[str, Any]:
-    """The request of a slot, as sent; that of every fifth slot is a quite different one."""
+    """Returns the request of a slot, as it was sent. The request of every fifth slot is very different."""
     request = {"jobName": name, "at": slot_of(number), "tags": {"token": token_of(name, number, attempt)}}
     return {**request, "command": ["x" * 900, str(number // 100)], **({"other": "y" * 2000} if number % 5 == 0 else {})}
 
 
 def intent(name: str, number: int, attempt: int = 1, token: str | None = None, after: float = 1) -> e.Intended:
-    """The intent of a slot, some seconds after it."""
+    """Returns the intent of a slot, recorded some seconds after the slot."""
     moment = START + QUARTER * number + timedelta(seconds=after)
     return e.Intended(
         at=time_text(moment), token=token or token_of(name, number, attempt), kind=KIND,
@@ -65,7 +65,7 @@ def intent(name: str, number: int, attempt: int = 1, token: str | None = None, a
 
 
 def seen(name: str, number: int, state: str = "succeeded", attempt: int = 1) -> e.Observed:
-    """The end of the run of a slot, five minutes after it."""
+    """Returns the event that the run of a slot ended, five minutes after the slot."""
     at = time_text(START + QUARTER * number + timedelta(minutes=5))
     return e.Observed(
         at=at, name=name, token=token_of(name, number, attempt), run_id=f"{name}-{number}", state=state,
@@ -74,7 +74,7 @@ def seen(name: str, number: int, state: str = "succeeded", attempt: int = 1) -> 
 
 
 def write(log: Log, slots: range, name: str = "orders") -> None:
-    """Appends the life of some slots; every seventh fails."""
+    """Appends all events of some slots. The run of every seventh slot fails."""
     for number in slots:
         at = time_text(START + QUARTER * number + timedelta(seconds=2))
         log.append([intent(name, number)], always)
@@ -84,13 +84,13 @@ def write(log: Log, slots: range, name: str = "orders") -> None:
 
 
 def opened(store: MemoryStore) -> Log:
-    """A log over a store."""
+    """Returns a log over a store."""
     return Log(store, PLACE, "0.1.0", StandingClock())
 
 
 @pytest.fixture(scope="module")
 def long_store() -> MemoryStore:
-    """A ledger of 300 slots of two specs."""
+    """Returns a ledger with 300 slots of two specs."""
     store = MemoryStore()
     before, log_module.INDEXED = log_module.INDEXED, 40
     try:
@@ -114,14 +114,14 @@ def long_store() -> MemoryStore:
 
 @pytest.fixture
 def store(long_store: MemoryStore) -> MemoryStore:
-    """A copy of that ledger."""
+    """Returns a copy of that ledger."""
     made = MemoryStore()
     made.batches, made.snapshot = dict(long_store.batches), long_store.snapshot
     return made
 
 
 def whole(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    """The state of a ledger in which nothing is archived."""
+    """Returns the state of a ledger in which nothing is archived."""
     with monkeypatch.context() as patch:
         patch.setattr("reconciler.core.retention.ENDED_RUNS", 10**9)
         recorded = Recorded()
@@ -131,15 +131,15 @@ def whole(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Recorded:
 
 
 def loaded(log: Log) -> dict[str, Submission]:
-    """Every archived submission, by token, read from its entry."""
+    """Returns every archived submission, keyed by token and read through its entry."""
     found = log.history.find(log.recorded, lambda entry: bool(entry.token))
     return {submission.token: submission for submission in (log.history.load(*each) for each in found)}
 
 
 @pytest.mark.parametrize("cold", [False, True])
 def test_the_state_does_not_grow_and_lacks_nothing(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, cold: bool):
-    """With its snapshot or without, a long ledger leads to the same small state, and the archived submissions that are
-    read from the batches are those of a state that keeps all."""
+    """A long ledger leads to the same small state with or without its snapshot. The archived submissions that are read
+    from the batches equal those in a state that archives nothing."""
     if cold:
         store.snapshot = None
     log = opened(store)
@@ -156,7 +156,7 @@ def test_the_state_does_not_grow_and_lacks_nothing(store: MemoryStore, monkeypat
 
 
 def test_the_state_after_four_times_the_history_is_as_large():
-    """The number of kept submissions is bounded, whatever the length of the history."""
+    """The number of submissions in the state is limited, whatever the length of the history."""
     sizes = []
     log = opened(MemoryStore())
     for slots in (range(1, 121), range(121, 481)):
@@ -167,7 +167,7 @@ def test_the_state_after_four_times_the_history_is_as_large():
 
 
 def test_a_sound_long_ledger(store: MemoryStore):
-    """Its verification finds nothing wrong, and its snapshot equals the state that the batches lead to."""
+    """Its verification finds no problem, and its snapshot equals the state computed from the batches."""
     report = verify(store, PLACE)
     assert report.wrong() == set()
     assert report.recorded == opened(store).refresh()
@@ -175,7 +175,8 @@ def test_a_sound_long_ledger(store: MemoryStore):
 
 @pytest.mark.parametrize("cold", [False, True])
 def test_late_events_of_an_archived_submission(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, cold: bool):
-    """A late outcome and a retry of an old slot take it back into the state, with its attempts, in every reader."""
+    """A late outcome, or a retry of an old slot, moves a submission and its other attempts back into the state, for
+    every reader."""
     log = opened(store)
     log.refresh()
     name, number = "orders", 14
@@ -201,7 +202,7 @@ def test_late_events_of_an_archived_submission(store: MemoryStore, monkeypatch: 
 
 
 def test_an_outcome_without_an_intent_is_still_damage(store: MemoryStore):
-    """The archive makes no event valid that is not."""
+    """An event that was invalid without the archive is still invalid."""
     log = opened(store)
     stray = e.Submitted(at=time_text(START), name="orders", token="r1-" + "0" * 48, send=1, run_id="x")
     with pytest.raises(LedgerCorrupt, match="without an intent"):
@@ -215,8 +216,8 @@ def test_an_outcome_without_an_intent_is_still_damage(store: MemoryStore):
 
 
 def test_an_archived_slot_is_not_intended_again(store: MemoryStore):
-    """The log refuses a second intent with another token for a slot that left the state long ago, but not the next
-    attempt, which brings the first back."""
+    """The log refuses a second intent with another token for an archived slot, but accepts the next attempt, which
+    moves the first attempt back into the state."""
     log = opened(store)
     log.refresh()
     again = log.append([intent("orders", 14, token="r1-other", after=10**7)], always)
@@ -229,7 +230,7 @@ def test_an_archived_slot_is_not_intended_again(store: MemoryStore):
 
 
 def test_the_history_of_a_spec(store: MemoryStore):
-    """The history has every event of the spec in order, or the newest ones, or those since a time."""
+    """The history contains all events of a spec in order, or the newest events, or the events since a time."""
     log = opened(store)
     events = [each for page in spec_history(log, "orders") for each in page.events]
     expected = [
@@ -247,8 +248,8 @@ def test_the_history_of_a_spec(store: MemoryStore):
 
 
 def test_a_repeated_request_is_stored_once(store: MemoryStore):
-    """Intents of a long history are stored as differences, and read as they were sent: also where the request has
-    changed, by a later process, and from a copy."""
+    """Intents in a long history are stored as differences and are read exactly as they were sent. This is also true if
+    the request has changed, in a later process, and in a copy."""
     log = opened(store)
     stored = [event for position, raw in store.batches.items() for event in decode(raw, position, "memory").events]
     repeated = [event for event in stored if isinstance(event, IntendedAs)]
@@ -263,8 +264,8 @@ def test_a_repeated_request_is_stored_once(store: MemoryStore):
 
 
 def test_pages_of_a_history_know_the_intents(store: MemoryStore):
-    """The intent of each submission is at hand even if its event is on an earlier page, because secrets of its request
-    are masked in later events."""
+    """The intent of each submission is available even if it is on an earlier page, because secrets in its request are
+    masked in later events."""
     log = opened(store)
     for page in spec_history(log, "orders", limit=31):
         tokens = {event.token for _, event in page.events if isinstance(event, e.SubmissionEvent)}
@@ -273,7 +274,8 @@ def test_pages_of_a_history_know_the_intents(store: MemoryStore):
 
 
 def test_old_runs_and_tokens_are_found(store: MemoryStore):
-    """`why` finds an archived submission by its run or the beginning of its token, with the one accepted before it."""
+    """`why` finds an archived submission by its run id or by the start of its token, together with the previously
+    accepted submission."""
     log = opened(store)
     history = submission_history(log, "orders-14")
     assert ("orders", 3) == (history.name, len(history.events))
@@ -287,7 +289,7 @@ def test_old_runs_and_tokens_are_found(store: MemoryStore):
 
 
 def test_the_index_is_appended_once_and_by_writers_only(store: MemoryStore, monkeypatch: pytest.MonkeyPatch):
-    """Two writers that both see many entries append one index; a reader appends nothing."""
+    """If two writers both have many entries, they append only one index. A reader appends nothing."""
     monkeypatch.setattr("reconciler.ledger.log.INDEXED", 5)
     first, second = opened(store), opened(store)
     first.refresh()
@@ -305,7 +307,7 @@ def test_the_index_is_appended_once_and_by_writers_only(store: MemoryStore, monk
 
 
 def test_the_form_of_an_index():
-    """An index in the ledger is a list of texts, so that a batch of it stays small and is decoded at once."""
+    """An index in the ledger is a list of strings, so that its batch is small and fast to decode."""
     form = encode(
         Indexed(at=time_text(START), entries=("2026-01-01T00:15:00Z|1|+|aa|bb|3,1|orders",), tool_version="1")
     )

@@ -1,4 +1,4 @@
-"""Answers of S3, DynamoDB and proxies to a write or a read, over real sockets."""
+"""Tests replies of S3, DynamoDB and proxies to writes and reads, over real sockets."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KINDS = ["s3", "dynamodb"]
 
 @dataclass
 class Wired:
-    """A store connected to a stub. Reads are sent once if `play` says so."""
+    """A store that is connected to a stub. `play` determines whether reads are retried."""
 
     kind: str
     store: S3Store | DynamoStore
@@ -53,27 +53,27 @@ class Wired:
 
     @property
     def writes(self) -> int:
-        """The transmissions that were writes."""
+        """Returns the number of transmissions that were writes."""
         return self.stub.transmissions - sum(
             head.startswith(b"GET ") or b".GetItem" in head for head in self.stub.heads
         )
 
     def play(self, *acts: Act) -> None:
-        """Plays these acts, one for each connection: the store's own are closed first."""
+        """Plays these acts, one per connection. The store's open connections are closed first."""
         self.store.close()
         self.stub.play(*acts)
 
 
 @pytest.fixture(scope="module")
 def stub() -> Iterator[Stub]:
-    """One server for all tests here, so that the clients of one test can be used by the next."""
+    """Yields one server for all tests of this module, so that each test can use the clients of earlier tests."""
     with Stub(silence) as stub:
         yield stub
 
 
 @pytest.fixture(scope="module")
 def pool() -> Pool:
-    """The clients that the tests here share."""
+    """Yields the clients that the tests of this module share."""
     return new_pool()
 
 
@@ -82,7 +82,7 @@ Wire = Callable[..., Wired]
 
 @pytest.fixture
 def wire(stub: Stub, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """Connects a new store of a kind to the server, which waits `read_seconds` for an answer."""
+    """Yields a function that connects a new store to the server. The store waits `read_seconds` for a reply."""
     for name, value in Server(stub.url).environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")  # what the environment says does not count for writes
@@ -107,24 +107,24 @@ def wire(stub: Stub, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wi
 
 @pytest.fixture(params=KINDS)
 def wired(request: pytest.FixtureRequest, wire: Wire) -> Wired:
-    """A store of each kind."""
+    """Yields a store of each kind."""
     return wire(request.param)
 
 
 @pytest.fixture
 def s3(wire: Wire) -> Wired:
-    """A store in S3."""
+    """Yields a store in S3."""
     return wire("s3")
 
 
 @pytest.fixture
 def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns off the retries of reads, so that a test does not wait for them."""
+    """Turns off the retries of reads, so that the test does not wait for them."""
     monkeypatch.setattr(clients, "READ_ATTEMPTS", 1)
 
 
 def _taken(kind: str, content: bytes) -> tuple[Act, ...]:
-    """The answers for a position that holds `content`."""
+    """Returns the replies for a position that contains `content`."""
     if kind == "s3":
         return s3_error(412, "PreconditionFailed"), s3_object(content)
     return (dynamodb_error(400, "ConditionalCheckFailedException", Item=_item(content)),)
@@ -136,7 +136,7 @@ def _item(content: bytes) -> dict[str, object]:
 
 
 def _found(kind: str, content: bytes) -> Act:
-    """The answer to a read of a position that holds `content`."""
+    """Returns the reply to a read of a position that contains `content`."""
     if kind == "s3":
         return s3_object(content)
     return reply(http(200, json.dumps({"Item": _item(content)}).encode(), DYNAMODB_ID))
@@ -161,7 +161,7 @@ UNCLEAR: dict[str, Act] = {
 
 @pytest.mark.parametrize("name", UNCLEAR)
 def test_a_write_whose_reply_is_lost_is_transmitted_once(wired: Wired, name: str):
-    """Without an answer of AWS it is open whether the batch is there, and nothing is sent again."""
+    """Without a reply from AWS, it is unknown whether the batch was written, and the write is not transmitted again."""
     wired.play(UNCLEAR[name])
     with pytest.raises(LedgerUnreachable, match="did not answer"):
         wired.store.append(1, b"batch")
@@ -170,7 +170,7 @@ def test_a_write_whose_reply_is_lost_is_transmitted_once(wired: Wired, name: str
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_write_that_is_never_answered_is_transmitted_once(kind: str, wire: Wire):
-    """A timeout leaves open whether the batch is there, and nothing is sent again."""
+    """After a timeout, it is unknown whether the batch was written, and the write is not transmitted again."""
     wired = wire(kind, read_seconds=0.3)
     wired.play(until_closed)
     with pytest.raises(LedgerUnreachable, match="did not answer"):
@@ -192,15 +192,15 @@ NOTHING_PROVEN = [
     ("s3", None),
     ("dynamodb", None),
 ]
-"""What the first write is answered with; `None`: it arrives and its answer is lost."""
+"""The replies to the first write. `None` means that the write arrives and its reply is lost."""
 
 
 @pytest.mark.parametrize(("kind", "said"), NOTHING_PROVEN)
 def test_a_write_that_is_not_proven_is_asked_for_again_and_recorded_once(
     kind: str, said: bytes | None, aws: Server, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ):
-    """Throttling, errors inside AWS, codes that nobody knows and lost replies: the log asks again at the same position,
-    knows its own batch where it is there already, and has written it once."""
+    """After throttling, AWS-internal errors, unknown error codes and lost replies, the log reads the same position. It
+    recognizes its own batch if that was written, and the batch is stored once."""
     url = aws.address(kind)
     wired = wire(kind)
     for name, value in Server(wired.stub.url).environment.items():
@@ -216,7 +216,7 @@ def test_a_write_that_is_not_proven_is_asked_for_again_and_recorded_once(
 
 
 def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
-    """A 200 without the service's own fields may be a proxy's page, so a read decides."""
+    """A reply with status 200 may be from a proxy if the service's own fields are missing, so the position is read."""
     wired.play(page(200) if wired.kind == "s3" else reply(http(200, b"{}")), _found(wired.kind, b"another"))
     assert wired.store.append(1, b"batch") == b"another"
 
@@ -224,8 +224,8 @@ def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
 @pytest.mark.parametrize("name", UNDECODABLE)
 @pytest.mark.parametrize("status", [200, 400, 403, 412])
 def test_a_reply_to_a_write_that_cannot_be_decoded_is_no_proof(status: int, name: str, wire: Wire, asked_once: None):
-    """Neither a batch that is there nor a refusal, with DynamoDB's request id and a code in a header too: a write whose
-    reply is damaged stays open, and the log asks at the same position."""
+    """A damaged reply to a write does not prove success or a refusal, even with DynamoDB's request id and an error code
+    in a header. The outcome is unknown, and the log reads the position."""
     body, headers = UNDECODABLE[name]
     raw = http(status, body, {**DYNAMODB_ID, "x-amzn-ErrorType": "AccessDeniedException", **headers})
     wired = wire("dynamodb")
@@ -241,7 +241,7 @@ def test_a_reply_to_a_write_that_cannot_be_decoded_is_no_proof(status: int, name
 @pytest.mark.parametrize("status", [200, 301, 400, 403, 404])
 @pytest.mark.parametrize("body", [b"<Error><Code>AccessDen", b"\xff\xfe", b"busy", b"<Error>\xff</Error>"])
 def test_a_reply_of_s3_that_cannot_be_decoded_is_no_proof(s3: Wired, status: int, body: bytes, asked_once: None):
-    """The same of S3, whose success of a write has no body."""
+    """The same is true for S3, whose reply to a successful write has no body."""
     s3.play(reply(http(status, body, {**S3_ID, "ETag": '"e"'})))
     with pytest.raises(LedgerUnreachable, match="did not answer"):
         s3.store.append(1, b"batch")
@@ -250,8 +250,8 @@ def test_a_reply_of_s3_that_cannot_be_decoded_is_no_proof(s3: Wired, status: int
 
 
 def test_a_write_at_the_same_time_is_looked_after(s3: Wired):
-    """409 means that another write of this key was under way: what is there afterwards decides, and nothing leaves it
-    open."""
+    """A 409 means that another write of this key was in progress. The position is read afterwards, so the outcome is
+    known."""
     s3.play(s3_error(409, "ConditionalRequestConflict"), s3_object(b"another"))
     assert s3.store.append(1, b"batch") == b"another"
 
@@ -264,7 +264,7 @@ def test_a_write_at_the_same_time_is_looked_after(s3: Wired):
 
 
 def test_a_position_that_is_taken_gives_what_is_there(wired: Wired):
-    """The second writer receives the first one's batch, and transmits its own write once."""
+    """The second writer receives the first one's batch. Its own write was transmitted once."""
     for held in (b"another", b"batch"):
         acts = _taken(wired.kind, held)
         wired.play(*acts)
@@ -273,7 +273,7 @@ def test_a_position_that_is_taken_gives_what_is_there(wired: Wired):
 
 
 def test_a_write_is_conditional(wire: Wire):
-    """The request asks for the position only if nobody has it."""
+    """The request writes the position only if it is free."""
     dynamodb = wire("dynamodb")
     dynamodb.play(*_taken("dynamodb", b"another"))
     dynamodb.store.append(1, b"batch")
@@ -283,7 +283,7 @@ def test_a_write_is_conditional(wire: Wire):
 
 
 def test_an_object_is_created_only_if_there_is_none(s3: Wired):
-    """The header that makes S3 refuse a second object is there."""
+    """The request has the header that makes S3 refuse to overwrite an object."""
     s3.play(*_taken("s3", b"another"))
     s3.store.append(7, b"batch")
     head = s3.stub.heads[0].lower()
@@ -331,7 +331,8 @@ CERTAIN = [
 def test_a_refusal_is_one_sentence_and_nothing_was_written(
     kind: str, act: Act, expected: type[LedgerError], says: str, wire: Wire
 ):
-    """AWS's refusal is certain: the error says what is wrong and what to do, and no redirect is followed."""
+    """If AWS refuses a write, nothing was written. The error describes the problem and the solution, and no redirect is
+    followed."""
     wired = wire(kind)
     wired.play(act)
     with pytest.raises(LedgerError) as met:
@@ -358,7 +359,7 @@ def test_a_refusal_is_one_sentence_and_nothing_was_written(
 def test_a_read_says_what_is_wrong_too(
     kind: str, act: Act, expected: type[LedgerError], says: str, wire: Wire, asked_once: None
 ):
-    """A missing or forbidden bucket or table is never an empty ledger."""
+    """A missing or forbidden bucket or table is never treated as an empty ledger."""
     wired = wire(kind)
     wired.play(act)
     with pytest.raises(LedgerError) as met:
@@ -382,7 +383,7 @@ def test_a_read_says_what_is_wrong_too(
     ids=["empty", "braces", "page", "cut short", "another bucket", "no end", "404", "503"],
 )
 def test_an_answer_that_is_no_listing_is_no_empty_ledger(wired: Wired, raw: bytes, asked_once: None):
-    """An answer that looks like an empty ledger is an error, because everything would run again."""
+    """A reply without a listing is an error. If it were treated as an empty ledger, everything would run again."""
     wired.play(reply(raw))
     with pytest.raises(LedgerError) as met:
         wired.store.read(0)
@@ -398,7 +399,7 @@ def _listing(*positions: int) -> Act:
 
 
 def test_a_body_that_is_cut_short_is_asked_for_again(s3: Wired):
-    """An object that ends early is fetched again, and half of it is never used."""
+    """If the body of an object ends early, the object is read again, and the incomplete body is not used."""
     s3.play(_listing(1), s3_object(b"bat", length=5), s3_object(b"batch"))
     assert [(1, b"batch")] == list(s3.store.read(0))
 
@@ -408,21 +409,21 @@ def test_a_body_that_is_cut_short_is_asked_for_again(s3: Wired):
 
 
 def test_a_page_is_no_batch(s3: Wired):
-    """An answer without an ETag is not S3's, and does not count as a damaged batch either."""
+    """A reply without an ETag is not from S3, and is not reported as a damaged batch."""
     s3.play(_listing(1), page(200))
     with pytest.raises(LedgerUnreachable, match="no object"):
         list(s3.store.read(0))
 
 
 def test_a_batch_that_is_deleted_while_it_is_read(s3: Wired):
-    """A batch that is listed and gone is damage."""
+    """A batch that is listed but no longer exists is reported as damage."""
     s3.play(_listing(1), s3_error(404, "NoSuchKey"))
     with pytest.raises(LedgerCorrupt, match="position 1"):
         list(s3.store.read(0))
 
 
 def test_one_failure_of_a_read_is_passed_over(wired: Wired, monkeypatch: pytest.MonkeyPatch):
-    """The SDK repeats a failed read."""
+    """The SDK retries a failed read."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     wired.play(page(503), _found(wired.kind, b"batch"))
     assert wired.store.get(1) == b"batch"
@@ -432,7 +433,7 @@ def test_one_failure_of_a_read_is_passed_over(wired: Wired, monkeypatch: pytest.
 
 
 def test_no_credentials(wired: Wired, monkeypatch: pytest.MonkeyPatch):
-    """Without credentials nothing is sent, and the error says what to set."""
+    """Without credentials, nothing is sent, and the error says what to configure."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     with pytest.raises(LedgerDenied, match="no AWS credentials were found"):
@@ -443,7 +444,7 @@ def test_no_credentials(wired: Wired, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_profile_that_does_not_exist(wired: Wired, monkeypatch: pytest.MonkeyPatch):
-    """The error names a misspelt profile."""
+    """The error contains the misspelt name of the profile."""
     monkeypatch.setenv("AWS_PROFILE", "prood")
     with pytest.raises(LedgerDenied, match="prood"):
         wired.store.read(0)
@@ -453,7 +454,7 @@ def test_a_profile_that_does_not_exist(wired: Wired, monkeypatch: pytest.MonkeyP
     ("url", "says"), [("http://127.0.0.1:1", "could not be reached"), ("nowhere", "Invalid endpoint: nowhere")]
 )
 def test_an_endpoint_that_is_none(wired: Wired, url: str, says: str, monkeypatch: pytest.MonkeyPatch, asked_once: None):
-    """The error names an endpoint where nobody listens, or that is no URL."""
+    """The error contains the endpoint if it is not a URL or if no server listens there."""
     for service in ("S3", "DYNAMODB"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", url)
     with pytest.raises(LedgerError, match=says):

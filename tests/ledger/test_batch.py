@@ -1,4 +1,4 @@
-"""A batch as bytes."""
+"""Tests the encoding of batches as bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.ledger.builders import AT, intended, submitted
 
 
 def test_a_batch_comes_back_as_it_was():
-    """Events, nonce, time and chain survive the way to bytes and back."""
+    """Events, nonce, time and chain are unchanged after encoding and decoding."""
     batch = Batch("n-1", AT, checksum(b"before"), (intended(), submitted()))
     assert batch == decode(encode(batch), 2, "memory://")
 
@@ -30,7 +30,7 @@ def test_the_form_is_pinned():
 
 @given(st.text(), st.text())
 def test_any_text_survives(run_id: str, name: str):
-    """Every text that AWS or a user can give comes back, lone surrogates included."""
+    """All text that AWS or a user can supply is unchanged after decoding, including lone surrogates."""
     batch = Batch("n", AT, None, (submitted(run_id=run_id, name=name),))
     assert batch == decode(encode(batch), 1, "memory://")
 
@@ -59,19 +59,19 @@ def test_any_text_survives(run_id: str, name: str):
     ],
 )
 def test_what_is_not_a_batch_is_damage(raw: bytes):
-    """The error names the position and the ledger's address."""
+    """The error contains the position and the ledger's address."""
     with pytest.raises(LedgerCorrupt, match=r"position 7 of .*memory://|memory:// is damaged at position 7"):
         decode(raw, 7, "memory://")
 
 
 def test_a_newer_batch_is_refused():
-    """A higher format asks for an upgrade, whatever else the batch holds."""
+    """The error for a newer format tells the user to upgrade, whatever else the batch contains."""
     with pytest.raises(LedgerFormatNewer, match="position 3 of the ledger memory:// has format 2"):
         decode(b'{"format":2,"surprise":true}', 3, "memory://")
 
 
 def test_an_event_of_a_newer_version_is_refused():
-    """An unknown type of event asks for an upgrade and names the position."""
+    """The error for an unknown event type tells the user to upgrade, and contains the position."""
     form = json.loads(encode(Batch("n", AT, None, ())))
     form["events"] = [{"type": "teleported", "at": AT}]
     with pytest.raises(LedgerFormatNewer, match=r"position 3 of memory://.*teleported"):

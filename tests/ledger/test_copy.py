@@ -1,4 +1,4 @@
-"""Copies of a ledger to another store, and moves to another place."""
+"""Tests copies of a ledger to another store, and moves to another place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPS = Author("ops", "0.1.0")
 
 
 def written(store: Store, rounds: int = 5, place: Place = PLACE) -> Log:
-    """A ledger in which every submission has its run."""
+    """Returns a ledger in which every submission has a run."""
     log = Log(store, place, "0.1.0", StandingClock())
     for number in range(rounds):
         log.append([intended(f"job-{number}", f"r1-{number}")], always)
@@ -35,12 +35,12 @@ def written(store: Store, rounds: int = 5, place: Place = PLACE) -> Log:
 
 
 def copied(source: Store, target: Store, place: Place = PLACE, *, rename: bool = False) -> Copied:
-    """A copy without progress."""
+    """Copies a ledger without reporting progress."""
     return copy(source, target, place, StandingClock(), author=OPS, rename=rename)
 
 
 def unended(store: MemoryStore) -> dict[int, bytes]:
-    """The batches of a ledger that was copied, without the one that ended it."""
+    """Returns the batches of a copied ledger without the final one."""
     last = max(store.batches)
     assert isinstance(decode(store.batches[last], last, store.address).events[-1], MovedAway)
     return {position: raw for position, raw in store.batches.items() if position < last}
@@ -48,14 +48,14 @@ def unended(store: MemoryStore) -> dict[int, bytes]:
 
 @pytest.fixture
 def source() -> MemoryStore:
-    """Ten positions."""
+    """Returns a ledger with ten positions."""
     store = MemoryStore()
     written(store)
     return store
 
 
 def test_a_copy_is_the_same_byte_for_byte(source: MemoryStore, tmp_path: Path):
-    """Every batch of a copy to a file and back is the same, and so is the chain."""
+    """After a copy to a file and back, every batch and the chain are the same."""
     file, back = SqliteStore(tmp_path / "l.sqlite", "sqlite:///l.sqlite"), MemoryStore()
     assert Copied(10, 0) == copied(source, file)
     assert Copied(10, 0) == copied(file, back)
@@ -64,7 +64,8 @@ def test_a_copy_is_the_same_byte_for_byte(source: MemoryStore, tmp_path: Path):
 
 
 def test_a_copy_goes_through_every_store(source: MemoryStore, tmp_path: Path, aws: Server):
-    """A ledger that is copied from store to store stays the same, and each copy is sound."""
+    """A ledger that is copied from store to store does not change, and the verification of each copy finds no
+    problem."""
     last: Store = source
     for url in (aws.address("s3"), aws.address("dynamodb"), "sqlite:///l.sqlite"):
         following = open_store(url, tmp_path, PLACE)
@@ -83,7 +84,7 @@ def test_progress_is_told(source: MemoryStore):
 
 @pytest.mark.parametrize("there", [0, 1, 7, 10])
 def test_a_copy_goes_on_where_it_ended(source: MemoryStore, there: int):
-    """Positions that were copied before are compared, and only the rest is written."""
+    """Positions that were copied before are compared, and only the remaining ones are written."""
     target = MemoryStore()
     target.batches = {position: raw for position, raw in source.batches.items() if position <= there}
     assert Copied(10, there) == copied(source, target)
@@ -91,14 +92,14 @@ def test_a_copy_goes_on_where_it_ended(source: MemoryStore, there: int):
 
 
 def test_a_lost_reply_is_asked_for_again(source: MemoryStore):
-    """A write whose reply is lost is tried again."""
+    """A write whose reply is lost is retried."""
     memory = MemoryStore()
     assert Copied(10, 0) == copied(source, LosingStore(memory, before=2, after=2))
     assert unended(source) == memory.batches
 
 
 def test_an_interrupted_copy_can_be_run_again(source: MemoryStore):
-    """If a target stops answering, the next copy continues from what is there."""
+    """If a target stops replying, the next copy continues from the batches in the target."""
     memory = MemoryStore()
 
     class Failing(LosingStore):
@@ -113,7 +114,7 @@ def test_an_interrupted_copy_can_be_run_again(source: MemoryStore):
 
 
 def test_a_target_with_anything_else_is_refused(source: MemoryStore):
-    """Nothing is replaced: no other ledger, none with another history, none that is longer."""
+    """Nothing is overwritten: a different ledger, a different history and a longer ledger are refused."""
     other, forked, longer = MemoryStore(), MemoryStore(), MemoryStore()
     written(other, 2)
     forked.batches = {position: raw for position, raw in source.batches.items() if position < 5}
@@ -128,7 +129,7 @@ def test_a_target_with_anything_else_is_refused(source: MemoryStore):
 
 
 def test_somebody_who_writes_to_the_target_meanwhile_is_noticed(source: MemoryStore):
-    """A position that others took during the copy ends the copy."""
+    """If another process writes a position in the target during the copy, the copy fails."""
 
     class Taken(MemoryStore):
         def append(self, position: int, batch: bytes) -> bytes:
@@ -141,10 +142,10 @@ def test_somebody_who_writes_to_the_target_meanwhile_is_noticed(source: MemorySt
 
 
 class Growing(MemoryStore):
-    """A ledger that grows by a position after each read."""
+    """A ledger that grows by one position after each read."""
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """As `ports.Store`."""
+        """Implements `ports.Store`."""
         found = list(super().read(after))
         number = len(self.batches)
         if len(found) > 1:
@@ -155,7 +156,7 @@ class Growing(MemoryStore):
 
 
 class _Bare(MemoryStore):
-    """The same batches, which do not grow."""
+    """The same batches, without growing."""
 
     def __init__(self, of: MemoryStore) -> None:
         super().__init__()
@@ -163,7 +164,7 @@ class _Bare(MemoryStore):
 
 
 def test_a_source_that_grows_is_told(source: MemoryStore):
-    """The error names the copied positions, and the next copy continues from there."""
+    """The error contains the number of copied positions, and the next copy continues from there."""
     growing, target = Growing(), MemoryStore()
     growing.batches = dict(source.batches)
     with pytest.raises(LedgerError, match=r"grew to position 12 while it was copied.* Positions 1 to 10 are in"):
@@ -176,7 +177,8 @@ def test_a_source_that_grows_is_told(source: MemoryStore):
 
 @pytest.mark.parametrize("rename", [False, True])
 def test_nothing_is_appended_to_a_ledger_that_was_copied(source: MemoryStore, rename: bool):
-    """Every writer is told the new address: one that reads it now, and one that read it before it ended."""
+    """The error contains the new address, both for a writer that reads the ledger now and for one that read it before
+    it ended."""
     early, target = Log(source, PLACE, "0.1.0", StandingClock()), MemoryStore()
     early.refresh()
     copied(source, target, NEW if rename else PLACE, rename=rename)
@@ -192,7 +194,8 @@ def test_nothing_is_appended_to_a_ledger_that_was_copied(source: MemoryStore, re
 
 @pytest.mark.parametrize("rename", [False, True])
 def test_a_copy_that_was_interrupted_before_the_end_is_finished(source: MemoryStore, rename: bool):
-    """The same command ends the source; once more it changes nothing; a copy to another address is refused."""
+    """The same command appends the final event. If it runs again, it changes nothing. A copy to another address is
+    refused."""
     place, target = (NEW, MemoryStore()) if rename else (PLACE, MemoryStore())
     before = dict(source.batches)
     first = copied(source, target, place, rename=rename)
@@ -211,7 +214,8 @@ def test_a_copy_that_was_interrupted_before_the_end_is_finished(source: MemorySt
 
 
 def test_an_append_that_wins_against_the_end_is_noticed(source: MemoryStore):
-    """Something that was appended between the look and the end makes the copy fail, and the next one has it."""
+    """If an event is appended between the last check and the final event, the copy fails, and the next copy includes
+    that event."""
 
     class Raced(MemoryStore):
         def append(self, position: int, batch: bytes) -> bytes:
@@ -228,7 +232,7 @@ def test_an_append_that_wins_against_the_end_is_noticed(source: MemoryStore):
 
 
 def test_a_damaged_ledger_is_not_copied(source: MemoryStore):
-    """The error names the position of the damage, and nothing is written."""
+    """The error contains the position of the damage, and nothing is written."""
     target = MemoryStore()
     source.batches[3] = source.batches[3].replace(b"orders.yaml", b"errors.yaml")
     with pytest.raises(LedgerError, match="not copied: does not follow position 3"):
@@ -237,7 +241,7 @@ def test_a_damaged_ledger_is_not_copied(source: MemoryStore):
 
 
 def test_a_ledger_of_another_place_is_not_copied(source: MemoryStore):
-    """Without --rename both places are named, and nothing is written."""
+    """Without --rename, the error contains both places, and nothing is written."""
     target = MemoryStore()
     with pytest.raises(LedgerError, match=r"belongs to project analytics.*this is project shop"):
         copied(source, target, NEW)
@@ -254,7 +258,7 @@ def test_a_ledger_that_is_not_there():
 
 
 def test_a_move_rewrites_the_pin_and_the_chain(source: MemoryStore):
-    """The new place reads the whole history; the last event says where it came from."""
+    """The whole history can be read at the new place, and the last event contains the old place."""
     target = MemoryStore()
     assert Copied(11, 0, PLACE) == copied(source, target, NEW, rename=True)
     log = Log(target, NEW, "0.1.0", StandingClock())
@@ -275,7 +279,8 @@ def test_a_move_rewrites_the_pin_and_the_chain(source: MemoryStore):
 
 @pytest.mark.parametrize("there", [1, 6, 10, 11])
 def test_a_move_goes_on_where_it_ended(source: MemoryStore, there: int):
-    """A move that is interrupted anywhere ends the same, and a complete move adds nothing."""
+    """A move that is interrupted anywhere leads to the same result when it is repeated. Repeating a complete move adds
+    nothing."""
     whole, target = MemoryStore(), MemoryStore()
     copied(source, whole, NEW, rename=True)
     target.batches = {position: raw for position, raw in whole.batches.items() if position <= there}
@@ -287,7 +292,7 @@ def test_a_move_goes_on_where_it_ended(source: MemoryStore, there: int):
 
 
 def test_what_this_version_does_not_know_moves_too(source: MemoryStore):
-    """Fields of a newer version are kept as they are."""
+    """Fields of a newer version are copied unchanged."""
     source.batches = {1: source.batches[1].replace(b'"events":', b'"later":[1],"events":')}
     source.batches[1] = source.batches[1].replace(b'"type":"opened"', b'"later":2,"type":"opened"')
     Log(source, PLACE, "0.1.0", StandingClock()).append([submitted("r1-0", "run-0", "job-0")], always)
@@ -298,7 +303,7 @@ def test_what_this_version_does_not_know_moves_too(source: MemoryStore):
 
 
 def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
-    """Only the old place can find out the outcome of its submissions."""
+    """The outcome of unresolved submissions can only be found at the old place."""
     Log(source, PLACE, "0.1.0", StandingClock()).append([intended("open", "r1-open")], always)
     target = MemoryStore()
     with pytest.raises(LedgerError, match="outcome of submissions of open is unknown"):
@@ -315,7 +320,7 @@ def test_a_move_to_the_same_place_is_none(source: MemoryStore):
 
 @pytest.mark.parametrize("first", [None, "events"])
 def test_a_ledger_that_does_not_say_whose_it_is_is_not_moved(source: MemoryStore, first: str | None):
-    """Without a first batch or a pin in it, there is no place to move from."""
+    """Without a first batch, or without a pin in it, the old place is unknown."""
     if first is None:
         del source.batches[1]
     else:
@@ -325,7 +330,7 @@ def test_a_ledger_that_does_not_say_whose_it_is_is_not_moved(source: MemoryStore
 
 
 def test_a_move_does_not_follow_a_source_that_went_on(source: MemoryStore):
-    """After a complete move, later writes to the old ledger cannot follow the last event."""
+    """After a complete move, later writes to the old ledger cannot be added after the final event."""
     target = MemoryStore()
     before = dict(source.batches)
     copied(source, target, NEW, rename=True)
@@ -336,7 +341,7 @@ def test_a_move_does_not_follow_a_source_that_went_on(source: MemoryStore):
 
 
 def test_a_target_of_another_move_is_refused(source: MemoryStore):
-    """A ledger that was moved to a third place is another ledger."""
+    """A ledger that was moved to a third place is a different ledger."""
     target = MemoryStore()
     other = MemoryStore()
     written(other)

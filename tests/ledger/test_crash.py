@@ -1,4 +1,4 @@
-"""Killed writers: confirmed batches are there, and the log is intact."""
+"""Tests killed writers: confirmed batches are stored, and the log is intact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ KILLS = 8
 
 
 def confirmed_before_kill(path: Path, count: int) -> int:
-    """Returns the last position that a writer confirmed before it was killed, after so many confirmations."""
+    """Returns the last position that a writer confirmed before it was killed. It is killed after this many
+    confirmations."""
     with endless_writer(path) as (process, confirmed):
         for _ in range(count):
             last: int = confirmed.recv()
@@ -27,7 +28,7 @@ def confirmed_before_kill(path: Path, count: int) -> int:
 
 
 def test_killed_writers_leave_a_readable_log(tmp_path: Path):
-    """After each SIGKILL every confirmed batch is there in an unbroken chain, and writing continues."""
+    """After each SIGKILL, every confirmed batch is stored in an unbroken chain, and writing can continue."""
     path = tmp_path / "l.sqlite"
     for kill in range(KILLS):
         confirmed = confirmed_before_kill(path, 3 + 7 * kill)

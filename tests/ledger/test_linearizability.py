@@ -1,7 +1,7 @@
-"""Many writers, one position: is there one winner, and is everybody told the same from then on?
+"""Tests that if many writers write the same position, one of them wins and all of them read its batch from then on.
 
-First the local servers themselves, by bare boto3 calls: a test may rely on a server only if it passes here. Then the
-stores, SQLite too, with processes as writers.
+The first tests check the local servers with plain boto3 calls. Other tests may use a server only if it passes them. The
+remaining tests check the stores, including SQLite, with processes as writers.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ WRITERS = 8
 PROCESSES = 4
 
 Write = Callable[[str, bytes], bool]
-"""Puts bytes under a key if nothing is there; whether it won."""
+"""Writes bytes under a key if the key is free. Returns whether this call wrote them."""
 Read = Callable[[str], bytes]
 
 
 def _lost(error: ClientError, *codes: str) -> bool:
-    """That another writer won, where that is what the error says."""
+    """Returns `False` if the error means that another writer won. Raises any other error."""
     if error.response["Error"]["Code"] not in codes:
         raise error
     return False
 
 
 def bare_s3(server: Server) -> tuple[Write, Read]:
-    """The two calls that the store in S3 rests on."""
+    """Returns the two calls that the S3 store depends on."""
     client, bucket = server.s3, server.bucket()
 
     def write(key: str, content: bytes) -> bool:
@@ -53,7 +53,7 @@ def bare_s3(server: Server) -> tuple[Write, Read]:
 
 
 def bare_dynamodb(server: Server) -> tuple[Write, Read]:
-    """The two calls that the store in DynamoDB rests on."""
+    """Returns the two calls that the DynamoDB store depends on."""
     client, table = server.dynamodb, server.table()
 
     def keys(key: str) -> dict[str, dict[str, str]]:
@@ -74,7 +74,7 @@ def bare_dynamodb(server: Server) -> tuple[Write, Read]:
 
 
 def rounds_without_one_winner(write: Write, read: Read, rounds: int) -> list[int]:
-    """The rounds in which not exactly one of all writers, let loose together, won, or another's bytes were read."""
+    """Returns the rounds in which not exactly one of the concurrent writers won, or in which other bytes were read."""
     barrier = Barrier(WRITERS)
 
     def race(number: int, writer: int) -> bytes | None:
@@ -97,19 +97,20 @@ BARE = [bare_s3, bare_dynamodb]
 @pytest.mark.campaign
 @pytest.mark.parametrize("bare", BARE, ids=["s3", "dynamodb"])
 def test_the_local_server_has_one_winner_in_each_round(bare: Callable[[Server], tuple[Write, Read]], server: Server):
-    """Of eight writers let loose together on one key exactly one wins, in each of 20 rounds, and its bytes stay."""
+    """In each of 20 rounds, exactly one of eight concurrent writers of a key wins, and its bytes are not
+    overwritten."""
     assert rounds_without_one_winner(*bare(server), 20) == []
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("bare", BARE, ids=["s3", "dynamodb"])
 def test_the_local_server_has_one_winner_in_10_000_rounds(bare: Callable[[Server], tuple[Write, Read]], server: Server):
-    """As above, 10,000 times: what the campaigns of the other tests rest on."""
+    """Repeats the test above 10,000 times, because the campaigns of other tests depend on this property."""
     assert rounds_without_one_winner(*bare(server), 10_000) == []
 
 
 def test_this_check_finds_a_server_that_lets_two_win():
-    """A write that looks first and puts afterwards has two winners soon, and the check says so."""
+    """A server that reads first and writes afterwards soon has two winners, and this check detects it."""
     held: dict[str, bytes] = {}
     meeting = Barrier(WRITERS)
 
@@ -124,7 +125,7 @@ def test_this_check_finds_a_server_that_lets_two_win():
 
 
 def told(opened: Callable[[], Store], positions: int, writer: int) -> list[tuple[int, bytes]]:
-    """What one process is told is at each position, after it tried to be the first there."""
+    """Returns the batches that one process receives for each position after it tried to write first."""
     store = opened()
     return [(at, store.append(at, f"writer {writer} at {at}".encode())) for at in range(1, positions + 1)]
 
@@ -132,7 +133,8 @@ def told(opened: Callable[[], Store], positions: int, writer: int) -> list[tuple
 @pytest.mark.soak
 @pytest.mark.parametrize("scheme", ["sqlite", "s3", "dynamodb"])
 def test_a_store_has_one_winner_at_10_000_positions(scheme: str, aws: Server, opening: Opening, tmp_path: Path):
-    """Four processes race for each of 10,000 positions; all of them, and a reader afterwards, are told the same."""
+    """Four processes compete for each of 10,000 positions. All of them, and a later reader, receive the same
+    batches."""
     url = "sqlite:///ledger.sqlite" if scheme == "sqlite" else aws.address(scheme)
     opened = partial(open_store, url, tmp_path, PLACE)
     with writers(PROCESSES) as pool:

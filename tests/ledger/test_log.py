@@ -1,4 +1,4 @@
-"""The log over a store: reading on, appending, lost replies, damage."""
+"""Tests the log over a store: reading, appending, lost replies, damage."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingC
 
 
 def log_over(store: Store, place: Place = PLACE) -> Log:
-    """A log as a pass opens it."""
+    """Returns a log as a pass opens it."""
     return Log(store, place, "0.1.0", StandingClock())
 
 
 def opened() -> Opened:
-    """The first event of a ledger of `PLACE`."""
+    """Returns the first event of a ledger of `PLACE`."""
     return Opened(
         at=AT,
         project=PLACE.project,
@@ -47,7 +47,7 @@ def opened() -> Opened:
 
 
 def put(store: MemoryStore, *batches: tuple[Event, ...]) -> None:
-    """Writes batches without checking whether their events make sense."""
+    """Writes batches without checking whether their events are valid."""
     for position, events in enumerate(batches, 1):
         before = store.batches.get(position - 1)
         store.batches[position] = encode(
@@ -56,7 +56,7 @@ def put(store: MemoryStore, *batches: tuple[Event, ...]) -> None:
 
 
 def test_a_missing_ledger_reads_as_empty_and_stays_missing():
-    """A read of a missing ledger gives nothing and creates nothing."""
+    """Reading a missing ledger returns nothing and creates nothing."""
     store = MemoryStore()
     log = log_over(store)
     assert Recorded() == log.refresh()
@@ -65,7 +65,7 @@ def test_a_missing_ledger_reads_as_empty_and_stays_missing():
 
 
 def test_the_first_append_pins_the_ledger():
-    """The first batch begins with the ledger's place, in the same append."""
+    """The first batch starts with the ledger's place, in the same append."""
     store = MemoryStore()
     log = log_over(store)
     assert Appended(1) == log.append([intended()], always)
@@ -77,7 +77,7 @@ def test_the_first_append_pins_the_ledger():
 
 
 def test_only_the_first_append_pins():
-    """Later batches hold just their own events."""
+    """Later batches contain only their own events."""
     store = MemoryStore()
     log = log_over(store)
     log.append([intended()], always)
@@ -87,7 +87,7 @@ def test_only_the_first_append_pins():
 
 
 def test_what_is_appended_is_in_the_fold():
-    """The recorded state follows each append without another read."""
+    """The recorded state contains each append without another read."""
     log = log_over(MemoryStore())
     recorded = log.recorded
     log.append([intended()], always)
@@ -98,7 +98,7 @@ def test_what_is_appended_is_in_the_fold():
 
 
 def test_another_log_reads_the_same():
-    """The fold is a function of the ledger."""
+    """The state depends only on the ledger."""
     store = MemoryStore()
     writer = log_over(store)
     writer.append([intended()], always)
@@ -107,7 +107,7 @@ def test_another_log_reads_the_same():
 
 
 def test_a_position_that_is_not_there_is_an_error():
-    """A read of the events past the end is an error."""
+    """Reading the events at a position past the end is an error."""
     log = log_over(MemoryStore())
     log.append([intended()], always)
     with pytest.raises(LedgerError, match="nothing at position 2"):
@@ -116,7 +116,7 @@ def test_a_position_that_is_not_there_is_an_error():
 
 @pytest.mark.parametrize("positions", [[], [1], [2, 3], [1, 30], [1, 2, 3, 4, 29, 30], list(range(1, 31))])
 def test_some_positions_are_read(positions: list[int]):
-    """The events of these positions come in order, whether they are close together or far apart."""
+    """The events at these positions are returned in order, whether the positions are close together or far apart."""
     log = log_over(MemoryStore())
     for number in range(1, 31):
         log.append([intended(f"job-{number}", f"r1-{number}")], always)
@@ -127,7 +127,7 @@ def test_some_positions_are_read(positions: list[int]):
 
 @pytest.mark.parametrize("positions", [[1, 2], [1, 20]])
 def test_some_positions_that_are_not_there(positions: list[int]):
-    """A position past the end is an error, however it is read."""
+    """A position past the end is an error, whichever way it is read."""
     log = log_over(MemoryStore())
     log.append([intended()], always)
     with pytest.raises(LedgerError, match=f"nothing at position {positions[-1]}"):
@@ -135,7 +135,7 @@ def test_some_positions_that_are_not_there(positions: list[int]):
 
 
 def test_the_loser_reads_what_is_new_and_tries_again():
-    """The second writer reads the other's events, is asked again, and takes the next position."""
+    """The second writer reads the first one's events, checks its precondition again, and uses the next position."""
     store = MemoryStore()
     ours, theirs = log_over(store), log_over(store)
     ours.refresh()
@@ -153,7 +153,7 @@ def test_the_loser_reads_what_is_new_and_tries_again():
 
 
 def test_the_loser_gives_up_where_its_events_make_no_sense_any_more():
-    """The answer of `valid` is the reason, and nothing is written."""
+    """The objection of `valid` is returned, and nothing is written."""
     store = MemoryStore()
     ours, theirs = log_over(store), log_over(store)
     ours.append([intended("first", "r1-00")], always)
@@ -167,7 +167,7 @@ def test_the_loser_gives_up_where_its_events_make_no_sense_any_more():
 
 
 def test_a_second_intent_under_another_token_is_refused():
-    """One submission has one token, whatever the caller thinks."""
+    """A submission has only one token, even if the caller ignores this."""
     store = MemoryStore()
     log = log_over(store)
     log.append([intended("orders", "r1-aa", generation=1)], always)
@@ -178,7 +178,7 @@ def test_a_second_intent_under_another_token_is_refused():
 
 @pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (3, 0), (0, 3), (2, 2)])
 def test_a_lost_reply_is_asked_for_at_the_same_position(before: int, after: int):
-    """In whatever direction the message was lost, the batch is there once and counts as ours."""
+    """Whether the request or the reply was lost, the batch is stored once and is recognized as ours."""
     store = LosingStore(MemoryStore(), before, after)
     log = log_over(store)
     assert Appended(1) == log.append([intended()], always)
@@ -188,7 +188,7 @@ def test_a_lost_reply_is_asked_for_at_the_same_position(before: int, after: int)
 
 
 def test_a_lost_reply_at_a_position_that_others_took_is_a_loss():
-    """The batch of the others is read, and ours goes to the next position."""
+    """The other writer's batch is read, and ours is written at the next position."""
     memory = MemoryStore()
     log_over(memory).append([intended("theirs", "r1-bb")], always)
     ours = log_over(LosingStore(memory, before=1))
@@ -200,7 +200,7 @@ def test_a_lost_reply_at_a_position_that_others_took_is_a_loss():
 
 
 def test_a_ledger_that_never_answers_is_given_up_in_bounded_time():
-    """After a few tries the outcome is unknown, and a later read shows it."""
+    """After a few attempts, the outcome is unknown, and a later read finds it."""
     clock = StandingClock()
     memory = MemoryStore()
     log = Log(LosingStore(memory, before=0, after=99), PLACE, "0.1.0", clock)
@@ -225,7 +225,7 @@ def test_after_an_unclear_write_the_next_append_sees_it():
 
 
 class _Failing(MemoryStore):
-    """Raises what it is given, one error for each append."""
+    """A store that raises the given errors, one for each append."""
 
     def __init__(self, *errors: LedgerError) -> None:
         super().__init__()
@@ -239,7 +239,7 @@ class _Failing(MemoryStore):
 
 @pytest.mark.parametrize("error", [LedgerFull("no room"), LedgerReadOnly("read-only"), LedgerCorrupt("damaged")])
 def test_what_was_certainly_not_written_is_told_at_once(error: LedgerError):
-    """A certain error is raised without another try, and the state stays as it was."""
+    """An error that proves that nothing was written is raised without a retry, and the state does not change."""
     log = log_over(_Failing(error))
     with pytest.raises(type(error)):
         log.append([intended()], always)
@@ -248,14 +248,14 @@ def test_what_was_certainly_not_written_is_told_at_once(error: LedgerError):
 
 
 def test_a_full_disk_after_a_lost_reply_is_not_certain():
-    """The first try may have been written, so the error is `LedgerUnreachable`."""
+    """The first attempt may have written the batch, so the error is `LedgerUnreachable`."""
     log = log_over(_Failing(LedgerUnreachable("lost."), LedgerFull("no room")))
     with pytest.raises(LedgerUnreachable, match=r"lost\. Then: no room"):
         log.append([intended()], always)
 
 
 def test_events_that_could_not_be_read_again_are_never_written():
-    """An outcome without an intent is refused before it reaches the store."""
+    """An outcome without an intent is refused before it is sent to the store."""
     store = MemoryStore()
     log = log_over(store)
     with pytest.raises(LedgerCorrupt):
@@ -265,7 +265,7 @@ def test_events_that_could_not_be_read_again_are_never_written():
 
 
 def test_events_of_one_batch_may_build_on_each_other():
-    """An intent and its outcome can be one batch."""
+    """An intent and its outcome can be in the same batch."""
     log = log_over(MemoryStore())
     assert Appended(1) == log.append([intended(), submitted()], always)
     assert log.recorded.by_token["r1-aa"].run_id == "job-1"
@@ -281,7 +281,7 @@ def test_events_of_one_batch_may_build_on_each_other():
     ],
 )
 def test_the_ledger_of_another_place_is_refused(other: Place):
-    """Both places are named; nothing is read into memory and nothing is written."""
+    """The error contains both places. Nothing is read into memory, and nothing is written."""
     store = MemoryStore()
     log_over(store).append([intended()], always)
     log = log_over(store, other)
@@ -296,7 +296,7 @@ def test_the_ledger_of_another_place_is_refused(other: Place):
 
 @pytest.mark.parametrize("first", [(intended(),), ()])
 def test_a_ledger_that_does_not_say_whose_it_is_is_damaged(first: tuple[Event, ...]):
-    """The first event is always the pin."""
+    """The first event must be the pin."""
     store = MemoryStore()
     put(store, first)
     with pytest.raises(LedgerCorrupt, match="position 1"):
@@ -304,7 +304,7 @@ def test_a_ledger_that_does_not_say_whose_it_is_is_damaged(first: tuple[Event, .
 
 
 def test_a_newer_event_format_is_refused():
-    """The pin says which format the events have."""
+    """The pin contains the format of the events."""
     store = MemoryStore()
     put(store, (replace(opened(), format=2),))
     with pytest.raises(LedgerFormatNewer):
@@ -322,7 +322,7 @@ def test_a_gap_is_named():
 
 
 def test_a_changed_batch_breaks_the_chain_at_the_next():
-    """One changed byte of an old batch is detected."""
+    """A single changed byte in an old batch is detected."""
     store = MemoryStore()
     put(store, (opened(), intended()), (submitted(),))
     store.batches[1] = store.batches[1].replace(b"orders.yaml", b"errors.yaml")
@@ -331,7 +331,7 @@ def test_a_changed_batch_breaks_the_chain_at_the_next():
 
 
 def test_a_first_batch_that_follows_another_is_damage():
-    """A log whose beginning was cut off is not a log."""
+    """A log whose start was cut off is damaged."""
     store = MemoryStore()
     store.batches[1] = encode(Batch("n", AT, checksum(b"before"), (opened(),)))
     with pytest.raises(LedgerCorrupt, match="position 1"):
@@ -340,7 +340,7 @@ def test_a_first_batch_that_follows_another_is_damage():
 
 @pytest.mark.parametrize("event", [submitted("r1-zz"), replace(intended(), owner="other")])
 def test_a_damaged_batch_leaves_the_state_before_it(event: Event):
-    """The state before the damage stays consistent, and another read gives the same error."""
+    """The state before the damage remains consistent, and reading again raises the same error."""
     store = MemoryStore()
     log = log_over(store)
     log.append([intended()], always)
@@ -357,7 +357,7 @@ def test_a_damaged_batch_leaves_the_state_before_it(event: Event):
 
 
 def test_an_unknown_state_word_is_a_newer_format():
-    """A word that this version does not know was written by one that does; the log stays as it was before."""
+    """A word that this version does not support was written by a newer version. The log does not change."""
     store = MemoryStore()
     put(store, (opened(), intended(), submitted()))
     observed = Observed(at=AT, name="orders", token="r1-aa", run_id="job-1", state="melted", aws_state="X")
@@ -369,7 +369,7 @@ def test_an_unknown_state_word_is_a_newer_format():
 
 
 def test_a_value_of_another_type_is_damage():
-    """The error of a fold that fails on a value names the position."""
+    """If a value has the wrong type, the error of the fold contains the position."""
     store = MemoryStore()
     put(store, (opened(), intended(), submitted()))
     cancel = Conflicted(at=AT, name="orders", token="r1-aa", run_ids=7)  # type: ignore[arg-type]
@@ -382,7 +382,7 @@ def test_a_value_of_another_type_is_damage():
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_a_ledger_that_was_rolled_back_is_noticed(kept: int):
-    """A log that is shorter than before is damage, because runs would be repeated."""
+    """A log that is shorter than before is damaged, because otherwise submissions would be repeated."""
     store = MemoryStore()
     log = log_over(store)
     for number in range(3):
@@ -393,7 +393,7 @@ def test_a_ledger_that_was_rolled_back_is_noticed(kept: int):
 
 
 def test_a_ledger_that_was_exchanged_is_noticed():
-    """The last batch that was read must be unchanged."""
+    """The last batch that was read must not have changed."""
     store, other = MemoryStore(), MemoryStore()
     log = log_over(store)
     log.append([intended()], always)
@@ -404,7 +404,8 @@ def test_a_ledger_that_was_exchanged_is_noticed():
 
 
 def test_when_even_the_start_cannot_be_read_again_nothing_is_known():
-    """If the good part cannot be read again, the state is empty and the next refresh starts from the beginning."""
+    """If the undamaged part cannot be read again, the state is empty, and the next refresh starts from the
+    beginning."""
 
     class Fading(MemoryStore):
         reads = 0
@@ -428,7 +429,7 @@ def test_when_even_the_start_cannot_be_read_again_nothing_is_known():
 
 
 def test_threads_share_a_log():
-    """Every thread's events are there once, in one chain."""
+    """The events of every thread are stored once, in one chain."""
     store = MemoryStore()
     log = log_over(store)
     numbers = count()
@@ -447,7 +448,7 @@ def test_threads_share_a_log():
 
 
 def test_several_logs_share_a_store():
-    """Independent writers make one chain that holds each event once."""
+    """Independent writers produce one chain that contains each event once."""
     store = MemoryStore()
 
     def work(writer: int) -> None:
@@ -462,7 +463,7 @@ def test_several_logs_share_a_store():
 
 
 def test_closing_a_log_over_a_store_that_holds_nothing_open():
-    """Closing is always allowed."""
+    """A log can always be closed."""
     log = log_over(MemoryStore())
     log.close()
     assert Appended(1) == log.append([intended()], always)

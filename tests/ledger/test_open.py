@@ -1,4 +1,4 @@
-"""Opening a log by its address."""
+"""Tests opening a log by its address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.ledger.server import Server
 
 
 def test_three_slashes_are_relative_to_the_project(tmp_path: Path):
-    """The file is where the project is, not where the command was started."""
+    """The file is relative to the project folder, not to the current folder."""
     log = open_ledger("sqlite:///.reconciler/l.sqlite", tmp_path, PLACE, "0.1.0", StandingClock(), founds=True)
     assert log.address == "sqlite:///.reconciler/l.sqlite"
     assert not log.exists
@@ -32,7 +32,7 @@ def test_four_slashes_are_absolute(tmp_path: Path):
 
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
 def test_projects_and_targets_share_a_bucket_or_table_and_nothing_else(scheme: str, aws: Server, tmp_path: Path):
-    """The same address is another ledger for each project and target."""
+    """The same address leads to a different ledger for each project and target."""
     url = aws.address(scheme)
     places = [replace(PLACE, project=project, target=target) for project in ("a", "a-b") for target in ("b", "b-c")]
     logs = [open_ledger(url, tmp_path, place, "0.1.0", StandingClock(), founds=True) for place in places]
@@ -45,7 +45,7 @@ def test_projects_and_targets_share_a_bucket_or_table_and_nothing_else(scheme: s
 
 
 def test_a_prefix_inside_anothers_ledger_is_another_ledger(aws: Server, opening: Opening):
-    """A ledger in a folder of another ledger does not see it, and is not seen by it."""
+    """A ledger in a folder of another ledger shares no objects with it."""
     bucket = aws.bucket()
     outer = opening(f"s3://{bucket}/x", replace(PLACE, project="p", target="t"))
     inner = opening(f"s3://{bucket}/x/p/t", replace(PLACE, project="log", target="u"))
@@ -59,19 +59,19 @@ def test_a_prefix_inside_anothers_ledger_is_another_ledger(aws: Server, opening:
 
 @pytest.mark.parametrize("prefix", ["/x", "a/../b", "./b", "x" * 1000], ids=lambda prefix: prefix[:6])
 def test_a_prefix_that_no_key_can_have(prefix: str, tmp_path: Path):
-    """Prefixes that some servers would read as others, and those that leave no room for a key, are refused."""
+    """A prefix is refused if some servers would change it, or if it leaves no room for a key."""
     with pytest.raises(LedgerError, match="the ledger s3://bucket/"):
         open_store(f"s3://bucket/{prefix}", tmp_path, PLACE)
 
 
 def test_a_directory_bucket_is_refused(tmp_path: Path):
-    """S3 Express lists keys in no order."""
+    """S3 Express does not list keys in order."""
     with pytest.raises(LedgerError, match="directory bucket"):
         open_store("s3://acme--euw1-az1--x-s3/x", tmp_path, PLACE)
 
 
 def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, opening: Opening):
-    """A folder with and without a slash is the same ledger."""
+    """A prefix with a slash at the end and one without lead to the same ledger."""
     url = aws.address("s3")
     opening(url).append(1, b"batch")
     assert [(1, b"batch")] == list(opening(url + "/").read(0))
@@ -79,7 +79,7 @@ def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, opening: Op
 
 @pytest.mark.parametrize("url", ["postgres://x", "ledger.sqlite", "", "://", "SQLITE:///x"])
 def test_an_unknown_scheme_names_the_known_ones(url: str, tmp_path: Path):
-    """The error for an unknown scheme names the schemes."""
+    """The error for an unknown scheme lists the supported schemes."""
     with pytest.raises(LedgerError, match="sqlite://"):
         open_ledger(url, tmp_path, PLACE, "0.1.0", StandingClock())
 

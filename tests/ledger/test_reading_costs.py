@@ -1,4 +1,5 @@
-"""Requests that a read of a ledger in AWS costs: a long one takes a few, because of its snapshot."""
+"""Tests how many requests are needed to read a ledger in AWS. A long ledger needs only a few, because it has a
+snapshot."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ POSITIONS = 40
 
 @pytest.mark.parametrize(("scheme", "most"), [("s3", 5), ("dynamodb", 5)])
 def test_a_snapshot_stands_for_what_came_before_it(scheme: str, most: int, aws: Server, opening: Opening):
-    """A reader of a long ledger asks for the snapshot, the batch it ends at and the ones after, and nothing else."""
+    """A reader of a long ledger requests only the snapshot, the batch at the snapshot's position and the batches after
+    it."""
     url = aws.address(scheme)
     writer = Log(opening(url), PLACE, "0.1.0", StandingClock())
     for number in range(POSITIONS):
@@ -30,7 +32,7 @@ def test_a_snapshot_stands_for_what_came_before_it(scheme: str, most: int, aws: 
 
 
 def counted(store, scheme: str) -> list[str]:
-    """The requests that a store sends from now on, by their operation."""
+    """Returns the requests that a store sends from now on, by operation."""
     clients, sent = store if scheme == "s3" else store.table, list[str]()
     clients.reader.meta.events.register(
         f"before-send.{scheme}", lambda request, event_name, **_: sent.append(event_name.rsplit(".", 1)[-1])

@@ -1,4 +1,5 @@
-"""Conditions under which no ledger is read, with equal errors over any store: newer formats, other places, damage."""
+"""Tests conditions under which a ledger is refused, with the same errors for every store: newer formats, other places,
+damage."""
 
 from __future__ import annotations
 
@@ -20,23 +21,23 @@ LAST = 4
 
 @dataclass
 class Subject:
-    """A ledger that can be opened, and changed behind the store's back."""
+    """A ledger that can be opened, and changed without using the log."""
 
     opened: Callable[[], Store]
     put: Callable[[Mapping[int, bytes]], None]
 
     def log(self) -> Log:
-        """A log of the usual place."""
+        """Returns a log of the default place."""
         return Log(self.opened(), PLACE, "0.1.0", StandingClock())
 
     def batches(self) -> dict[int, bytes]:
-        """What is stored."""
+        """Returns the stored batches."""
         return dict(self.opened().read(0))
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
-    """A ledger of two submissions, one event each position after the pin."""
+    """Yields a ledger with two submissions, with one event per position after the pin."""
     made = _memory() if request.param == "memory" else _sqlite(tmp_path / "ledger.sqlite")
     log = made.log()
     for number in range(LAST // 2):
@@ -67,7 +68,7 @@ def _sqlite(path: Path) -> Subject:
 
 
 def changed(subject: Subject, position: int, old: str, new: str) -> None:
-    """Puts one batch back with another text in it."""
+    """Replaces a text in one batch."""
     batches = subject.batches()
     assert old.encode() in batches[position]
     batches[position] = batches[position].replace(old.encode(), new.encode())
@@ -75,7 +76,7 @@ def changed(subject: Subject, position: int, old: str, new: str) -> None:
 
 
 def refused(subject: Subject, kind: type[LedgerError], *said: str) -> None:
-    """Reading and appending both fail with this message, and nothing is written."""
+    """Checks that reading and appending both fail with this message, and that nothing is written."""
     before = subject.batches()
     for use in (lambda log: log.refresh(), lambda log: log.append([intended("x", "r1-x")], always)):
         with pytest.raises(kind) as caught:
@@ -93,14 +94,14 @@ def refused(subject: Subject, kind: type[LedgerError], *said: str) -> None:
     ],
 )
 def test_a_newer_format_is_refused(subject: Subject, position: int, old: str, new: str):
-    """A batch, an event type or a pin of a later version asks for an upgrade."""
+    """The error for a newer batch, event type or pin tells the user to upgrade."""
     changed(subject, position, old, new)
     refused(subject, LedgerFormatNewer, "written by a newer reconciler", "Upgrade")
 
 
 @pytest.mark.parametrize("field", ["project", "target", "account", "region"])
 def test_another_place_is_refused_with_both_named(subject: Subject, field: str):
-    """A ledger of anything else is neither read nor written."""
+    """A ledger of another place is neither read nor written."""
     other = replace(PLACE, **{field: "other"})
     log = Log(subject.opened(), other, "0.1.0", StandingClock())
     with pytest.raises(LedgerPinned) as caught:
@@ -124,7 +125,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_refused_with_its_position(subject: Subject, damage: str):
-    """The error names the position and what to do, and every command stops."""
+    """The error contains the position and the solution, and every command fails."""
     change, position = DAMAGE[damage]
     subject.put(change(subject.batches()))
     refused(subject, LedgerCorrupt, f"position {position}")
@@ -132,7 +133,7 @@ def test_damage_is_refused_with_its_position(subject: Subject, damage: str):
 
 @pytest.mark.parametrize("kept", range(LAST))
 def test_a_ledger_that_lost_its_end_while_it_was_used(subject: Subject, kept: int):
-    """A ledger that is rolled back or gone is an error, and the state stays as it was."""
+    """If a ledger was rolled back or deleted, reading raises an error, and the state does not change."""
     log = subject.log()
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})
@@ -143,7 +144,7 @@ def test_a_ledger_that_lost_its_end_while_it_was_used(subject: Subject, kept: in
 
 @pytest.mark.parametrize("kept", range(1, LAST))
 def test_an_append_to_a_ledger_that_lost_its_end(subject: Subject, kept: int):
-    """A log that has not noticed appends behind the gap, and nobody reads past the gap."""
+    """A log that has not detected the loss appends after the gap, and no reader reads past the gap."""
     log = subject.log()
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})
@@ -152,7 +153,7 @@ def test_an_append_to_a_ledger_that_lost_its_end(subject: Subject, kept: int):
 
 
 def test_a_ledger_that_was_exchanged_while_it_was_used(subject: Subject):
-    """Another ledger of the same project is detected by its last batch."""
+    """A different ledger of the same project is detected by its last batch."""
     log = subject.log()
     log.refresh()
     changed(subject, LAST, "run-1", "run-2")

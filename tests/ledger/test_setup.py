@@ -1,4 +1,4 @@
-"""Making a bucket or a table ready for a ledger, and finding what would harm one."""
+"""Tests how a bucket or table is prepared for a ledger, and how problems are found."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.ledger.server import KEYS, Server
 
 
 def found(url: str, root: Path = Path()) -> tuple[list[Finding], list[Policy]]:
-    """What a look at an address finds, apart from the policies."""
+    """Returns the findings about an address, without the policies."""
     everything = list(prepare(url, root, PLACE))
     findings = [one for one in everything if isinstance(one, Finding)]
     return findings, [one for one in everything if isinstance(one, Policy)]
 
 
 def graded(findings: list[Finding], severity: Severity) -> list[str]:
-    """The sentences of one severity."""
+    """Returns the messages with one severity."""
     return [finding.message for finding in findings if finding.severity is severity]
 
 
@@ -45,7 +45,7 @@ def test_a_file_needs_nothing(tmp_path: Path):
 
 
 def test_a_good_bucket(aws: Server, opening: Opening):
-    """A bucket with versioning passes; two checks leave nothing that the log would read."""
+    """A bucket with versioning passes. Two checks leave no objects that the log would read."""
     url = aws.address("s3")
     bucket = url.split("/")[2]
     aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -59,13 +59,13 @@ def test_a_good_bucket(aws: Server, opening: Opening):
 
 
 def test_a_bucket_without_versioning_is_told_how(aws: Server):
-    """Versioning that is off is advice, with the command that turns it on."""
+    """If versioning is off, a warning contains the command that turns it on."""
     (advice,) = graded(found(aws.address("s3"))[0], Severity.WARN)
     assert "aws s3api put-bucket-versioning --bucket ledger-" in advice
 
 
 def test_a_bucket_that_is_not_there(aws: Server):
-    """The error says where to create it."""
+    """The error says where to create the bucket."""
     with pytest.raises(LedgerStoreMissing, match="Create it in eu-west-1"):
         found("s3://nobody-made-this/x")
 
@@ -92,7 +92,7 @@ HARMFUL: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(("rule", "wrong"), [*((rule, 0) for rule in HARMLESS), *((rule, 1) for rule in HARMFUL)])
 def test_a_lifecycle_rule_that_reaches_the_ledger_is_refused(rule: dict[str, Any], wrong: int, aws: Server):
-    """A rule that expires or archives batches is named; one for other keys, tags or old versions is not."""
+    """A rule that expires or archives batches is reported. A rule for other keys, tags or old versions is not."""
     url = aws.address("s3")
     rules = {"Rules": [{"ID": "tidy", "Status": "Enabled", **rule}]}
     aws.s3.put_bucket_lifecycle_configuration(Bucket=url.split("/")[2], LifecycleConfiguration=rules)
@@ -104,7 +104,7 @@ def test_a_lifecycle_rule_that_reaches_the_ledger_is_refused(rule: dict[str, Any
 
 
 def test_the_policies_of_a_bucket_are_about_this_ledger(aws: Server):
-    """Batches are written once and nothing is deleted; the role may list, get and put, and no more."""
+    """Batches are written once, and nothing is deleted. The role only needs to list, get and put."""
     bucket_policy, role_policy = (json.loads(policy.text)["Statement"] for policy in found("s3://" + aws.bucket())[1])
     assert [statement["Effect"] for statement in bucket_policy] == ["Deny", "Deny"]
     assert bucket_policy[0]["Resource"].endswith("/analytics/prod/log/*")
@@ -114,7 +114,7 @@ def test_the_policies_of_a_bucket_are_about_this_ledger(aws: Server):
 
 
 def test_the_bucket_policy_in_the_documents_is_what_init_prints(aws: Server):
-    """docs/ledger.md shows the policy for s3://acme-ledger/ledgers, word for word."""
+    """docs/ledger.md contains exactly the policy for s3://acme-ledger/ledgers."""
     aws.s3.create_bucket(Bucket="acme-ledger", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     text = (Path(__file__).parents[2] / "docs/ledger.md").read_text("utf-8")
     (shown,) = [block for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "LedgerIsWrittenOnce" in block]
@@ -130,12 +130,12 @@ PERMISSIONS = {
     "GetItem": "dynamodb:GetItem",
     "PutItem": "dynamodb:PutItem",
 }
-"""AWS's permission for each operation."""
+"""The IAM permission for each operation."""
 
 
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
 def test_the_role_gets_what_a_store_uses_and_no_more(scheme: str, aws: Server, opening: Opening):
-    """The permissions that init prints are those of the operations that a store sends, whatever it is asked for."""
+    """The permissions that init prints are exactly those of the operations that a store uses."""
     url = aws.address(scheme)
     store, sent = opening(url), set[str]()
     clients = store if scheme == "s3" else store.table
@@ -158,7 +158,8 @@ LISTING = b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated
 
 
 def test_a_bucket_that_takes_every_write_is_refused(monkeypatch: pytest.MonkeyPatch):
-    """A server that ignores If-None-Match fails; a check that is denied names the permission."""
+    """The check fails for a server that ignores If-None-Match. If the check is denied, the message contains the
+    permission."""
     denied = s3_error(403, "AccessDenied")
     with stub_of_aws(monkeypatch, reply(http(200, LISTING)), s3_object(b""), s3_object(b""), denied):
         findings, _ = found("s3://bucket/x")
@@ -174,7 +175,7 @@ def test_a_bucket_that_takes_every_write_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
-    """A missing table is created with the right keys, paid by request, protected; a second check passes."""
+    """A missing table is created with the right keys, on-demand billing and protection. A second check passes."""
     url = "dynamodb://made-by-init"
     first, _ = found(url)
     second, policies = found(url)
@@ -200,7 +201,7 @@ def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
     ],
 )
 def test_a_table_with_other_keys_is_refused(keys: list[tuple[str, str, str]], aws: Server):
-    """A table with other keys fails and stays as it is."""
+    """The check of a table with other keys fails and does not change the table."""
     (wrong,) = graded(found(f"dynamodb://{aws.table(keys)}")[0], Severity.FAIL)
     assert "other keys than a ledger's: " + ", ".join(f"{name} ({kind})" for name, _, kind in keys) in wrong
 
@@ -216,7 +217,7 @@ def test_a_table_whose_items_expire_is_refused(aws: Server):
 
 
 def test_a_table_that_somebody_made_is_not_changed(aws: Server):
-    """Protection and recovery that are off are advice, with the commands that turn them on."""
+    """If deletion protection or recovery is off, a warning contains the command that turns it on."""
     table = aws.table()
     advice = graded(found(f"dynamodb://{table}")[0], Severity.WARN)
     assert [text.split("aws dynamodb ")[1].split()[0] for text in advice] == [
@@ -238,7 +239,7 @@ NO_ITEMS: dict[str, Any] = {"Items": [], "Count": 0}
 
 
 def test_a_table_that_may_not_be_looked_at_closely(monkeypatch: pytest.MonkeyPatch):
-    """A check that is denied is advice that names the permission, and no failure."""
+    """If a check is denied, a warning contains the permission. This is not a failure."""
     denied = dynamodb_error(400, "AccessDeniedException")
     with stub_of_aws(monkeypatch, answer(200, DESCRIBED), answer(200, NO_ITEMS), denied):
         findings, _ = found("dynamodb://table")
@@ -250,7 +251,7 @@ def test_a_table_that_may_not_be_looked_at_closely(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_table_that_another_init_is_just_making(monkeypatch: pytest.MonkeyPatch):
-    """Two inits at once both succeed; recovery that cannot be turned on yet is advice."""
+    """If two inits run at the same time, both succeed. If recovery cannot be turned on yet, that is a warning."""
     acts = [
         dynamodb_error(400, "ResourceNotFoundException"),
         dynamodb_error(400, "ResourceInUseException"),
@@ -268,7 +269,7 @@ def test_a_table_that_another_init_is_just_making(monkeypatch: pytest.MonkeyPatc
 
 @contextmanager
 def stub_of_aws(monkeypatch: pytest.MonkeyPatch, *acts: Act) -> Iterator[None]:
-    """An S3 and a DynamoDB that play these acts, one for each request."""
+    """Yields a stub that replaces S3 and DynamoDB and plays these acts, one per request."""
     with Stub(*acts) as stub:
         for name, value in Server(stub.url).environment.items():
             monkeypatch.setenv(name, value)

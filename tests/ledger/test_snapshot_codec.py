@@ -1,4 +1,4 @@
-"""The recorded state as JSON and back."""
+"""Tests the conversion of the recorded state to JSON and back."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.core.histories import all_event_types, events_of, folded, possible, s
 
 
 def again(recorded: Recorded) -> Recorded:
-    """The state after it was encoded as JSON text and decoded."""
+    """Returns the state after it was encoded as JSON text and decoded."""
     return from_json(json.loads(json.dumps(to_json(recorded))))
 
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
 def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
-    """A fold that continues from a decoded state ends in the same state."""
+    """A fold that continues from a decoded state leads to the same result."""
 
     @settings(max_examples=examples(2))
     @given(stories(), events_of(kind), stories(4), st.data())
@@ -45,7 +45,7 @@ def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
 def test_stories_hold_every_type(kind: type[e.Event]) -> None:
-    """Each type of event can follow an intent, so the stories cover all of them."""
+    """Each type of event can follow an intent, so the histories contain all types."""
 
     @settings(max_examples=examples(1))
     @given(events_of(kind))
@@ -63,7 +63,7 @@ def test_a_submission_stays_one_object() -> None:
 
 
 def test_what_the_pass_found_is_left_out() -> None:
-    """Runs and errors of one pass are not encoded."""
+    """Runs and errors that one pass observed are not encoded."""
     state = folded(possible([]))
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(state)
     kept = again(state)
@@ -73,7 +73,7 @@ def test_what_the_pass_found_is_left_out() -> None:
 
 
 def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
-    """The object is the same and its findings stay, all else is the other's."""
+    """The state remains the same object and keeps its observations. Everything else is replaced."""
     state, other = Recorded(), folded(possible([]))
     Sighting({"t": ["r"]}).lay_over(state)
     state.become(other)
@@ -81,14 +81,14 @@ def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
 
 
 class Colour(StrEnum):
-    """Some words."""
+    """Contains some enum values."""
 
     RED = "red"
 
 
 @dataclass
 class Inner:
-    """An object in an object."""
+    """An object inside another object."""
 
     number: int
 
@@ -110,7 +110,7 @@ class Sample:
 
 
 def test_every_type_that_a_field_may_have() -> None:
-    """Objects, enums, sets, tuples and mappings come back as they were."""
+    """Objects, enums, sets, tuples and mappings are unchanged after decoding."""
     to, back = form._whole(Sample, None)
     sample = Sample()
     assert sample == back(json.loads(json.dumps(to(sample))))
@@ -118,7 +118,7 @@ def test_every_type_that_a_field_may_have() -> None:
 
 @pytest.mark.parametrize("hint", [bytes, Inner | Colour, tuple[str, Inner], type[Inner]])
 def test_a_type_that_cannot_be_held_is_told(hint: Any) -> None:
-    """A field of an unsupported type fails when it is written."""
+    """Encoding a field of an unsupported type raises an error."""
     with pytest.raises(TypeError, match="the snapshot codec"):
         form._coder(hint, None)
 
@@ -131,7 +131,7 @@ def test_another_number_of_fields_is_refused() -> None:
 
 
 def test_the_version_follows_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any change of events, fold or state makes another version; without the source there is none."""
+    """Any change of events, fold or state leads to a different version. Without the source code there is no version."""
     source = tmp_path / "core"
     shutil.copytree(Path(reconciler.core.__file__).parent, source)
     monkeypatch.setattr(form, "files", lambda _: source)

@@ -1,4 +1,4 @@
-"""Several logs over one store, whose snapshots are lost, brought back and damaged: a read is always the same."""
+"""Tests several logs over one store whose snapshots are lost, restored and damaged. Every read has the same result."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ STEPS = st.one_of(
 
 
 def fresh(store: MemoryStore) -> Log:
-    """A log of the usual place."""
+    """Returns a log of the default place."""
     return Log(store, PLACE, "0.1.0", StandingClock())
 
 
 @pytest.fixture
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Snapshots every few positions."""
+    """Stores a snapshot every few positions."""
     monkeypatch.setattr(cache, "EVERY", 2)
     monkeypatch.setattr(cache, "AT_THE_END", 1)
 
 
 @pytest.mark.usefixtures("_often")
 def test_a_read_is_what_the_batches_add_up_to():
-    """Whatever happened to the snapshots, every log has the state of a log without any."""
+    """Whatever happened to the snapshots, the state of every log equals the state without snapshots."""
 
     @settings(max_examples=examples(15))
     @given(stories(10), st.lists(STEPS, max_size=25))
@@ -90,7 +90,7 @@ def _step(
 
 @pytest.mark.usefixtures("_often")
 def test_threads_that_keep_snapshots_all_the_time():
-    """Snapshots are made while others append, and each is of one position."""
+    """Snapshots are created while other threads append. Each snapshot is the state at a single position."""
     store, numbers = MemoryStore(), count()
     log = fresh(store)
     log.append([intended("first", "r1-f")], always)

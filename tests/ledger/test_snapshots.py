@@ -1,4 +1,4 @@
-"""Snapshots make reads short, and are checked against the log."""
+"""Tests that snapshots make reads short and that they are checked against the log."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ ROUNDS = EVERY // 2 + 20
 
 
 class CountingStore(MemoryStore):
-    """Counts the calls."""
+    """A store that counts calls."""
 
     def __init__(self) -> None:
         super().__init__()
         self.batches_read = self.reads = 0
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """As `ports.Store`."""
+        """Implements `ports.Store`."""
         self.reads += 1
         for found in super().read(after):
             self.batches_read += 1
@@ -48,12 +48,12 @@ class CountingStore(MemoryStore):
 
 
 def log_over(store: MemoryStore | SqliteStore, place: Place = PLACE, clock: StandingClock | None = None) -> Log:
-    """A log of the usual place."""
+    """Returns a log of the default place."""
     return Log(store, place, "0.1.0", clock or StandingClock())
 
 
 def write(log: Log, rounds: int, first: int = 0) -> None:
-    """Appends intents and their outcomes, one position each."""
+    """Appends intents and their outcomes, one per position."""
     for number in range(first, first + rounds):
         log.append([intended(f"job-{number % 7}", f"r1-{number}", generation=number)], always)
         log.append([submitted(f"r1-{number}", f"run-{number}", f"job-{number % 7}")], always)
@@ -61,7 +61,7 @@ def write(log: Log, rounds: int, first: int = 0) -> None:
 
 @pytest.fixture(scope="module")
 def written() -> MemoryStore:
-    """A ledger with a snapshot, and some positions after it."""
+    """Returns a ledger with a snapshot and some positions after it."""
     store = MemoryStore()
     log = log_over(store)
     write(log, ROUNDS - 1)
@@ -73,21 +73,22 @@ def written() -> MemoryStore:
 
 @pytest.fixture
 def store(written: MemoryStore) -> CountingStore:
-    """A copy of that ledger, which counts calls."""
+    """Returns a copy of that ledger that counts calls."""
     copy = CountingStore()
     copy.batches, copy.snapshot = dict(written.batches), written.snapshot
     return copy
 
 
 def fully_read(store: MemoryStore) -> Recorded:
-    """The state of the batches alone."""
+    """Returns the state computed from the batches only."""
     bare = MemoryStore()
     bare.batches = dict(store.batches)
     return log_over(bare).refresh()
 
 
 def test_a_snapshot_makes_a_read_short(store: CountingStore):
-    """Only the batch at the snapshot and the ones after it are read, at once; the state is the same."""
+    """Only the batch at the snapshot's position and the batches after it are read, in one call. The state is the
+    same."""
     assert store.snapshot is not None
     (position, _) = store.snapshot
     assert position == EVERY
@@ -96,7 +97,7 @@ def test_a_snapshot_makes_a_read_short(store: CountingStore):
 
 
 def test_a_log_goes_on_from_a_snapshot(store: CountingStore):
-    """Appends after a start from a snapshot follow the chain, and others read the same."""
+    """Appends after a start from a snapshot continue the chain, and other logs read the same state."""
     log = log_over(store)
     log.refresh()
     write(log, 3, ROUNDS)
@@ -104,7 +105,7 @@ def test_a_log_goes_on_from_a_snapshot(store: CountingStore):
 
 
 def test_every_so_many_positions_there_is_another(store: CountingStore):
-    """A writer keeps further snapshots, counted from the newest one."""
+    """A writer stores further snapshots, at a fixed distance from the newest one."""
     log = log_over(store)
     write(log, EVERY // 2, ROUNDS)
     assert store.snapshot is not None
@@ -113,7 +114,7 @@ def test_every_so_many_positions_there_is_another(store: CountingStore):
 
 
 def test_no_send_waits_for_a_snapshot():
-    """No snapshot is made after an intent, because its deadline is running."""
+    """No snapshot is stored directly after an intent, because the deadline of its send is running."""
     store = MemoryStore()
     log = log_over(store)
     for number in range(EVERY + 3):
@@ -124,16 +125,16 @@ def test_no_send_waits_for_a_snapshot():
 
 
 class SlowClock(StandingClock):
-    """A clock on which everything takes a second."""
+    """A clock on which everything takes one second."""
 
     def boot(self) -> float:
-        """Moves on with each look."""
+        """Advances the clock with each call."""
         self.moment += 1
         return self.moment
 
 
 def test_snapshots_take_a_small_part_of_the_time():
-    """If a snapshot takes long, the next one is made later."""
+    """If a snapshot takes long, the next one is stored later."""
     clock, store = SlowClock(), MemoryStore()
     log = log_over(store, clock=clock)
     write(log, EVERY // 2)
@@ -150,7 +151,7 @@ def test_snapshots_take_a_small_part_of_the_time():
 
 @pytest.mark.parametrize(("rounds", "kept"), [(AT_THE_END // 2, True), (AT_THE_END // 2 - 1, False)])
 def test_a_writer_that_ends_leaves_a_snapshot(rounds: int, kept: bool):
-    """A writer with enough appends keeps a snapshot, and the next command reads almost nothing."""
+    """A writer with enough appends stores a snapshot when it ends, so the next command reads almost nothing."""
     store = MemoryStore()
     log = log_over(store)
     write(log, rounds)
@@ -169,7 +170,7 @@ def test_who_only_reads_leaves_nothing(store: CountingStore):
 
 
 def test_a_sqlite_ledger_keeps_one(tmp_path: Path):
-    """A file keeps a snapshot too, and older versions read it as before."""
+    """A file contains a snapshot too, and older versions can still read the file."""
     opened = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
     log = log_over(opened)
     write(log, AT_THE_END)
@@ -182,7 +183,7 @@ def test_a_sqlite_ledger_keeps_one(tmp_path: Path):
 
 @pytest.mark.parametrize(("scheme", "most"), [("s3", 4), ("dynamodb", 4)])
 def test_a_read_in_aws_takes_a_few_requests(scheme: str, most: int, aws: Server, tmp_path: Path):
-    """The snapshot and the batches from its position on are read, and nothing before."""
+    """Only the snapshot and the batches from its position on are read."""
     url = aws.address(scheme)
     log = Log(open_store(url, tmp_path, PLACE), PLACE, "0.1.0", StandingClock())
     write(log, AT_THE_END)
@@ -197,7 +198,7 @@ def test_a_read_in_aws_takes_a_few_requests(scheme: str, most: int, aws: Server,
 
 
 def test_what_was_only_seen_is_never_kept(store: CountingStore):
-    """No snapshot is made of a state with observations that are not recorded."""
+    """If the state contains observations that are not recorded, no snapshot is stored."""
     before = store.snapshot
     log = log_over(store)
     overlay(log.refresh(), [Observed(at=AT, name="job-0", token="r1-0", run_id="run-0", state="failed", aws_state="X")])
@@ -211,23 +212,23 @@ def test_what_was_only_seen_is_never_kept(store: CountingStore):
 
 
 def sealed(rest: bytes) -> bytes:
-    """Content with a correct checksum."""
+    """Returns content with a correct checksum."""
     return sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
 def with_header(content: bytes, **changes: object) -> bytes:
-    """The same snapshot with another header and a correct checksum."""
+    """Returns the snapshot with another header and a correct checksum."""
     _, header, body = content.split(b"\n", 2)
     return sealed(json.dumps({**json.loads(header), **changes}).encode() + b"\n" + body)
 
 
 def with_body(content: bytes, body: bytes) -> bytes:
-    """Another body with the same header and a correct checksum."""
+    """Returns the snapshot with another body, the same header and a correct checksum."""
     return sealed(content.split(b"\n", 2)[1] + b"\n" + body)
 
 
 def emptied(content: bytes) -> bytes:
-    """A state without specs, with a header and a correct checksum."""
+    """Returns a state without specs, with a header and a correct checksum."""
     _, snapshot = unpack(content)
     assert snapshot is not None
     form = to_json(replace(snapshot.recorded, specs={}, by_token={}))
@@ -259,7 +260,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_or_forged_snapshot_changes_nothing(store: CountingStore, damage: Callable[[bytes], bytes]):
-    """It is ignored: the state comes from the batches, and the next writer replaces it."""
+    """The snapshot is ignored, the state is read from the batches, and the next writer replaces the snapshot."""
     assert store.snapshot is not None
     before = store.snapshot[1]
     store.snapshot = (store.snapshot[0], damage(before))
@@ -276,7 +277,7 @@ def cut_back(store: CountingStore) -> None:
 
 
 def written_again(store: CountingStore) -> None:
-    """The same, and others have written since."""
+    """Restores the same ledger, to which other writers have appended since."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY // 2}
     snapshot, store.snapshot = store.snapshot, None
     write(log_over(store), EVERY // 2, 5000)
@@ -284,19 +285,19 @@ def written_again(store: CountingStore) -> None:
 
 
 def replaced_whole(store: CountingStore) -> None:
-    """Another ledger of the same place is there."""
+    """Replaces the ledger with another one of the same place."""
     store.batches, snapshot, store.snapshot = {}, store.snapshot, None
     write(log_over(store), ROUNDS, 7000)
     store.snapshot = snapshot
 
 
 def deleted(store: CountingStore) -> None:
-    """Every batch is gone, and the snapshot is not."""
+    """Deletes every batch, but not the snapshot."""
     store.batches = {}
 
 
 def of_another_version(store: CountingStore) -> None:
-    """It was rolled back, and the snapshot is of another version of the program."""
+    """Restores an earlier ledger. The snapshot is of another version of the program."""
     cut_back(store)
     assert store.snapshot is not None
     store.snapshot = (store.snapshot[0], with_header(store.snapshot[1], fold="0" * 32))
@@ -310,7 +311,7 @@ ROLLBACKS = (cut_back, written_again, replaced_whole, deleted, of_another_versio
 def test_a_ledger_that_was_rolled_back_is_refused(
     store: CountingStore, rollback: Callable[[CountingStore], None], founds: bool
 ):
-    """Reading, writing and making it anew are errors, and nothing is written."""
+    """Reading, writing and creating the ledger raise errors, and nothing is written."""
     rollback(store)
     before = dict(store.batches)
 
@@ -330,7 +331,7 @@ def test_a_ledger_that_was_rolled_back_is_refused(
 
 @pytest.mark.parametrize("rollback", ROLLBACKS)
 def test_a_rollback_that_was_accepted_is_recorded(store: CountingStore, rollback: Callable[[CountingStore], None]):
-    """The ledger goes on, for every reader, past the position of the snapshot, which is replaced there."""
+    """All readers can use the ledger again. After the position of the old snapshot, the snapshot is replaced."""
     rollback(store)
     log = log_over(store)
     log.accept_rollback("the backup is all that is left", "ops")
@@ -345,7 +346,7 @@ def test_a_rollback_that_was_accepted_is_recorded(store: CountingStore, rollback
 
 
 def test_a_second_rollback_is_refused_too(store: CountingStore):
-    """What was accepted is one rollback: the next one needs its own decision."""
+    """An operator accepts a single rollback. The next one needs another decision."""
     cut_back(store)
     log_over(store).accept_rollback("the backup is all that is left", "ops")
     write(log_over(store), EVERY, 9000)
@@ -356,7 +357,8 @@ def test_a_second_rollback_is_refused_too(store: CountingStore):
 
 @pytest.mark.parametrize("change", [{"position": EVERY - 1}, {"batch": checksum(b"other")}])
 def test_a_forged_snapshot_can_only_stop_a_ledger(store: CountingStore, change: dict[str, Any]):
-    """One that claims another batch counts as proof of a rollback: it never changes what is read."""
+    """A snapshot that contains the checksum of another batch counts as evidence of a rollback. It never changes what is
+    read."""
     assert store.snapshot is not None
     store.snapshot = (store.snapshot[0], with_header(store.snapshot[1], **change))
     with pytest.raises(LedgerRolledBack):
@@ -365,7 +367,7 @@ def test_a_forged_snapshot_can_only_stop_a_ledger(store: CountingStore, change: 
 
 @pytest.mark.parametrize("size", [10**6, 10**8])
 def test_a_snapshot_that_would_unpack_without_bound_is_ignored(store: CountingStore, size: int):
-    """Not more is unpacked than a hundred times its size; the ledger is read from its beginning."""
+    """At most a hundred times the compressed size is decompressed. Otherwise the ledger is read from its beginning."""
     assert store.snapshot is not None
     bomb = with_body(store.snapshot[1], zlib.compress(b"[" + b" " * size + b"]", 9))
     store.snapshot = (store.snapshot[0], bomb)
@@ -380,7 +382,7 @@ def test_a_snapshot_that_would_unpack_without_bound_is_ignored(store: CountingSt
 
 
 def test_a_state_that_compresses_too_well_is_not_kept(monkeypatch: pytest.MonkeyPatch, store: CountingStore):
-    """What could not be read again is not written."""
+    """A snapshot that could not be read again is not stored."""
     monkeypatch.setattr(snapshot_module, "MOST_BYTES", 1000)
     assert store.snapshot is not None
     assert unpack(store.snapshot[1])[1] is None
@@ -388,7 +390,7 @@ def test_a_state_that_compresses_too_well_is_not_kept(monkeypatch: pytest.Monkey
 
 
 def test_an_old_snapshot_is_only_a_longer_read(store: CountingStore):
-    """An old snapshot of a longer ledger leads to the same state."""
+    """A ledger with an old snapshot leads to the same state."""
     snapshot = store.snapshot
     write(log_over(store), EVERY, ROUNDS)
     store.snapshot = snapshot
@@ -399,7 +401,7 @@ def test_an_old_snapshot_is_only_a_longer_read(store: CountingStore):
     "place", [replace(PLACE, project="billing"), replace(PLACE, account="1"), replace(PLACE, target="t")]
 )
 def test_the_snapshot_of_another_place_is_passed_over(store: CountingStore, place: Place):
-    """A snapshot of another project changes nothing."""
+    """A snapshot of another project is ignored."""
     other = CountingStore()
     write(log_over(other, place), ROUNDS)
     store.snapshot, other.snapshot = other.snapshot, store.snapshot
@@ -409,26 +411,26 @@ def test_the_snapshot_of_another_place_is_passed_over(store: CountingStore, plac
 
 
 def test_damage_after_the_snapshot_is_told_as_ever(store: CountingStore):
-    """A snapshot hides no damage of what is read."""
+    """Damage in the batches after a snapshot is reported as without a snapshot."""
     store.batches[2 * ROUNDS - 2] = store.batches[2 * ROUNDS - 3]
     with pytest.raises(LedgerCorrupt, match=f"position {2 * ROUNDS - 2}"):
         log_over(store).refresh()
 
 
 class Broken(MemoryStore):
-    """A store whose snapshots fail."""
+    """A store that fails to read and write snapshots."""
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """As `ports.Snapshots`, denied."""
+        """Raises an error."""
         raise LedgerError("denied")
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """As `ports.Snapshots`, denied."""
+        """Raises an error."""
         raise LedgerError("denied")
 
 
 def test_a_store_that_fails_with_snapshots_is_as_good_as_one_without():
-    """Reading and writing continue."""
+    """Reading and writing batches still succeed."""
     store = Broken()
     write(log_over(store), ROUNDS)
     log = log_over(store)
@@ -438,7 +440,7 @@ def test_a_store_that_fails_with_snapshots_is_as_good_as_one_without():
 
 
 def test_without_a_version_of_the_fold_there_is_none(monkeypatch: pytest.MonkeyPatch, store: CountingStore):
-    """Without the program's source no snapshot is kept or used."""
+    """Without the program's source code, no snapshot is stored or used."""
     assert store.snapshot is not None
     monkeypatch.setattr(snapshot_module, "fold_version", lambda: None)
     assert unpack(store.snapshot[1])[1] is None

@@ -1,4 +1,4 @@
-"""What is special to SQLite: the file, damage to it, permissions, disk space."""
+"""Tests what only the SQLite store does: the file, damage to it, permissions, disk space."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The path of a ledger."""
+    """Returns the path of a ledger."""
     return tmp_path / "l.sqlite"
 
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
-    """A ledger with three batches, closed: one file, and nothing beside it."""
+    """Returns a closed ledger with three batches, which consists of one file."""
     store = SqliteStore(path, ADDRESS, busy_seconds=0.05)
     for position in (1, 2, 3):
         store.append(position, b"batch" * 100)
@@ -50,19 +50,19 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 
 def positions(store: SqliteStore) -> list[int]:
-    """The positions that can be read."""
+    """Returns the positions that can be read."""
     return [position for position, _ in store.read(0)]
 
 
 def test_reading_makes_no_folder(tmp_path: Path):
-    """A read of a missing ledger creates nothing."""
+    """Reading a missing ledger creates nothing."""
     with pytest.raises(LedgerMissing, match=ADDRESS):
         SqliteStore(tmp_path / "a" / "l.sqlite", ADDRESS).read(0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_reading_leaves_nothing_behind(store: SqliteStore, path: Path):
-    """The side files of a read are removed after it."""
+    """The side files that a read creates are removed afterwards."""
     assert positions(store) == [1, 2, 3]
     assert [path] == list(path.parent.iterdir())
 
@@ -77,7 +77,7 @@ def test_reading_while_a_writer_is_open(store: SqliteStore, path: Path):
 
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
 def test_only_the_owner_may_read_it(tmp_path: Path, umask: int):
-    """The file and its side files are 0600, whatever the umask."""
+    """The file and its side files have mode 0600, whatever the umask is."""
     before = os.umask(umask)
     try:
         store = SqliteStore(tmp_path / "l.sqlite", ADDRESS)
@@ -89,7 +89,7 @@ def test_only_the_owner_may_read_it(tmp_path: Path, umask: int):
 
 
 def test_it_is_flushed_and_logged_ahead(store: SqliteStore, path: Path):
-    """The file is in write-ahead mode, and the connection that writes flushes in full."""
+    """The file uses a write-ahead log, and the writing connection flushes fully."""
     store.append(4, b"x")
     writer = store._writer
     assert writer is not None
@@ -102,7 +102,7 @@ def test_it_is_flushed_and_logged_ahead(store: SqliteStore, path: Path):
 
 @pytest.mark.parametrize("statement", ["UPDATE batches SET batch = x'00'", "DELETE FROM batches"])
 def test_nothing_is_ever_changed(store: SqliteStore, path: Path, statement: str):
-    """The file itself refuses changes by any program."""
+    """The file itself refuses changes, whichever program makes them."""
     with closing(sqlite3.connect(path)) as other, pytest.raises(sqlite3.IntegrityError, match="only ever appended"):
         other.execute(statement)
     assert positions(store) == [1, 2, 3]
@@ -117,7 +117,7 @@ def test_nothing_is_ever_changed(store: SqliteStore, path: Path, statement: str)
     ],
 )
 def test_what_is_not_a_database_is_damage(path: Path, content: bytes, said: str):
-    """A file that is empty or something else is never taken for a new ledger, and stays as it is."""
+    """A file that is empty or not a database is never treated as a new ledger, and is not changed."""
     path.write_bytes(content)
     store = SqliteStore(path, ADDRESS)
     for use in (lambda: store.read(0), lambda: store.append(1, b"x")):
@@ -127,7 +127,7 @@ def test_what_is_not_a_database_is_damage(path: Path, content: bytes, said: str)
 
 
 def test_the_database_of_another_program_is_left_alone(path: Path):
-    """Reading and writing refuse another program's database, which stays as it is."""
+    """Reading and writing refuse another program's database and do not change it."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE users (name)")
     before = path.read_bytes()
@@ -139,7 +139,7 @@ def test_the_database_of_another_program_is_left_alone(path: Path):
 
 
 def test_a_newer_table_is_refused(store: SqliteStore, path: Path):
-    """A higher version of the table asks for an upgrade."""
+    """The error for a newer version of the table tells the user to upgrade."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 2")
     for use in (lambda: store.read(0), lambda: store.append(4, b"x")):
@@ -148,7 +148,7 @@ def test_a_newer_table_is_refused(store: SqliteStore, path: Path):
 
 
 def test_a_ledger_without_its_table_is_damage(store: SqliteStore, path: Path):
-    """A file with our mark and without our table is damage."""
+    """A file with our application id but without our table is damaged."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("DROP TABLE batches")
     with pytest.raises(LedgerCorrupt, match="no such table"):
@@ -156,7 +156,7 @@ def test_a_ledger_without_its_table_is_damage(store: SqliteStore, path: Path):
 
 
 def test_text_in_place_of_bytes_is_damage(store: SqliteStore, path: Path):
-    """The error names the position of a batch that was inserted as text."""
+    """The error contains the position of a batch that was inserted as text."""
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("PRAGMA ignore_check_constraints = ON")
         other.execute("INSERT INTO batches VALUES (4, 'text')")
@@ -167,7 +167,7 @@ def test_text_in_place_of_bytes_is_damage(store: SqliteStore, path: Path):
 
 @pytest.mark.parametrize("pages", [1, 2])
 def test_a_file_that_was_cut_short_is_damage(store: SqliteStore, path: Path, pages: int):
-    """A ledger that lost its end is refused by reading and by writing."""
+    """Reading and writing refuse a file whose end is missing."""
     store.append(4, b"long" * 20_000)
     store.close()
     os.truncate(path, 4096 * pages)
@@ -177,7 +177,7 @@ def test_a_file_that_was_cut_short_is_damage(store: SqliteStore, path: Path, pag
 
 
 def test_pages_of_garbage_are_damage(store: SqliteStore, path: Path):
-    """Overwritten pages are refused."""
+    """A file with overwritten pages is refused."""
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xa5" * (path.stat().st_size - 4096))
@@ -202,7 +202,7 @@ def test_a_file_where_its_folder_should_be(tmp_path: Path):
 
 
 def test_a_lock_that_others_keep(store: SqliteStore, path: Path):
-    """A call waits for another process's transaction, and then fails as unreachable."""
+    """A call waits for another process's transaction, and then raises `LedgerUnreachable`."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnreachable, match="busy"):
@@ -213,7 +213,7 @@ def test_a_lock_that_others_keep(store: SqliteStore, path: Path):
 
 
 def test_a_ledger_that_is_gone_is_not_begun_anew(store: SqliteStore, path: Path):
-    """Only position 1 creates a file, because a later one belongs to an existing ledger."""
+    """Only an append at position 1 creates the file. At a later position, the ledger must already exist."""
     store.append(4, b"x")
     for file in path.parent.iterdir():
         file.unlink()
@@ -223,7 +223,7 @@ def test_a_ledger_that_is_gone_is_not_begun_anew(store: SqliteStore, path: Path)
 
 
 def test_a_ledger_that_was_put_back_is_opened_again(store: SqliteStore, path: Path):
-    """A writer follows the path, not the file it once opened."""
+    """A writer opens the file at the path again if the file was replaced."""
     copy = path.read_bytes()
     store.append(4, b"lost")
     store.close()
@@ -236,7 +236,7 @@ def test_a_ledger_that_was_put_back_is_opened_again(store: SqliteStore, path: Pa
 
 
 def test_a_full_disk(store: SqliteStore, path: Path):
-    """If SQLite has no room, nothing of the batch is there, and earlier batches can be read."""
+    """If SQLite has no space, nothing of the batch is stored, and earlier batches can still be read."""
     store.append(4, b"x")
     assert store._writer is not None
     store._writer.execute("PRAGMA max_page_count = 1")
@@ -247,7 +247,7 @@ def test_a_full_disk(store: SqliteStore, path: Path):
 
 
 def run_apart(program: str, path: Path, limit: int | None = None) -> str:
-    """The output of a program in a process of its own, perhaps with a limit of file size in bytes."""
+    """Returns the output of a program that runs in its own process, optionally with a maximum file size in bytes."""
 
     def restrict() -> None:
         if limit is not None:
@@ -269,7 +269,7 @@ def run_apart(program: str, path: Path, limit: int | None = None) -> str:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Acts as a user without rights: root may do everything, and other users are such a user already."""
+    """Runs as a user without permissions. Only root has to switch to another user for that."""
     if os.getuid() != 0:
         yield
         return
@@ -283,7 +283,7 @@ def as_nobody() -> Iterator[None]:
 
 
 def test_a_quota(store: SqliteStore, path: Path):
-    """A write that the system refuses for its size is a full ledger, and loses nothing."""
+    """If the system refuses a write because of the size, the error is `LedgerFull`, and nothing is lost."""
     program = "told(lambda: store.append(4, b'long' * 100_000))\ntold(lambda: len(list(store.read(0))))\n"
     said = run_apart(program, path, limit=100_000).splitlines()
     assert said[0].startswith("LedgerFull")
@@ -301,7 +301,7 @@ def test_no_room_for_the_first_batch(tmp_path: Path):
 
 @pytest.fixture
 def outsider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A ledger of three batches, in a folder, that a user without rights can read and not write."""
+    """Returns a folder with a ledger of three batches that a user without permissions can read but not write."""
     folder = tmp_path_factory.mktemp("read-only")
     closed = [above for above in folder.parents if not above.stat().st_mode & 0o001]  # pytest keeps them to the owner
     for above in closed:
@@ -319,26 +319,26 @@ def outsider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_a_read_only_place_is_read(outsider: Path):
-    """A ledger is readable where nothing can be written, and stays as it is."""
+    """A ledger in a read-only folder can be read and does not change."""
     with as_nobody():
         assert positions(SqliteStore(outsider, ADDRESS)) == [1, 2, 3]
     assert [outsider] == list(outsider.parent.iterdir())
 
 
 def test_a_read_only_place_is_not_written(outsider: Path):
-    """A write fails as read-only."""
+    """Writing raises `LedgerReadOnly`."""
     with as_nobody(), pytest.raises(LedgerReadOnly, match="not written"):
         SqliteStore(outsider, ADDRESS).append(4, b"x")
 
 
 def share(path: Path) -> None:
-    """Lets other users read a ledger and its side files, which writers keep private."""
+    """Makes a ledger and its side files readable for other users. Writers keep them private."""
     for file in path.parent.glob(f"{path.name}*"):
         file.chmod(0o644)
 
 
 def test_a_read_only_place_with_a_live_writer(outsider: Path):
-    """Unmerged writes of a live writer are read through its side files."""
+    """Writes of a live writer that are only in the write-ahead log are read through the side files."""
     outsider.parent.chmod(0o755)
     writer = SqliteStore(outsider, ADDRESS)
     writer.append(4, b"new")
@@ -349,7 +349,7 @@ def test_a_read_only_place_with_a_live_writer(outsider: Path):
 
 
 def with_unmerged_writes(path: Path) -> None:
-    """Leaves a ledger as a writer does that dies and whose index is lost."""
+    """Leaves a ledger in the state after its writer was killed and its index was lost."""
     path.parent.chmod(0o755)
     path.chmod(0o644)
     log = path.with_name(path.name + "-wal")
@@ -361,7 +361,7 @@ def with_unmerged_writes(path: Path) -> None:
 
 
 def test_a_read_only_place_with_writes_that_cannot_be_merged(outsider: Path):
-    """A dead writer's log without its index cannot be read there, which is an error."""
+    """A write-ahead log without its index cannot be read in a read-only folder, which is an error."""
     with_unmerged_writes(outsider)
     outsider.parent.chmod(0o555)
     outsider.chmod(0o444)
@@ -370,7 +370,7 @@ def test_a_read_only_place_with_writes_that_cannot_be_merged(outsider: Path):
 
 
 def test_damage_in_a_read_only_place(outsider: Path):
-    """Damage is detected in a read through the side files too."""
+    """Damage is also detected when a file is read through the side files."""
     outsider.parent.chmod(0o755)
     writer = SqliteStore(outsider, ADDRESS)
     writer.append(4, b"new")
@@ -400,7 +400,7 @@ def test_a_file_that_may_not_be_read(outsider: Path):
 
 
 def test_a_read_only_folder_without_a_ledger(outsider: Path):
-    """A ledger cannot be created there, and the error says so."""
+    """A ledger cannot be created in a read-only folder, and the error says so."""
     store = SqliteStore(outsider.with_name("other.sqlite"), ADDRESS)
     with as_nobody():
         with pytest.raises(LedgerReadOnly):
@@ -411,7 +411,7 @@ def test_a_read_only_folder_without_a_ledger(outsider: Path):
 
 @pytest.mark.parametrize(("code", "said"), [(errno.EPERM, "no hard links"), (errno.EIO, "cannot be used")])
 def test_a_place_where_a_ledger_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str):
-    """A file system without hard links is an error, and nothing is left there."""
+    """A file system without hard links is an error, and no files remain."""
 
     def link(*_: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -423,7 +423,7 @@ def test_a_place_where_a_ledger_cannot_be_linked(tmp_path: Path, monkeypatch: py
 
 
 def test_a_ledger_that_another_process_makes_at_the_same_time(store: SqliteStore, path: Path):
-    """The second process uses the first one's file."""
+    """The second process uses the file that the first one created."""
     create(path, ADDRESS)
     assert positions(store) == [1, 2, 3]
     assert [path] == list(path.parent.iterdir())
@@ -442,7 +442,8 @@ def test_a_ledger_that_another_process_makes_at_the_same_time(store: SqliteStore
     ],
 )
 def test_what_sqlite_says_in_our_words(path: Path, room: bool, code: int, expected: type[LedgerError]):
-    """A failed write means a full disk only if there is no room; a failed flush is never certain."""
+    """A failed write means that the disk is full only if there is no space. After a failed flush, the outcome is
+    unknown."""
     path.touch()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     error = sqlite3.OperationalError("said by SQLite")
@@ -459,7 +460,7 @@ def test_what_sqlite_says_in_our_words(path: Path, room: bool, code: int, expect
 
 
 def test_a_file_that_changes_while_it_is_read_without_locks(store: SqliteStore, path: Path):
-    """A read without locks is repeated until nothing has changed, and given up in the end."""
+    """A read without locks is repeated until the file does not change, and fails after a few attempts."""
 
     def touch(connection: sqlite3.Connection) -> None:
         status = path.stat()
@@ -470,7 +471,7 @@ def test_a_file_that_changes_while_it_is_read_without_locks(store: SqliteStore, 
 
 
 def test_a_forked_child_uses_a_connection_of_its_own(store: SqliteStore, path: Path):
-    """A child process neither writes through nor closes the connection of its parent."""
+    """A child process neither writes through its parent's connection nor closes it."""
     program = (
         "import os\nstore.append(4, b'parent')\n"
         "child = os.fork()\n"
@@ -489,7 +490,7 @@ MOUNTS = """\
 
 @pytest.mark.parametrize("kind", ["nfs4", "nfs", "cifs", "smb3", "9p", "fuse.sshfs", "ext4"])
 def test_a_file_on_a_network_file_system_is_refused(tmp_path: Path, kind: str):
-    """The type of the file system that holds the file decides, not that of a folder above it."""
+    """The type of the file system that contains the file matters, not that of a folder above it."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS.format(folder=tmp_path, kind=kind))
     for name in ("shared/in/ledger.sqlite", "shared-not/ledger.sqlite"):
@@ -506,7 +507,8 @@ def test_a_file_on_a_network_file_system_is_refused(tmp_path: Path, kind: str):
 
 
 def test_a_file_that_is_mounted_alone_is_refused(tmp_path: Path):
-    """Its write-ahead log stays behind where it was mounted from, so writes would be missed."""
+    """The write-ahead log of a file that is mounted alone remains next to the original file, so its writes would be
+    missed."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS.format(folder=tmp_path, kind="ext4"))
     file = tmp_path / "alone/led ger.sqlite"
@@ -519,7 +521,8 @@ def test_a_file_that_is_mounted_alone_is_refused(tmp_path: Path):
 
 
 def test_a_name_that_a_killed_process_left_is_removed(path: Path):
-    """It is no second name of the ledger: the next use removes it, and nothing else."""
+    """The name does not count as a second name of the ledger. The next use of the ledger removes it, and nothing
+    else."""
     SqliteStore(path, ADDRESS).append(1, b"x")
     left, other = path.with_name(f".{path.name}.0123456789abcdef.new"), path.with_name(f".{path.name}.other.new")
     os.link(path, left)

@@ -1,4 +1,4 @@
-"""The store contract, for every store."""
+"""Tests the contract of stores, for every store."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from tests.ledger.server import Server
 
 @dataclass
 class Subject:
-    """One ledger of one implementation: `factory` makes a handle on it, `shared` says if processes can share it.
+    """One ledger in one implementation. `factory` makes a handle for it, and `shared` is whether processes can share
+    it.
 
-    Reading takes `page` positions at once, and must go on past them. `threads` and `processes` are how many race, and
-    for how many positions: what takes a request takes time.
+    A read returns `page` positions at a time and must continue after them. `threads` and `processes` contain the number
+    of writers and of positions; they are smaller for stores whose operations need requests.
     """
 
     factory: Callable[[], Store]
@@ -39,14 +40,14 @@ class Subject:
     made: list[Store] = field(default_factory=list)
 
     def opened(self) -> Store:
-        """A new handle, closed at the end of the test."""
+        """Returns a new handle, which is closed at the end of the test."""
         self.made.append(self.factory())
         return self.made[-1]
 
 
 @pytest.fixture(params=["memory", "sqlite", "s3", "dynamodb"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
-    """An empty place for a ledger."""
+    """Yields a place without a ledger."""
     made = _subject(request, tmp_path)
     yield made
     for store in made.made:
@@ -69,7 +70,7 @@ def _subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
 
 
 def test_a_ledger_that_is_not_there_is_missing(subject: Subject, tmp_path: Path):
-    """A read fails at once and creates nothing."""
+    """Reading fails immediately and creates nothing."""
     store = subject.opened()
     for _ in range(2):
         with pytest.raises(LedgerMissing):
@@ -80,7 +81,7 @@ def test_a_ledger_that_is_not_there_is_missing(subject: Subject, tmp_path: Path)
 
 
 def test_what_is_appended_is_read_in_order(subject: Subject):
-    """Batches come back byte for byte, by position, from any handle."""
+    """Every handle reads the same bytes at each position."""
     batches = [bytes([n]) * n for n in range(1, 6)]
     store = subject.opened()
     for position, batch in enumerate(batches, 1):
@@ -91,7 +92,7 @@ def test_what_is_appended_is_read_in_order(subject: Subject):
 
 
 def test_one_batch_is_got_by_itself(subject: Subject):
-    """A batch in the middle comes without the others; past the end there is none."""
+    """A batch in the middle is returned without the others. Past the end, there is no batch."""
     store = subject.opened()
     for position in range(1, 4):
         store.append(position, str(position).encode())
@@ -99,7 +100,8 @@ def test_one_batch_is_got_by_itself(subject: Subject):
 
 
 def test_a_snapshot_is_kept_beside_the_batches(subject: Subject):
-    """The newest snapshot comes back byte for byte, megabytes included, and changes nothing of the batches."""
+    """The newest snapshot is read byte for byte, even if it is several megabytes long, and does not affect the
+    batches."""
     store = subject.opened()
     if not isinstance(store, Snapshots):
         pytest.skip("this store keeps no snapshots")
@@ -118,7 +120,8 @@ def test_a_snapshot_is_kept_beside_the_batches(subject: Subject):
 
 
 def test_more_than_anything_has_is_not_read(subject: Subject, monkeypatch: pytest.MonkeyPatch):
-    """A batch or snapshot that is larger than the bound is an error or no snapshot; a smaller one is read."""
+    """A batch larger than the limit is an error, and a snapshot larger than the limit is ignored. Smaller ones are
+    read."""
     store = subject.opened()
     if isinstance(store, MemoryStore):
         pytest.skip("it holds what the test gives it")
@@ -141,7 +144,8 @@ def test_more_than_anything_has_is_not_read(subject: Subject, monkeypatch: pytes
 
 @pytest.mark.parametrize("number", ["1E+20", "-1", "9" * 38, "1.5"])
 def test_numbers_of_a_forged_item_are_no_numbers_of_ours(aws: Server, number: str):
-    """How many parts a batch has, and the position of a snapshot, end in an error or in no snapshot."""
+    """An invalid number of parts in a batch is an error, and an invalid position of a snapshot means that there is no
+    snapshot."""
     url = aws.address("dynamodb")
     store = DynamoStore(url, PLACE)
     head = {"parts": {"S": "x"}, "count": {"N": number}, "sha256": {"S": "x"}, "at": {"N": number}}
@@ -156,7 +160,7 @@ def test_numbers_of_a_forged_item_are_no_numbers_of_ours(aws: Server, number: st
 
 
 def test_the_second_writer_gets_what_the_first_has_put_there(subject: Subject):
-    """Nothing that was written is ever replaced."""
+    """Nothing that was written is ever overwritten."""
     first, second = subject.opened(), subject.opened()
     assert first.append(1, b"first") == b"first"
     assert second.append(1, b"second") == b"first"
@@ -165,7 +169,7 @@ def test_the_second_writer_gets_what_the_first_has_put_there(subject: Subject):
 
 
 def test_the_same_bytes_again_are_the_same_append(subject: Subject):
-    """A writer that got no answer may try again and finds its own batch."""
+    """A writer that received no reply may try again, and then finds its own batch."""
     store = subject.opened()
     store.append(1, b"mine")
     assert store.append(1, b"mine") == b"mine"
@@ -173,7 +177,7 @@ def test_the_same_bytes_again_are_the_same_append(subject: Subject):
 
 
 def test_others_are_seen_after_each_append(subject: Subject):
-    """A read sees every append that has returned, of any writer."""
+    """A read returns every append that has finished, whichever writer made it."""
     writer, reader = subject.opened(), subject.opened()
     for position in range(1, 20):
         writer.append(position, str(position).encode())
@@ -190,7 +194,7 @@ def test_more_batches_than_a_page_are_read_whole(subject: Subject):
 
 
 def test_big_batches_and_every_byte(subject: Subject):
-    """A batch of megabytes, with every value of a byte, comes back as it was."""
+    """A batch of several megabytes that contains every byte value is read unchanged."""
     batch = bytes(range(256)) * 20_000
     store = subject.opened()
     assert batch == store.append(1, batch)
@@ -198,7 +202,7 @@ def test_big_batches_and_every_byte(subject: Subject):
 
 
 def test_many_threads_have_one_winner_at_each_position(subject: Subject):
-    """Of many threads on one handle exactly one wins, and all receive the same batch."""
+    """If many threads use one handle, exactly one wins at each position, and all of them receive the same batch."""
     store, (racers, positions) = subject.opened(), subject.threads
     with ThreadPoolExecutor(racers) as pool:
         told = list(pool.map(lambda writer: race(lambda: store, writer, positions), range(racers)))
@@ -208,7 +212,8 @@ def test_many_threads_have_one_winner_at_each_position(subject: Subject):
 
 
 def test_many_processes_have_one_winner_at_each_position(subject: Subject):
-    """Of many processes exactly one wins and all receive the same, from the first append on."""
+    """Of many processes, exactly one wins at each position and all of them receive the same batch, including the
+    first."""
     if not subject.shared:
         pytest.skip("this store lives in one process")
     racers, positions = subject.processes
@@ -222,7 +227,7 @@ def test_many_processes_have_one_winner_at_each_position(subject: Subject):
 @pytest.mark.soak
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
 def test_thousands_of_batches_are_read_whole_from_aws(scheme: str, aws: Server, opening: Opening):
-    """Reading continues past the pages of S3 and DynamoDB: 1,000 keys, 1 MB of items."""
+    """Reading continues past the pages of S3 (1,000 keys) and DynamoDB (1 MB of items)."""
     store = opening(aws.address(scheme))
     for position in range(1, 2502):
         store.append(position, f"{position} ".encode() * 200)
@@ -231,7 +236,7 @@ def test_thousands_of_batches_are_read_whole_from_aws(scheme: str, aws: Server, 
 
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
 def test_a_newer_snapshot_is_not_given_up_for_an_older_one(scheme: str, aws: Server, opening: Opening):
-    """A slow writer with an older snapshot changes nothing."""
+    """A slow writer with an older snapshot does not replace a newer one."""
     store = opening(aws.address(scheme))
     store.keep_snapshot(5, b"newer")
     store.keep_snapshot(3, b"older")
@@ -241,7 +246,7 @@ def test_a_newer_snapshot_is_not_given_up_for_an_older_one(scheme: str, aws: Ser
 
 
 def test_a_snapshot_in_pieces_of_two_writers_is_passed_over(aws: Server, opening: Opening):
-    """A DynamoDB snapshot with pieces of another writer is ignored in favour of the one before it."""
+    """A DynamoDB snapshot that contains pieces of another writer is ignored, and the previous snapshot is used."""
     url = aws.address("dynamodb")
     store = opening(url)
     assert store.newest_snapshot() is None

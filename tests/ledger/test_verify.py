@@ -1,4 +1,4 @@
-"""Walking a whole ledger: every failure is reported at its position, and nothing else."""
+"""Tests the verification of a whole ledger. Every problem is reported with its position."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LAST = 12
 
 
 def written(store: Store) -> Log:
-    """A ledger of six submissions, each position one event after the first."""
+    """Returns a ledger with six submissions, with one event per position after the first."""
     log = Log(store, PLACE, "0.1.0", StandingClock())
     for number in range(LAST // 2):
         log.append([intended(f"job-{number}", f"r1-{number}")], always)
@@ -35,7 +35,7 @@ def written(store: Store) -> Log:
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """A sound ledger with a snapshot of position 10."""
+    """Returns an undamaged ledger with a snapshot at position 10."""
     made = MemoryStore()
     half = MemoryStore()
     written(made)
@@ -48,7 +48,7 @@ def store() -> MemoryStore:
 
 
 def wrong(verdict: Report) -> list[tuple[str, int | None]]:
-    """The failures and their positions."""
+    """Returns the failed checks and their positions."""
     return [(str(finding.check), finding.position) for finding in failures(verdict.findings)]
 
 
@@ -78,7 +78,7 @@ def test_a_ledger_that_is_not_there_is_missing():
 
 
 def test_a_store_that_does_not_answer_gives_no_verdict(store: MemoryStore):
-    """A store that does not answer is not damage."""
+    """A store that does not reply is not reported as damage."""
 
     class Silent(MemoryStore):
         def read(self, after: int):
@@ -92,76 +92,76 @@ def test_a_store_that_does_not_answer_gives_no_verdict(store: MemoryStore):
 
 
 def changed(store: MemoryStore, position: int, change: Callable[[dict[str, Any]], None]) -> None:
-    """Changes one batch as somebody with an editor would."""
+    """Changes one batch, as a person with an editor would."""
     form = json.loads(store.batches[position])
     change(form)
     store.batches[position] = json.dumps(form, separators=(",", ":")).encode()
 
 
 def relinked(store: MemoryStore, first: int) -> None:
-    """Makes the chain right again from a position on, as a careful forger would."""
+    """Repairs the chain from a position on, as a careful forger would."""
     for position in range(first, LAST + 1):
         batch = decode_batch(store.batches[position], position, store.address)
         store.batches[position] = encode(replace(batch, prev=checksum(store.batches[position - 1])))
 
 
 def drop(store: MemoryStore) -> None:
-    """Two positions are missing."""
+    """Deletes two positions."""
     del store.batches[4], store.batches[5]
 
 
 def edit(store: MemoryStore) -> None:
-    """One byte of an old batch is another."""
+    """Changes one byte of an old batch."""
     store.batches[3] = store.batches[3].replace(b"orders.yaml", b"errors.yaml")
 
 
 def swap(store: MemoryStore) -> None:
-    """Two batches changed places."""
+    """Swaps two batches."""
     store.batches[5], store.batches[6] = store.batches[6], store.batches[5]
 
 
 def garbage(store: MemoryStore) -> None:
-    """One batch is not JSON."""
+    """Replaces a batch with text that is not JSON."""
     store.batches[6] = b"\xff\xfe"
 
 
 def newer(store: MemoryStore) -> None:
-    """One batch has a newer format, in an intact chain."""
+    """Replaces a batch with one of a newer format, in an intact chain."""
     changed(store, LAST, lambda form: form.update(format=2))
 
 
 def headless(store: MemoryStore) -> None:
-    """The beginning is missing."""
+    """Deletes the beginning."""
     del store.batches[1]
 
 
 def orphan(store: MemoryStore) -> None:
-    """An outcome of a submission that nobody intended, in an intact chain."""
+    """Adds the outcome of a submission that has no intent, in an intact chain."""
     changed(store, 8, lambda form: form["events"][0].update(token="r1-zz"))
     relinked(store, 9)
 
 
 def twice(store: MemoryStore) -> None:
-    """A second intent for a submission under another token, in an intact chain."""
+    """Adds a second intent for a submission under another token, in an intact chain."""
     changed(store, 9, lambda form: form["events"][0].update(token="r1-zz", name="job-0"))
     relinked(store, 10)
 
 
 def reopened(store: MemoryStore) -> None:
-    """The ledger names its place a second time, in an intact chain."""
+    """Adds a second event with the ledger's place, in an intact chain."""
     opened = json.loads(store.batches[1])["events"][0]
     changed(store, 7, lambda form: form["events"].insert(0, opened))
     relinked(store, 8)
 
 
 def nobodys(store: MemoryStore) -> None:
-    """The ledger names no place, in an intact chain."""
+    """Removes the place from the ledger, in an intact chain."""
     changed(store, 1, lambda form: form["events"].pop(0))
     relinked(store, 2)
 
 
 def several(store: MemoryStore) -> None:
-    """Two kinds of damage are both reported."""
+    """Causes two kinds of damage, which are both reported."""
     edit(store)
     del store.batches[9]
 
@@ -185,7 +185,8 @@ DAMAGE: list[tuple[Callable[[MemoryStore], None], list[tuple[str, int]]]] = [
 def test_damage_is_found_where_it_is(
     store: MemoryStore, damage: Callable[[MemoryStore], None], found: list[tuple[str, int]]
 ):
-    """Each kind of damage is reported with its position and advice; what it hides is skipped."""
+    """Each kind of damage is reported with its position and a solution. Checks that the damage makes impossible are
+    skipped."""
     store.snapshot = None
     damage(store)
     verdict = verify(store, PLACE)
@@ -195,7 +196,7 @@ def test_damage_is_found_where_it_is(
 
 
 def test_the_same_damage_in_a_file(tmp_path: Path, store: MemoryStore):
-    """The walk reports the same for damage in SQLite."""
+    """The same problems are reported for damage in SQLite."""
     edit(store)
     file = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
     for position, raw in store.batches.items():
@@ -205,7 +206,7 @@ def test_the_same_damage_in_a_file(tmp_path: Path, store: MemoryStore):
 
 @pytest.mark.parametrize("field", ["project", "target", "account", "region"])
 def test_a_ledger_of_another_place(store: MemoryStore, field: str):
-    """The report names both places, and still checks the rest."""
+    """The report contains both places, and the remaining checks still run."""
     verdict = verify(store, replace(PLACE, **{field: "other"}))
     assert [("pin", 1)] == wrong(verdict)
     message = next(finding.message for finding in verdict.findings if finding.check is LedgerCheck.PIN)
@@ -214,14 +215,14 @@ def test_a_ledger_of_another_place(store: MemoryStore, field: str):
 
 
 def test_a_file_that_is_damaged_itself(tmp_path: Path):
-    """A store that cannot be read is a failed check."""
+    """A store that cannot be read is reported as a failed check."""
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"not a database" * 100)
     assert [("store", 1)] == wrong(verify(SqliteStore(path, "sqlite:///ledger.sqlite"), PLACE))
 
 
 def test_a_forged_snapshot_is_found(store: MemoryStore):
-    """A snapshot that fits the batches and has another state is found, which no reader notices."""
+    """A snapshot that matches the batches but contains another state is detected, although no reader notices it."""
     recorded = verify(store, PLACE).recorded
     recorded.specs.pop("job-0")
     recorded.by_token.pop("r1-0")
@@ -240,7 +241,7 @@ def test_a_ledger_that_was_rolled_back(store: MemoryStore):
 
 
 def test_a_ledger_that_was_rolled_back_and_written_again(store: MemoryStore):
-    """A snapshot made from another batch than the stored one proves it too."""
+    """If the stored batch at its position has changed, a snapshot proves that the ledger was rolled back too."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < 10}
     log = Log(store, PLACE, "0.1.0", StandingClock())
     snapshot, store.snapshot = store.snapshot, None
