@@ -342,8 +342,8 @@ class CancelAsked(SubmissionEvent):
     attributed to us.
 
     `run_id` is `None` if the submission is unresolved; then the run is cancelled after it is adopted. `replacing` is
-    whether a newer run of the spec replaces this one, `not_started` whether the run has not started in time; then its
-    end counts as a failure.
+    whether a newer run of the spec replaces this one. `not_started` is whether the cancellation was requested because
+    the run had not started in time; then its end counts as a failure.
     """
 
     type: ClassVar[str] = "cancel-asked"

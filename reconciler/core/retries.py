@@ -22,7 +22,7 @@ LONG_RUN = timedelta(minutes=10)
 
 
 def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa: PLR0911 - one return for each state
-    """Returns one action for attempts without an unresolved one.
+    """Returns one action for attempts of which none is unresolved.
 
     A due attempt is a `submit`, even if gates that are checked later stop it.
     """

@@ -142,8 +142,8 @@ class Kind:
     `reference_problem`  returns why a request cannot wait for the request of another spec that it names, under the
                       condition in `references`; ``None`` if it can.
     `with_runs`       returns the request with the given run ids in place of the names of specs.
-    `console`         returns the page of a run in AWS's console, below the address of the console, from its region,
-                      its location and its id; empty if the service has no such page.
+    `console`         returns the path of a run's page below the address of AWS's console, from the region, the location
+                      and the id of the run; empty if the service has no such page.
     `graceful`        whether a cancelled run can be given time for its cleanup (`shutdownGracePeriodSeconds`).
     `billed`          returns the resources that AWS bills for a run, from the recorded usage and the hours that it
                       ran; ``None`` if they are not known.

@@ -48,7 +48,8 @@ EVERY = frozenset(Role)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A statement of IAM policies: what some roles may do, with which resources. `condition` is as in a policy."""
+    """A statement of an IAM policy: the actions that some roles may perform, and the resources. `condition` is as in a
+    policy."""
 
     sid: str
     roles: frozenset[Role]

@@ -29,7 +29,7 @@ class KeyValuePair(Shape):
 
 
 class ResourceRequirement(Shape):
-    """How much of one resource the container gets."""
+    """The amount of one resource for the container."""
 
     value: str = required(
         'How much, as a string: GPU a whole number, MEMORY whole MiB such as "2048", VCPU a whole number, or "0.25" or '
@@ -50,7 +50,7 @@ class ContainerOverrides(Shape):
 
 
 class ConsumableResourceRequirement(Shape):
-    """How much of one consumable resource the job uses."""
+    """The amount of one consumable resource that the job uses."""
 
     # SubmitJob's own model requires neither field; CloudFormation's reference of the structure requires both.
 
@@ -95,7 +95,7 @@ class EksContainerEnvironmentVariable(Shape):
 
 
 class EksContainerResourceRequirements(Shape):
-    """How much of each resource the container gets."""
+    """The amounts of resources for the container."""
 
     limits: dict[str, Quantity] = optional(
         'At most: memory in whole MiB such as "1024Mi", cpu in steps of "0.25", nvidia.com/gpu a whole number.'

@@ -93,7 +93,7 @@ class PrometheusMonitoringConfiguration(Shape):
 
 
 class MonitoringConfiguration(Shape):
-    """Where logs and metrics of the run go."""
+    """The destinations of the run's logs and metrics."""
 
     s3MonitoringConfiguration: S3MonitoringConfiguration = optional("Logs to S3.")
     managedPersistenceMonitoringConfiguration: ManagedPersistenceMonitoringConfiguration = optional(
