@@ -1,4 +1,5 @@
-"""Provides an emulator on a clock that only the test moves, and real clients that check the shape of every reply."""
+"""Provides an emulator with a clock that only the test advances, and real clients that check the shape of every
+reply."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def emulator(clock: Clock) -> Iterator[Emulator]:
 
 
 def client(service: str, url: str) -> Any:
-    """Makes a real boto3 client that sends once, and fails on a reply that does not have its operation's shape."""
+    """Makes a real boto3 client that does not retry, and raises an error if a reply does not match the shape of its
+    operation."""
     made = boto3.client(
         service,
         endpoint_url=url,
@@ -115,7 +117,7 @@ def submit(batch: Any) -> Callable[..., str]:
 
 @pytest.fixture
 def job(batch: Any) -> Callable[[str], dict[str, Any]]:
-    """Returns what DescribeJobs answers for one id."""
+    """Returns DescribeJobs' description of one job."""
 
     def job(job_id: str) -> dict[str, Any]:
         (described,) = batch.describe_jobs(jobs=[job_id])["jobs"]
@@ -126,7 +128,7 @@ def job(batch: Any) -> Callable[[str], dict[str, Any]]:
 
 @pytest.fixture
 def run(emr: Any) -> Callable[[str], dict[str, Any]]:
-    """Returns what GetJobRun answers for one id."""
+    """Returns GetJobRun's description of one run."""
 
     def run(run_id: str) -> dict[str, Any]:
         return dict(emr.get_job_run(applicationId=APPLICATION, jobRunId=run_id)["jobRun"])
@@ -149,7 +151,7 @@ def job_request(**changes: Any) -> dict[str, Any]:
 def send(
     emulator: Emulator, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
 ) -> tuple[HTTPResponse, bytes]:
-    """Sends one raw request, which no client checks first. `body` is text, bytes, or an object to send as JSON."""
+    """Sends one raw request that no client validates first. `body` is text, bytes, or an object to send as JSON."""
     connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     try:
         connection.request(

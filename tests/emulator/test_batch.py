@@ -1,4 +1,4 @@
-"""AWS Batch, called by a real client: submitting, describing, stopping, dependencies."""
+"""Tests AWS Batch with a real client: submitting, describing, stopping, dependencies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def test_submit_returns_the_job(batch: Any) -> None:
-    """SubmitJob returns ARN, name and id."""
+    """SubmitJob returns the ARN, name and id."""
     reply = batch.submit_job(**job_request())
 
     assert reply["jobName"] == "orders"
@@ -23,13 +23,13 @@ def test_submit_returns_the_job(batch: Any) -> None:
 
 
 def test_every_accepted_call_is_a_new_job(submit: Submit, emulator: Emulator) -> None:
-    """Batch has no client token: the same request sent twice is two jobs."""
+    """Batch has no client token, so the same request sent twice starts two jobs."""
     assert submit() != submit()
     assert len(emulator.runs()) == 2
 
 
 def test_a_job_is_described_in_aws_words(submit: Submit, job: Get) -> None:
-    """It has ARNs for names, a revision, empty lists, lower-case actions and the container."""
+    """The description contains ARNs instead of names, a revision, empty lists, lower-case actions and the container."""
     rules = [{"onExitCode": "1*", "action": "RETRY"}, {"onReason": "*", "action": "EXIT"}]
     job_id = submit(
         containerOverrides={"command": ["run"], "environment": [{"name": "A", "value": "1"}]},
@@ -61,7 +61,7 @@ def test_a_job_is_described_in_aws_words(submit: Submit, job: Get) -> None:
 
 
 def test_arns_in_a_request_are_returned_as_they_were_sent(submit: Submit, job: Get) -> None:
-    """A definition's ARN without a revision gets one."""
+    """If a definition's ARN has no revision, a revision is added."""
     prefix = "arn:aws:batch:eu-west-1:111122223333"
     sent = submit(jobQueue=f"{prefix}:job-queue/q", jobDefinition=f"{prefix}:job-definition/d")
     pinned = submit(jobDefinition=f"{prefix}:job-definition/d:7")
@@ -74,7 +74,7 @@ def test_arns_in_a_request_are_returned_as_they_were_sent(submit: Submit, job: G
 
 
 def test_a_job_moves_with_the_clock(submit: Submit, job: Get, clock: Clock) -> None:
-    """It passes through all states to SUCCEEDED, and then has an attempt with times and an exit code."""
+    """The job passes through all states to SUCCEEDED. Then it has an attempt with times and an exit code."""
     job_id = submit()
 
     states = []
@@ -95,7 +95,7 @@ def test_a_job_moves_with_the_clock(submit: Submit, job: Get, clock: Clock) -> N
 def test_a_failing_job_is_retried_as_its_strategy_says(
     submit: Submit, job: Get, emulator: Emulator, clock: Clock
 ) -> None:
-    """A rule with EXIT for exit code 1, which failed runs have, ends it after the first attempt."""
+    """Failed runs have exit code 1. A rule with EXIT for this code ends the job after the first attempt."""
     emulator.configure(outcome="failed")
     plain = submit(retryStrategy={"attempts": 2})
     rule = {"onExitCode": "1", "onStatusReason": "Essential*", "action": "exit"}
@@ -131,7 +131,7 @@ def test_cancel_stops_only_jobs_that_have_not_started(submit: Submit, job: Get, 
 
 
 def test_terminate_stops_a_running_job(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """It takes `stop_seconds`; terminating it again changes nothing."""
+    """Stopping takes `stop_seconds`. Terminating the job again changes nothing."""
     job_id = submit()
     clock.tick(5)
     batch.terminate_job(jobId=job_id, reason="replaced")
@@ -151,7 +151,7 @@ def test_terminate_stops_a_running_job(submit: Submit, job: Get, batch: Any, clo
 
 
 def test_stopping_an_unknown_job_is_an_error(batch: Any) -> None:
-    """A reason of more than 1024 characters is an error, too."""
+    """A reason of more than 1024 characters is also an error."""
     for operation in (batch.cancel_job, batch.terminate_job):
         with pytest.raises(batch.exceptions.ClientException, match="does not exist"):
             operation(jobId="nothing", reason="x")
@@ -160,7 +160,7 @@ def test_stopping_an_unknown_job_is_an_error(batch: Any) -> None:
 
 
 def test_a_job_waits_for_its_dependencies(submit: Submit, job: Get, clock: Clock) -> None:
-    """It is PENDING until the last of them succeeds; an unknown id blocks nothing."""
+    """The job is PENDING until its last dependency succeeds. An unknown id does not block it."""
     first = submit()
     clock.tick(10)
     second = submit()
@@ -177,7 +177,7 @@ def test_a_job_waits_for_its_dependencies(submit: Submit, job: Get, clock: Clock
 def test_a_failed_dependency_fails_the_jobs_that_wait_for_it(
     submit: Submit, job: Get, batch: Any, clock: Clock
 ) -> None:
-    """Jobs that wait for those jobs fail, too."""
+    """The failure also applies to jobs that wait for those jobs."""
     first = submit()
     middle = submit(dependsOn=[{"jobId": first}])
     last = submit(dependsOn=[{"jobId": middle}])
@@ -194,7 +194,7 @@ def test_a_failed_dependency_fails_the_jobs_that_wait_for_it(
 
 
 def test_a_job_whose_dependency_has_failed_fails_at_once(submit: Submit, job: Get, emulator: Emulator) -> None:
-    """It fails as soon as it is submitted."""
+    """The job fails as soon as it is submitted."""
     first = submit()
     emulator.finish(first, "failed")
 
@@ -202,7 +202,7 @@ def test_a_job_whose_dependency_has_failed_fails_at_once(submit: Submit, job: Ge
 
 
 def test_a_job_waits_for_an_endless_dependency(submit: Submit, job: Get, emulator: Emulator, clock: Clock) -> None:
-    """It is PENDING until the dependency is finished by hand."""
+    """The job is PENDING until the dependency is ended through the control endpoint."""
     emulator.configure(durations={"endless": None})
     first = submit(jobName="endless")
     last = submit(dependsOn=[{"jobId": first}])
@@ -216,7 +216,7 @@ def test_a_job_waits_for_an_endless_dependency(submit: Submit, job: Get, emulato
 
 
 def test_describe_accepts_a_hundred_ids_and_omits_unknown_ones(submit: Submit, batch: Any) -> None:
-    """Unknown, malformed and repeated ids are no error."""
+    """Unknown, malformed and repeated ids are not errors."""
     job_id = submit()
 
     described = batch.describe_jobs(jobs=["nothing", job_id, f"{job_id}:0", f"{job_id}#0", "a:b:c", job_id])["jobs"]
@@ -240,7 +240,7 @@ def test_eks_and_ecs_workloads_are_described(submit: Submit, job: Get) -> None:
 
 
 def test_queues_and_definitions_exist_once_named(submit: Submit, batch: Any) -> None:
-    """Any name can be described; without names, the reply has the ones that jobs have named."""
+    """Any name can be described. Without names, the reply contains the resources that jobs have named."""
     submit(jobQueue="main", jobDefinition="etl:4")
 
     assert [each["jobQueueName"] for each in batch.describe_job_queues(jobQueues=["any"])["jobQueues"]] == ["any"]
@@ -254,7 +254,8 @@ def test_queues_and_definitions_exist_once_named(submit: Submit, batch: Any) -> 
 
 
 def test_settings_can_restrict_queues_and_definitions(submit: Submit, batch: Any, emulator: Emulator) -> None:
-    """A definition listed without a revision has every revision; one with a revision is found without it, too."""
+    """If a definition is listed without a revision, every revision exists. A definition listed with a revision is also
+    found without it."""
     emulator.configure(queues=["main", "spare"], definitions=["etl", "report:3"])
 
     assert all(submit(jobDefinition=name) for name in ("etl", "etl:9", "report", "report:3"))

@@ -1,4 +1,4 @@
-"""AWS Batch: array jobs with their children, multi-node jobs with their nodes."""
+"""Tests AWS Batch: array jobs with their children, multi-node jobs with their nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def test_a_parent_shows_how_many_children_are_in_each_state(submit: Submit, job: Get, clock: Clock) -> None:
-    """It is PENDING while they run, and succeeds when all have."""
+    """The parent is PENDING while its children run, and succeeds when all of them have succeeded."""
     parent = submit(arrayProperties={"size": 3})
     clock.tick(5)
     running = job(parent)
@@ -28,7 +28,8 @@ def test_a_parent_shows_how_many_children_are_in_each_state(submit: Submit, job:
 
 
 def test_children_are_described_and_listed(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """Their ids are ``id:index``, listed in order; they have no tags, and a child that does not exist is absent."""
+    """The ids of children are ``id:index``, in this order. Children have no tags, and a child that does not exist is
+    left out."""
     parent = submit(arrayProperties={"size": 3}, tags={"a": "b"})
     clock.tick(5)
 
@@ -49,7 +50,7 @@ def test_children_are_described_and_listed(submit: Submit, job: Get, batch: Any,
 
 
 def test_a_queue_lists_no_children(submit: Submit, batch: Any, clock: Clock) -> None:
-    """It lists only the parent, which is PENDING while they run."""
+    """ListJobs of a queue returns only the parent, which is PENDING while its children run."""
     parent = submit(arrayProperties={"size": 3})
     clock.tick(5)
 
@@ -73,7 +74,7 @@ def test_terminating_a_child_fails_the_parent_at_the_end(submit: Submit, job: Ge
 
 
 def test_terminating_the_parent_stops_every_child(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """Cancelling has no effect on running children; terminating stops them."""
+    """A cancel has no effect on running children. A termination stops them."""
     parent = submit(arrayProperties={"size": 3})
     clock.tick(5)
     batch.cancel_job(jobId=parent, reason="too late")
@@ -85,7 +86,8 @@ def test_terminating_the_parent_stops_every_child(submit: Submit, job: Get, batc
 
 
 def test_a_job_can_wait_for_one_child(submit: Submit, job: Get, clock: Clock) -> None:
-    """In a sequential array child 1 waits for child 0; a job that waits for child 0 does not wait for the others."""
+    """In a sequential array, child 1 waits for child 0. A job that waits for child 0 does not wait for the other
+    children."""
     parent = submit(arrayProperties={"size": 2}, dependsOn=[{"type": "SEQUENTIAL"}])
     behind_child = submit(dependsOn=[{"jobId": f"{parent}:0"}])
     behind_array = submit(dependsOn=[{"jobId": parent, "type": "N_TO_N"}], arrayProperties={"size": 2})
@@ -97,7 +99,7 @@ def test_a_job_can_wait_for_one_child(submit: Submit, job: Get, clock: Clock) ->
 
 
 def test_failing_children_fail_the_parent(submit: Submit, job: Get, emulator: Emulator, clock: Clock) -> None:
-    """The parent's reason names the children."""
+    """The parent's reason lists the children."""
     emulator.configure(outcomes={"orders": "failed"})
     parent = submit(arrayProperties={"size": 2})
     clock.tick(60)
@@ -106,7 +108,7 @@ def test_failing_children_fail_the_parent(submit: Submit, job: Get, emulator: Em
 
 
 def test_a_multi_node_job_has_nodes(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """``id#0`` is the main node; the parent shows the node ranges."""
+    """``id#0`` is the main node. The parent contains the node ranges."""
     overrides = {"nodePropertyOverrides": [{"targetNodes": "0:3", "containerOverrides": {"command": ["mpi"]}}]}
     parent = submit(nodeOverrides=overrides)
     clock.tick(5)
@@ -121,7 +123,7 @@ def test_a_multi_node_job_has_nodes(submit: Submit, job: Get, batch: Any, clock:
 
 
 def test_each_node_has_the_overrides_of_its_range(submit: Submit, job: Get, batch: Any) -> None:
-    """Ranges may be open at either end; a node in no range has no overrides. Nodes have their parent's state."""
+    """Ranges may be open at either end. A node in no range has no overrides. Nodes have the state of their parent."""
     ranges = {"0": ["main"], "1:2": ["low"], "4:": ["high"]}
     overrides = [{"targetNodes": name, "containerOverrides": {"command": command}} for name, command in ranges.items()]
     parent = submit(nodeOverrides={"numNodes": 6, "nodePropertyOverrides": overrides})
@@ -133,7 +135,7 @@ def test_each_node_has_the_overrides_of_its_range(submit: Submit, job: Get, batc
 
 
 def test_the_largest_sequential_array_is_listed_in_time(submit: Submit, batch: Any, clock: Clock) -> None:
-    """It has ten thousand children, each of which waits for the one before."""
+    """The array has ten thousand children. Each child waits for the previous one."""
     parent = submit(arrayProperties={"size": 10_000}, dependsOn=[{"type": "SEQUENTIAL"}])
     clock.tick(22 + 9_998 * 21 + 10)
 
@@ -142,12 +144,12 @@ def test_the_largest_sequential_array_is_listed_in_time(submit: Submit, batch: A
 
 
 def test_the_number_of_nodes_can_be_set(submit: Submit, job: Get) -> None:
-    """`numNodes` decides; without it there are two."""
+    """`numNodes` is the number of nodes. Without it, there are two."""
     assert job(submit(nodeOverrides={"numNodes": 5}))["nodeProperties"]["numNodes"] == 5
     assert job(submit(nodeOverrides={}))["nodeProperties"]["numNodes"] == 2
 
 
 def test_listing_the_children_of_an_unknown_job_is_an_error(batch: Any) -> None:
-    """The error is the one for a job that does not exist."""
+    """The error is the same as for a job that does not exist."""
     with pytest.raises(batch.exceptions.ClientException, match="does not exist"):
         batch.list_jobs(arrayJobId="nothing")

@@ -1,4 +1,4 @@
-"""AWS Batch: ListJobs of a queue, its filters and its pages."""
+"""Tests ListJobs of AWS Batch for a queue: its filters and its pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def names(batch: Any, filter_name: str, value: str, **more: Any) -> list[str]:
 
 
 def test_without_a_status_only_running_jobs_are_listed(submit: Submit, batch: Any, clock: Clock) -> None:
-    """With a status, the jobs in it are listed."""
+    """With a status, only the jobs with that status are listed."""
     ended = submit()
     clock.tick(20)
     running = submit()
@@ -34,7 +34,7 @@ def test_without_a_status_only_running_jobs_are_listed(submit: Submit, batch: An
 
 
 def test_names_ignore_case_and_may_end_in_a_star(submit: Submit, batch: Any, clock: Clock) -> None:
-    """The filter lists jobs of every status, newest first, and ignores jobStatus."""
+    """With this filter, jobs of every status are listed, newest first, and jobStatus is ignored."""
     for name in ("Orders", "orders-eu", "ORDERS", "other"):
         submit(jobName=name)
         clock.tick(100)
@@ -45,7 +45,8 @@ def test_names_ignore_case_and_may_end_in_a_star(submit: Submit, batch: Any, clo
 
 
 def test_jobs_can_be_filtered_by_definition_time_and_share(submit: Submit, batch: Any, clock: Clock) -> None:
-    """Definitions may lack the revision, times are in milliseconds, and SHARE_IDENTIFIER respects the status."""
+    """The revision of a definition may be missing, times are in milliseconds, and SHARE_IDENTIFIER respects
+    jobStatus."""
     submit(jobName="a", jobDefinition="etl", shareIdentifier="x")
     clock.tick(10)
     submit(jobName="b", jobDefinition="etl:2")
@@ -63,7 +64,7 @@ def test_jobs_can_be_filtered_by_definition_time_and_share(submit: Submit, batch
 
 
 def test_a_filtered_page_has_at_most_a_hundred_jobs(submit: Submit, batch: Any) -> None:
-    """All pages together have every job once; summaries have no tags."""
+    """All pages together contain every job once. Summaries have no tags."""
     ids = [submit(tags={"reconciler:token": "t"}) for _ in range(101)]
 
     pages = list(
@@ -79,7 +80,7 @@ def test_a_filtered_page_has_at_most_a_hundred_jobs(submit: Submit, batch: Any) 
 
 
 def test_a_listing_is_of_one_queue(submit: Submit, batch: Any) -> None:
-    """A queue can be named by its ARN or its name."""
+    """A queue can be given by its ARN or its name."""
     submit(jobQueue="arn:aws:batch:us-east-1:000000000000:job-queue/main")
 
     assert names(batch, "JOB_NAME", "orders") == ["orders"]
@@ -116,6 +117,6 @@ def test_ended_jobs_have_an_exit_code_in_the_listing(submit: Submit, batch: Any,
     ],
 )
 def test_invalid_listings_are_refused(batch: Any, wrong: dict[str, Any], message: str) -> None:
-    """The error is a ClientException that names the problem."""
+    """The error is a ClientException that describes the problem."""
     with pytest.raises(batch.exceptions.ClientException, match=message):
         batch.list_jobs(**wrong)

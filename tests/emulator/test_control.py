@@ -1,4 +1,4 @@
-"""The control endpoint over HTTP, and the same methods in Python."""
+"""Tests the control endpoint over HTTP, and the same methods in Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def test_settings_can_be_read_and_changed(emulator: Emulator) -> None:
-    """PUT changes the settings in the body and leaves the others."""
+    """PUT changes the settings in the body and keeps all others."""
     status, before = ask_control(emulator, "GET", "settings")
     _, after = ask_control(emulator, "PUT", "settings", {"run_seconds": None, "outcomes": {"bad": "failed"}})
 
@@ -63,7 +63,7 @@ def _tuples(value: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_invalid_settings_are_refused(emulator: Emulator, wrong: dict[str, Any]) -> None:
-    """Python and HTTP both name the wrong setting, and nothing changes."""
+    """Python and HTTP both report the invalid setting, and nothing changes."""
     with pytest.raises(UsageError, match=next(iter(wrong))):
         emulator.configure(**wrong)
     status, reply = ask_control(emulator, "PUT", "settings", wrong)
@@ -73,7 +73,7 @@ def test_invalid_settings_are_refused(emulator: Emulator, wrong: dict[str, Any])
 
 
 def test_invalid_bodies_and_paths_are_refused(emulator: Emulator) -> None:
-    """The error is plain JSON; for an unknown path it lists the available ones."""
+    """The error is plain JSON. For an unknown path, it lists the available paths."""
     assert ask_control(emulator, "PUT", "settings", b"{") == (400, {"error": "the body is not JSON"})
     assert ask_control(emulator, "PUT", "settings", [1]) == (400, {"error": "the body is not a JSON object"})
     assert ask_control(emulator, "PUT", "settings", b"[" * 100_000) == (400, {"error": "the body is not JSON"})
@@ -86,7 +86,8 @@ def test_invalid_bodies_and_paths_are_refused(emulator: Emulator) -> None:
 def test_accepted_runs_are_listed_with_their_requests(
     emulator: Emulator, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Runs are in the order of acceptance, with the request as received and the token tag if there is one."""
+    """Runs are in the order of acceptance. Each one contains the request as received, and the token tag if the request
+    has one."""
     job_id = submit(tags={"reconciler:token": "r1-x"})
     clock.tick(1)
     run_id = start(clientToken="t")
@@ -102,7 +103,7 @@ def test_accepted_runs_are_listed_with_their_requests(
 
 
 def test_finish_ends_a_run_at_once(emulator: Emulator, start: Submit, submit: Submit, run: Get, job: Get) -> None:
-    """Either outcome is possible; an ended run stays as it is, an unknown one is an error."""
+    """A run can succeed or fail. A run that has ended does not change, and an unknown run is an error."""
     run_id, job_id = start(), submit()
 
     assert ask_control(emulator, "POST", "finish", {"id": run_id, "outcome": "failed"}) == (200, {})
@@ -115,7 +116,7 @@ def test_finish_ends_a_run_at_once(emulator: Emulator, start: Submit, submit: Su
 
 
 def test_reset_removes_runs_and_keeps_settings(emulator: Emulator, submit: Submit, batch: Any) -> None:
-    """After a reset neither the control endpoint nor AWS's operations return the runs."""
+    """After a reset, neither the control endpoint nor AWS's operations return the runs."""
     emulator.configure(run_seconds=5)
     job_id = submit()
 

@@ -1,4 +1,5 @@
-"""docs/emulator.md lists every operation, setting, control request and fault field, and its examples run."""
+"""Tests that docs/emulator.md lists every operation, setting, control request and fault field, and that its examples
+run."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n+```\n(.*?)```", TEXT, re.DOTALL)
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=["a job", "a lost reply"])
 def test_the_examples_print_what_is_shown(code: str, output: str) -> None:
-    """The block after each Python block is its output."""
+    """The block after each Python block contains its output."""
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(code, {})
@@ -36,7 +37,7 @@ def test_the_examples_print_what_is_shown(code: str, output: str) -> None:
 
 
 def test_the_fault_plan_in_the_page_is_valid(tmp_path: Path) -> None:
-    """It has the rules and settings that the text describes."""
+    """The plan contains the rules and settings that the text describes."""
     (shown,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "faults.yaml").write_text(shown)
 
@@ -47,7 +48,7 @@ def test_the_fault_plan_in_the_page_is_valid(tmp_path: Path) -> None:
 
 
 def test_every_field_and_value_of_a_fault_rule_is_listed() -> None:
-    """The tables have the fields of rules, the requests and the answers."""
+    """The tables contain the fields of rules, the requests and the answers."""
     text = section("Faults")
     listed = set(re.findall(r"^\| (`\w+`(?:, `\w+`)*)", text, re.MULTILINE))
     names = {name for row in listed for name in re.findall(r"\w+", row)}
@@ -56,14 +57,14 @@ def test_every_field_and_value_of_a_fault_rule_is_listed() -> None:
 
 
 def test_exactly_the_operations_that_exist_are_listed() -> None:
-    """The table has a row for each service."""
+    """The table contains a row for each service."""
     rows = {name.strip(): set(re.findall(r"\w+", text)) for _, name, text, _ in _rows("What it answers")}
     services = {"EMR Serverless": "emr-serverless", "AWS Batch": "batch", "STS": "sts"}
     assert rows == {name: set(OPERATIONS[service]) for name, service in services.items()}
 
 
 def test_every_setting_is_listed_with_its_default() -> None:
-    """Settings that belong together share a row."""
+    """Related settings share a row."""
     shown: dict[str, str] = {}
     for _, names, defaults, _, _ in _rows("Settings"):
         listed, values = re.findall(r"`(\w+)`", names), [value.strip(" `") for value in defaults.split(",")]
@@ -78,7 +79,7 @@ def _default(value: object) -> str:
 
 
 def test_every_control_request_is_listed() -> None:
-    """The table has method and path."""
+    """The table contains the method and the path."""
     listed = re.findall(r"^\| `(\w+ /_emulator/\w+)`", section("Control endpoint"), re.MULTILINE)
     assert listed == list(control.NAMES)
 

@@ -1,4 +1,4 @@
-"""EMR Serverless, called by a real client."""
+"""Tests EMR Serverless with a real client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def test_a_run_is_described_in_aws_words(start: Start, run: Get) -> None:
-    """GetJobRun returns executionRole, an ARN, createdBy and the application's release, which were not sent so."""
+    """GetJobRun returns executionRole, an ARN, createdBy and the application's release, although the request does not
+    contain them in this form."""
     run_id = start(tags={"team": "growth"}, configurationOverrides={})
 
     described = run(run_id)
@@ -39,7 +40,7 @@ def test_a_run_is_described_in_aws_words(start: Start, run: Get) -> None:
 
 
 def test_overrides_are_returned_as_they_were_sent(start: Start, run: Get) -> None:
-    """This includes maps of lists and recursive configurations."""
+    """The overrides include maps of lists and recursive configurations."""
     logs = {"enabled": True, "logTypes": {"SPARK_DRIVER": ["stdout", "stderr"]}}
     inner = {"classification": "export", "properties": {"A": "1"}}
     overrides = {
@@ -60,7 +61,7 @@ def test_without_retention_runs_are_kept_forever(start: Start, run: Get, emulato
 
 
 def test_a_run_moves_with_the_clock(start: Start, run: Get, clock: Clock) -> None:
-    """It starts in 2 s, runs for 20 s, and then has its duration and utilization."""
+    """The run starts after 2 s and runs for 20 s. After its end, it has a duration and a utilization."""
     run_id = start()
 
     states = []
@@ -77,7 +78,7 @@ def test_a_run_moves_with_the_clock(start: Start, run: Get, clock: Clock) -> Non
 
 
 def test_a_streaming_run_runs_until_it_is_cancelled(start: Start, run: Get, emr: Any, clock: Clock) -> None:
-    """It has no timeout and never ends by itself."""
+    """The run has no timeout and never ends by itself."""
     run_id = start(mode="STREAMING")
     clock.tick(10 * 24 * 3600)
     before = run(run_id)
@@ -91,7 +92,7 @@ def test_a_streaming_run_runs_until_it_is_cancelled(start: Start, run: Get, emr:
 
 
 def test_a_batch_run_is_cancelled_by_its_timeout(start: Start, run: Get, emulator: Emulator, clock: Clock) -> None:
-    """The run needs six minutes and its timeout is five."""
+    """The run needs six minutes, and its timeout is five minutes."""
     emulator.configure(run_seconds=360)
     run_id = start(executionTimeoutMinutes=5)
 
@@ -105,7 +106,7 @@ def test_a_batch_run_is_cancelled_by_its_timeout(start: Start, run: Get, emulato
 
 
 def test_outcomes_and_durations_can_be_set_by_name(start: Start, run: Get, emulator: Emulator, clock: Clock) -> None:
-    """They apply to runs of that name that are accepted afterwards."""
+    """The settings apply to runs with that name that are accepted afterwards."""
     early = start(name="bad")
     emulator.configure(outcomes={"bad": "failed"}, durations={"slow": 100})
     failed, slow, plain = start(name="bad"), start(name="slow"), start(name="plain")
@@ -116,7 +117,7 @@ def test_outcomes_and_durations_can_be_set_by_name(start: Start, run: Get, emula
 
 
 def test_the_same_token_and_body_give_the_same_run(start: Start, emulator: Emulator, clock: Clock) -> None:
-    """It does not matter how often or how late it is sent."""
+    """The result is the same however often or late the request is sent."""
     first = start(clientToken="r1-abc", tags={"a": "b"})
     clock.tick(3600)
 
@@ -125,7 +126,7 @@ def test_the_same_token_and_body_give_the_same_run(start: Start, emulator: Emula
 
 
 def test_the_same_token_with_another_body_is_a_conflict(start: Start, emr: Any, emulator: Emulator) -> None:
-    """A changed tag is another body, too."""
+    """A changed tag also makes a different body."""
     start(clientToken="r1-abc", tags={"a": "b"})
 
     with pytest.raises(emr.exceptions.ConflictException) as caught:
@@ -142,7 +143,7 @@ def test_a_token_belongs_to_an_application(start: Start, emulator: Emulator) -> 
 
 
 def test_cancelling_an_ended_run_is_refused(start: Start, emr: Any, clock: Clock) -> None:
-    """AWS answers that it is not in a cancellable state; a CANCELLING run can be cancelled again."""
+    """The error says that the run is not in a cancellable state. A CANCELLING run can be cancelled again."""
     run_id = start()
     clock.tick(5)
     for _ in range(2):
@@ -154,7 +155,7 @@ def test_cancelling_an_ended_run_is_refused(start: Start, emr: Any, clock: Clock
 
 
 def test_unknown_runs_are_not_found(start: Start, emr: Any) -> None:
-    """The id does not exist, or it belongs to another application."""
+    """The id does not exist, or the run belongs to another application."""
     run_id = start()
     for application, asked in ((APPLICATION, "00nothing"), ("00other", run_id)):
         with pytest.raises(emr.exceptions.ResourceNotFoundException):
@@ -162,7 +163,7 @@ def test_unknown_runs_are_not_found(start: Start, emr: Any) -> None:
 
 
 def test_pages_list_every_run_once_newest_first(start: Start, emr: Any, clock: Clock) -> None:
-    """Runs that are added meanwhile cause no gaps and no repetitions."""
+    """Runs that are added while the pages are read cause no gaps and no duplicates."""
     ids = []
     for number in range(51):
         ids.append(start(name=f"run-{number}"))
@@ -178,13 +179,13 @@ def test_pages_list_every_run_once_newest_first(start: Start, emr: Any, clock: C
 
 
 def test_a_page_has_at_most_fifty_runs(emr: Any) -> None:
-    """A larger page is refused: it exceeds the model's maximum, which the client does not check."""
+    """A larger page is refused, because it exceeds the model's maximum, which the client does not check."""
     with pytest.raises(emr.exceptions.ValidationException, match="maxResults"):
         emr.list_job_runs(applicationId=APPLICATION, maxResults=51)
 
 
 def test_listings_can_be_filtered(start: Start, emr: Any, clock: Clock) -> None:
-    """The filters are state, mode and time of creation; summaries have no tags and no token."""
+    """The filters are state, mode and creation time. Summaries have no tags and no token."""
     old = start(name="old", clientToken="t", tags={"a": "b"})
     clock.tick(100)
     new, stream = start(name="new"), start(name="stream", mode="STREAMING")
@@ -206,7 +207,7 @@ def test_listings_can_be_filtered(start: Start, emr: Any, clock: Clock) -> None:
 
 
 def test_an_invalid_page_token_is_refused(emr: Any) -> None:
-    """Only tokens of an earlier page are valid."""
+    """Only tokens from an earlier page are valid."""
     for token in ("nonsense", "bm9uc2Vuc2U6MQ=="):
         with pytest.raises(emr.exceptions.ValidationException, match="nextToken"):
             emr.list_job_runs(applicationId=APPLICATION, nextToken=token)
@@ -215,7 +216,7 @@ def test_an_invalid_page_token_is_refused(emr: Any) -> None:
 def test_the_attempts_of_a_retried_run_are_listed(
     start: Start, run: Get, emr: Any, emulator: Emulator, clock: Clock
 ) -> None:
-    """Each attempt can be described by its number; one that has not begun is not found."""
+    """Each attempt can be described by its number. An attempt that has not started is not found."""
     emulator.configure(outcome="failed")
     run_id = start(retryPolicy={"maxAttempts": 3})
     clock.tick(22 + 10)
@@ -237,7 +238,7 @@ def test_the_attempts_of_a_retried_run_are_listed(
 
 
 def test_applications_exist_once_named(start: Start, emr: Any) -> None:
-    """Any id can be described; listings have the ones that runs have named."""
+    """Any id can be described. Listings contain the applications that runs have named."""
     start()
 
     described = emr.get_application(applicationId="00any")["application"]
@@ -249,7 +250,7 @@ def test_applications_exist_once_named(start: Start, emr: Any) -> None:
 
 
 def test_settings_can_restrict_the_applications(start: Start, emr: Any, emulator: Emulator) -> None:
-    """Every operation on another application is an error."""
+    """Every operation on any other application is an error."""
     emulator.configure(applications=["00one", "00two"])
 
     assert start(applicationId="00one")
@@ -265,7 +266,7 @@ def test_settings_can_restrict_the_applications(start: Start, emr: Any, emulator
 
 
 def test_ended_runs_expire_after_retention(start: Start, emr: Any, emulator: Emulator, clock: Clock) -> None:
-    """They can be neither described nor listed, but their token still returns them; live runs stay."""
+    """Ended runs can be neither described nor listed, but their token still returns them. Live runs do not expire."""
     emulator.configure(retention_seconds=3600)
     run_id, stream = start(clientToken="t"), start(mode="STREAMING")
     clock.tick(22 + 3601)

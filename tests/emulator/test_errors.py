@@ -1,4 +1,4 @@
-"""Errors for wrong requests, in AWS's shapes: parsed by botocore, and as raw HTTP."""
+"""Tests errors for invalid requests in AWS's formats, both parsed by botocore and as raw HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Submit = Callable[..., str]
 
 
 def test_an_error_has_the_form_of_rest_json(emulator: Emulator) -> None:
-    """The code is in a header and the message in the body, with a request id and a date."""
+    """The code is in a header and the message is in the body. The reply also has a request id and a date."""
     response, body = send(emulator, "POST", f"/applications/{APPLICATION}/jobruns", {"clientToken": "t"})
 
     assert (response.status, response.headers["x-amzn-ErrorType"]) == (400, "ValidationException")
@@ -47,7 +47,7 @@ def test_clients_raise_the_documented_exception_classes(emr: Any, batch: Any) ->
 
 
 def test_one_error_reports_all_problems(emulator: Emulator) -> None:
-    """The message has their number, and no values, because messages end up in logs."""
+    """The message contains the number of problems, but no values, because messages are logged."""
     wrong = {"executionRoleArn": "hunter2", "mode": "batch", "jobDriver": {}, "colour": "red", "clientToken": "a/b"}
     _, body = send(emulator, "POST", f"/applications/{APPLICATION}/jobruns", wrong)
 
@@ -59,7 +59,7 @@ def test_one_error_reports_all_problems(emulator: Emulator) -> None:
 
 
 def test_at_most_twenty_problems_are_shown(emulator: Emulator) -> None:
-    """The message counts the rest."""
+    """The message contains the number of the remaining problems."""
     _, body = send(emulator, "POST", "/v1/submitjob", {f"unknown{number}": 1 for number in range(30)})
 
     assert json.loads(body)["message"].endswith("; and 13 more")
@@ -67,14 +67,14 @@ def test_at_most_twenty_problems_are_shown(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("body", ["not json", "[]", b"\xff", "[" * 100_000])
 def test_a_body_that_is_not_a_json_object_is_refused(emulator: Emulator, body: str | bytes) -> None:
-    """The error is the one that the service has for invalid requests."""
+    """The error is the one that the service uses for invalid requests."""
     response, _ = send(emulator, "POST", "/v1/submitjob", body)
 
     assert (response.status, response.headers["x-amzn-ErrorType"]) == (400, "ClientException")
 
 
 def test_null_members_count_as_absent(emulator: Emulator) -> None:
-    """AWS reads them so, too."""
+    """AWS treats them in the same way."""
     response, _ = send(emulator, "POST", "/v1/submitjob", job_request(tags=None))
 
     assert response.status == 200
@@ -88,7 +88,7 @@ def test_a_boolean_is_not_a_number(emulator: Emulator) -> None:
 
 
 def test_unknown_paths_are_404_and_missing_operations_501(emulator: Emulator) -> None:
-    """An operation of AWS that the emulator does not provide is named in the message."""
+    """The message names the AWS operation that the emulator does not provide."""
     for method, path in (("POST", "/v1/nothing"), ("PUT", "/applications"), ("GET", "/elsewhere")):
         response, _ = send(emulator, method, path)
         assert (response.status, response.headers["x-amzn-ErrorType"]) == (404, "UnknownOperationException")
@@ -130,14 +130,14 @@ def test_a_bug_in_the_emulator_is_a_500_and_logged(
 
 
 def test_a_request_of_more_than_30_kib_is_refused(submit: Submit, batch: Any) -> None:
-    """Batch's limit is on the whole request."""
+    """Batch's limit applies to the whole request."""
     assert submit(parameters={"a": "x" * 30_000})
     with pytest.raises(batch.exceptions.ClientException, match="30720"):
         submit(parameters={"a": "x" * 31_000})
 
 
 def test_a_huge_body_is_refused_without_reading_it(emulator: Emulator) -> None:
-    """The answer is 413, and the connection ends."""
+    """The reply has status 413, and the connection is closed."""
     response, _ = send(emulator, "POST", "/v1/submitjob", None, {"Content-Length": str(10**9)})
 
     assert (response.status, response.headers["Connection"]) == (413, "close")

@@ -1,4 +1,5 @@
-"""Fault plans as files, over the control endpoint and in Python: strict, with every problem in one error."""
+"""Tests fault plans in files, over the control endpoint and in Python. Checks are strict, and one error contains every
+problem."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("rule", "problem"), WRONG, ids=[problem for _, problem in WRONG])
 def test_an_invalid_rule_is_refused(rule: dict[str, Any], problem: str) -> None:
-    """A rule in Python and a rule in a plan give the same problem, with what is allowed."""
+    """A rule in Python and a rule in a plan lead to the same message, which contains the allowed values."""
     with pytest.raises(FaultProblems) as caught:
         Plan.from_json({"rules": [LOSSY, rule]})
     assert [problem] == [each.removeprefix("rules[1]: ")[: len(problem)] for each in caught.value.problems]
@@ -71,7 +72,7 @@ def test_an_invalid_rule_is_refused(rule: dict[str, Any], problem: str) -> None:
 
 
 def test_one_error_has_every_problem_of_a_plan() -> None:
-    """Each problem has its location and its own line."""
+    """Each problem has a location and its own line."""
     plan = {
         "rule": [],
         "rules": [{"request": "lots", "nht": 1}, 5, {"request": "lost"}],
@@ -102,7 +103,7 @@ def test_one_error_has_every_problem_of_a_plan() -> None:
     [None, [], "rules", {"rules": {}}, {"rules": "lost"}, {"rules": None}, {"settings": None}, {"settings": [1]}],
 )
 def test_a_form_that_is_not_a_plan_is_refused(form: object) -> None:
-    """The problem names the type that it must have."""
+    """The message contains the required type."""
     with pytest.raises(FaultProblems, match="must be a"):
         Plan.from_json(form)
 
@@ -124,7 +125,7 @@ FORMS = st.fixed_dictionaries({}, optional={"rules": st.lists(RULES, max_size=3)
 
 @given(form=FORMS)
 def test_any_form_is_a_plan_or_gives_problems(form: object) -> None:
-    """There is no other exception, and a plan equals what is read from its own JSON."""
+    """No other exception is raised, and a plan equals the plan that is read from its own JSON."""
     result = plan_or_problems(form)
 
     if isinstance(result, Plan):
@@ -146,7 +147,7 @@ def plan_or_problems(form: object) -> Plan | tuple[str, ...]:
 @pytest.mark.parametrize("answer", get_args(Answer))
 @pytest.mark.parametrize("request_", get_args(Request))
 def test_each_request_goes_with_each_answer(request_: str, answer: str) -> None:
-    """The exception is a lost request, for which AWS has no answer."""
+    """A lost request is the exception, because AWS does not reply to it."""
     late = {"late_seconds": 5} if request_ == "late" else {}
     status = {"status": 500} if answer == "error" else {}
     form = {"rules": [{"request": request_, "answer": answer, "delay_seconds": 1, **late, **status}]}
@@ -199,7 +200,7 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_a_plan_is_refused(text: bytes, problem: str, tmp_path: Path) -> None:
-    """The error has the file's name, and the line if there is one."""
+    """The error contains the name of the file, and the line if it is known."""
     path = tmp_path / "plan.yaml"
     path.write_bytes(text)
 
@@ -211,14 +212,14 @@ def test_a_file_that_is_not_a_plan_is_refused(text: bytes, problem: str, tmp_pat
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    """A folder is refused, too."""
+    """A folder is also refused."""
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(FaultProblems, match="it cannot be read: "):
             read_plan(path)
 
 
 def test_the_control_endpoint_sets_shows_and_ends_a_plan(emulator: Emulator) -> None:
-    """A new plan replaces the old one and its counts; settings that it does not name get their defaults."""
+    """A new plan replaces the old plan and its counts. Settings that are not in the new plan get their defaults."""
     _, before = ask_control(emulator, "GET", "faults")
     status, put = ask_control(emulator, "PUT", "faults", {"rules": [LOSSY], "settings": {"token_seconds": 60}})
     _, shown = ask_control(emulator, "GET", "faults")
@@ -234,7 +235,7 @@ def test_the_control_endpoint_sets_shows_and_ends_a_plan(emulator: Emulator) -> 
 
 
 def test_an_invalid_plan_changes_nothing(emulator: Emulator) -> None:
-    """The control endpoint answers with the problems, and the current plan stays."""
+    """The control endpoint replies with the problems, and the current plan is kept."""
     emulator.inject(EXPECTED)
 
     status, reply = ask_control(emulator, "PUT", "faults", {"rules": [{"request": "lost"}]})
@@ -268,7 +269,7 @@ NEVER = Rule("lost", "closed", operation="CancelJob"), Rule("lost", "closed", op
 
 @pytest.mark.parametrize("plan", [Plan(), Plan(NEVER)], ids=["empty", "of calls that are not made"])
 def test_rules_that_do_not_apply_change_nothing(plan: Plan, clock: Clock) -> None:
-    """Every kind of call gets the same answer as without a plan, and the same headers."""
+    """Every kind of call gets the same reply, with the same headers, as without a plan."""
     with Emulator(None) as plain, Emulator(None, faults=plan) as planned:
         expected, answers = answered(plain), answered(planned)
 
@@ -277,7 +278,7 @@ def test_rules_that_do_not_apply_change_nothing(plan: Plan, clock: Clock) -> Non
 
 
 def answered(emulator: Emulator) -> list[tuple[int, str, str]]:
-    """Returns the answers to the conversation, with ids replaced."""
+    """Returns the replies to the conversation, with placeholders for ids."""
     connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     answers = []
     for method, path, body in CONVERSATION:
@@ -290,7 +291,7 @@ def answered(emulator: Emulator) -> list[tuple[int, str, str]]:
 
 
 def test_an_emulator_can_start_with_a_plan(tmp_path: Path) -> None:
-    """The plan's settings apply to every emulator on the same file, its rules only to this one."""
+    """The plan's settings apply to every emulator that uses the file. Its rules apply only to this emulator."""
     with Emulator(tmp_path / "aws.sqlite", faults=EXPECTED) as emulator, Emulator(tmp_path / "aws.sqlite") as other:
         assert emulator.settings == other.settings
         assert emulator.settings.token_seconds == 60

@@ -1,4 +1,5 @@
-"""Faults of the stored world: lags, retention, tokens, signatures and clocks, by settings or by a fault plan."""
+"""Tests faults of the stored world: delays, retention, tokens, signatures and clocks, set by settings or by a fault
+plan."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def described(emr: Any, batch: Any, ids: set[str]) -> set[str]:
 def test_listings_can_lag(
     emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Runs can be described by their ids at once."""
+    """Runs can be described by their ids immediately."""
     emulator.configure(listing_lag_seconds=60)
     accepted = {start(), submit()}
 
@@ -57,7 +58,7 @@ def test_listings_can_lag(
 def test_descriptions_can_lag(
     emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Listings have the runs at once, but only the control endpoint can change them."""
+    """Listings contain the runs immediately, but only the control endpoint can change them."""
     emulator.configure(describe_lag_seconds=60)
     run_id, job_id = start(), submit()
 
@@ -77,7 +78,7 @@ def test_descriptions_can_lag(
 def test_listings_and_descriptions_can_have_their_own_retention(
     retention: str, emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Ended runs disappear early from one of the two, live runs from neither."""
+    """Ended runs disappear early from one of the two. Live runs disappear from neither."""
     emulator.configure(**{f"{retention}_retention_seconds": 100}, durations={"long": None})
     ended, living = {start(), submit()}, {start(name="long"), submit(jobName="long")}
 
@@ -90,7 +91,7 @@ def test_listings_and_descriptions_can_have_their_own_retention(
 
 
 def test_an_expired_token_starts_a_second_run(emulator: Emulator, emr: Any, start: Submit, clock: Clock) -> None:
-    """Until it expires it returns the first run; from then on it belongs to the second."""
+    """Until it expires, the token returns the first run. Afterwards, it belongs to the second run."""
     emulator.configure(token_seconds=600)
     first = start(clientToken="t")
     clock.tick(600)
@@ -107,7 +108,7 @@ def test_an_expired_token_starts_a_second_run(emulator: Emulator, emr: Any, star
 
 
 def test_a_token_with_another_body_is_a_conflict_or_returns_the_first_run(emulator: Emulator, start: Submit) -> None:
-    """The setting `token_mismatch` decides."""
+    """The setting `token_mismatch` determines which."""
     first = start(clientToken="t")
     with pytest.raises(ClientError, match="ConflictException"):
         start(clientToken="t", name="other")
@@ -122,7 +123,8 @@ def test_a_token_with_another_body_is_a_conflict_or_returns_the_first_run(emulat
 
 
 def signed(emulator: Emulator, age: float | None, path: str = "/v1/submitjob") -> tuple[int, str, dict[str, str]]:
-    """Submits with a signature of this age by the test's clock, and returns status, error code and headers."""
+    """Submits a request with a signature of this age, by the test's clock. Returns the status, error code and
+    headers."""
     headers = {}
     if age is not None:
         headers["X-Amz-Date"] = datetime.fromtimestamp(NOON - age, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -147,7 +149,8 @@ def signed(emulator: Emulator, age: float | None, path: str = "/v1/submitjob") -
 def test_signatures_too_old_or_too_new_are_refused(
     age: float | None, expected: tuple[int, str], emulator: Emulator
 ) -> None:
-    """More than 15 minutes either way, or no date at all, is a 403 with a request id, and no run."""
+    """If the signature differs by more than 15 minutes or has no date, the reply is a 403 with a request id, and no run
+    is started."""
     emulator.configure(signature_seconds=900)
 
     status, code, headers = signed(emulator, age)
@@ -158,7 +161,7 @@ def test_signatures_too_old_or_too_new_are_refused(
 
 
 def test_by_default_signatures_are_not_checked(emulator: Emulator) -> None:
-    """Very old signatures and missing ones are accepted."""
+    """Very old signatures and missing signatures are accepted."""
     assert [200, 200] == [signed(emulator, 10_000)[0], signed(emulator, None)[0]]
 
 
@@ -174,7 +177,7 @@ def test_sts_has_its_own_code_for_old_signatures(emulator: Emulator) -> None:
 def test_a_late_request_is_refused_when_its_signature_is_too_old(
     late: float, runs: int, emulator: Emulator, clock: Clock
 ) -> None:
-    """The age counts when the request is processed; one that is too old has no effect."""
+    """The age of the signature is checked when the request is processed. A request that is too old has no effect."""
     rule = Rule("late", "error", status=500, late_seconds=late)
     emulator.inject(Plan([rule], {"signature_seconds": 900}))
     assert signed(emulator, 0)[0] == 500
@@ -186,7 +189,7 @@ def test_a_late_request_is_refused_when_its_signature_is_too_old(
 
 
 def test_a_real_client_is_refused_if_the_clocks_differ() -> None:
-    """boto3 signs with this machine's clock, which the service's clock may be ahead of."""
+    """boto3 signs with this machine's clock. The service's clock may be ahead of it."""
     with Emulator(None, faults=Plan(settings={"signature_seconds": 900})) as emulator:
         emr = client("emr-serverless", emulator.url)
         emr.start_job_run(**run_request())
@@ -201,7 +204,7 @@ def test_a_real_client_is_refused_if_the_clocks_differ() -> None:
 
 @pytest.mark.parametrize("offset", [120.0, -120.0])
 def test_the_service_can_have_another_clock(offset: float, emulator: Emulator, emr: Any, submit: Submit) -> None:
-    """The offset applies to the Date of every service, of errors too, and to the times of runs."""
+    """The offset applies to the Date header of every service, including errors, and to the times of runs."""
     emulator.configure(clock_offset_seconds=offset)
     submit()
     started = emr.start_job_run(**run_request())
@@ -216,7 +219,7 @@ def test_the_service_can_have_another_clock(offset: float, emulator: Emulator, e
 
 
 def test_the_signature_is_checked_before_the_request(emulator: Emulator) -> None:
-    """As in AWS, an old signature hides other errors."""
+    """As in AWS, other errors are not reported if the signature is too old."""
     emulator.configure(signature_seconds=900)
 
     assert signed(emulator, 901, "/v1/describejobs")[:2] == (403, "InvalidSignatureException")
@@ -224,7 +227,7 @@ def test_the_signature_is_checked_before_the_request(emulator: Emulator) -> None
 
 
 def test_a_signature_that_expires_while_waiting_is_refused(clock: Clock) -> None:
-    """The age counts when the request is processed, however long it waited for the state file."""
+    """The age of the signature is checked when the request is processed, however long it waited for the state file."""
 
     class Busy(State):
         """A state on which every write transaction waits for a minute."""
@@ -248,7 +251,7 @@ def test_a_signature_that_expires_while_waiting_is_refused(clock: Clock) -> None
 
 
 def test_another_process_can_change_clock_and_signatures(tmp_path: Path, clock: Clock) -> None:
-    """An emulator uses the settings in the file, not the ones it last saw."""
+    """An emulator uses the settings in the file, not the settings that it read last."""
     with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:
         other.configure(signature_seconds=900, clock_offset_seconds=1000)
         assert signed(other, 0)[0] == 403
@@ -261,7 +264,7 @@ def test_another_process_can_change_clock_and_signatures(tmp_path: Path, clock: 
 
 
 def test_faults_of_the_stored_world_apply_to_every_emulator_on_the_file(tmp_path: Path, clock: Clock) -> None:
-    """A run accepted by one emulator is listed late by the other."""
+    """A run that one emulator accepted is also listed late by the other one."""
     with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:
         one.inject(Plan(settings={"listing_lag_seconds": 60}))
         first, second = client("emr-serverless", one.url), client("emr-serverless", other.url)

@@ -1,4 +1,5 @@
-"""Fault rules, tested with real clients that send once: what the emulator accepted, and what the client got."""
+"""Tests fault rules with real clients that send once. Compares what the emulator accepted with what the client
+received."""
 
 from __future__ import annotations
 
@@ -27,25 +28,25 @@ BOTH = pytest.mark.parametrize("operation", ["StartJobRun", "SubmitJob"])
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Emulator]:
-    """Runs one emulator for all tests here; `world` resets it for each."""
+    """Yields one emulator for all tests of this module. `world` resets it for each test."""
     with Emulator(None) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="module")
 def clients(aws: Emulator) -> Iterator[dict[str, Any]]:
-    """Makes clients by service, which send once and check nothing."""
+    """Yields clients by service that send once and do not validate requests."""
     yield from connected(aws, ("emr-serverless", "batch", "sts"), PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
 def hasty(aws: Emulator) -> Iterator[dict[str, Any]]:
-    """Makes clients that wait a fifth of a second for an answer."""
+    """Yields clients that wait a fifth of a second for a reply."""
     yield from connected(aws, ("emr-serverless", "batch"), 0.2)
 
 
 def connected(aws: Emulator, services: Iterable[str], seconds: float) -> Iterator[dict[str, Any]]:
-    """Makes clients with a read timeout, and closes them at the end."""
+    """Yields clients with a read timeout, and closes them at the end."""
     keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "none", "region_name": "us-east-1"}
     config = Config(retries={"total_max_attempts": 1}, read_timeout=seconds)
     made = {name: boto3.client(name, endpoint_url=aws.url, config=config, **keys) for name in services}
@@ -65,7 +66,7 @@ def world(aws: Emulator) -> Iterator[Emulator]:
 
 @pytest.fixture
 def send(clients: dict[str, Any], hasty: dict[str, Any], world: Emulator) -> Send:
-    """Starts a run by StartJobRun or SubmitJob, always with the same request."""
+    """Starts a run with StartJobRun or SubmitJob, always with the same request."""
 
     def send(operation: str, name: str = "orders", *, patient: bool = True) -> Mapping[str, Any]:
         wired = clients if patient else hasty
@@ -79,7 +80,7 @@ def send(clients: dict[str, Any], hasty: dict[str, Any], world: Emulator) -> Sen
 
 
 def faulty(world: Emulator, *rules: Rule, **settings: Any) -> None:
-    """Sets a plan."""
+    """Sets a fault plan with these rules."""
     world.inject(Plan(rules, settings))
 
 
@@ -118,7 +119,7 @@ def test_every_answer_goes_with_a_lost_and_a_processed_request(
     world: Emulator,
     send: Send,
 ) -> None:
-    """The client cannot see from its answer whether the request had its effect."""
+    """The reply does not show the client whether the request took effect."""
     faulty(world, Rule(request_, **answer))
 
     got: Any = None
@@ -138,7 +139,7 @@ def test_every_answer_goes_with_a_lost_and_a_processed_request(
 
 @BOTH
 def test_the_run_of_a_truncated_answer_exists(operation: str, world: Emulator, send: Send) -> None:
-    """The client raises no error, and returns no run id either."""
+    """The client raises no error, but also returns no run id."""
     faulty(world, Rule("processed", "truncated"))
 
     assert send(operation) == {}
@@ -146,7 +147,7 @@ def test_the_run_of_a_truncated_answer_exists(operation: str, world: Emulator, s
 
 
 def test_an_error_can_lack_the_request_id(world: Emulator, send: Send) -> None:
-    """A proxy that imitates AWS sends such errors."""
+    """A proxy that imitates AWS sends errors without a request id."""
     faulty(world, Rule("lost", "error", code="ValidationException", request_id=False))
 
     with pytest.raises(ClientError) as caught:
@@ -156,7 +157,7 @@ def test_an_error_can_lack_the_request_id(world: Emulator, send: Send) -> None:
 
 
 def test_an_empty_answer_can_have_a_request_id(world: Emulator, send: Send) -> None:
-    """It looks like an empty 200 from AWS."""
+    """The reply looks like an empty reply from AWS with status 200."""
     faulty(world, Rule("processed", "empty", request_id=True))
     reply, body = send_raw(world, "POST", "/v1/submitjob", job_request())
 
@@ -165,7 +166,7 @@ def test_an_empty_answer_can_have_a_request_id(world: Emulator, send: Send) -> N
 
 
 def test_sts_errors_are_xml(world: Emulator, clients: dict[str, Any]) -> None:
-    """The client reads the code from it."""
+    """The client reads the error code from the XML."""
     faulty(world, Rule("lost", "error", operation="GetCallerIdentity", code="ExpiredTokenException"))
 
     with pytest.raises(ClientError) as caught:
@@ -187,7 +188,7 @@ def raw(world: Emulator) -> socket.socket:
 
 @pytest.mark.parametrize("request_", ["lost", "processed"])
 def test_a_connection_is_closed_normally_or_reset(request_: Any, world: Emulator) -> None:
-    """The client's socket reads an end, or raises ConnectionResetError."""
+    """The client's socket reads the end of the connection, or raises ConnectionResetError."""
     faulty(world, Rule(request_, "closed", nth=1), Rule(request_, "reset", nth=2))
 
     with raw(world) as connection:
@@ -220,7 +221,7 @@ def test_a_truncated_answer_has_the_length_of_the_whole(world: Emulator) -> None
 def test_a_late_request_takes_effect_after_the_client_has_gone(
     operation: str, answer: Any, world: Emulator, send: Send, clock: Clock
 ) -> None:
-    """It takes effect once, and not before its time."""
+    """The request takes effect once, and not before it is due."""
     faulty(world, Rule("late", answer, late_seconds=30, status=500 if answer == "error" else None))
     with pytest.raises((ClientError, HTTPClientError)):
         send(operation, patient=answer != "never")
@@ -234,7 +235,7 @@ def test_a_late_request_takes_effect_after_the_client_has_gone(
 
 
 def test_late_requests_take_effect_in_the_order_of_their_time(world: Emulator, send: Send, clock: Clock) -> None:
-    """The one that was sent first may be the last."""
+    """The request that was sent first may be processed last."""
     slow = Rule("late", "closed", name="slow", late_seconds=60)
     faulty(world, slow, Rule("late", "closed", name="quick", late_seconds=5))
     for name in ("slow", "quick"):
@@ -248,7 +249,7 @@ def test_late_requests_take_effect_in_the_order_of_their_time(world: Emulator, s
 
 
 def test_a_client_can_wait_for_its_late_answer(world: Emulator, send: Send) -> None:
-    """It gets AWS's answer when the request is processed."""
+    """The client receives AWS's reply when the request is processed."""
     faulty(world, Rule("late", late_seconds=0.05))
 
     job = send("SubmitJob")
@@ -258,7 +259,7 @@ def test_a_client_can_wait_for_its_late_answer(world: Emulator, send: Send) -> N
 
 @pytest.mark.parametrize("over_http", [False, True])
 def test_a_reset_drops_late_requests(over_http: bool, world: Emulator, send: Send, clock: Clock) -> None:
-    """They have no effect after the reset; the plan stays."""
+    """The late requests have no effect after the reset. The plan is kept."""
     faulty(world, Rule("late", "closed", late_seconds=1))
     with pytest.raises(ConnectionClosedError):
         send("SubmitJob")
@@ -274,7 +275,7 @@ def test_a_reset_drops_late_requests(over_http: bool, world: Emulator, send: Sen
 
 
 def test_a_request_with_a_delayed_answer_is_processed_at_once(world: Emulator, send: Send, clock: Clock) -> None:
-    """The run exists while the client still waits."""
+    """The run exists while the client is still waiting."""
     faulty(world, Rule("processed", delay_seconds=10))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(send_raw, world, "POST", "/v1/submitjob", job_request())
@@ -290,7 +291,7 @@ def test_a_request_with_a_delayed_answer_is_processed_at_once(world: Emulator, s
 
 
 def test_a_delay_longer_than_the_client_waits_is_a_timeout(world: Emulator, send: Send) -> None:
-    """The run exists nevertheless."""
+    """The run exists even though the client timed out."""
     faulty(world, Rule("processed", delay_seconds=1000))
 
     with pytest.raises(ReadTimeoutError):
@@ -303,7 +304,7 @@ def test_a_delay_longer_than_the_client_waits_is_a_timeout(world: Emulator, send
 def test_a_doubled_request_is_one_run_with_a_token_and_two_without(
     operation: str, runs: int, world: Emulator, send: Send
 ) -> None:
-    """The client gets the answer to the first."""
+    """The client receives the reply to the first request."""
     faulty(world, Rule("twice"))
 
     got = send(operation)
@@ -314,7 +315,7 @@ def test_a_doubled_request_is_one_run_with_a_token_and_two_without(
 
 
 def test_stopping_ends_hangs_and_delays_and_drops_late_requests() -> None:
-    """An emulator with faults stops as quickly as one without."""
+    """An emulator with faults stops as fast as one without faults."""
     before = frozenset(threading.enumerate())
     rules = [
         Rule("processed", "never", nth=1),
@@ -337,7 +338,7 @@ def test_stopping_ends_hangs_and_delays_and_drops_late_requests() -> None:
 
 
 def failures(send: Send, operation: str, calls: int) -> list[int]:
-    """Returns the numbers of the calls that fail, from 1."""
+    """Returns the numbers of the calls that fail, starting at 1."""
     failed = []
     for number in range(1, calls + 1):
         try:
@@ -368,7 +369,7 @@ CHOSEN: list[tuple[dict[str, Any], list[int]]] = [
 
 @pytest.mark.parametrize(("which", "expected"), CHOSEN, ids=[str(which) for which, _ in CHOSEN])
 def test_rules_select_calls(which: dict[str, Any], expected: list[int], world: Emulator, send: Send) -> None:
-    """They select by service, operation, name, number and count; other calls are unaffected."""
+    """Rules select calls by service, operation, name, number and count. Other calls are not affected."""
     faulty(world, Rule("lost", "error", status=500, **which))
 
     assert expected == failures(send, "SubmitJob", 6)
@@ -377,7 +378,7 @@ def test_rules_select_calls(which: dict[str, Any], expected: list[int], world: E
 
 
 def test_a_probability_selects_the_same_calls_for_the_same_seed(world: Emulator, send: Send) -> None:
-    """Another seed selects other calls."""
+    """A different seed selects different calls."""
 
     def selected(seed: int) -> list[int]:
         faulty(world, Rule("lost", "error", status=500, probability=0.5, seed=seed))
@@ -399,7 +400,7 @@ def test_the_first_rule_that_is_due_acts_and_every_rule_counts(world: Emulator, 
 
 
 def test_counts_are_exact_with_concurrent_calls(world: Emulator) -> None:
-    """Every fourth call fails, no more and no fewer."""
+    """Exactly every fourth call fails."""
     faulty(world, Rule("lost", "error", status=500, every=4))
 
     def calls(_: int) -> list[int]:
@@ -421,7 +422,7 @@ def test_counts_are_exact_with_concurrent_calls(world: Emulator) -> None:
 
 
 def test_rules_match_the_names_of_runs_given_by_id(world: Emulator, clients: dict[str, Any], send: Send) -> None:
-    """Calls about one run can fail while those about another work; listings name no run."""
+    """A rule can make calls about one run fail while calls about another run succeed. Listings contain no run name."""
     run_id, job_id = send("StartJobRun", "bad")["jobRunId"], send("SubmitJob", "bad")["jobId"]
     other = send("SubmitJob", "good")["jobId"]
     faulty(world, Rule("lost", "error", name="bad", code="AccessDeniedException"))
@@ -439,7 +440,7 @@ def test_rules_match_the_names_of_runs_given_by_id(world: Emulator, clients: dic
 
 
 def test_rules_about_everything_match_invalid_calls_too(world: Emulator) -> None:
-    """Calls with an unknown path or an invalid body name no run, and rules without a name match them."""
+    """Calls with an unknown path or an invalid body have no run name. Rules without a name match them."""
     faulty(world, Rule("lost", "error", name="*", status=500), Rule("lost", "html", status=502, nth=[3, 4]))
     calls = [("/no/such", b""), ("/v1/submitjob", b"{"), ("/v1/submitjob", b"[1]"), ("/", b"Action=Other")]
 

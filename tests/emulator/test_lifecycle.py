@@ -1,4 +1,4 @@
-"""States over time, computed from stored facts."""
+"""Tests the states of runs over time, which are computed from stored facts."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ FACTS_OF_ANY_RUN = st.builds(
 
 
 def states(timeline: lifecycle.Timeline) -> list[tuple[float, str]]:
-    """Returns moment and state of each step."""
+    """Returns the time and the state of each step."""
     return [(step.at, step.state) for step in timeline]
 
 
 def test_an_emr_run_passes_through_its_states_to_success() -> None:
-    """Three states share the start; then it is RUNNING, then SUCCESS."""
+    """Three states share the time before the start. Then the run is RUNNING, and then SUCCESS."""
     expected = [(100, "SUBMITTED"), (104, "PENDING"), (108, "SCHEDULED"), (112, "RUNNING"), (132, "SUCCESS")]
     assert expected == states(emr_timeline(FACTS))
 
 
 def test_a_failing_emr_run_is_retried_as_its_policy_says() -> None:
-    """Each attempt passes through the states again; the run fails with the last attempt."""
+    """Each attempt passes through the states again. The run fails when the last attempt fails."""
     timeline = emr_timeline(dataclasses.replace(FACTS, fails=True, attempts=2))
 
     assert [step.attempt for step in timeline] == [1, 1, 1, 1, 2, 2, 2, 2, 2]
@@ -58,21 +58,21 @@ def test_a_failing_emr_run_is_retried_as_its_policy_says() -> None:
 
 
 def test_an_emr_run_past_its_timeout_is_cancelled() -> None:
-    """AWS cancels a run that exceeds its timeout; the run does not fail."""
+    """AWS cancels a run that exceeds its timeout. The run does not count as failed."""
     timeline = emr_timeline(dataclasses.replace(FACTS, timeout_seconds=5.0))
 
     assert states(timeline)[3:] == [(112, "RUNNING"), (117, "CANCELLING"), (118, "CANCELLED")]
 
 
 def test_a_cancelled_emr_run_that_has_not_started_ends_at_once() -> None:
-    """No worker has to be stopped."""
+    """The run ends at once, because no worker has to be stopped."""
     timeline = emr_timeline(dataclasses.replace(FACTS, stops=(Stop("cancel", 105.0),)))
 
     assert states(timeline)[1:] == [(104, "PENDING"), (105, "CANCELLING"), (105, "CANCELLED")]
 
 
 def test_a_second_cancellation_changes_nothing() -> None:
-    """The first cancellation decides when the run ends."""
+    """The first cancellation determines when the run ends."""
     once = dataclasses.replace(FACTS, stops=(Stop("cancel", 115.0),), stop_seconds=10.0)
     twice = dataclasses.replace(once, stops=(Stop("cancel", 115.0), Stop("cancel", 117.0)))
 
@@ -80,27 +80,27 @@ def test_a_second_cancellation_changes_nothing() -> None:
 
 
 def test_a_batch_job_passes_through_its_states_to_success() -> None:
-    """Four states share the start; then it is RUNNING, then SUCCEEDED."""
+    """Four states share the time before the start. Then the job is RUNNING, and then SUCCEEDED."""
     expected = [(100, "SUBMITTED"), (103, "PENDING"), (106, "RUNNABLE"), (109, "STARTING"), (112, "RUNNING")]
     assert [*expected, (132, "SUCCEEDED")] == states(batch_timeline(FACTS))
 
 
 def test_a_batch_job_waits_for_its_dependencies_in_pending() -> None:
-    """It is RUNNABLE when the last of them succeeds."""
+    """The job becomes RUNNABLE when its last dependency succeeds."""
     timeline = batch_timeline(dataclasses.replace(FACTS, released_at=500.0))
 
     assert states(timeline)[1:5] == [(103, "PENDING"), (500, "RUNNABLE"), (503, "STARTING"), (506, "RUNNING")]
 
 
 def test_a_batch_job_whose_dependency_never_ends_stays_pending() -> None:
-    """Only a stop can end it."""
+    """Only a request to stop it can end the job."""
     timeline = batch_timeline(dataclasses.replace(FACTS, released_at=None))
 
     assert (timeline[-1].state, end(timeline)) == ("PENDING", None)
 
 
 def test_a_batch_job_fails_when_its_dependency_fails() -> None:
-    """It fails at that moment, without having run, with the reason."""
+    """The job fails at the same time, without having run, and has a reason."""
     timeline = batch_timeline(dataclasses.replace(FACTS, released_at=None, blocked_at=120.0))
 
     assert Step(120.0, "FAILED", detail=lifecycle.BLOCKED) == timeline[-1]
@@ -114,7 +114,7 @@ def test_a_timed_out_batch_job_is_not_retried() -> None:
 
 
 def test_cancellation_does_not_stop_a_starting_job_and_termination_does() -> None:
-    """CancelJob stops only jobs that have not reached STARTING."""
+    """CancelJob stops only jobs that have not reached STARTING. TerminateJob stops all jobs."""
     cancelled = dataclasses.replace(FACTS, stops=(Stop("cancel", 110.0, "why"),))
     terminated = dataclasses.replace(FACTS, stops=(Stop("terminate", 110.0, "why"),))
 
@@ -123,7 +123,7 @@ def test_cancellation_does_not_stop_a_starting_job_and_termination_does() -> Non
 
 
 def test_an_array_ends_with_its_last_child_and_fails_with_any() -> None:
-    """One terminated child fails the parent, once the others have ended."""
+    """A single terminated child makes the parent fail, after the other children have ended."""
     facts = dataclasses.replace(FACTS, array=5, stops=(Stop("terminate", 115.0, "why", child="3"),))
 
     assert [(count, timeline[-1].state) for count, timeline in lifecycle.children(facts)] == [
@@ -134,7 +134,7 @@ def test_an_array_ends_with_its_last_child_and_fails_with_any() -> None:
 
 
 def test_the_children_of_a_sequential_array_run_one_after_another() -> None:
-    """Each starts when the one before ends."""
+    """Each child starts when the previous one ends."""
     facts = dataclasses.replace(FACTS, array=3, sequential=True)
 
     ends = [child_timeline(facts, index)[-1].at for index in range(3)]
@@ -143,7 +143,7 @@ def test_the_children_of_a_sequential_array_run_one_after_another() -> None:
 
 
 def test_a_failed_child_of_a_sequential_array_fails_the_ones_after_it() -> None:
-    """They never run, and the parent's reason is its children."""
+    """The later children never run, and the parent's reason is the failure of its children."""
     facts = dataclasses.replace(FACTS, array=3, sequential=True, fails=True)
 
     assert [child_timeline(facts, index)[-1].detail for index in range(3)] == [
@@ -155,7 +155,7 @@ def test_a_failed_child_of_a_sequential_array_fails_the_ones_after_it() -> None:
 
 
 def test_a_sequential_array_of_endless_children_waits_for_the_first() -> None:
-    """The others stay PENDING, and so does the parent."""
+    """The other children and the parent remain PENDING."""
     facts = dataclasses.replace(FACTS, array=3, sequential=True, run_seconds=None)
 
     assert [child_timeline(facts, index)[-1].state for index in range(3)] == ["RUNNING", "PENDING", "PENDING"]
@@ -165,7 +165,7 @@ def test_a_sequential_array_of_endless_children_waits_for_the_first() -> None:
 @settings(deadline=None)
 @given(FACTS_OF_ANY_RUN)
 def test_steps_are_in_order_and_only_the_last_one_is_an_end(facts: Facts) -> None:
-    """Whatever is stored about a run, its timeline begins at acceptance and is in the order of time."""
+    """Whatever facts are stored about a run, its timeline starts at acceptance and is sorted by time."""
     for timeline in (emr_timeline(facts), batch_timeline(facts)):
         moments = [step.at for step in timeline]
         assert moments[0] == 100.0
@@ -176,7 +176,7 @@ def test_steps_are_in_order_and_only_the_last_one_is_an_end(facts: Facts) -> Non
 @settings(deadline=None)
 @given(FACTS_OF_ANY_RUN, st.floats(min_value=100, max_value=4000))
 def test_a_run_that_has_ended_stays_as_it_ended(facts: Facts, later: float) -> None:
-    """A stop after the end changes nothing."""
+    """A request to stop a run after its end changes nothing."""
     for timeline_of in (emr_timeline, batch_timeline):
         last = end(timeline_of(facts))
         if last is not None and last.at <= later and all(stop.at <= later for stop in facts.stops):
@@ -187,5 +187,5 @@ def test_a_run_that_has_ended_stays_as_it_ended(facts: Facts, later: float) -> N
 @settings(deadline=None)
 @given(FACTS_OF_ANY_RUN)
 def test_facts_survive_being_stored(facts: Facts) -> None:
-    """Facts read from JSON equal the facts written."""
+    """Facts that are read from JSON equal the facts that were written."""
     assert facts == Facts.from_json(facts.to_json())

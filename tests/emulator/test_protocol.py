@@ -1,4 +1,4 @@
-"""What the emulator assumes about botocore's models, checked against the installed ones."""
+"""Compares the emulator's assumptions about botocore's models with the installed models."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SERVICES = pytest.mark.parametrize("service", [AWS_BATCH, EMR_SERVERLESS], ids=l
 
 @SERVICES
 def test_every_operation_is_in_the_model(service: Service) -> None:
-    """The emulator uses the model's names."""
+    """The emulator uses the names in the model."""
     assert set(service.operations) <= set(service_model(service.name).operation_names)
 
 
 @SERVICES
 def test_input_is_only_in_path_query_and_body(service: Service) -> None:
-    """Members in path and query have the types that the emulator can read: texts, numbers, times, lists."""
+    """Members in the path and query have types that the emulator can read: strings, numbers, times and lists."""
     for name in service.operations:
         for member in service_model(service.name).operation_model(name).input_shape.members.values():
             location = member.serialization.get("location")
@@ -30,14 +30,14 @@ def test_input_is_only_in_path_query_and_body(service: Service) -> None:
 
 @SERVICES
 def test_error_codes_are_the_documented_ones(service: Service) -> None:
-    """The status is the one in the model."""
+    """The status of each error code is the one in the model."""
     model = service_model(service.name)
     for code, status in service.errors.values():
         assert model.shape_for(code).metadata["error"]["httpStatusCode"] == status
 
 
 def test_a_reply_with_an_unknown_member_raises() -> None:
-    """It is a bug in the emulator, which clients would ignore silently."""
+    """An unknown member is a bug in the emulator, which clients would not notice."""
     shape = service_model("batch").operation_model("SubmitJob").output_shape
     assert shaped(shape, {"jobId": "x", "jobArn": None}) == {"jobId": "x"}
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""The setting `reports`: how runs wait and fail, and what is reported late."""
+"""Tests the setting `reports`: how runs wait and fail, and what is reported late."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCKED = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too big"
 
 @pytest.fixture
 def report(emulator: Emulator) -> Callable[..., None]:
-    """Sets the report of the jobs and runs called `job`."""
+    """Sets the report for the jobs and runs named `job`."""
 
     def configure(**report: Any) -> None:
         emulator.configure(reports={"job": report})
@@ -27,7 +27,7 @@ def report(emulator: Emulator) -> Callable[..., None]:
 
 
 def test_a_waiting_job_gives_its_reason_late(report: Any, submit: Submit, job: Get, clock: Clock) -> None:
-    """It stays RUNNABLE until it is stopped, and its reason is missing for a while."""
+    """The job remains RUNNABLE until it is stopped, and its reason is missing for some time."""
     report(never_starts=True, waiting_reason=BLOCKED, late_seconds=60)
     waiting = submit(jobName="job")
     clock.tick(30)
@@ -39,7 +39,7 @@ def test_a_waiting_job_gives_its_reason_late(report: Any, submit: Submit, job: G
 
 
 def test_the_queue_cancels_a_job_after_its_time_limit(report: Any, submit: Submit, job: Get, clock: Clock) -> None:
-    """As jobStateTimeLimitActions does: FAILED, isCancelled, with the reason for which it waited."""
+    """As with jobStateTimeLimitActions, the job is FAILED and isCancelled, with the reason for which it waited."""
     report(never_starts=True, waiting_reason=BLOCKED, queue_limit_seconds=600)
     waiting = submit(jobName="job")
     clock.tick(599)
@@ -53,7 +53,7 @@ def test_the_queue_cancels_a_job_after_its_time_limit(report: Any, submit: Submi
 
 
 def test_chosen_children_of_an_array_fail(report: Any, submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """Their exit code and reason are in the listing, and the others succeed."""
+    """Their exit code and reason are in the listing. The other children succeed."""
     report(failed_children=[1, 3], exit_code=9, reason="OutOfMemoryError")
     parent = submit(jobName="job", arrayProperties={"size": 5})
     clock.tick(30)
@@ -67,7 +67,7 @@ def test_chosen_children_of_an_array_fail(report: Any, submit: Submit, job: Get,
 
 
 def test_a_failed_pod_has_its_reason(emulator: Emulator, submit: Submit, job: Get, clock: Clock) -> None:
-    """On EKS, the last attempt has the pod and the end of its first container."""
+    """On EKS, the last attempt contains the pod and how its first container ended."""
     emulator.configure(outcomes={"job": "failed"}, reports={"job": {"exit_code": 137, "reason": "OOMKilled"}})
     pod = {"podProperties": {"containers": [{"name": "app"}, {"name": "sidecar"}]}}
     failed = submit(jobName="job", eksPropertiesOverride=pod)
@@ -82,7 +82,7 @@ def test_a_failed_pod_has_its_reason(emulator: Emulator, submit: Submit, job: Ge
 def test_a_task_of_several_containers_has_their_ends(
     emulator: Emulator, submit: Submit, job: Get, clock: Clock
 ) -> None:
-    """The first container fails, the other one ends well."""
+    """The first container fails, and the other one succeeds."""
     emulator.configure(outcomes={"job": "failed"}, reports={"job": {"exit_code": 2}})
     tasks = {"taskProperties": [{"containers": [{"name": "app"}, {"name": "log"}]}]}
     failed = submit(jobName="job", ecsPropertiesOverride=tasks)
@@ -93,7 +93,7 @@ def test_a_task_of_several_containers_has_their_ends(
 
 
 def test_emr_reports_reason_and_usage_late(emulator: Emulator, emr: Any, clock: Clock) -> None:
-    """The state of an ended run comes first, its details and what was billed come later."""
+    """The state of an ended run is reported first. Its details and billed resources are reported later."""
     emulator.configure(reports={"job": {"late_seconds": 60}})
     driver = {"sparkSubmit": {"entryPoint": "s3://bucket/a.py"}}
     request = {"applicationId": APPLICATION, "executionRoleArn": ROLE, "clientToken": "t", "name": "job"}
@@ -110,7 +110,7 @@ def test_emr_reports_reason_and_usage_late(emulator: Emulator, emr: Any, clock: 
 
 
 def test_a_report_is_checked_and_kept() -> None:
-    """An invalid one is refused, and settings in a file give the same reports."""
+    """An invalid report is refused. Reports in a settings file are the same after reading."""
     settings = Settings(reports={"job": {"failed_children": [1], "never_starts": True}})  # type: ignore[dict-item]
     assert Settings().changed(settings.to_json()) == settings
     for report in ({"exit_code": 1000}, {"unknown": 1}, {"failed_children": [-1]}, {"start_seconds": "soon"}, 3):

@@ -1,4 +1,5 @@
-"""The HTTP server: loopback only, connections that stay open, a stop that leaves nothing behind."""
+"""Tests the HTTP server: it listens on loopback only, keeps connections open, and leaves nothing running when it
+stops."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def test_only_loopback_hosts_are_accepted(host: str) -> None:
 
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("localhost", "localhost"), ("::1", "[::1]")])
 def test_every_loopback_host_answers(host: str, shown: str) -> None:
-    """Clients reach each one at the emulator's `url`."""
+    """Clients can connect to each host with the emulator's `url`."""
     if host == "::1" and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
     with Emulator(None, host=host) as emulator:
@@ -50,7 +51,7 @@ def _has_ipv6() -> bool:
 
 
 def test_a_taken_port_is_an_error() -> None:
-    """The message names host and port."""
+    """The message contains the host and the port."""
     with Emulator(None) as emulator:
         port = int(emulator.url.rpartition(":")[2])
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
@@ -88,7 +89,7 @@ def test_stopping_ends_open_connections_and_threads() -> None:
 
 
 def test_a_call_in_progress_is_answered_before_the_stop() -> None:
-    """The stop waits for the handler, and the client gets its answer."""
+    """The server waits for the handler, and the client receives its reply."""
     entered, resume = threading.Event(), threading.Event()
 
     def slow(call: Call) -> Reply:
@@ -111,7 +112,7 @@ def test_a_call_in_progress_is_answered_before_the_stop() -> None:
 
 
 def test_a_handler_can_drop_the_connection() -> None:
-    """Faults rely on it: a handler around the dispatcher processes the call and loses the reply."""
+    """Faults depend on this: a handler around the dispatcher processes the call and drops the reply."""
     state = State(None)
     dispatch = dispatcher(state)
 
@@ -135,7 +136,7 @@ def test_a_handler_can_drop_the_connection() -> None:
 
 
 def test_the_server_survives_broken_connections(emulator: Emulator) -> None:
-    """One client sends garbage, another disconnects in the middle of its request."""
+    """One client sends invalid data, and another one disconnects in the middle of its request."""
     host, _, port = emulator.url.removeprefix("http://").partition(":")
     for sent in (b"\x00\x01garbage\r\n\r\n", b"POST /v1/submitjob HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"):
         with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
@@ -144,7 +145,7 @@ def test_the_server_survives_broken_connections(emulator: Emulator) -> None:
 
 
 def test_a_failing_state_file_is_a_500_everywhere(emulator: Emulator, tmp_path: Path) -> None:
-    """The control endpoint and STS answer 500, too."""
+    """The control endpoint and STS also reply with status 500."""
     state = State(tmp_path / "aws.sqlite")
     dispatch = Control(state).handler()
     state.close()
@@ -158,7 +159,8 @@ def test_a_failing_state_file_is_a_500_everywhere(emulator: Emulator, tmp_path: 
 
 
 def test_starting_loads_no_service_model_and_no_client_library() -> None:
-    """Start-up is quick: models are read when a service is first called, and boto3 and pydantic are not imported."""
+    """The start is fast, because a service's model is read at the first call to the service, and boto3 and pydantic are
+    not imported."""
     script = (
         "import sys\n"
         "from reconciler.emulator import Emulator\n"
@@ -198,7 +200,7 @@ STRANGE = {
 def test_a_web_page_of_another_origin_is_refused(
     emulator: Emulator, name: str, method: str, path: str, body: object
 ) -> None:
-    """The control endpoint and AWS's operations alike, and nothing has changed afterwards."""
+    """The request is refused both by the control endpoint and by AWS's operations, and changes nothing."""
     before = emulator.settings
     response, text = send(emulator, method, path, body, {"Content-Type": "application/json", **STRANGE[name]})
     assert response.status == 403
@@ -208,7 +210,7 @@ def test_a_web_page_of_another_origin_is_refused(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:5555", "localhost:1", "LOCALHOST", "[::1]:9", "127.9.9.9"])
 def test_names_of_this_machine_are_answered(emulator: Emulator, host: str) -> None:
-    """Forwarded ports keep their own name, so the port does not count; a page of the same origin is answered."""
+    """The port is ignored, because forwarded ports keep their own number. A page of the same origin is accepted."""
     own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     assert send(emulator, "GET", "/_emulator/runs", headers={"Host": host})[0].status == 200
     assert send(emulator, "GET", "/_emulator/runs", headers=own)[0].status == 200
@@ -222,7 +224,7 @@ def test_names_of_this_machine_are_answered(emulator: Emulator, host: str) -> No
 def test_control_by_post_needs_a_type_that_no_page_sends_unasked(
     emulator: Emulator, content_type: str | None, status: int
 ) -> None:
-    """A form, or a script that may not read the answer, resets nothing."""
+    """An HTML form, or a script that may not read the reply, cannot reset the emulator."""
     send(emulator, "POST", "/v1/submitjob", job_request())
     headers = {"Content-Type": content_type} if content_type else {}
     response, _ = send(emulator, "POST", "/_emulator/reset", "{}", headers)
@@ -234,7 +236,7 @@ def test_control_by_post_needs_a_type_that_no_page_sends_unasked(
     "sent", [b"", b"GET /_emu", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"]
 )
 def test_a_silent_connection_is_closed(emulator: Emulator, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether it sent nothing or a part of a request; one that is used stays open."""
+    """A connection without data or with a partial request is closed. A connection that is in use stays open."""
     monkeypatch.setattr(_Connection, "timeout", 0.2)
     port = int(emulator.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as silent:
@@ -246,7 +248,7 @@ def test_a_silent_connection_is_closed(emulator: Emulator, sent: bytes, monkeypa
 
 
 def test_connections_are_bounded(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One too many is closed unanswered, and there is room again when another one has ended."""
+    """A connection above the limit is closed without a reply. When another connection ends, a new one is accepted."""
     monkeypatch.setattr(http, "CONNECTIONS", 2)
     port = int(emulator.url.rpartition(":")[2])
     with ExitStack() as stack:

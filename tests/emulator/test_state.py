@@ -1,4 +1,4 @@
-"""The state file: it outlives the emulator, several processes share it, and other files are refused."""
+"""Tests the state file. It is kept when the emulator stops, several processes share it, and other files are refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ with Emulator(Path(sys.argv[1])) as emulator:
 
 
 def test_runs_and_settings_are_kept_in_the_file(tmp_path: Path) -> None:
-    """The next emulator has them; settings passed to it replace the ones in the file."""
+    """The next emulator reads them from the file. Settings that are passed to it replace those in the file."""
     path = tmp_path / ".reconciler" / "aws-local.sqlite"
     with Emulator(path, Settings(run_seconds=7)) as emulator:
         batch = client("batch", emulator.url)
@@ -47,7 +47,7 @@ def test_runs_and_settings_are_kept_in_the_file(tmp_path: Path) -> None:
 
 
 def test_two_processes_share_one_file(tmp_path: Path) -> None:
-    """Both send the same tokens at the same time: each token starts one run, and no job is lost."""
+    """Both processes send the same tokens at the same time. Each token starts one run, and no job is lost."""
     path = tmp_path / "aws.sqlite"
     root = Path(__file__).parents[2]
     command = [sys.executable, "-W", "error", "-c", SUBMITTER, str(path)]
@@ -62,7 +62,8 @@ def test_two_processes_share_one_file(tmp_path: Path) -> None:
 
 
 def test_one_token_from_many_threads_starts_one_run(tmp_path: Path) -> None:
-    """The check of a token and the acceptance are one transaction, also across connections to the file."""
+    """The check of a token and the acceptance of a run are one transaction, even with several connections to the
+    file."""
     path = tmp_path / "aws.sqlite"
     ids: list[str] = []
 
@@ -82,7 +83,7 @@ def test_one_token_from_many_threads_starts_one_run(tmp_path: Path) -> None:
 
 
 def test_changed_settings_apply_to_every_emulator_on_the_file(tmp_path: Path) -> None:
-    """Settings are in the file, and every call reads them."""
+    """The settings are in the file, and every call reads them."""
     path = tmp_path / "aws.sqlite"
     with Emulator(path) as first, Emulator(path) as second:
         first.configure(account="111122223333")
@@ -90,7 +91,7 @@ def test_changed_settings_apply_to_every_emulator_on_the_file(tmp_path: Path) ->
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    """The error names the file, and the file stays as it was."""
+    """The error contains the name of the file, and the file does not change."""
     path = tmp_path / "notes.txt"
     path.write_text("these are my notes, " * 100)
 
@@ -104,7 +105,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
-    """Nothing is written to it."""
+    """Nothing is written to the database."""
     path = tmp_path / "other.sqlite"
     _run(path, "CREATE TABLE theirs (id)")
     before = path.read_bytes()
@@ -115,7 +116,7 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_error_names_the_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """It is raised on the first write: at once, if the emulator starts with settings."""
+    """The error is raised at the first write, which is immediately if the emulator starts with settings."""
     path = tmp_path / "aws.sqlite"
     state = State(path)
     _run(path, "CREATE TRIGGER refuse BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'no room'); END")
@@ -127,7 +128,7 @@ def test_an_error_names_the_file_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
-    """A newer file has a higher format number, or settings that this version lacks."""
+    """A newer file has a higher format number, or settings that this version does not support."""
     path = tmp_path / "aws.sqlite"
     State(path).close()
     _run(path, "UPDATE settings SET text = '{\"speed\": 2}'")
@@ -161,7 +162,7 @@ def test_many_can_create_the_same_file_at_once(tmp_path: Path) -> None:
 
 
 def test_a_failed_transaction_is_undone(tmp_path: Path) -> None:
-    """Nothing that it wrote before the exception is stored."""
+    """Nothing that the transaction wrote before the exception is stored."""
     state = State(tmp_path / "aws.sqlite")
     with pytest.raises(ZeroDivisionError):
         _write_and_fail(state)

@@ -1,4 +1,4 @@
-"""Tag operations of both services, and GetCallerIdentity."""
+"""Tests the tag operations of both services, and GetCallerIdentity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def test_a_job_run_can_be_tagged(emr: Any, run: Get) -> None:
-    """GetJobRun shows added, replaced and removed tags, too."""
+    """GetJobRun also returns tags that were added or replaced, and does not return removed tags."""
     reply = emr.start_job_run(**run_request(tags={"a": "1", "b": "2"}))
     arn = reply["arn"]
 
@@ -28,7 +28,7 @@ def test_a_job_run_can_be_tagged(emr: Any, run: Get) -> None:
 
 
 def test_a_batch_job_can_be_tagged(batch: Any, submit: Submit, job: Get) -> None:
-    """DescribeJobs shows added and removed tags, too."""
+    """DescribeJobs also returns added tags, and does not return removed tags."""
     job_id = submit(tags={"a": "1"})
     arn = job(job_id)["jobArn"]
 
@@ -40,7 +40,7 @@ def test_a_batch_job_can_be_tagged(batch: Any, submit: Submit, job: Get) -> None
 
 
 def test_other_resources_can_be_tagged(emr: Any, batch: Any) -> None:
-    """Applications and queues show their tags when they are described."""
+    """Descriptions of applications and queues contain their tags."""
     application = emr.get_application(applicationId=APPLICATION)["application"]["arn"]
     queue = batch.describe_job_queues(jobQueues=["main"])["jobQueues"][0]["jobQueueArn"]
 
@@ -52,7 +52,7 @@ def test_other_resources_can_be_tagged(emr: Any, batch: Any) -> None:
 
 
 def test_a_resource_has_at_most_fifty_tags(emr: Any, batch: Any, submit: Submit, job: Get) -> None:
-    """One more is refused, in one call or in several; so is the prefix that AWS reserves."""
+    """One more tag is refused, whether in one call or in several. The prefix that AWS reserves is refused too."""
     arn = emr.start_job_run(**run_request(tags={str(number): "" for number in range(50)}))["arn"]
     with pytest.raises(emr.exceptions.ValidationException, match="50"):
         emr.tag_resource(resourceArn=arn, tags={"one-more": ""})
@@ -75,7 +75,7 @@ def test_tags_of_an_unknown_run_are_an_error(emr: Any, batch: Any) -> None:
 
 
 def test_the_caller_belongs_to_the_account_in_the_settings(emulator: Emulator) -> None:
-    """The default account is twelve zeros; the ARN has the partition of the region."""
+    """The default account consists of twelve zeros. The ARN has the partition of the region."""
     sts = client("sts", emulator.url)
     before = sts.get_caller_identity()
     emulator.configure(account="111122223333", region="cn-north-1")
@@ -88,7 +88,7 @@ def test_the_caller_belongs_to_the_account_in_the_settings(emulator: Emulator) -
 
 
 def test_govcloud_arns_have_their_own_partition(emulator: Emulator, submit: Submit, job: Get) -> None:
-    """ARNs of a GovCloud region begin with arn:aws-us-gov."""
+    """ARNs in a GovCloud region start with arn:aws-us-gov."""
     emulator.configure(region="us-gov-west-1")
 
     assert job(submit())["jobArn"].startswith("arn:aws-us-gov:batch:us-gov-west-1:")
@@ -103,7 +103,7 @@ def test_govcloud_arns_have_their_own_partition(emulator: Emulator, submit: Subm
     ],
 )
 def test_sts_provides_one_operation(emulator: Emulator, form: dict[str, str], status: int, code: str) -> None:
-    """Errors for the others are XML, as the query protocol has it."""
+    """Errors for other operations are XML, as in the query protocol."""
     response, body = send(emulator, "POST", "/", urlencode(form))
 
     assert (status, True) == (response.status, f"<Code>{code}</Code>" in body.decode())

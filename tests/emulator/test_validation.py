@@ -1,4 +1,4 @@
-"""Validation, tested with a corpus of requests and with botocore's own validator."""
+"""Tests validation with a corpus of requests and with botocore's own validator."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ALLOWED = {
     "021-emr-args-empty-string": "newer botocore models accept empty arguments",
     "061-emr-timeout-4": "AWS does not document it",
 }
-"""Requests that the corpus calls invalid and the emulator may accept."""
+"""Requests that are invalid in the corpus but that the emulator may accept."""
 OPERATIONS = {"emr_serverless": ("emr-serverless", "StartJobRun"), "batch": ("batch", "SubmitJob")}
 SERVICES = {"emr_serverless": EMR_SERVERLESS, "batch": AWS_BATCH}
 
 
 def corpus(name: str) -> list[dict[str, Any]]:
-    """Returns the rows of one file of the corpus, none if it is missing."""
+    """Returns the rows of one file of the corpus, or none if the file is missing."""
     path = CORPUS / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -45,7 +45,7 @@ def input_shape(service: str) -> Any:
 
 
 def problems_of(service: str, request: dict[str, Any]) -> list[str]:
-    """Returns what the emulator finds wrong in a request, without its state."""
+    """Returns the problems that the emulator finds in a request, without using its state."""
     request = as_sent(service, request)
     by_model = protocol.problems(input_shape(service), request, strict_enums=SERVICES[service].strict_enums)
     return by_model or list(SERVICES[service].operations[OPERATIONS[service][1]].rules(request))
@@ -63,7 +63,7 @@ def urls() -> Iterator[tuple[Emulator, dict[str, Any]]]:
 
 @pytest.mark.parametrize("service", ["emr_serverless", "batch"])
 def test_every_real_request_is_accepted(urls: tuple[Emulator, dict[str, Any]], service: str) -> None:
-    """A real client sends it over HTTP, and the emulator stores it as it was sent."""
+    """A real client sends the request over HTTP, and the emulator stores it as it was sent."""
     emulator, clients = urls
     rows = [row for row in corpus(service) if row["verdict"] == "valid"]
     if not rows:
@@ -81,12 +81,12 @@ def test_every_real_request_is_accepted(urls: tuple[Emulator, dict[str, Any]], s
 
 @pytest.mark.parametrize("row", corpus("invalid"), ids=lambda row: row["id"])
 def test_every_invalid_request_is_refused(row: dict[str, Any]) -> None:
-    """The exceptions are requests that no AWS document rules out."""
+    """The exceptions are requests that no AWS documentation excludes."""
     assert row["id"] in ALLOWED or problems_of(row["service"], row["request"])
 
 
 def test_the_emulator_refuses_whatever_botocore_refuses() -> None:
-    """botocore's validator checks less than the emulator, never more."""
+    """botocore's validator checks less than the emulator and never more."""
     for row in corpus("invalid"):
         request = as_sent(row["service"], row["request"])
         if ParamValidator().validate(request, input_shape(row["service"])).has_errors():
@@ -103,7 +103,7 @@ JSON = st.recursive(
 @settings(deadline=None)
 @given(st.sampled_from(["emr_serverless", "batch"]), st.data(), JSON)
 def test_any_value_in_any_member_is_validated_without_an_exception(service: str, data: Any, value: object) -> None:
-    """What botocore's validator refuses is refused, and validation never raises."""
+    """A value that botocore's validator refuses is refused, and validation never raises an exception."""
     shape = input_shape(service)
     member = data.draw(st.sampled_from(sorted(shape.members)))
     request = {**(run_request() if service == "emr_serverless" else job_request()), member: value}
@@ -147,7 +147,8 @@ def test_the_documented_limits_of_emr_serverless_apply(wrong: dict[str, Any], lo
 
 
 def test_forms_that_real_requests_use_are_accepted() -> None:
-    """Share identifiers with a slash, open node ranges, types in any case and queries of several lines are accepted."""
+    """Share identifiers with a slash, open node ranges, types in upper or lower case, and multi-line queries are
+    accepted."""
     assert problems_of("batch", job_request(shareIdentifier="team/a-b")) == []
     assert problems_of("batch", job_request(nodeOverrides={"nodePropertyOverrides": [{"targetNodes": "0,n"}]})) == []
     sequential = job_request(arrayProperties={"size": 2}, dependsOn=[{"type": "Sequential"}])
