@@ -84,8 +84,8 @@ def test_each_state_of_a_submission(run_state: RunState | None, phase: Phase, ex
     ],
 )
 def test_the_plan_decides_after_a_failed_attempt(kind: ActionType, reason: Reason, overdue: bool, expected: Progress):
-    """After a failed attempt, the run makes progress if a retry follows, is held if the plan waits for something else, and
-    has failed if no retry follows."""
+    """After a failed attempt, the run makes progress if a retry follows, is held if the plan waits for something else,
+    and has failed if no retry follows."""
     plan = plan_of(action(kind, reason, overdue=overdue))
     (each,) = progress([KEY], plan, recorded_with(RunState.FAILED), {})
     assert each.progress is expected
