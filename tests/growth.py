@@ -17,9 +17,9 @@ from reconciler.core.desired import Checkout, RenamedFrom
 from reconciler.core.notifications import new_notifications
 from reconciler.core.plan import Plan
 from reconciler.core.state import Recorded
-from reconciler.render.phrases import shown
 from reconciler.render.plan_json import plan_json
 from reconciler.render.plan_markdown import plan_markdown
+from reconciler.render.plan_phrases import shown
 from reconciler.render.plan_text import plan_text
 from tests.builders import NOW, desired, intended, ran, recorded, spec, taken
 

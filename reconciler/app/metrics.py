@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.ports import Clock
     from reconciler.core.state import Recorded, Submission
-    from reconciler.model.project import Prices
+    from reconciler.model.prices import Prices
 
 PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histogram of pass durations, in seconds."""
@@ -34,6 +34,37 @@ HEALTHY_PAUSES = 3
 
 HEALTHY_SECONDS = 120.0
 """The minimum number of seconds without a successful pass before the service is unhealthy."""
+
+
+class _StateGauges:
+    """The gauges of the state after a pass."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.runs = Gauge("reconciler_runs", "The newest run of each spec, by state.", ["state"], registry=registry)
+        self.waiting = Gauge(
+            "reconciler_runs_waiting",
+            "Runs that AWS has accepted and not started, by the code of AWS's reason.",
+            ["kind", "reason"],
+            registry=registry,
+        )
+        self.late = Gauge(
+            "reconciler_slots_late",
+            "Slots that are due and not submitted: they wait or are on hold.",
+            registry=registry,
+        )
+        self.cost = Gauge(
+            "reconciler_cost_last_day",
+            "The cost of the runs that ended in the last 24 hours, by the prices of the target.",
+            ["currency"],
+            registry=registry,
+        )
+        self.holds = Gauge(
+            "reconciler_holds", "Specs on hold: an action is required, or an outcome is unknown.", registry=registry
+        )
+        self.problems = Gauge(
+            "reconciler_project_problems", "What is wrong in the files of the project.", registry=registry
+        )
+        self.position = Gauge("reconciler_ledger_position", "Newest position of the ledger.", registry=registry)
 
 
 class Metrics:
@@ -58,31 +89,7 @@ class Metrics:
         self._actions = Counter(
             "reconciler_actions", "Applied actions, by action and outcome.", ["action", "outcome"], registry=registry
         )
-        self._runs = Gauge("reconciler_runs", "The newest run of each spec, by state.", ["state"], registry=registry)
-        self._waiting = Gauge(
-            "reconciler_runs_waiting",
-            "Runs that AWS has accepted and not started, by the code of AWS's reason.",
-            ["kind", "reason"],
-            registry=registry,
-        )
-        self._late = Gauge(
-            "reconciler_slots_late",
-            "Slots that are due and not submitted: they wait or are on hold.",
-            registry=registry,
-        )
-        self._cost = Gauge(
-            "reconciler_cost_last_day",
-            "The cost of the runs that ended in the last 24 hours, by the prices of the target.",
-            ["currency"],
-            registry=registry,
-        )
-        self._holds = Gauge(
-            "reconciler_holds", "Specs on hold: an action is required, or an outcome is unknown.", registry=registry
-        )
-        self._problems = Gauge(
-            "reconciler_project_problems", "What is wrong in the files of the project.", registry=registry
-        )
-        self._position = Gauge("reconciler_ledger_position", "Newest position of the ledger.", registry=registry)
+        self._state = _StateGauges(registry)
         self._calls = Counter("reconciler_api_calls", "Calls to AWS, by operation.", ["operation"], registry=registry)
         self._throttles = Counter(
             "reconciler_api_throttles", "Calls that AWS throttled, by operation.", ["operation"], registry=registry
@@ -138,19 +145,21 @@ class Metrics:
         for action, result in zip(plan.actions, results, strict=True):
             if action.effective:
                 self._actions.labels(str(action.action), str(result.outcome)).inc()
-        self._holds.set(len({action.name for action in plan.held}))
-        self._late.set(sum(a.slot is not None and a.action in {ActionType.WAIT, ActionType.HOLD} for a in plan.actions))
+        self._state.holds.set(len({action.name for action in plan.held}))
+        self._state.late.set(
+            sum(a.slot is not None and a.action in {ActionType.WAIT, ActionType.HOLD} for a in plan.actions)
+        )
         if prices is not None:
-            self._cost.labels(prices.currency).set(cost_of_day(recorded, parse_time(plan.created_at), prices))
-        self._problems.set(len(plan.problems))
-        self._position.set(recorded.position)
+            self._state.cost.labels(prices.currency).set(cost_of_day(recorded, parse_time(plan.created_at), prices))
+        self._state.problems.set(len(plan.problems))
+        self._state.position.set(recorded.position)
         states = Count(newest.run_state for record in recorded.specs.values() if (newest := record.newest) is not None)
-        self._waiting.clear()
+        self._state.waiting.clear()
         waiting = Count((run.kind, _code(run)) for run in recorded.live() if run.run_state is RunState.SUBMITTED)
         for (kind, reason), number in waiting.items():
-            self._waiting.labels(kind, reason).set(number)
+            self._state.waiting.labels(kind, reason).set(number)
         for state in RunState:
-            self._runs.labels(str(state)).set(states[state])
+            self._state.runs.labels(str(state)).set(states[state])
 
 
 def cost_of_day(recorded: Recorded, now: datetime, prices: Prices) -> float:

@@ -11,8 +11,8 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from reconciler.app.notifications import notify
-from reconciler.app.quiet import AtRest
 from reconciler.app.reconcile import reconcile
+from reconciler.app.remembered_answers import AtRest
 from reconciler.app.session import ReusableSession, SystemClock
 from reconciler.core.settings import change_of_settings
 from reconciler.errors import ReconcilerError

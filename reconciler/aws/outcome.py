@@ -19,7 +19,7 @@ from reconciler.aws.errors import (
     request_id_of,
     status_of,
 )
-from reconciler.aws.transmission import DeadlinePassed, Transmission, once
+from reconciler.aws.send_once import DeadlinePassed, Transmission, once
 from reconciler.core.ports import Accepted, Ambiguous, Clock, Deadline, Declined, NotSent, Outcome, Refused
 from reconciler.redact.request import secrets_of
 

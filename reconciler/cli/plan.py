@@ -100,7 +100,7 @@ def plan(
     Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
     unknown. With --fail-on-pending: 1 if a change was already on the base; that takes precedence.
     """
-    from reconciler.app.quiet import QuietAnswer
+    from reconciler.app.remembered_answers import QuietAnswer
 
     if fail_on_pending and base is None:
         raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")

@@ -67,7 +67,7 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
       reconciler validate orders.yaml clicks/
       reconciler validate --strict
     """
-    from reconciler.app.quiet import QuietAnswer
+    from reconciler.app.remembered_answers import QuietAnswer
 
     quiet = None
     if not paths and output_format == "text":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from reconciler.app.options import CommandOptions
-    from reconciler.app.quiet import AgedLine
+    from reconciler.app.remembered_answers import AgedLine
     from reconciler.app.session import ReusableSession
     from reconciler.cli.times import WrittenTime
     from reconciler.core.plan import Plan
@@ -73,7 +73,7 @@ def status(
 
     Exit code 3 if a spec is on hold, lost or unknown.
     """
-    from reconciler.app.quiet import QuietAnswer
+    from reconciler.app.remembered_answers import QuietAnswer
 
     form = output or output_format
     wanted = _states(states)

@@ -11,7 +11,7 @@ from statistics import median
 from reconciler.core.state import RunState, Submission
 from reconciler.core.times import parse_time
 from reconciler.model.kind import MODULES, Resources, kind_named
-from reconciler.model.project import Prices
+from reconciler.model.prices import Prices
 
 LAST_RUNS = 20
 """The number of newest successful runs of a spec from which the usual durations are computed."""

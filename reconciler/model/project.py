@@ -13,13 +13,13 @@ from pydantic import (
     Field,
     Tag,
     WithJsonSchema,
-    field_validator,
     model_validator,
 )
 
 from reconciler.model import STATE_FOLDER
 from reconciler.model.base import JSON, Loc, Strict, source_text
-from reconciler.model.kind import MODULES, Rate, Resources
+from reconciler.model.kind import Rate
+from reconciler.model.prices import Prices
 from reconciler.model.spec import Name, Suspended
 
 EMULATOR_ACCOUNT = "000000000000"
@@ -122,43 +122,6 @@ def variable_problem(name: str, allowed: Collection[str]) -> str | None:
         f"a webhook gets only variables that begin with {NOTIFY_PREFIX}: rename {name} to {NOTIFY_PREFIX}{name}, or "
         f"allow it in the environment of reconciler: {ALLOWED_VARIABLE}={','.join(sorted({*allowed, name}))}"
     )
-
-
-class PriceList(Strict):
-    """The prices of the resources that runs use. Costs do not include a resource without a price."""
-
-    vCPUHour: float = Field(0, ge=0, description="The price of one vCPU for an hour.")
-    memoryGBHour: float = Field(0, ge=0, description="The price of one GB of memory for an hour.")
-    storageGBHour: float = Field(0, ge=0, description="The price of one GB of storage for an hour.")
-
-    def cost(self, resources: Resources) -> float:
-        """Returns the price of these resources."""
-        return (
-            self.vCPUHour * resources.vcpu_hours
-            + self.memoryGBHour * resources.memory_gb_hours
-            + self.storageGBHour * resources.storage_gb_hours
-        )
-
-
-class Prices(PriceList):
-    """Your prices, from which `plan` and `runs` compute costs."""
-
-    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="The currency of the prices, as in ISO 4217.")
-    kinds: dict[str, PriceList] = Field(
-        {}, description="Other prices for the runs of a kind, such as BatchJob, instead of those above."
-    )
-
-    @field_validator("kinds")
-    @classmethod
-    def _known(cls, kinds: dict[str, PriceList]) -> dict[str, PriceList]:
-        for name in kinds:
-            if name not in MODULES:
-                raise ValueError(f"{name!r} is not a kind: use {' or '.join(MODULES)}")
-        return kinds
-
-    def cost_of(self, kind: str, resources: Resources | None) -> float | None:
-        """Returns the cost of a run that used `resources`; `None` if they are not known."""
-        return None if resources is None else self.kinds.get(kind, self).cost(resources)
 
 
 NotifyEvent = Literal["failed", "held", "unknown", "lost", "missed", "stuck", "recovered", "succeeded"]

@@ -16,7 +16,7 @@ from reconciler.core.plan import Action, Plan, Reason
 from reconciler.errors import Problem
 from reconciler.redact.escape import escape
 from reconciler.redact.text import mask_sentence, masked_lines
-from reconciler.render.phrases import change_words, effect_line, suggested_lines, what_happens
+from reconciler.render.plan_phrases import change_words, effect_line, suggested_lines, what_happens
 from reconciler.render.problems import message_of
 
 Failure = tuple[str, str]

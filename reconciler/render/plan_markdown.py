@@ -29,7 +29,7 @@ from reconciler.render.markdown import (
     size_of,
     web_link,
 )
-from reconciler.render.phrases import (
+from reconciler.render.plan_phrases import (
     Shown,
     change_words,
     effect_line,

@@ -9,7 +9,7 @@ from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
 from reconciler.redact.request import masked_change
 from reconciler.redact.text import mask_sentence
-from reconciler.render.phrases import (
+from reconciler.render.plan_phrases import (
     SYMBOL_COLOURS,
     Shown,
     change_words,

@@ -10,7 +10,7 @@ from reconciler.core.plan import Action, ActionResult, Plan
 from reconciler.errors import Problem
 from reconciler.redact.escape import escape, visible
 from reconciler.redact.text import SENSITIVE, mask_sentence, replaced, secret_spans
-from reconciler.render.phrases import what_happens
+from reconciler.render.plan_phrases import what_happens
 from reconciler.render.text import Style, count, lines_text, plain
 
 WIDTH = 100  # characters of a source line that are shown

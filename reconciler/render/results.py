@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
 from reconciler.model.base import JSON
-from reconciler.render.phrases import suggested_lines, what_happens, which_run
+from reconciler.render.plan_phrases import suggested_lines, what_happens, which_run
 from reconciler.render.runs import console_url
 from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence
 

@@ -15,8 +15,8 @@ from reconciler.core.state import Recorded
 from reconciler.core.times import parse_time
 from reconciler.redact.text import mask_sentence
 from reconciler.render.markdown import Room, Row, Section, cell_code, cell_prose, code, prose, size_of, web_link
-from reconciler.render.phrases import what_happens, which_run
 from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, linked, marker, shortened
+from reconciler.render.plan_phrases import what_happens, which_run
 from reconciler.render.runs import console_url
 from reconciler.render.status import state
 

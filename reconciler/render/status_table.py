@@ -7,7 +7,7 @@ from datetime import datetime
 
 from reconciler.core.plan import Reason
 from reconciler.core.times import age_text, parse_time
-from reconciler.render.phrases import suggested_lines
+from reconciler.render.plan_phrases import suggested_lines
 from reconciler.render.runs import RunRow, aws_words, duration_text, location_text, which_text
 from reconciler.render.status import StatusRow
 from reconciler.render.table import Layout, Line, fitted

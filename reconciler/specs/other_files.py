@@ -7,12 +7,15 @@ from dataclasses import replace
 from glob import escape
 
 from reconciler.errors import Problem
+from reconciler.model.base import Unquoted
+from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.document import Unreadable
 from reconciler.specs.parse import SourceText
 from reconciler.specs.patterns import EXCEPT
-from reconciler.specs.problems import at, unreadable
+from reconciler.specs.problems import View, at, unreadable
 
+FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
 NOT_A_SPEC = "not-a-spec"
 """The rule name of problems with a document or an unreadable file that is not a spec."""
 
@@ -20,6 +23,18 @@ NOT_A_SPEC = "not-a-spec"
 def leave_out(path: str, rest: str = "") -> str:
     """Returns a hint that shows how to exclude a file or, if `rest` is ``/**``, a folder from a project."""
     return f'leave it out: add "{EXCEPT}{escape(path)}{rest}" to spec.specs of {PROJECT_FILE}'
+
+
+def not_a_spec(view: View) -> Problem:
+    """Returns a problem which reports that the document is not a spec that this version can read."""
+    value = view.document.value
+    if isinstance(value, Unquoted) and not value.source:
+        return view.problem((), "empty document: write a spec, or remove the ---", "empty")
+    version = value.get("apiVersion") if isinstance(value, dict) else None
+    if isinstance(version, str) and version.startswith(FAMILY):
+        return view.problem(("apiVersion",), f"this version reads {API_VERSION}, not {version}", "api-version")
+    message = f"not a spec: expected apiVersion: {API_VERSION}. If it is none, {leave_out(view.source.path)}"
+    return view.problem(("apiVersion",) if version is not None else (), message, NOT_A_SPEC)
 
 
 def unreadable_other(source: SourceText, error: Unreadable) -> list[Problem]:

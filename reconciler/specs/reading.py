@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from reconciler.errors import Problem
 from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.specs.files import Folder, IsPlanFile, NotReadable, ProjectFiles
-from reconciler.specs.other_files import unreadable_other
+from reconciler.specs.other_files import FAMILY, unreadable_other
 from reconciler.specs.parse import SourceText, json_documents, yaml_documents
 from reconciler.specs.problems import TooMany, View, at, unreadable
 from reconciler.specs.processes import in_processes, processes_for
-from reconciler.specs.spec import FAMILY, ReadSpec, SpecReader
+from reconciler.specs.spec import ReadSpec, SpecReader
 
 FEWEST_FILES = 400
 """The minimum number of files for which another process is worthwhile. A process reads that many in a tenth of a

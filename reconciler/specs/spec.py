@@ -12,13 +12,13 @@ from reconciler.core.desired import DesiredSpec, RenamedFrom
 from reconciler.core.identity import Content, Source, digest
 from reconciler.errors import Problem
 from reconciler.model.arns import place_remarks
-from reconciler.model.base import JSON, Loc, Unquoted, part, texts
+from reconciler.model.base import JSON, Loc, part, texts
 from reconciler.model.cron_steps import step_warnings
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument
 from reconciler.model.template import ESCAPED, OPENING
-from reconciler.specs.other_files import NOT_A_SPEC, leave_out
+from reconciler.specs.other_files import not_a_spec
 from reconciler.specs.problems import REQUEST, View, merged, suggestion
 from reconciler.specs.requests import (
     ByTarget,
@@ -34,7 +34,6 @@ from reconciler.specs.requests import (
 NAME: Loc = ("metadata", "name")
 RENAMED_FROM: Loc = ("metadata", "renamedFrom")
 UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is still checked
-FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
 UNSURE: Collection[Loc] = ((), NAME[:1], NAME)
 """The paths at which a syntactic flaw, such as a duplicate key, makes the intended name of a spec uncertain."""
 
@@ -105,7 +104,7 @@ class SpecReader:
         read.labels = {key: text for key, text in part(value, "metadata", "labels").items() if isinstance(text, str)}
         read.is_named = read.claimed is not None and not any(flaw.loc in UNSURE for flaw in view.document.flaws)
         if not isinstance(value, dict) or value.get("apiVersion") != API_VERSION:
-            read.problems.append(_not_a_spec(view))
+            read.problems.append(not_a_spec(view))
         elif value.get("kind") == "Project":
             message = "a Project is allowed only in reconciler.yaml, in the project folder"
             read.problems.append(view.problem(("kind",), message, "unknown-kind"))
@@ -252,18 +251,6 @@ def _shared(requests: Mapping[str, RenderedRequest]) -> list[tuple[RenderedReque
     for target, request in requests.items():
         groups.setdefault(id(request), (request, []))[1].append(target)
     return list(groups.values())
-
-
-def _not_a_spec(view: View) -> Problem:
-    """Returns a problem which reports that the document is not a spec that this version can read."""
-    value = view.document.value
-    if isinstance(value, Unquoted) and not value.source:
-        return view.problem((), "empty document: write a spec, or remove the ---", "empty")
-    version = value.get("apiVersion") if isinstance(value, dict) else None
-    if isinstance(version, str) and version.startswith(FAMILY):
-        return view.problem(("apiVersion",), f"this version reads {API_VERSION}, not {version}", "api-version")
-    message = f"not a spec: expected apiVersion: {API_VERSION}. If it is none, {leave_out(view.source.path)}"
-    return view.problem(("apiVersion",) if version is not None else (), message, NOT_A_SPEC)
 
 
 def _validated(view: View, value: JSON, read: ReadSpec) -> tuple[SpecDocument | None, JSON]:

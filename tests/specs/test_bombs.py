@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
-from reconciler.specs import files as globs
+from reconciler.specs import patterns
 from reconciler.specs.document import MOST_PROBLEMS
 from reconciler.specs.files import MOST_BYTES
 from reconciler.specs.patterns import expanded, matches
@@ -185,7 +185,7 @@ def test_a_pattern_is_matched_without_backtracking(monkeypatch):
 
         return match
 
-    monkeypatch.setattr(globs, "_segment", counting)
+    monkeypatch.setattr(patterns, "_segment", counting)
     pattern, path = ("**", "a") * 20 + ("x",), ("a",) * 60
     assert not matches(pattern, path)
     assert len(steps) <= len(pattern) * len(path)

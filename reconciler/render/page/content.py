@@ -17,7 +17,7 @@ from reconciler.redact.escape import escape
 from reconciler.redact.request import masked
 from reconciler.render.diff_lines import added_lines, change_lines
 from reconciler.render.graph import Edge, edges
-from reconciler.render.phrases import Shown, change_words, effect_line, fields_of, shown, suggested_lines
+from reconciler.render.plan_phrases import Shown, change_words, effect_line, fields_of, shown, suggested_lines
 from reconciler.render.runs import RunRow, aws_words, cost_text, duration_text, usual_text, which_text
 from reconciler.render.status import StatusRow
 from reconciler.render.text import plain, sentence

@@ -13,7 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoesca
 from reconciler.render.page.content import MOST_SHOWN, PageContent, SpecView, Views
 from reconciler.render.page.drawing import drawing
 from reconciler.render.page.timeline import timelines
-from reconciler.render.phrases import summary_line
+from reconciler.render.plan_phrases import summary_line
 from reconciler.render.plan_text import plan_text
 from reconciler.render.text import place_line
 

@@ -13,10 +13,10 @@ from threading import Event
 
 import pytest
 
-from reconciler.app import quiet, session
+from reconciler.app import remembered_answers, session
 from reconciler.app.options import CommandOptions
-from reconciler.app.quiet import AgedLine, AtRest, QuietAnswer, with_ages
 from reconciler.app.reconcile import reconcile
+from reconciler.app.remembered_answers import AgedLine, AtRest, QuietAnswer, with_ages
 from reconciler.core import observations
 from reconciler.core.events import Notified
 from reconciler.specs import stamps
@@ -201,7 +201,7 @@ def test_an_answer_that_this_version_never_writes_is_no_error(world: World, foun
 def test_what_another_version_remembered_is_not_used(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
     """The version of the program is part of the name of an entry."""
     world.run("plan")
-    monkeypatch.setattr(quiet, "code_version", lambda: digest("another"))
+    monkeypatch.setattr(remembered_answers, "code_version", lambda: digest("another"))
     world.run("plan")
     assert found == [False, False]
 
