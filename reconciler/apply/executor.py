@@ -127,7 +127,8 @@ def steps(
     done: Callable[[tuple[int, ActionResult]], None],
     check: Callable[[], None] | None = None,
 ) -> Steps:
-    """Returns the steps of the actions of one spec. `done` is called with the index and the result of each action."""
+    """Yields the effects of one spec's actions, one action after the other. Calls `done` with the index and the result
+    of each action."""
     for index in indexes:
         done((index, (yield from _perform(plan.actions[index], task, check))))
 

@@ -1,4 +1,5 @@
-"""Code that all adapters share: transmitting a request, complete listings, tags, parallel calls, unknown states."""
+"""Contains code that all adapters share: transmitting a request, complete listings, tags, parallel calls, unknown
+states."""
 
 from __future__ import annotations
 

@@ -81,15 +81,15 @@ class Batch:
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
-        self._children: dict[str, tuple[int, Sequence[Described]]] = {}  # failed children of arrays, with their number
+        self._children: dict[str, tuple[int, Sequence[Described]]] = {}  # failed children by array, and their number
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
         """Calls SubmitJob. The request is transmitted at most once."""
         return submit(self._aws, SERVICE, "submit_job", request, model=SubmitJobRequest, reply=REPLY, deadline=deadline)
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """Reports the state of each job, by DescribeJobs. A job that is missing from the reply does not exist at
-        AWS."""
+        """Reports the state of each job, as returned by DescribeJobs. A job that is missing from the reply does not
+        exist at AWS."""
         reports: dict[str, RunReport | str] = {}
         for some in _chunks(runs):
             try:
@@ -128,18 +128,18 @@ class Batch:
         return f"queue {location['jobQueue']}"
 
     def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
-        """Lists every job of the queue, in any state, by the filter on the time of creation. Raises `ServiceError`."""
+        """Lists every job of the queue, in any state, with a filter on the creation time. Raises `ServiceError`."""
         moment = BEFORE_BATCH if since is None else parse_time(since)
         by_time = {"name": "AFTER_CREATED_AT", "values": [str(int(moment.timestamp() * 1000))]}
         return list(dict.fromkeys(_listed(self._aws.reader(SERVICE), location["jobQueue"], by_time)))
 
     def described(self, location: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
-        """Describes jobs by DescribeJobs, whichever queue they are in. Raises `ServiceError`."""
+        """Describes jobs with DescribeJobs, whichever queue they are in. Raises `ServiceError`."""
         client = self._aws.reader(SERVICE)
         return {job_id: _facts(job) for some in _chunks(run_ids) for job_id, job in _described(client, some).items()}
 
     def logs(self, run: RunRef, attempt: int | None) -> RunLogs:
-        """Finds the logs of a job by DescribeJobs. The logs of a multi-node job are those of its main node."""
+        """Finds the logs of a job with DescribeJobs. For a multi-node job, these are the logs of its main node."""
         client = self._aws.reader(SERVICE)
         job = _described(client, [run.run_id]).get(run.run_id)
         nodes = (job or {}).get("nodeProperties")
@@ -180,7 +180,7 @@ class Batch:
         return [child for child in page.values() if child.get("status", "FAILED") == "FAILED"]
 
     def whole(self, run_ids: Sequence[str], _locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
-        """Reads jobs by DescribeJobs, and their definitions by DescribeJobDefinitions. Raises `ServiceError`."""
+        """Reads jobs with DescribeJobs, and their definitions with DescribeJobDefinitions. Raises `ServiceError`."""
         client = self._aws.reader(SERVICE)
         by_id = {match["id"]: each for each in run_ids if (match := JOB_ID.fullmatch(each))}
         jobs = {job_id: job for some in _chunks(list(by_id)) for job_id, job in _described(client, some).items()}
@@ -205,14 +205,15 @@ class Batch:
         return merged(each(names.items(), lambda lookup: self._lookup(queue, *lookup), LISTINGS_AT_ONCE))
 
     def _lookup(self, queue: str, name: str, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Returns the jobs that have each wanted tag, in one queue and with one name."""
+        """Returns, for each wanted submission, the jobs in one queue with one name that have its tag."""
         by_name = {"name": "JOB_NAME", "values": [name]}
         return self._tagged(wanted, lambda: dict.fromkeys(_listed(self._aws.reader(SERVICE), queue, by_name)))
 
     def _tagged(
         self, wanted: Sequence[Wanted], listed: Callable[[], Iterable[str]]
     ) -> Mapping[str, Sequence[str] | str]:
-        """Returns the listed jobs that have each wanted tag, or the error if the listing or a tag could not be read."""
+        """Returns, for each wanted submission, the listed jobs that have its tag, or the error if they could not be
+        read."""
         try:
             return answers(wanted, self._tags(list(listed())))
         except ServiceError as error:
@@ -233,8 +234,8 @@ class Batch:
 
 
 def _listed(client: Client, queue: str, by: Mapping[str, object]) -> Iterator[str]:
-    """Yields the ids of all jobs of a queue that match a filter. With a filter, ListJobs returns jobs in every state.
-    The filter on names ignores case, so only the tag identifies a job. Raises `ServiceError`.
+    """Yields the ids of all jobs in a queue that match a filter. With a filter, ListJobs returns jobs in every state.
+    The filter on names ignores case, so a job must also be identified by its tag. Raises `ServiceError`.
     """
     for page in pages("ListJobs", client.list_jobs, "jobSummaryList", "jobId", jobQueue=queue, filters=[by]):
         yield from page

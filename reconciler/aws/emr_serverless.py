@@ -68,7 +68,7 @@ RUN_ID = re.compile(
 """The id or ARN of a run."""
 
 AT_ONCE = 4
-"""Parallel GetJobRun calls; AWS allows 10 a second."""
+"""The number of parallel GetJobRun calls. AWS allows 10 calls per second."""
 BEFORE_INTENT = timedelta(minutes=2)
 """A lookup includes runs that AWS reports as created up to this long before the first intent: 60 s of clock error, plus
 a margin."""
@@ -175,7 +175,7 @@ class EmrServerless:
         return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
     def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
-        """Reads runs by GetJobRun. An id does not contain the application, so the known applications are tried first,
+        """Reads runs with GetJobRun. An id does not contain the application, so the known applications are tried first,
         then those that ListApplications returns. Raises `ServiceError`."""
         client = self._aws.reader(SERVICE)
         wanted = {text: match for text in run_ids if (match := RUN_ID.fullmatch(text))}

@@ -24,7 +24,7 @@ ClientFailure = BotoCoreError
 """botocore failed: no connection, no credentials, a truncated reply."""
 
 LONGEST = 1000
-"""The maximum number of characters kept of a message from AWS or botocore."""
+"""The maximum length of a message from AWS or botocore. Longer messages are truncated."""
 
 IDENTITY = "identity"
 """The content encoding of an unencoded body."""

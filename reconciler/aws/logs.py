@@ -103,7 +103,7 @@ class ObjectCursor:
         self._aws, self._stream = aws, stream
         self._client: Client = aws.follower("s3")
         self._etag: str | None = None
-        self._yielded, self._length = 0, 0  # the number of lines, and the length of the last one
+        self._yielded, self._length = 0, 0  # the number of yielded lines, and the length of the last one
 
     def lines(self) -> Iterator[str]:
         """Yields the lines of the object that were not yielded before."""

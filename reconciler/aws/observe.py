@@ -58,8 +58,8 @@ def observe(
     """Reads the live runs of the specs in `names` (`None` for all) from AWS, and looks for the run of every unresolved
     submission.
 
-    Returns the new states, ordered by name, and the runs that were found. An ended run is read again only while AWS has
-    not given its reason or usage (`core.observations`). If a service fails, nothing is raised; instead, the sighting
+    Returns the new states, ordered by name, and the runs that were found. An ended run is read again only until AWS has
+    reported its reason and usage (`core.observations`). If a service fails, nothing is raised; instead, the sighting
     contains the error for each token of the service. The sighting also contains an error for each run that does not
     exist at AWS; such a run is not considered ended. `request_of` returns the request that a submission sent, or an
     empty one if it is not available. The name in it narrows the lookup.
@@ -162,7 +162,7 @@ def _collect(
         for submission in asked.unresolved:
             answer = answers[kind].lookups.get(submission.token, "the service gave no answer for this submission")
             lookups[submission.token] = answer
-    events.sort(key=lambda event: event.name)  # the order of the ledger's batch, whichever service replied first
+    events.sort(key=lambda event: event.name)  # the order must not depend on which service replied first
     return tuple(events), Sighting(*_runs_and_errors(lookups), observe_errors, frozenset(unseen))
 
 
@@ -190,10 +190,10 @@ def _event(submission: Submission, report: RunReport, now: datetime) -> Observed
 def find_previous_runs(
     specs: Iterable[DesiredSpec], recorded: Recorded, place: Place, services: Services, now: datetime
 ) -> Sighting:
-    """Finds runs of specs that may be missing from the ledger: runs of their current content, by token, and other runs,
-    by spec tag.
+    """Finds runs of specs that may be missing from the ledger. Runs of the current content are found by their token,
+    and other runs by their spec tag.
 
-    Raises only `GuardError`. If a service fails, the sighting has the reason for each token.
+    Raises only `GuardError`. If a service fails, the sighting contains the error for each token.
     """
     return _look(
         services, recorded, place, now,

@@ -83,7 +83,7 @@ def seconds_needed(rate: Rate, calls: int) -> float:
 
 
 def quota_warnings(plan: Plan, rates: Mapping[str, Rate]) -> tuple[str, ...]:
-    """Returns a sentence for each operation whose quota delays the plan's submissions by a minute or more."""
+    """Returns a warning for each operation whose quota delays the plan's submissions by a minute or more."""
     calls = Counter(kind_named(a.kind).operation for a in plan.actions if a.action is ActionType.SUBMIT)
     return tuple(
         f"{count} {operation} calls take about {round(seconds / 60)} min: AWS's quota is {rate.perSecond:g} a second "

@@ -36,7 +36,7 @@ _TARGET = re.compile(r"([0-9]*)([:,])?([0-9n]*)")
 
 
 def submit_job(params: Params, context: Context) -> Params:
-    """Accepts a job. Batch has no client token: every accepted call is a new job."""
+    """Accepts a job. Batch has no client token, so every accepted call starts a new job."""
     resources.require_queue(params["jobQueue"], context.settings)
     resources.require_definition(params["jobDefinition"], context.settings)
     run = Run(

@@ -133,7 +133,7 @@ def _answer_rest_json(service: Service, call: Call, state: State) -> Reply:
 def _run(service: Service, call: Call, state: State) -> tuple[int, dict[str, object]]:
     """Returns status and body. Raises `AwsError` for every failure."""
     try:
-        # Before anything else, as in AWS. In a transaction, because another process may have changed the settings.
+        # AWS checks this first, too. The transaction is needed because another process may have changed the settings.
         if state.settings.signature_seconds is not None:
             with state.reading() as records:
                 require_fresh(call, records.settings.signature_seconds, records.now)

@@ -80,14 +80,14 @@ class Rule:
     # the first half of AWS's own, with the length of the whole. garbage: bytes that are not HTTP.
     answer: Answer = "given"
     # The calls to select; every condition must be true:
-    service: str | None = None  # as AWS names it
-    operation: str | Sequence[str] | None = None  # one or several, as AWS names them
+    service: str | None = None  # the service, as AWS names it
+    operation: str | Sequence[str] | None = None  # one or several operations, as AWS names them
     name: str | None = None  # a pattern (orders-*) for the name of the run that the call starts or names by its id
     nth: int | Sequence[int] | None = None  # the nth matching call, from 1, or several such numbers
     every: int | None = None  # every k-th matching call
     probability: float | None = None  # each matching call with this probability
     seed: int | None = None  # the seed for `probability`: the same seed selects the same calls
-    count: int | None = None  # the most times that the rule acts
+    count: int | None = None  # the maximum number of times that the rule acts
     # Details:
     late_seconds: float | None = None
     delay_seconds: float = 0.0  # how much later than usual the client receives its reply
@@ -275,7 +275,7 @@ class IdentifiedCall:
 
 
 class CountedRule:
-    """An active rule: how many calls it matched, and how many it acted on."""
+    """An active rule, with the number of calls that it matched and the number of calls that it acted on."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule, self.matched, self.fired = rule, 0, 0

@@ -28,7 +28,7 @@ bodies with their own errors first."""
 
 IDLE_SECONDS = 40.0
 """Seconds that a connection may be idle, between requests or within a request. The value differs from usual intervals
-between passes, so that no client sends a request on a connection that is just being closed.
+between passes, so that clients do not send a request on a connection that is being closed at the same moment.
 """
 
 CONNECTIONS = 512

@@ -64,8 +64,8 @@ def intended_before(recorded: Recorded, events: Sequence[e.Event], recall: Recal
 
 
 def check_appendable(recorded: Recorded, events: Sequence[e.Event], recall: Recall) -> None:
-    """Checks that the events can follow the recorded ones, by folding them into copies of the state that they change,
-    so that an unreadable batch is never written. Raises the errors of `fold`.
+    """Checks that the events can follow the recorded ones, so that an unreadable batch is never written. Folds them
+    into copies of the state that they change. Raises the errors of `fold`.
     """
     scratch = Recorded()
     for event in events:

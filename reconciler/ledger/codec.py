@@ -144,7 +144,8 @@ class Chain:
             raise corrupt(position, self.address, "it does not follow the batch before it (the hash chain is broken)")
 
     def check_pin(self, first: Batch) -> None:
-        """Raises `LedgerPinned` if the first batch belongs to another place, `LedgerCorrupt` if it has no place."""
+        """Raises `LedgerPinned` if the first batch belongs to another place, and `LedgerCorrupt` if it contains no
+        place."""
         theirs = pin_of(first)
         if theirs is None:
             raise corrupt(1, self.address, "its first event does not name the ledger's project and target")

@@ -36,7 +36,7 @@ def open_store(url: str, _root: Path, place: Place) -> DynamoStore:
 class DynamoStore:
     """`ports.Store` and `ports.Snapshots` in a table. Thread-safe and process-safe, across machines.
 
-    `pages` is as `PAGES`. `timeouts` are the connect and the read timeout in seconds.
+    `pages` has the form of `PAGES`. `timeouts` are the connect and the read timeout in seconds.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ def item(partition: str, position: int, content: bytes) -> Item:
 
 
 def head(partition: str, position: int, apart: str, content: bytes) -> Item:
-    """Returns the head item for bytes that are stored in parts in the partition `apart`."""
+    """Returns the head item of content whose parts are stored in the partition `apart`."""
     return {
         **key(partition, position),
         "parts": {"S": apart},

@@ -213,7 +213,7 @@ def _bucket_access(store: S3Store, place: Place, *, writes: bool) -> list[dict[s
 # --- DynamoDB ---------------------------------------------------------------------------------------------------------
 
 KEYS = [(PARTITION, "HASH", "S"), (POSITION, "RANGE", "N")]
-"""Name, role and type of each key."""
+"""The name, role and type of each key of the table."""
 WAIT = {"Delay": 2, "MaxAttempts": 90}
 """Seconds between two checks of a table that is being created, and the maximum number of checks."""
 

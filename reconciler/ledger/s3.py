@@ -1,7 +1,7 @@
 """Stores a ledger in S3: one object per position, written only if the position is free (``If-None-Match: *``).
 
-Keys consist of prefix, project, target and position. Ledgers therefore never share keys, whatever their prefixes are.
-Positions are padded with zeros, so that listings are in order.
+A key consists of the prefix, project, target and position. Two ledgers therefore never share keys, whatever their
+prefixes are. Positions are padded with zeros, so that listings are in order.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class S3Store:
         return None if held is None or position is None else (position, held[0])
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """Overwrites the stored snapshot, a single object, unless that one is newer."""
+        """Overwrites the stored snapshot, which is a single object, unless the stored one is newer."""
         if self._kept_position() > position:
             return
         with aws.translate_ledger_errors(self.site, "s3:PutObject", writing=True):

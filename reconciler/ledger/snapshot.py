@@ -45,7 +45,7 @@ FOLD_SOURCES = {
     "identity.py", "ledger_changes.py", "renames.py", "repeated.py", "retention.py", "state.py", "submission.py",
     "times.py",
 }  # fmt: skip
-"""The modules of `reconciler.core` that determine which state results from events."""
+"""The modules of `reconciler.core` that determine how events are folded into the state."""
 
 
 @cache

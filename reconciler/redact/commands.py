@@ -158,7 +158,8 @@ class Command:
     _before: str = ""
 
     def read(self, argument: str) -> Hit | None:
-        """Reads the next argument, and returns the position of its secret if it contains or announces one."""
+        """Reads the next argument. Returns the position of the secret if the argument contains one, or if the following
+        argument is one."""
         before, self._before = self._before, argument
         program = argument.rsplit("/", 1)[-1].removesuffix(".exe")
         if program in _rules() and before not in NAMING:
