@@ -1,4 +1,4 @@
-"""Procedures of the actions other than submit: adopt, supersede, cancel, and record missed slots."""
+"""Contains the procedures for all actions except submit: adopt, supersede, cancel, and record missed slots."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def execute(
     nothing is `none`.
 
     After `stop` is set, no action starts, and calls in flight have `GRACE_SECONDS` to end. An action that has not ended
-    then is reported as unknown, and the next pass resolves it from its intent. `quota` contains AWS's quotas; `None`
+    by then is reported as unknown, and the next pass resolves it from its intent. `quota` contains AWS's quotas; `None`
     means no limit. `check` is called before each action, and raises an error if the account or the clock has become
     wrong. The calling thread calls `progress` when each action ends.
     """

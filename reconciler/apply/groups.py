@@ -37,7 +37,7 @@ class _Lane:
         self.answer(None)
 
     def answer(self, answer: object) -> None:
-        """Continues with the answer to the effect, or raises it there if it is an exception."""
+        """Sends the answer to the effect to the steps. If the answer is an exception, raises it in the steps."""
         self.until = None
         try:
             self.effect = self._steps.throw(answer) if isinstance(answer, Exception) else self._steps.send(answer)

@@ -242,8 +242,9 @@ def _listed(client: Client, queue: str, by: Mapping[str, object]) -> Iterator[st
 
 
 def _named(client: Client, queue: str, names: Collection[str], since: datetime) -> list[str] | None:
-    """Returns the ids of the jobs of a queue with one of these names, created since then. Returns `None` if the queue
-    has so many jobs that listing them takes more calls than one for each name. Raises `ServiceError`."""
+    """Returns the ids of the jobs in a queue that have one of these names and were created after `since`. Returns
+    `None` if the queue has so many jobs that listing them takes more calls than one for each name. Raises
+    `ServiceError`."""
     by_time = {"name": "AFTER_CREATED_AT", "values": [str(int(since.timestamp() * 1000))]}
     wanted, found = {name.lower() for name in names}, dict[str, None]()
     listing = pages("ListJobs", client.list_jobs, "jobSummaryList", "jobId", jobQueue=queue, filters=[by_time])

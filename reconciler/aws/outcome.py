@@ -1,4 +1,5 @@
-"""Transmits a request once, and classifies the outcome by an allow-list that fails closed."""
+"""Transmits a request once, and classifies the outcome. Only replies on an allow-list count as proof; all others are
+ambiguous."""
 
 from __future__ import annotations
 

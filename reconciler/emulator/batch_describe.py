@@ -18,7 +18,7 @@ MAX_DESCRIBED = 100
 """The maximum number of ids in one DescribeJobs call, from the API reference."""
 MAX_PAGE = 1000
 MAX_FILTERED_PAGE = 100
-"""The maximum page sizes of ListJobs, without and with a filter, from the API reference."""
+"""The maximum page size of ListJobs without a filter and with one, from the API reference."""
 _LISTED_BY = ("jobQueue", "arrayJobId", "multiNodeJobId")
 _STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 _IMAGE = "emulator/no-image"

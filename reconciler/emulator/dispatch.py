@@ -131,7 +131,7 @@ def _answer_rest_json(service: Service, call: Call, state: State) -> Reply:
 
 
 def _run(service: Service, call: Call, state: State) -> tuple[int, dict[str, object]]:
-    """Returns status and body. Raises `AwsError` for every failure."""
+    """Returns the status and the body of the reply. Raises `AwsError` for every failure."""
     try:
         # AWS checks this first, too. The transaction is needed because another process may have changed the settings.
         if state.settings.signature_seconds is not None:

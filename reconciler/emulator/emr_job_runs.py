@@ -196,7 +196,7 @@ def _attempt(run: Run, steps: Sequence[Step], attempt: int, context: Context) ->
 
 
 def _head(run: Run, steps: Sequence[Step], context: Context) -> Params:
-    """Returns the fields that GetJobRun and the listings share."""
+    """Returns the fields that are in the replies of both GetJobRun and the listings."""
     step = steps[-1]
     return {
         "applicationId": run.scope,

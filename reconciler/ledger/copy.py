@@ -107,7 +107,7 @@ def _grew(source: str, position: int, copied: int, target: str) -> LedgerError:
 
 
 def _about(place: Place, author: Author, at: str) -> dict[str, str]:
-    """Returns the fields that the events of a copy share."""
+    """Returns the fields that are the same in all events of a copy."""
     return {
         "at": at,
         "project": place.project,

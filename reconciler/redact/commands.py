@@ -112,7 +112,7 @@ FLAGS = {"curl": "#0123469afgiIjJklLnNOpqRsSvZ"}
 """Letters of options without a value, which may precede another letter in one argument: ``curl -sSu a:b``."""
 
 NAMING = frozenset({"-u", "-U", "--user", "--username", "-h", "--host", "--name"})
-"""Options whose value may equal the name of a program without being one: ``docker run --name mongo -p 27017:27017``."""
+"""Options whose value may look like the name of a program but is none: ``docker run --name mongo -p 27017:27017``."""
 
 WRITERS = frozenset({"echo", "printf"})
 PORTS = r"(?:[\d.]+:)?\d+(?:-\d+)?:\d+(?:-\d+)?(?:/\w+)?"  # -p 8080:80

@@ -172,7 +172,7 @@ class Refusing(MemoryStore):
         self._error, self._least = error, least
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Stores the batch as `ports.Store` requires, or raises the error."""
+        """Implements `ports.Store`, but refuses some batches."""
         if batch.count(b'"type":"intended"') >= self._least:
             raise self._error
         return super().append(position, batch)

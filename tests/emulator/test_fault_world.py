@@ -78,7 +78,7 @@ def test_descriptions_can_lag(
 def test_listings_and_descriptions_can_have_their_own_retention(
     retention: str, emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Ended runs disappear early from one of the two. Live runs disappear from neither."""
+    """Ended runs disappear early from either listings or descriptions. Live runs remain in both."""
     emulator.configure(**{f"{retention}_retention_seconds": 100}, durations={"long": None})
     ended, living = {start(), submit()}, {start(name="long"), submit(jobName="long")}
 
