@@ -34,12 +34,12 @@ def fsck(
     yes: bool,
     output_format: str,
 ) -> int:
-    """Check the ledger against AWS: runs with our tags that the ledger lacks, runs that AWS does not have, two runs of
-    one submission. Writes nothing.
+    """Check the ledger against AWS. Reports runs with our tags that are missing from the ledger, runs that AWS does not
+    have, and two runs of one submission. Writes nothing.
 
     With --adopt, a lost ledger is rebuilt from the tags of the runs that AWS still has, so that they do not run again.
     All runs of each application and queue are listed, and those that are missing from the ledger are described; --since
-    leaves out older ones.
+    leaves out older runs.
 
     \b
     Examples:

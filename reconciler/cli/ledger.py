@@ -117,7 +117,8 @@ def _prepare(session: Session) -> Iterator[Finding | Policy]:
 @takes_options
 def verify(options: CommandOptions, output_format: str, new_snapshot: bool) -> int:
     """Check the whole log of the target's ledger, without trusting a snapshot: gaps, the chain of checksums, events
-    that cannot be read or cannot follow each other, whose ledger it is, and whether the snapshot is correct.
+    that cannot be read or cannot follow each other, which target the ledger belongs to, and whether the snapshot is
+    correct.
 
     Exits 1 if there is a problem, and prints its position and what to do. Changes nothing without --new-snapshot.
 
@@ -227,8 +228,8 @@ def accept_rollback(options: CommandOptions, *, reason: str, yes: bool) -> int:
     """Continue with a ledger that was rolled back, because an older copy was restored or batches were deleted. Records
     your decision.
 
-    Such a ledger is refused, because the submissions that it lacks would run again. Restore the newest copy instead if
-    there is one. If there is none, run `fsck` first: it lists the runs in AWS that the ledger lacks. Afterwards, `fsck
+    Such a ledger is refused, because its missing submissions would run again. If there is a newer copy, restore that
+    instead. Otherwise, run `fsck` first: it lists the runs in AWS that are missing from the ledger. Afterwards, `fsck
     --adopt` records them. Until then, a spec with such runs is on hold.
 
     \b

@@ -122,8 +122,8 @@ def open_page(
 ) -> int:
     """Open the page of a run in AWS's console, in the browser.
 
-    WHAT is the name of a spec, which means its newest run, or a run id. EMR Serverless also has the Spark UI; its
-    address admits everybody who has it, for one hour.
+    WHAT is the name of a spec, which means its newest run, or a run id. EMR Serverless also has the Spark UI. Anyone
+    who has its address can open it for one hour.
 
     \b
     Examples:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @ledger_options
 @takes_options
 def page(options: CommandOptions, folder: Path, no_refresh: bool) -> int:
-    """Write a static site about the target: holds with the commands that resolve them, changes that are not applied,
-    a timeline of runs, each spec, the dependencies, and the plan. It needs no server and loads nothing from elsewhere.
+    """Write a static site about the target: holds with the commands that resolve them, changes that are not applied, a
+    timeline of runs, each spec, the dependencies, and the plan. It needs no server and loads nothing from other hosts.
 
     \b
     Examples:

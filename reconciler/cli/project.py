@@ -59,7 +59,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
 def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: str, *, strict: bool) -> int:
     """Check every spec, offline, for every target or for the target of -t.
 
-    With PATHs, only these files and folders are checked, together with the specs that they name.
+    With PATHs, only these files and folders are checked, together with the specs that they refer to.
 
     \b
     Examples:
@@ -126,7 +126,7 @@ def _print_junit(options: CommandOptions, specs: Sequence[tuple[str, str, int]],
 @directory_options
 @takes_options
 def targets(options: CommandOptions, output_format: str) -> int:
-    """Print the targets of the project, one a line, in the order of reconciler.yaml. Reads only that file.
+    """Print the targets of the project, one per line, in the order of reconciler.yaml. Reads only that file.
 
     \b
     Examples:

@@ -26,10 +26,10 @@ MARKS = {"ok": "[OK]", "warning": "[WARN]", "error": "[NG]", "not-asked": "[SKIP
 @ledger_options
 @takes_options
 def verify(options: CommandOptions, *, quiet: bool, output_format: str) -> int:
-    """Ask AWS, read-only, whether what the specs of a target name exists and fits: applications, queues, job
-    definitions, roles and their trust, files and log locations in S3, log groups, vCPUs and quotas.
+    """Check with read-only calls to AWS that the resources in the specs of a target exist and fit: applications,
+    queues, job definitions, roles and their trust, files and log locations in S3, log groups, vCPUs and quotas.
 
-    Resources that AWS could not be asked about, for example because a permission is missing, are shown as [SKIP].
+    Resources that could not be checked, for example because a permission is missing, are shown as [SKIP].
 
     \b
     Examples:

@@ -36,7 +36,7 @@ def wait(
 ) -> int:
     """Wait until the runs of these specs have ended, and submit what waits for them: dependents, retries, slots.
 
-    Only what was applied is submitted. Changes in git that no apply has applied wait for `apply`.
+    Only applied changes are submitted. Changes in git that no `apply` has applied are left for `apply`.
 
     \b
     Examples:

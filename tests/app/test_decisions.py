@@ -20,24 +20,24 @@ HOURLY = {"schedule": "0 * * * *", "concurrencyPolicy": "Allow"}
 
 
 def slot(hours: float) -> str:
-    """The slot some hours ago; the newest is now."""
+    """Returns the slot of some hours ago. The newest slot is now."""
     return seconds_text(NOW - timedelta(hours=hours))
 
 
 def slot_ran(hours: float, end: str = "succeeded") -> Sequence[e.Event]:
-    """The events of a slot that ran and ended."""
+    """Returns the events of a slot whose run has ended."""
     intent = slot_intended(slot(hours))
     run_id = f"run-{hours}"
     return [intent, outcome("submitted", intent, run_id=run_id), outcome(end, intent, run_id=run_id)]
 
 
 def hourly(*events: e.Event) -> SpecView:
-    """The view of a spec with a slot every hour."""
+    """Returns the view of a spec with a slot every hour."""
     return view(scheduled(seconds=-360000), *events, specs=[spec(policy=HOURLY)])
 
 
 def resolved(spec_view: SpecView, decision: str = "submit", **more: object) -> Decision:
-    """The decision of `resolve`."""
+    """Returns the decision of `resolve`."""
     given = {"token": None, "force": False, **more}
     return decide_resolve(spec_view, decision, **given)  # type: ignore[arg-type]
 
@@ -51,7 +51,7 @@ def resolved(spec_view: SpecView, decision: str = "submit", **more: object) -> D
     ids=["never sent", "submitted"],
 )
 def test_resolve_needs_an_unresolved_submission(events: Sequence[e.Event], message: str):
-    """Without one, `resolve` says what the newest submission is."""
+    """If no submission is unresolved, the error describes the newest submission."""
     with pytest.raises(ReconcilerError, match=message):
         resolved(view(*events))
 
@@ -70,14 +70,15 @@ def test_resolve_needs_force_after_a_failed_look():
 
 
 def test_resolve_warns_about_a_submission_that_aws_may_have_forgotten():
-    """More than a day after the send, an ended run may be gone from AWS."""
+    """More than a day after the send, AWS may no longer list a run that has ended."""
     decision = resolved(view(intended(seconds=-25 * 3600)))
 
     assert any("may have forgotten" in warning for warning in decision.summary.warnings)
 
 
 def test_resolve_abandons_a_submission_with_several_runs_and_never_sends_it_again():
-    """Two runs carry its tag, so it did run: `--submit` is refused even with force; `--abandon` leaves both alone."""
+    """Two runs have the submission's tag, so the job did run. `--submit` is refused even with force, and `--abandon`
+    leaves both runs alone."""
     spec_view = view(intended(), runs_by_token={token(): ("run-1", "run-2")})
 
     with pytest.raises(ReconcilerError, match="reconciler adopt orders"):
@@ -89,7 +90,8 @@ def test_resolve_abandons_a_submission_with_several_runs_and_never_sends_it_agai
 
 
 def test_resolve_takes_the_submission_that_the_token_begins():
-    """Without a token the newest is decided; a token that no submission has is refused with those that exist."""
+    """Without a token, the newest submission is resolved. An unknown token is refused, and the message lists the
+    existing tokens."""
     older, newer = intended("A", 1), intended("B", 2)
     spec_view = view(older, newer)
 
@@ -101,7 +103,7 @@ def test_resolve_takes_the_submission_that_the_token_begins():
 
 
 def cancelled(spec_view: SpecView, run_id: str | None = None, at_slot: str | None = None) -> Decision:
-    """The decision of `cancel`."""
+    """Returns the decision of `cancel`."""
     return decide_cancel(spec_view, run_id=run_id, slot=at_slot)
 
 
@@ -115,13 +117,13 @@ def cancelled(spec_view: SpecView, run_id: str | None = None, at_slot: str | Non
     ids=["never submitted", "ended", "another run"],
 )
 def test_cancel_needs_a_live_run(events: Sequence[e.Event], run_id: str | None, message: str):
-    """Without one, `cancel` says why there is nothing to stop."""
+    """If there is no live run, the error explains why there is nothing to cancel."""
     with pytest.raises(ReconcilerError, match=message):
         cancelled(view(*events), run_id)
 
 
 def test_cancel_stops_all_live_runs_or_the_named_one():
-    """With `Allow` a spec has several live runs; `--run-id` and `--slot` pick one."""
+    """With concurrencyPolicy `Allow`, a spec has several live runs. `--run-id` and `--slot` select one of them."""
     first, second = slot_intended(slot(2)), slot_intended(slot(1))
     spec_view = hourly(
         first, outcome("submitted", first, run_id="one"), second, outcome("submitted", second, run_id="two")
@@ -133,7 +135,7 @@ def test_cancel_stops_all_live_runs_or_the_named_one():
 
 
 def test_cancel_asks_aws_only_once():
-    """A run that AWS is already stopping needs nothing."""
+    """A run that AWS is already stopping is not cancelled again."""
     intent = intended()
     asked = [outcome("cancel-asked", intent), outcome("cancel-accepted", intent)]
 
@@ -144,7 +146,7 @@ def test_cancel_asks_aws_only_once():
 
 
 def test_cancel_works_on_a_suspended_spec():
-    """A suspension stops only what happens automatically; the warning says so."""
+    """A suspension stops only automatic actions, and a warning says so."""
     decision = cancelled(view(*ran(end=None), specs=[spec(policy={"suspend": True})]))
 
     assert len(decision.cancels) == 1
@@ -163,14 +165,14 @@ def test_cancel_works_on_a_suspended_spec():
     ids=["never submitted", "running", "succeeded", "changed", "unknown"],
 )
 def test_retry_needs_a_submission_that_ended_badly(events: Sequence[e.Event], content: str, message: str):
-    """Otherwise the message says why nothing is retried."""
+    """In any other case, the error explains why nothing is retried."""
     with pytest.raises(ReconcilerError, match=message):
         decide_retry(view(*events, specs=[spec(content)]), slot=None)
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "lost"])
 def test_retry_records_a_request_for_one_more_attempt(end: str):
-    """With the operator and the reason, for the submission that ended."""
+    """The event contains the operator, the reason, and the submission that ended."""
     ((event,),) = events_of(decide_retry(view(*ran(end=end)), slot=None))
 
     assert isinstance(event, e.RetryAsked)
@@ -178,7 +180,7 @@ def test_retry_records_a_request_for_one_more_attempt(end: str):
 
 
 def test_retry_is_requested_once():
-    """A second request records nothing."""
+    """A second request for a retry records nothing."""
     decision = decide_retry(view(*ran(end="failed"), outcome("retry-asked", intended())), slot=None)
 
     assert decision.is_empty
@@ -186,13 +188,13 @@ def test_retry_is_requested_once():
 
 
 def test_retry_of_a_slot_needs_a_schedule():
-    """`--slot` of a spec without a schedule is wrong usage."""
+    """`--slot` for a spec without a schedule is a usage error."""
     with pytest.raises(UsageError, match="has no schedule"):
         decide_retry(view(*ran(end="failed")), slot=slot(1))
 
 
 def filled(spec_view: SpecView, first: float, last: float, *, again: bool = False) -> Decision:
-    """The decision of `backfill`, for times some hours ago."""
+    """Returns the decision of `backfill` for a period that starts and ends some hours ago."""
     times = (NOW - timedelta(hours=first), NOW - timedelta(hours=last))
     return decide_backfill(spec_view, *times, again=again)
 
@@ -225,7 +227,7 @@ def test_backfill_leaves_out_slots_that_are_not_due():
 
 
 def test_backfill_leaves_out_slots_that_ran():
-    """Unless `--again` asks for them; if all ran, that is an error."""
+    """Slots that ran are included only with `--again`. If all slots ran, the command fails."""
     spec_view = hourly(*slot_ran(3))
 
     with pytest.raises(ReconcilerError, match="--again"):
@@ -236,7 +238,7 @@ def test_backfill_leaves_out_slots_that_ran():
 
 
 def adopted(spec_view: SpecView, run_id: str, at_slot: str | None = None, *, force: bool = False) -> Decision:
-    """The decision of `adopt`."""
+    """Returns the decision of `adopt`."""
     return decide_adopt(spec_view, run_id, slot=at_slot, token=None, force=force)
 
 
@@ -254,7 +256,7 @@ def test_adopt_needs_a_run_that_aws_knows():
 
 
 def test_adopt_needs_force_for_a_run_of_another_project():
-    """The tag of the run names a project that this one cannot check."""
+    """The run's tag contains another project, whose ledger cannot be checked."""
     spec_view = view(runs=[run_facts("run-9", {"reconciler:spec": "other/prod/clicks"})])
 
     with pytest.raises(ReconcilerError, match="other/prod/clicks"):
@@ -266,7 +268,7 @@ def test_adopt_needs_force_for_a_run_of_another_project():
 
 
 def test_adopt_of_the_current_run_needs_nothing():
-    """The run belongs to the spec already, and no confirmation is asked for."""
+    """The run already belongs to the spec, so there is nothing to confirm."""
     decision = adopted(view(*ran(end="running"), runs=[run_facts("run-1")]), "run-1")
 
     assert decision.is_empty
@@ -279,7 +281,7 @@ def test_adopt_of_the_current_run_needs_nothing():
     ids=["missing", "between two", "future"],
 )
 def test_adopt_for_a_scheduled_spec_needs_a_past_slot(at_slot: str | None, message: str):
-    """A run of a scheduled spec counts as the run of one slot."""
+    """A run of a scheduled spec is adopted as the run of one slot."""
     spec_view = view(specs=[spec(policy=HOURLY)], runs=[run_facts("run-9")])
 
     with pytest.raises(ReconcilerError, match=message):

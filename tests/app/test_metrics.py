@@ -1,4 +1,5 @@
-"""The port of a service: silent connections, many connections, broken requests; and the gauge of waiting runs."""
+"""The port of a service, with silent connections, many connections and broken requests, and the gauge of waiting
+runs."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """A served endpoint with room for two connections."""
+    """Serves an endpoint that allows two connections at a time."""
     monkeypatch.setattr(endpoints, "CONNECTIONS", 2)
     served = Endpoint(application(Metrics(StandingClock(0), 60)), request.param, 0, "metrics")
     yield request.param, served.port
@@ -42,20 +43,21 @@ def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def get(address: tuple[str, int], path: str) -> bytes:
-    """The answer to one request."""
+    """Returns the response to one request."""
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     with urllib.request.urlopen(f"http://{host}:{address[1]}{path}", timeout=PATIENCE_SECONDS) as answer:
         return bytes(answer.read())
 
 
 def test_metrics_and_health_are_served(endpoint: tuple[str, int]) -> None:
-    """On IPv4 and IPv6."""
+    """Both paths are served on IPv4 and IPv6."""
     assert b"reconciler_passes_total" in get(endpoint, "/metrics")
     assert get(endpoint, "/healthz") == b"ok\n"
 
 
 def test_silent_connections_are_closed_and_bounded(endpoint: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One too many is closed at once, silent ones soon, and then there is room again."""
+    """A connection over the limit is closed at once, and silent connections are closed soon. Then new connections are
+    accepted again."""
     monkeypatch.setattr(endpoints._Connection, "timeout", 0.3)
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(endpoint, timeout=PATIENCE_SECONDS)) for _ in range(2)]
@@ -68,19 +70,19 @@ def test_silent_connections_are_closed_and_bounded(endpoint: tuple[str, int], mo
 def test_broken_requests_print_nothing(
     endpoint: tuple[str, int], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither a traceback nor a line, at the default level of logs."""
+    """Nothing is printed or logged at the default log level."""
     for sent in (b"\x00" * 100, b"GET\r\n\r\n", b"A" * 70_000, b"GET /metrics HTTP/1.1\r\n"):
         with socket.create_connection(endpoint, timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(sent)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    # Until the server has noticed that the connections are closed, it may have no room.
+    # Until the server has noticed that the connections are closed, it may refuse new ones.
     assert eventually(lambda: get(endpoint, "/healthz") == b"ok\n")
     assert capfd.readouterr() == ("", "")
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
 def test_waiting_runs_are_counted_by_the_code_of_their_reason() -> None:
-    """The code alone, because the whole text would be a new time series for each run."""
+    """The label is the code only, because the whole text would create a new time series for each run."""
     details = ["CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - spot", "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "odd", None]
     events: list[e.Event] = []
     for number, detail in enumerate(details, start=1):

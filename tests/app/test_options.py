@@ -47,7 +47,8 @@ def _selected(choice: CommandOptions, recorded: tuple[str, ...] = ()) -> frozens
     ],
 )
 def test_selection(choice: CommandOptions, names: set[str] | None):
-    """Names add up, labels narrow down, and both must match; without either everything is selected."""
+    """Several names add up, and labels narrow the selection. A spec must match both. Without names and labels,
+    everything is selected."""
     assert names == _selected(choice, recorded=("gone",))
 
 
@@ -63,7 +64,7 @@ def test_selection(choice: CommandOptions, names: set[str] | None):
     ],
 )
 def test_a_selection_of_nothing_is_wrong_usage(choice: CommandOptions, says: str):
-    """A typing error never looks like nothing to do."""
+    """A selection without a match is an error, so that a typo does not look like "nothing to do"."""
     with pytest.raises(UsageError, match=says):
         _selected(choice)
 
@@ -97,7 +98,8 @@ def test_a_missing_and_an_unknown_target():
 
 
 def test_limits():
-    """A given limit replaces the target's, the other stays; zero is a limit."""
+    """A limit on the command line replaces the target's limit, and the other limit is unchanged. Zero is a valid
+    limit."""
     target = Limits(maxSubmissions=5, maxCancellations=6)
 
     assert target == CommandOptions().limits(target)

@@ -1,4 +1,4 @@
-"""The page on a port: for reading only, and only under a name of this machine."""
+"""The page on a port is read-only, and is served only under a host name of this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 def asked(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, str, dict[str, str]]:
-    """Returns the status, the text and the headers of an answer."""
+    """Returns the status, the text and the headers of a response."""
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, path, headers={"Host": f"{host}:{port}"})
@@ -26,7 +26,7 @@ def asked(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") ->
 
 
 def test_the_page_is_served_for_reading():
-    """With its policy; nothing else is there, and nothing can be changed."""
+    """Pages have the content security policy. Other paths and other methods are refused."""
     page = LivePage(allowed_hosts("127.0.0.1"))
     served = Endpoint(page.application, "127.0.0.1", 0, "the page")
     try:
@@ -49,12 +49,13 @@ def test_the_page_is_served_for_reading():
 
 @pytest.mark.parametrize(("address", "any_name"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)])
 def test_the_names_of_a_page_that_others_may_read(address: str, any_name: bool):
-    """An operator who listens on every address decides who reaches it."""
+    """If the service listens on all addresses, any host name is allowed, because the operator controls who can
+    connect."""
     assert (allowed_hosts(address) is None) is any_name
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
-    """The error names it; other files in a folder stay."""
+    """The error contains the folder. Other files in a folder are not removed."""
     (tmp_path / "kept.txt").write_text("mine")
     assert write(Site(content(row("job"))), tmp_path) == len(list(tmp_path.rglob("*.*"))) - 1
     assert (tmp_path / "kept.txt").read_text() == "mine"

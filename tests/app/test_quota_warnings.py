@@ -10,7 +10,7 @@ from tests.cli.world import World, project_text
 
 
 def test_a_long_wait_is_a_warning_with_numbers() -> None:
-    """25 calls fit into the burst; 325 calls at one a second take minutes."""
+    """25 calls fit into the burst. 325 calls at one per second take minutes."""
     few = plan(desired(*(spec(name=f"job-{n}") for n in range(25))), recorded(), NOW)
     many = plan(desired(*(spec(name=f"job-{n}") for n in range(325))), recorded(), NOW)
     rates = {"SubmitJob": Rate(perSecond=1, burst=25)}
@@ -22,7 +22,7 @@ def test_a_long_wait_is_a_warning_with_numbers() -> None:
 
 
 def test_the_plan_contains_the_warning(world: World) -> None:
-    """With the target's own quota if it has one, else AWS's default."""
+    """The warning is computed from the target's own quota or, without one, from AWS's default."""
     limits = "\n      rates: {SubmitJob: {perSecond: 0.01, burst: 1}}"
     world.write("reconciler.yaml", project_text(limits=limits))
     world.batch("one")

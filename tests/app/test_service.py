@@ -1,4 +1,5 @@
-"""The service's passes: specs are read again, a failed pass stops nothing, a missing remote is reported."""
+"""The passes of a service: each pass reads the specs again, a failed pass does not end the service, and a missing
+remote is reported."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Serving:
             time.sleep(0.01)
 
     def logged(self, *texts: str) -> bool:
-        """Whether one message has all these texts in it."""
+        """Returns whether one log message contains all these texts."""
         return any(all(text in message for text in texts) for message in self._caplog.messages)
 
 
@@ -67,8 +68,8 @@ def serve(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_each_pass_reads_the_specs_again(world: World, serve):
-    """A spec that is added later runs once; a broken spec is logged; a broken project file fails its passes, and the
-    passes after it are good again."""
+    """A spec that is added later runs once, and a broken spec is logged. With a broken project file, passes fail; once
+    it is fixed, they succeed again."""
     world.batch("clicks")
     with serve(world) as service:
         service.wait(lambda: len(world.runs()) == 1)
@@ -88,7 +89,7 @@ def test_each_pass_reads_the_specs_again(world: World, serve):
 
 
 def test_a_checkout_that_cannot_be_updated_is_used_as_it_is(world: World, serve, tmp_path: Path):
-    """The log says so, and the pass runs."""
+    """The failure is logged, and the pass runs with the current checkout."""
     _, origin = with_origin(world, tmp_path)
     origin.rename(tmp_path / "gone")
 
@@ -100,7 +101,7 @@ def test_a_checkout_that_cannot_be_updated_is_used_as_it_is(world: World, serve,
 
 
 def test_a_port_that_is_taken_is_wrong_usage(world: World):
-    """The message names host and port, and nothing was started."""
+    """The error contains the host and the port, and nothing is started."""
     port = int(world.aws.url.rpartition(":")[2])
 
     with pytest.raises(UsageError, match=f"metrics cannot be served on 127.0.0.1:{port}"):

@@ -48,7 +48,7 @@ def even() -> float:
 
 
 def test_passes_start_one_interval_apart() -> None:
-    """Measured from start to start, however long each takes."""
+    """The interval is measured from start to start, however long a pass takes."""
     passes = Passes(4, seconds=15)
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert passes.began == [0, 60, 120, 180]
@@ -75,12 +75,12 @@ def test_back_off_never_shortens_a_long_interval() -> None:
 
 @pytest.mark.parametrize(("draw", "seconds"), [(-1, 54), (0, 60), (1, 66)])
 def test_jitter_is_a_tenth(draw: float, seconds: float) -> None:
-    """In either direction."""
+    """A pause is up to a tenth shorter or longer."""
     assert ServiceInterval(60, lambda: draw).pause(0) == pytest.approx(seconds)
 
 
 def test_a_stopped_service_runs_no_pass() -> None:
-    """If the event is set before the start."""
+    """No pass runs if the event is set before the start."""
     passes = Passes(1)
     passes.stop.set()
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)

@@ -19,7 +19,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_document_arrives_as_json_with_its_headers() -> None:
-    """Once, if the answer is good."""
+    """The document is sent once if the response is successful."""
     with hook() as there:
         post(there.url, {"text": "häld"}, {"Authorization": "Bearer t"})
     assert there.documents == [{"text": "häld"}]
@@ -44,7 +44,7 @@ def test_a_refusal_is_an_error_without_the_address(answers: tuple[int, ...], tri
 
 
 def test_an_address_where_nobody_listens_is_an_error() -> None:
-    """The message has no details of a library."""
+    """The message contains no details from a library."""
     with hook() as there:
         url = there.url
     with pytest.raises(NotificationFailed, match=r"^it could not be reached: MaxRetryError$"):
@@ -71,7 +71,8 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("address", [*ADDRESSES, "redirected", "refused", "failing"])
 def test_no_part_of_an_address_is_in_logs_or_errors(address: str, caplog: pytest.LogCaptureFixture):
-    """Whatever is wrong with an address, at every level of every logger, and the error has no other behind it."""
+    """This holds for every kind of invalid address and for every logger at every level. The error also has no cause or
+    context."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "urllib3")
     statuses = {"redirected": (302,), "refused": (403,), "failing": (500,) * 9}.get(address, ())
@@ -86,7 +87,7 @@ def test_no_part_of_an_address_is_in_logs_or_errors(address: str, caplog: pytest
 
 @pytest.mark.parametrize("value", ["c4n4ry\r\nX: y", "c4n4ry\u2603"])
 def test_no_header_is_in_errors(value: str, caplog: pytest.LogCaptureFixture):
-    """A value that cannot be a header is an error that does not quote it."""
+    """A value that cannot be a header raises an error that does not contain the value."""
     with hook() as there, pytest.raises(NotificationFailed) as caught:
         post(there.url, {"text": "x"}, {"Authorization": value})
     assert CANARY not in f"{caplog.text} {caught.value!r}"

@@ -1,4 +1,4 @@
-"""Specs as an operator's decision sees them, from events and without AWS or a ledger."""
+"""Views of specs for operator decisions, built from events without AWS or a ledger."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPERATOR = Operator(actor="tests", reason="fixed")
 
 @dataclass
 class FakeAws:
-    """Describes the runs that it is given, in one place; the clock is right."""
+    """A fake of AWS that describes the given runs in one place and has a correct clock."""
 
     runs: Mapping[str, RunFacts]
 
@@ -41,7 +41,7 @@ class FakeAws:
         return "queue etl"
 
     def check_clock(self) -> None:
-        """Finds the clock right."""
+        """Accepts the clock."""
 
 
 BY = Invocation("prod")
@@ -78,8 +78,8 @@ def view(
     runs_by_token: Mapping[str, tuple[str, ...]] | None = None,
     look_errors: Mapping[str, str] | None = None,
 ) -> SpecView:
-    """Returns the view of `orders`: what is recorded of it, what git asks for, the runs that AWS can describe, and what
-    the look of this pass found."""
+    """Returns the view of `orders`, from its recorded events, its spec in git, the runs that AWS can describe, and what
+    this pass found in AWS."""
     state = recorded(*events)
     state.runs_by_token.update(runs_by_token or {})
     state.look_errors.update(look_errors or {})
@@ -90,7 +90,7 @@ def view(
 
 
 def run_facts(run_id: str, tags: Mapping[str, str] | None = None) -> RunFacts:
-    """Returns a running Batch job as AWS describes it."""
+    """Returns AWS's description of a running Batch job."""
     report = RunReport(exists=True, state="running", aws_state="RUNNING")
     return RunFacts(run_id, "orders", tags or {}, at(-600), report)
 

@@ -1,4 +1,4 @@
-"""A webhook on this machine that keeps the documents it gets, and answers as requested."""
+"""A webhook on this machine that stores the documents it receives, and responds as requested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Hook:
-    """The requests so far, and the statuses still to answer; then 200."""
+    """The requests so far, and the statuses of the next responses, which are followed by 200."""
 
     def __init__(self) -> None:
         self.documents: list[dict[str, Any]] = []
@@ -22,7 +22,7 @@ class Hook:
 
 @contextmanager
 def hook(*answers: int, location: str = "") -> Iterator[Hook]:
-    """A webhook for the duration of a test; answers name `location`."""
+    """Serves a webhook for the duration of a test. Its responses have `location` as their Location header."""
     made = Hook()
     made.answers = list(answers)
 

@@ -33,7 +33,7 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A browser for all tests of this module."""
+    """Starts a browser for all tests in this module."""
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield opened
@@ -42,21 +42,21 @@ def browser() -> Iterator[Any]:
 
 @dataclass
 class Looked:
-    """A page in the browser, what its console printed, and the requests that it made."""
+    """A page in the browser, the output of its console, and the requests that it made."""
 
     page: Any
     printed: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def clean(self, origin: str) -> None:
-        """Fails if something was printed, an error was raised, or something was requested from elsewhere."""
+        """Fails if the page printed something to the console, raised an error, or made a request to another origin."""
         assert self.printed == []
         assert [url for url in self.requests if not url.startswith((origin, "data:"))] == []
 
 
 @pytest.fixture
 def look(browser: Any) -> Iterator[Any]:
-    """Opens pages; each has its own context."""
+    """Opens pages, each in its own browser context."""
     contexts = []
 
     def opened(url: str, **context: Any) -> Looked:
@@ -75,7 +75,7 @@ def look(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a site of 130 specs in a folder."""
+    """Returns the address of a site with 130 specs in a local folder."""
     names = [f"job-{number:03}" for number in range(130)]
     rows = [row(name, state="failed" if name.endswith("7") else "succeeded") for name in names]
     runs = tuple(
@@ -91,7 +91,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_each_page_is_quiet_and_accessible(look: Any, site: str, scheme: str):
-    """Nothing on the console, nothing from elsewhere, and no violation of the rules of axe, in both schemes."""
+    """In both colour schemes, each page prints nothing to the console, requests nothing from other hosts, and violates
+    no rule of axe."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     looked = look(f"{site}/index.html", color_scheme=scheme)
     violations = []
@@ -100,19 +101,19 @@ def test_each_page_is_quiet_and_accessible(look: Any, site: str, scheme: str):
         looked.clean("file:///")
         found = axe.run(looked.page, options={"resultTypes": ["violations"]}).response["violations"]
         violations += [f"{file}: {each['id']}: {each['nodes'][0]['html']}" for each in found]
-        looked.printed.clear()  # axe itself asks for the style, which a page in a file may not
+        looked.printed.clear()  # axe itself requests the style sheet, which a page in a local file may not do
     assert violations == []
 
 
 @pytest.mark.parametrize("file", ["index", "specs", "specs/job-007"])
 def test_a_narrow_screen_does_not_scroll_sideways(look: Any, site: str, file: str):
-    """At 400 pixels; wide tables and drawings scroll by themselves."""
+    """At a width of 400 pixels, only wide tables and drawings scroll sideways."""
     page = look(f"{site}/{file}.html", viewport={"width": 400, "height": 800}).page
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 def test_the_timeline_zooms_by_the_keyboard(look: Any, site: str):
-    """Day, week and month are choices that arrow keys change, also without JavaScript."""
+    """Arrow keys choose day, week or month, even without JavaScript."""
     page = look(f"{site}/index.html", java_script_enabled=False).page
     shown = {name: page.locator(f".timeline-{name}") for name in ("day", "week", "month")}
     assert [name for name, each in shown.items() if each.is_visible()] == ["week"]
@@ -123,7 +124,7 @@ def test_the_timeline_zooms_by_the_keyboard(look: Any, site: str):
 
 
 def test_search_finds_specs_by_name_and_state(look: Any, site: str):
-    """It begins with a slash; Enter opens the first; Escape ends it."""
+    """The slash key starts the search, Enter opens the first result, and Escape ends the search."""
     looked = look(f"{site}/index.html")
     page = looked.page
     page.keyboard.press("/")
@@ -141,7 +142,7 @@ def test_search_finds_specs_by_name_and_state(look: Any, site: str):
 
 
 def test_the_keyboard_reaches_the_content_first(look: Any, site: str):
-    """The first press of Tab offers to skip the navigation."""
+    """The first Tab moves to a link that skips the navigation."""
     page = look(f"{site}/index.html").page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -150,7 +151,7 @@ def test_the_keyboard_reaches_the_content_first(look: Any, site: str):
 
 
 def test_hostile_text_runs_nothing(look: Any, tmp_path: Path):
-    """No dialog opens, no element of it exists, and the console is silent."""
+    """No dialog opens, the text creates no element, and nothing is printed to the console."""
     hostile = row("job", state="failed", reason=HOSTILE, detail=HOSTILE, aws_state=HOSTILE, run_id=HOSTILE)
     bad = run("job", state="failed", detail=HOSTILE, aws_state=HOSTILE, run_id=HOSTILE, commit=HOSTILE)
     specs = {"job": spec(name="job", request={"jobName": HOSTILE, "jobQueue": HOSTILE})}
@@ -166,7 +167,7 @@ def test_hostile_text_runs_nothing(look: Any, tmp_path: Path):
 
 
 def test_a_served_page_loads_itself_again(look: Any):
-    """After the next pass, by itself."""
+    """The page reloads by itself after the next pass."""
     page = LivePage(allowed_hosts("127.0.0.1"))
     page.show(content(row("job")))
     served = Endpoint(page.application, "127.0.0.1", 0, "the page")
@@ -190,7 +191,7 @@ def _at(given: Any, moment: str) -> Any:
 @pytest.mark.soak
 @pytest.mark.parametrize("number", [2_000, 10_000])
 def test_many_specs_stay_usable(look: Any, tmp_path: Path, number: int):
-    """The list has pages, and search finds any of them."""
+    """The list is divided into pages, and the search finds every spec."""
     names = [f"job-{each:05}" for each in range(number)]
     write(Site(content(*map(row, names), runs=tuple(map(run, names)))), tmp_path)
     looked = look(f"{tmp_path.as_uri()}/index.html")
