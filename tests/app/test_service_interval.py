@@ -22,15 +22,15 @@ class Passes:
     stop: Event = field(default_factory=Event)
 
     def now(self) -> float:
-        """As `ports.Clock`."""
+        """As in `ports.Clock`."""
         return self.time
 
     def boot(self) -> float:
-        """As `ports.Clock`."""
+        """As in `ports.Clock`."""
         return self.time
 
     def sleep(self, seconds: float) -> None:
-        """As `ports.Clock`."""
+        """As in `ports.Clock`."""
         self.time += seconds
 
     def once(self) -> bool:

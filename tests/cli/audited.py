@@ -16,7 +16,7 @@ seen: list[list[Any]] = []
 
 
 def watch(event: str, arguments: tuple[Any, ...]) -> None:
-    """Notes files, programs and sockets. The file descriptors of pipes are left out."""
+    """Records events about files, programs and sockets. File descriptors of pipes are left out."""
     if not event.startswith(WATCHED) or event in READING or (event == "open" and isinstance(arguments[0], int)):
         return
     what = list(map(str, arguments[1])) if event == "subprocess.Popen" else [str(each) for each in arguments]

@@ -1,4 +1,5 @@
-"""Keeps boto3 clients for the next command of a test: making one takes botocore longer than all calls of a command."""
+"""Reuses boto3 clients for the next command of a test, because creating a client takes longer than all calls of a
+command."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ REGISTER = ("register", "register_first", "register_last")
 
 
 Pool = dict[object, list[Client]]
-"""Closed clients, by all that a client depends on."""
+"""Closed clients, by everything that a client depends on."""
 
 
 def new_pool() -> Pool:
@@ -29,10 +30,11 @@ def new_pool() -> Pool:
 
 @contextmanager
 def kept_clients(pool: Pool | None = None) -> Iterator[None]:
-    """Gives a closed client to the next command that asks for the same one, without the handlers added to it since.
+    """Returns a closed client to the next command that needs the same client, without the handlers that were added
+    since its creation.
 
-    Two clients are the same if service, region, endpoint, credentials, settings and environment are. While there is an
-    AWS configuration file, every client is new. `pool` has the clients of earlier tests.
+    Two clients are the same if their service, region, endpoint, credentials, settings and environment are the same. If
+    there is an AWS configuration file, every client is new. `pool` contains the clients of earlier tests.
     """
     kept = new_pool() if pool is None else pool
     make = Clients._make
@@ -60,7 +62,7 @@ def kept_clients(pool: Pool | None = None) -> Iterator[None]:
 
 
 def _key(clients: Clients, service: str, config: Config) -> object:
-    """Returns all that a client depends on, `None` if it depends on a file."""
+    """Returns everything that a client depends on, or `None` if it depends on a file."""
     if Path(os.environ.get("AWS_CONFIG_FILE", "~/.aws/config")).expanduser().exists():
         return None
     environment = {
@@ -71,7 +73,7 @@ def _key(clients: Clients, service: str, config: Config) -> object:
 
 
 def _recorded_handlers(events: EventAliaser) -> Callable[[], None]:
-    """Records the handlers that are registered from now on; the result removes them."""
+    """Records the handlers that are registered from now on. The returned function removes them."""
     added: list[tuple[str, Any, str | None]] = []
 
     def recording(register: Callable[..., None]) -> Callable[..., None]:

@@ -18,7 +18,7 @@ from tests.cli.world import World, aws_environment, project_text, standin
 
 @pytest.fixture(autouse=True)
 def _own_logs() -> Iterator[None]:
-    """Restores the loggers after each test: a command in this process configures them."""
+    """Restores the loggers after each test, because a command in this process configures them."""
     loggers = [logging.getLogger(name) for name in ("reconciler", *LIBRARIES)]
     before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in loggers]
     last, raises = logging.lastResort, logging.raiseExceptions
@@ -42,7 +42,7 @@ def _botocore_prepared_once() -> Iterator[None]:
 
 
 def _remembering(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a method that remembers its results, by arguments, for every instance."""
+    """Returns a method that caches its results by arguments, for all instances together."""
     results: dict[Any, Any] = {}
 
     def remembered(self: Any, *arguments: Any, **more: Any) -> Any:
@@ -55,7 +55,8 @@ def _remembering(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _verified_once(verify: Callable[..., None]) -> Callable[..., None]:
-    """Returns a method that checks the signature of each handler once: the check reads nothing but the code."""
+    """Returns a method that checks the signature of each handler only once, because the result depends only on the
+    code."""
     verified: set[Any] = set()
 
     def once(self: Any, handler: Callable[..., Any]) -> None:
@@ -69,7 +70,7 @@ def _verified_once(verify: Callable[..., None]) -> Callable[..., None]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """A project without specs whose target is an account on the emulator; runs continue until they are stopped."""
+    """A project without specs, whose target is an account on the emulator. Runs continue until they are stopped."""
     folder = tmp_path / "project"
     with standin() as aws, kept_clients():
         made = World(folder, aws, env=aws_environment(aws.url))

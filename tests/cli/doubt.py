@@ -1,4 +1,4 @@
-"""Unknown submissions: written as the intent of a send whose process died."""
+"""Creates unknown submissions: the intent of a send whose process died."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Doubt:
     generation: int
 
     def arrive(self) -> str:
-        """Delivers the send late; returns the id of the run."""
+        """Delivers the send late, and returns the id of the run."""
         return submitted_by_others(self.world, self.sent)
 
     @property
@@ -39,7 +39,7 @@ class Doubt:
 
 
 def in_doubt(world: World, name: str, *, hours: float = 1, argument: str = "A") -> Doubt:
-    """Writes a Batch spec, and the intent of a send of it some hours ago whose outcome is unknown."""
+    """Writes a Batch spec, and an intent of some hours ago to send it. The outcome of the send is unknown."""
     world.batch(name, argument)
     planned = world.run("plan", "--format", "json", "--only", name).json["actions"][0]
     doubt = Doubt(world, name, planned["client_token"], planned["request"], planned["generation"])
@@ -63,21 +63,21 @@ def write(world: World, *events: Event) -> None:
 
 
 def submitted_by_others(world: World, request: dict[str, Any]) -> str:
-    """Submits a Batch job as somebody else; returns its id."""
+    """Submits a Batch job as another user, and returns its id."""
     with batch_of_others(world) as batch:
         job_id: str = batch.submit_job(**request)["jobId"]
     return job_id
 
 
 def terminated_by_others(world: World, job_id: str) -> None:
-    """Terminates a Batch job as somebody else."""
+    """Terminates a Batch job as another user."""
     with batch_of_others(world) as batch:
         batch.terminate_job(jobId=job_id, reason="in the way")
 
 
 @contextmanager
 def batch_of_others(world: World) -> Iterator[Any]:
-    """The Batch client of somebody else."""
+    """Returns the Batch client of another user."""
     keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "else"}
     batch = boto3.client("batch", endpoint_url=world.aws.url, region_name="eu-west-1", **keys)
     try:

@@ -1,4 +1,4 @@
-"""`accept`: the content of a spec counts as applied, and nothing is submitted."""
+"""`accept`: the content of a spec is recorded as applied, and nothing is submitted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cli.world import World
 
 
 def test_accepted_content_is_in_sync_and_a_later_change_runs(world: World):
-    """The live run counts as the run of the content; the next change is compared with what was accepted."""
+    """The live run is recorded as the run of the content. The next change is compared with the accepted content."""
     world.batch("clicks", "A")
     world.run("apply", "--yes")
     world.batch("clicks", "B", concurrencyPolicy="Allow")
@@ -37,7 +37,7 @@ def test_accepted_content_is_in_sync_and_a_later_change_runs(world: World):
 
 
 def test_content_that_never_ran_counts_as_a_generation(world: World):
-    """Specs that depend on it run; a later change is generation 2."""
+    """Specs that depend on the spec run. A later change is generation 2."""
     world.batch("first")
     world.batch("second", dependsOn="[{name: first, condition: Succeeded}]")
 
@@ -64,7 +64,7 @@ def test_content_that_never_ran_counts_as_a_generation(world: World):
 
 
 def test_a_bad_end_is_over_with_accepted_content(world: World):
-    """The hold of the run that failed is about the former content; nothing is left to decide."""
+    """The hold because of the failed run was about the former content, so no decision is left."""
     world.batch("clicks", "A")
     world.run("apply", "--yes")
     terminated_by_others(world, world.runs()[0].id)
@@ -81,7 +81,7 @@ def test_a_bad_end_is_over_with_accepted_content(world: World):
 
 
 def test_content_of_a_scheduled_spec_waits_for_its_slot(world: World):
-    """The plan has no change of it any more."""
+    """The plan no longer has a change of the spec."""
     world.batch("clicks", "A", schedule='"0 2 * * *"')
     world.run("apply", "--yes")
     world.batch("clicks", "B", schedule='"0 2 * * *"')
@@ -105,7 +105,7 @@ def test_nothing_to_accept(world: World):
 
 
 def test_an_unknown_submission_is_decided_first(world: World):
-    """Its run may have either content."""
+    """The run of the submission may have either content."""
     in_doubt(world, "clicks")
     world.batch("clicks", "B")
 
@@ -116,7 +116,7 @@ def test_an_unknown_submission_is_decided_first(world: World):
 
 
 def test_an_old_checkout_accepts_nothing(world: World):
-    """What it has is not what git asks for now."""
+    """The content of an old checkout is not the current content in git."""
     world.git("init", "--quiet")
     world.batch("clicks", "A")
     old = world.commit()

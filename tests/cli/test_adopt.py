@@ -109,7 +109,7 @@ def test_an_emr_serverless_run_is_adopted(world: World):
 
 
 def test_a_run_of_another_spec_of_the_project_cannot_be_adopted(world: World):
-    """Neither by the ledger nor by its tag; the message names the spec."""
+    """The ledger or the run's tag shows that the run belongs to another spec, which the message names."""
     world.batch("mine")
     world.batch("yours", "B")
     world.run("apply", "--yes", "--only", "yours")
@@ -126,7 +126,7 @@ def test_a_run_of_another_spec_of_the_project_cannot_be_adopted(world: World):
 
 @pytest.mark.parametrize(("name", "run_id"), [("clicks", "00000000-1111-2222-3333-444444444444"), ("orders", "00gone")])
 def test_a_run_that_aws_does_not_know_is_refused(world: World, name: str, run_id: str):
-    """For either service, nothing is recorded and no ledger is created."""
+    """For both services, nothing is recorded and no ledger is created."""
     world.batch("clicks")
     world.spark("orders")
 
@@ -138,7 +138,7 @@ def test_a_run_that_aws_does_not_know_is_refused(world: World, name: str, run_id
 
 
 def test_an_unknown_submission_adopts_the_run_with_its_tag(world: World, doubt: Doubt):
-    """Even before it settles; the ledger records it as a manual decision."""
+    """The run can be adopted even before the submission settles. The ledger records this as a manual decision."""
     run_id = doubt.arrive()
 
     done = world.run("adopt", "clicks", run_id, "--yes", "--reason", "seen in the console")
@@ -165,7 +165,7 @@ def test_an_unknown_submission_adopts_a_run_without_its_tag_only_with_force(worl
 
 @pytest.mark.parametrize("recorded", [False, True])
 def test_of_several_runs_one_is_picked(world: World, doubt: Doubt, recorded: bool):
-    """The conflict ends: the chosen run is followed, the other one is left alone."""
+    """The conflict is resolved: the chosen run is followed, and the other run is left alone."""
     one, other = doubt.arrive(), doubt.arrive()
     if recorded:
         write(world, Conflicted(at=at(), name="clicks", token=doubt.token, run_ids=(one, other)))
@@ -217,7 +217,7 @@ def test_nothing_is_adopted_if_the_spec_changed_after_it_was_shown(world: World,
 
 
 def test_an_old_checkout_adopts_nothing(world: World):
-    """Its content is older than that of the newest intent; --allow-rollback permits it."""
+    """The content is older than the content of the newest intent. --allow-rollback permits the adoption."""
     world.git("init", "--quiet")
     world.batch("clicks")
     old = world.commit()
@@ -236,7 +236,7 @@ def test_an_old_checkout_adopts_nothing(world: World):
 
 
 def test_a_run_that_aws_has_forgotten_is_adopted_as_the_ledger_has_it(world: World):
-    """The run of a spec that is gone, long after it ended; the ledger does not hold its name."""
+    """The run belongs to a removed spec and ended long ago. Its former spec does not prevent the adoption."""
     run_id = _renamed(world)
     terminated_by_others(world, run_id)
     world.run("apply", "--yes", "--only", "old")
@@ -255,7 +255,7 @@ def test_a_run_that_aws_has_forgotten_is_adopted_as_the_ledger_has_it(world: Wor
 
 
 def test_a_forgotten_run_that_was_live_is_not_taken_as_ended(world: World):
-    """What became of it is unknown; passes find out that it is lost."""
+    """How the run ended is unknown. Later passes find that the run is lost."""
     run_id = _renamed(world)
     world.aws.reset()
 

@@ -46,14 +46,14 @@ def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str
 
 
 def _until(terminal: int, text: str | None) -> str:
-    """Returns what appears on the terminal up to `text`; `None`: up to its end."""
+    """Returns the output of the terminal up to `text`, or all output if `text` is `None`."""
     seen = ""
     while text is None or text not in seen:
         if not select.select([terminal], [], [], 60)[0]:
             raise AssertionError(f"nothing more came after: {seen}")
         try:
             read = os.read(terminal, 4096)
-        except OSError:  # the other side has gone
+        except OSError:  # the other side has closed the terminal
             break
         if not read:
             break
@@ -78,7 +78,7 @@ class Typed(io.StringIO):
     """What an operator types at a terminal."""
 
     def isatty(self) -> bool:
-        """It is a terminal."""
+        """Returns `True`, as a terminal does."""
         return True
 
 
@@ -97,7 +97,7 @@ def test_no_with_json_shows_the_plan_beside_the_question(world: World, monkeypat
 
 @pytest.mark.parametrize("answer", ["y\n", "YES\n", "\n", "", "yes please\n"])
 def test_only_yes_is_yes(world: World, monkeypatch: pytest.MonkeyPatch, answer: str):
-    """Any other answer, and the end of input, is no: nothing is sent or recorded."""
+    """Any other answer and the end of input mean no, and nothing is sent or recorded."""
     world.batch("clicks")
     monkeypatch.setattr(sys, "stdin", Typed(answer))
 
@@ -110,7 +110,7 @@ def test_only_yes_is_yes(world: World, monkeypatch: pytest.MonkeyPatch, answer: 
 
 
 def test_without_a_terminal_apply_needs_yes(world: World):
-    """Without a terminal, `apply` refuses and names --yes; with nothing to do it asks nothing."""
+    """Without a terminal, `apply` refuses to act and suggests --yes. If there is nothing to do, it does not ask."""
     world.batch("clicks")
 
     refused = world.run("apply")
@@ -124,7 +124,8 @@ def test_without_a_terminal_apply_needs_yes(world: World):
 
 
 def test_a_rejected_job_does_not_stop_the_others(world: World):
-    """The rejection is recorded and shown, the other jobs are submitted, and the next apply does not try again."""
+    """The rejection is recorded and shown, the other jobs are submitted, and the next apply does not submit the job
+    again."""
     world.aws.configure(definitions=["worker"])
     world.write("bad.yaml", batch_text("bad").replace("worker:1", "missing:1"))
     world.batch("clicks")
@@ -143,7 +144,7 @@ def test_a_rejected_job_does_not_stop_the_others(world: World):
 
 
 def test_the_run_of_a_removed_spec_is_cancelled_by_deletion_policy_cancel(world: World):
-    """The policy recorded with the intent counts; a run with policy Orphan keeps running."""
+    """The policy that was recorded with the intent applies. A run with the policy Orphan keeps running."""
     gone = world.batch("clicks", deletionPolicy="Cancel")
     left = world.spark("orders")
     world.batch("kept")
@@ -227,7 +228,7 @@ def test_only_with_a_spec_of_another_target_names_that_target(world: World):
 
 @contextmanager
 def _gate(url: str, path: str, opened: threading.Event, arrived: threading.Semaphore) -> Iterator[str]:
-    """A proxy in front of the emulator that holds back calls of one path until `opened` is set, and signals each
+    """A proxy in front of the emulator that delays calls to one path until `opened` is set, and signals each
     arrival."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -248,7 +249,7 @@ def _gate(url: str, path: str, opened: threading.Event, arrived: threading.Semap
                     self.send_header(name, headers[name])
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            with suppress(OSError):  # whoever asked may have gone
+            with suppress(OSError):  # the client may have disconnected
                 self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
@@ -266,7 +267,7 @@ def _gate(url: str, path: str, opened: threading.Event, arrived: threading.Semap
 
 
 def test_an_interrupted_apply_sends_nothing_new_and_records_calls_under_way(world: World):
-    """After SIGINT nothing new is sent, calls under way are recorded if they end in time, and the command exits 1."""
+    """After SIGINT nothing new is sent, calls in progress are recorded if they end in time, and the command exits 1."""
     jobs = 16  # two for each thread
     for job in range(jobs):
         world.batch(f"job-{job:02}")
@@ -286,7 +287,7 @@ def test_an_interrupted_apply_sends_nothing_new_and_records_calls_under_way(worl
     assert done.code == 1, done.err
     assert "Interrupted" in done.err
     outcomes = Counter(outcome for (outcome,) in done.actions("outcome"))
-    assert outcomes.keys() <= {"submitted", "unsent", "unknown"}  # unknown: what a busy machine did not end in time
+    assert outcomes.keys() <= {"submitted", "unsent", "unknown"}  # unknown if a busy machine was too slow
     assert outcomes["submitted"] <= under_way
     assert outcomes["unsent"] <= jobs - under_way
     assert eventually(lambda: len(world.runs()) == under_way)
@@ -318,7 +319,7 @@ def test_a_command_stopped_before_it_acts_exits_1(world: World):
 
 
 def test_a_second_signal_ends_a_command_that_waits_for_aws(world: World):
-    """While AWS does not answer a read, two signals end the command at once, with 1."""
+    """While a read waits for AWS, two signals end the command at once with exit code 1."""
     world.batch("clicks")
     world.run("apply", "--yes")
     opened, arrived = threading.Event(), threading.Semaphore(0)

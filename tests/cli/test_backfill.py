@@ -33,7 +33,7 @@ def _slots(world: World) -> list[str]:
 
 
 def test_past_slots_run_in_order(world: World):
-    """They are listed, requested in one event, and submitted by the next pass."""
+    """The slots are listed, requested in one event, and submitted by the next pass."""
     _hourly(world)
     wanted = [_hour(ago) for ago in (4, 3, 2)]
 
@@ -99,7 +99,7 @@ def test_slots_are_requested_once_by_two_operators(world: World, monkeypatch: py
 
 
 def test_the_run_of_a_slot_is_cancelled_and_retried_by_its_slot(world: World):
-    """--slot picks the run; the runs of other slots continue."""
+    """--slot selects the run. The runs of other slots continue."""
     _hourly(world)
     world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(2), "--yes")
     world.run("apply", "--yes")
@@ -115,7 +115,7 @@ def test_the_run_of_a_slot_is_cancelled_and_retried_by_its_slot(world: World):
 
 
 def test_a_run_is_adopted_for_a_slot(world: World):
-    """A scheduled spec has no generations: --slot names the slot, which then does not run again."""
+    """A scheduled spec has no generations, so --slot selects the slot, which then does not run again."""
     _hourly(world)
     run_id = submitted_by_others(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})
 
@@ -132,8 +132,8 @@ def test_a_run_is_adopted_for_a_slot(world: World):
 
 @pytest.mark.parametrize(("decision", "ran"), [("--submit", True), ("--abandon", False)])
 def test_an_unknown_slot_is_decided(world: World, decision: str, ran: bool):
-    """After a day it is on hold while later slots run: --submit runs it although it is not due any more, --abandon
-    never."""
+    """After a day the slot is on hold while later slots run. --submit runs it although it is no longer due; --abandon
+    never runs it."""
     _hourly(world)
     slot, place = _hour(30), Place("shop", "staging", ACCOUNT, REGION)
     planned = world.run("plan", "--format", "json").json["actions"][0]

@@ -1,4 +1,4 @@
-"""`plan --base`: which changes are those of the pull request, and which wait on its base already."""
+"""`plan --base`: shows which changes come from the pull request, and which are already pending on its base."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NIGHTLY = '"0 2 * * *"'
 
 @pytest.fixture
 def repository(world: World) -> World:
-    """A repository on the branch main, whose one commit is applied, with the branch feature checked out."""
+    """A repository with the branch main, whose only commit is applied. The branch feature is checked out."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.batch("clicks", schedule=NIGHTLY)
     world.batch("orders")
@@ -27,31 +27,32 @@ def repository(world: World) -> World:
 
 
 def on_main(world: World) -> None:
-    """Commits what was written to main, and continues feature from there."""
+    """Commits the written files to main, and continues feature from there."""
     world.git("checkout", "--quiet", "-B", "main")
     world.commit("On main")
     world.git("checkout", "--quiet", "-B", "feature")
 
 
 def planned(world: World, *arguments: str) -> Any:
-    """The JSON of a plan against main."""
+    """Returns the JSON of a plan against main."""
     done = world.run("plan", "--base", "main", "--format", "json", *arguments)
     assert done.out, done.err
     return done.json
 
 
 def origins(world: World, *arguments: str) -> dict[str, str]:
-    """The origin of each change of a plan against main."""
+    """Returns the origin of each change in a plan against main."""
     return {change["name"]: change["origin"] for change in planned(world, *arguments)["changes"]}
 
 
 def notes(world: World) -> dict[str, str]:
-    """What the plan says about each change beside its origin."""
+    """Returns the note that the plan shows beside the origin of each change."""
     return {change["name"]: change["origin_note"] for change in planned(world)["changes"]}
 
 
 def test_changes_of_every_kind_are_told_from_those_of_the_base(repository: World):
-    """Additions, edits of requests and policies, and removals, on either side; the summary counts both."""
+    """This holds for additions, edits of requests and policies, and removals, on either side. The summary counts both
+    origins."""
     world = repository
     world.batch("clicks", schedule='"0 3 * * *"')
     world.batch("added-on-base")
@@ -82,14 +83,15 @@ def test_changes_of_every_kind_are_told_from_those_of_the_base(repository: World
 
 
 def test_a_removal_of_this_change_is_its_own(repository: World):
-    """The base still has the spec."""
+    """A spec that is still on the base was removed by this change."""
     (repository.folder / "orders.yaml").unlink()
     repository.commit("Feature")
     assert origins(repository) == {"orders": "this-change"}
 
 
 def test_an_edit_on_top_of_a_pending_edit_is_of_this_change_and_says_so(repository: World):
-    """The base has another content than both the ledger and the checkout; so too if it removes the spec."""
+    """The content on the base differs from both the ledger and the checkout. The same note appears if the base removes
+    the spec."""
     repository.batch("orders", "B")
     (repository.folder / "refunds.yaml").unlink()
     on_main(repository)
@@ -108,7 +110,7 @@ def rename(world: World, old: str, new: str, argument: str = "A") -> None:
 
 
 def test_renames_are_told_apart_too(repository: World):
-    """On the base, here, and here on top of a pending edit of the base."""
+    """Covers a rename on the base, in this change, and in this change on top of a pending edit on the base."""
     world = repository
     rename(world, "orders", "sales")
     assert planned(world)["changes"][0]["change"] == "renamed"
@@ -125,13 +127,13 @@ def test_renames_are_told_apart_too(repository: World):
 
 
 def test_uncommitted_edits_are_of_this_change(repository: World):
-    """The work tree counts as the pull request does."""
+    """Edits in the work tree are treated like commits of the pull request."""
     repository.batch("orders", "B")
     assert origins(repository) == {"orders": "this-change"}
 
 
 def test_the_merge_base_counts_and_not_the_newest_commit_of_the_base(repository: World):
-    """What main got after the branch was made from it does not make a change of the branch one of the base."""
+    """Commits on main after the branch point do not turn a change of the branch into a change of the base."""
     world = repository
     world.batch("orders", "B")
     world.commit("Feature")
@@ -144,7 +146,7 @@ def test_the_merge_base_counts_and_not_the_newest_commit_of_the_base(repository:
 
 
 def test_the_base_has_its_own_project_file(repository: World):
-    """Variables, targets and patterns are those of that commit: what they change is a change."""
+    """The base is read with the variables, targets and patterns of its own commit, so their effects are changes too."""
     world = repository
     world.write("reconciler.yaml", project_text(more="\n  vars: {day: monday}"))
     world.batch("orders", "${var.day}")
@@ -158,7 +160,7 @@ def test_the_base_has_its_own_project_file(repository: World):
 
 
 def test_a_broken_base_does_not_stop_the_plan(repository: World):
-    """A broken spec of the base is not on it, and the plan says where it is broken."""
+    """A broken spec is left out of the base, and the plan shows the location of the problem."""
     world = repository
     world.write("orders.yaml", "apiVersion: reconciler/v1\nkind: BatchJob\nmetadata: {name: orders}\n")
     world.write("loose.yaml", "a: [")
@@ -177,7 +179,7 @@ def test_a_broken_base_does_not_stop_the_plan(repository: World):
 
 
 def test_a_spec_that_may_be_in_an_unreadable_file_of_the_base_is_of_this_change(repository: World):
-    """Its removal is not taken for one of the base."""
+    """A removal is not attributed to the base if the spec may be in the unreadable file."""
     world = repository
     world.write("refunds.yaml", "a: [")
     on_main(world)
@@ -188,7 +190,7 @@ def test_a_spec_that_may_be_in_an_unreadable_file_of_the_base_is_of_this_change(
 
 
 def test_a_base_without_the_project_or_the_target_has_nothing(repository: World):
-    """Then every change is of this change, and a warning says why."""
+    """Then every change has the origin this-change, and a warning explains why."""
     world = repository
     world.batch("orders", "B")
     world.write("reconciler.yaml", project_text().replace("staging:", "prod:").replace("staging", "prod"))
@@ -210,7 +212,7 @@ def test_a_base_without_the_project_or_the_target_has_nothing(repository: World)
 
 
 def test_the_id_of_a_plan_does_not_depend_on_the_base(repository: World):
-    """Where a change comes from does not alter what it causes."""
+    """The origin of a change does not affect the actions, and so not the id."""
     repository.batch("orders", "B")
     on_main(repository)
     repository.batch("clicks", "B", schedule=NIGHTLY)
@@ -224,7 +226,8 @@ def test_the_id_of_a_plan_does_not_depend_on_the_base(repository: World):
 
 
 def test_pending_changes_of_the_base_fail_if_asked(repository: World):
-    """Exit code 1, which precedes that of --detailed-exitcode, and the names; without any, as without the option."""
+    """The exit code is 1, which takes precedence over that of --detailed-exitcode, and the specs are listed. Without
+    pending changes, the option has no effect."""
     world = repository
     world.batch("orders", "B")
     assert world.run("plan", "--base", "main", "--fail-on-pending").code == 0
@@ -244,7 +247,7 @@ def test_pending_changes_of_the_base_fail_if_asked(repository: World):
 
 
 def test_an_old_checkout_has_no_pending_changes(repository: World):
-    """What this checkout may not apply is no reason to apply the base first."""
+    """Changes that this checkout must not apply do not count as pending on the base."""
     world = repository
     world.git("checkout", "--quiet", "main")
     world.batch("orders", "B")
@@ -271,7 +274,7 @@ class TestWhere:
     """The project in the repository, and the repository as a clone has it."""
 
     def test_the_project_is_in_a_subdirectory(self, world: World):
-        """With -C from outside, and from a folder whose name git would quote."""
+        """Works with -C from outside the folder, and in a folder whose name git would quote."""
         outside = World(world.folder.parent, world.aws, env=world.env)
         outside.git("init", "--quiet", "--initial-branch", "main")
         inside = World(world.folder.parent / 'sp äcs"', world.aws, env=world.env)
@@ -292,7 +295,7 @@ class TestWhere:
         assert found == {"taeglich": "already-on-base", "neu": "this-change"}
 
     def test_links_and_submodules_of_the_base_are_not_followed(self, repository: World):
-        """A link is data: its spec is not on the base, and a warning names it."""
+        """A symlink is not followed: its spec is not on the base, and a warning contains its path."""
         world = repository
         world.write(".hidden/real.yaml", (world.folder / "orders.yaml").read_text().replace("orders", "linked"))
         os.symlink(".hidden/real.yaml", world.folder / "linked.yaml")
@@ -307,7 +310,7 @@ class TestWhere:
         assert ["linked.yaml:1:1: a symlink" in note for note in planned(world)["warnings"]] == [True]
 
     def test_the_work_tree_and_the_index_stay_as_they_are(self, repository: World):
-        """A plan reads objects: nothing is checked out, written or locked."""
+        """The plan reads only git's objects. Nothing is checked out, written or locked."""
         world = repository
         world.batch("orders", "B")
         before = (world.files(), world.git("status", "--porcelain"), (world.folder / ".git/index").read_bytes())
@@ -316,7 +319,7 @@ class TestWhere:
         assert after == before
 
     def test_a_shallow_clone_says_how_to_fetch_the_base(self, repository: World, tmp_path: Path):
-        """Without the branch, then without the history that both have, then with it."""
+        """The clone first has no base branch, then no common history, and then both."""
         world = repository
         world.batch("orders", "B")
         world.commit("Feature")
@@ -345,7 +348,7 @@ class TestWhere:
         assert "use --base origin/main" in local.err
 
     def test_a_partial_clone_fetches_nothing(self, repository: World, tmp_path: Path):
-        """What it lacks is an error that says how to fetch it."""
+        """A missing object is an error that explains how to fetch it."""
         world = repository
         world.batch("orders", "B")
         world.commit("Feature")
@@ -364,17 +367,17 @@ class TestWhere:
 
 
 class TestRefused:
-    """A base that is none."""
+    """Refs that cannot be a base."""
 
     @pytest.mark.parametrize("ref", ["--upload-pack=touch x", "-x", "", "--"])
     def test_a_ref_that_git_would_read_as_an_option(self, repository: World, ref: str):
-        """Wrong usage, whatever the option is."""
+        """Every such ref is a usage error."""
         done = repository.run("plan", "--base", ref)
         assert (done.code, "is not a branch, tag or commit" in done.err) == (64, True)
 
     @pytest.mark.parametrize("ref", ["nowhere", "0" * 40, "main:orders.yaml", "a b", "main^{tree}", "main\nHEAD"])
     def test_a_ref_that_the_clone_does_not_have(self, repository: World, ref: str):
-        """The error says how to fetch it."""
+        """The error explains how to fetch the ref."""
         done = repository.run("plan", "--base", ref)
         assert (done.code, "git fetch origin" in done.err) == (1, True), done.err
 
@@ -386,7 +389,7 @@ class TestRefused:
         assert (done.code, "no common history" in done.err, "fetch" in done.err) == (1, True, False)
 
     def test_a_folder_outside_git_and_a_repository_without_a_commit(self, world: World):
-        """The error says what is needed."""
+        """The error explains what is needed."""
         world.batch("orders")
         for _ in range(2):
             done = world.run("plan", "--base", "main")

@@ -1,4 +1,4 @@
-"""A project in which something is wrong: what is wrong is on hold, and everything else goes on."""
+"""A project with errors: the broken specs are on hold, and all other specs continue."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CANCEL = "Cancel"
 
 
 def happened(world: World) -> list[str]:
-    """The decisions in the ledger, in order: type and name."""
+    """Returns the type and name of each decision in the ledger, in order."""
     return [f"{e.type} {getattr(e, 'name', '')}".strip() for e in world.events() if not isinstance(e, Observed)][1:]
 
 
 def holds(world: World, *arguments: str) -> dict[str, str]:
-    """The message of each hold of a pass, which exits 3."""
+    """Returns the message of each hold in a pass, which exits 3."""
     done = world.run("reconcile", "--format", "json", *arguments)
     assert done.code == 3, done.err
     found = {action["name"]: action for action in done.json["actions"] if action["action"] == "hold"}
@@ -34,7 +34,7 @@ def holds(world: World, *arguments: str) -> dict[str, str]:
 
 @pytest.fixture
 def running(world: World) -> World:
-    """Three specs that are applied: extract and load, which depends on it, and clicks; their runs go on."""
+    """Three applied specs whose runs continue: extract, load (which depends on extract), and clicks."""
     world.batch("extract", schedule=NIGHTLY, deletionPolicy=CANCEL)
     world.batch("load", schedule=NIGHTLY, dependsOn="[{name: extract}]", deletionPolicy=CANCEL)
     world.batch("clicks", deletionPolicy=CANCEL)
@@ -53,12 +53,12 @@ def break_field(world: World) -> None:
 
 
 def break_variable(world: World) -> None:
-    """A variable that no target has any more."""
+    """A variable that no longer exists in any target."""
     world.batch("clicks", "${var.gone}", deletionPolicy=CANCEL)
 
 
 def break_target(world: World) -> None:
-    """A target that the project does not have any more."""
+    """A target that no longer exists in the project."""
     world.batch("clicks", deletionPolicy=CANCEL, targets="[stagin]")
 
 
@@ -73,7 +73,7 @@ def break_cycle(world: World) -> None:
 
 
 def break_name(world: World) -> None:
-    """A name that is none: the spec may be any."""
+    """An invalid name, so that the document may be any spec."""
     world.write("clicks.yaml", batch_text("clicks").replace("name: clicks", "name: Clicks!"))
 
 
@@ -83,12 +83,12 @@ def break_kind(world: World) -> None:
 
 
 def break_version(world: World) -> None:
-    """A document that is no spec any more."""
+    """A document that is no longer a spec."""
     world.write("clicks.yaml", batch_text("clicks").replace("apiVersion: reconciler/v1", "apiVersion: batch/v1"))
 
 
 def break_metadata(world: World) -> None:
-    """Two blocks of metadata: which is meant is not known."""
+    """Two blocks of metadata, so that the intended name is unknown."""
     world.write("clicks.yaml", batch_text("other").replace("spec:", "metadata: {name: clicks}\nspec:"))
 
 
@@ -104,12 +104,12 @@ def break_link(world: World) -> None:
 
 
 def break_empty(world: World) -> None:
-    """A file that was cut to nothing."""
+    """A file that was truncated to zero bytes."""
     world.write("clicks.yaml", "")
 
 
 def break_second_document(world: World) -> None:
-    """A document that is fine, before one that cannot be read."""
+    """A valid document before a document that cannot be read."""
     world.write("clicks.yaml", batch_text("clicks", "B") + "---\na: [")
 
 
@@ -121,8 +121,8 @@ BREAKS = [
 
 @pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
 def test_a_broken_spec_is_on_hold_and_the_others_go_on(running: World, damage: Callable[[World], None]):
-    """Its live run goes on although deletionPolicy is Cancel, nothing says that it left git, and a new spec runs. Once
-    it is mended, it is in sync as before."""
+    """The live run continues although deletionPolicy is Cancel, no message reports the spec as removed, and a new spec
+    runs. Once the spec is fixed, it is in sync as before."""
     world = running
     before = happened(world)
     damage(world)
@@ -146,7 +146,7 @@ def test_a_broken_spec_is_on_hold_and_the_others_go_on(running: World, damage: C
 
 
 def test_what_depends_on_a_broken_spec_is_on_hold(running: World):
-    """Directly and through others, with the place of what is wrong; the rest is not."""
+    """Direct and indirect dependents are on hold, with the location of the problem. Other specs are not."""
     world = running
     world.batch("extract", schedule='"0 2 31 2 x"', deletionPolicy=CANCEL)
     world.batch("report", schedule=NIGHTLY, dependsOn="[{name: load}]")
@@ -167,7 +167,7 @@ def test_what_depends_on_a_broken_spec_is_on_hold(running: World):
 
 
 def test_removals_wait_until_every_file_can_be_read(running: World):
-    """A spec that is nowhere may be in the file that cannot be read, so its run goes on; after the mend it is
+    """A missing spec may be in the unreadable file, so its run continues. Once the file is fixed, the spec is
     removed."""
     world = running
     (world.folder / "clicks.yaml").unlink()
@@ -186,7 +186,7 @@ def test_removals_wait_until_every_file_can_be_read(running: World):
 
 
 def test_a_spec_that_left_git_earlier_stays_retired(running: World):
-    """An unreadable file brings nothing back that was removed and has no run."""
+    """An unreadable file does not bring back a spec that was removed before and has no run."""
     world = running
     world.aws.configure(run_seconds=0)
     (world.folder / "clicks.yaml").unlink()
@@ -200,7 +200,7 @@ def test_a_spec_that_left_git_earlier_stays_retired(running: World):
 
 
 def test_removals_beside_a_broken_spec_with_a_name_go_on(running: World):
-    """What is wrong with one spec says nothing about another that left git."""
+    """A problem in one spec does not affect another spec that was removed from git."""
     world = running
     break_field(world)
     (world.folder / "load.yaml").unlink()
@@ -209,7 +209,7 @@ def test_removals_beside_a_broken_spec_with_a_name_go_on(running: World):
 
 
 def test_specs_of_the_same_name_are_on_hold(running: World):
-    """Which of both is meant is not known; one hold names both places."""
+    """It is unknown which of the two specs is meant. One hold lists both locations."""
     world = running
     world.write("more.yaml", batch_text("clicks", "B"))
     found = holds(world)
@@ -219,7 +219,7 @@ def test_specs_of_the_same_name_are_on_hold(running: World):
 
 
 def test_two_merges_that_were_each_valid(running: World):
-    """One removed a variable, the other added a spec that uses it: that spec is on hold and never ran."""
+    """One merge removed a variable, and the other added a spec that uses it. That spec is on hold and never ran."""
     world = running
     world.batch("late", "${var.day}")
     assert holds(world)["late"].startswith("late.yaml:11:")
@@ -228,7 +228,7 @@ def test_two_merges_that_were_each_valid(running: World):
 
 
 def test_a_rename_in_a_broken_spec_removes_nothing(running: World):
-    """The former name is on hold, too: its record belongs to the spec that is broken."""
+    """The former name is also on hold, because its record belongs to the broken spec."""
     world = running
     (world.folder / "clicks.yaml").unlink()
     world.write(
@@ -240,7 +240,7 @@ def test_a_rename_in_a_broken_spec_removes_nothing(running: World):
 
 
 def test_a_spec_that_is_broken_for_another_target_only_goes_on(world: World):
-    """A variable that only production lacks stops no pass of staging."""
+    """A variable that is missing only in production does not stop a pass of staging."""
     prod = project_text().split("staging:")[1].replace("ledger.sqlite", "prod.sqlite")
     world.write("reconciler.yaml", project_text(limits="\n      vars: {day: monday}") + f"    prod:{prod}")
     world.batch("clicks", "${var.day}")
@@ -252,7 +252,8 @@ def test_a_spec_that_is_broken_for_another_target_only_goes_on(world: World):
 
 
 def test_a_broken_spec_of_other_targets_matters_only_where_it_ran(world: World):
-    """Its targets can be read: it was never here, or it is not known any more whether it should be."""
+    """If the spec's targets can be read and it never ran in this target, it is ignored. If it ran here, it is on
+    hold."""
     world.batch("clicks", targets="[local]")
     world.write("more.yaml", batch_text("clicks", targets="[local]"))
     world.batch("fresh")
@@ -264,7 +265,8 @@ def test_a_broken_spec_of_other_targets_matters_only_where_it_ran(world: World):
 
 
 def test_a_selection_is_about_its_own_specs(running: World):
-    """Another spec that is broken does not concern it; a selected one is on hold, by name and by label."""
+    """A broken spec outside the selection is ignored. A selected broken spec is on hold, whether it was selected by
+    name or by label."""
     world = running
     world.batch("fresh", labels="{team: a}")
     world.batch("clicks", labels="{team: b}", oops="1")
@@ -278,14 +280,14 @@ def test_a_selection_is_about_its_own_specs(running: World):
 
 
 def test_a_selection_of_nothing_is_wrong_usage_in_a_broken_project(running: World):
-    """The name is unknown, whatever is wrong elsewhere."""
+    """An unknown name is a usage error, whatever problems other files have."""
     break_field(running)
     done = running.run("reconcile", "--only", "click")
     assert (done.code, "Did you mean clicks?" in done.err) == (64, True)
 
 
 def test_a_broken_project_file_refuses_all(running: World):
-    """Without it nothing is known of the target."""
+    """Without a valid project file, nothing is known about the target."""
     running.write("reconciler.yaml", project_text() + "oops: 1\n")
     for command in ("reconcile", "status"):
         done = running.run(command)
@@ -293,7 +295,8 @@ def test_a_broken_project_file_refuses_all(running: World):
 
 
 def test_status_shows_the_hold_and_every_problem(running: World):
-    """The run of the spec as it is, the reason with the place, exit code 3; all problems as JSON."""
+    """Text shows the run of the spec and the reason with its location, and the exit code is 3. JSON contains all
+    problems."""
     world = running
     world.batch("clicks", oops="1", more="2")
     done = world.run("status", "--format", "json")
@@ -314,8 +317,8 @@ def test_status_shows_the_hold_and_every_problem(running: World):
 
 
 def test_operators_decide_about_specs_in_a_broken_project(running: World):
-    """What is wrong elsewhere does not matter. Of a spec that is on hold, only its run can be cancelled: what the next
-    pass would do with another decision is not known."""
+    """Problems in other specs are ignored. For a spec that is on hold, only its run can be cancelled, because the
+    effect of any other decision on the next pass is unknown."""
     world = running
     world.batch("fresh")
     assert world.run("apply", "--yes").code == 0
@@ -338,7 +341,7 @@ def test_operators_decide_about_specs_in_a_broken_project(running: World):
 
 
 def test_a_hold_is_notified_once_for_each_mistake(running: World):
-    """Passes repeat, notifications do not, until something else is wrong."""
+    """Further passes send no further notification until the problem changes."""
     world = running
     with hook() as there:
         text = project_text(limits=f'\n      notify:\n        - {{url: "{there.url}", events: [held]}}')
@@ -355,7 +358,8 @@ def test_a_hold_is_notified_once_for_each_mistake(running: World):
 
 
 def test_a_service_goes_on_and_says_what_is_wrong(running: World):
-    """Passes are good, since a restart would mend nothing; the log and the metrics have the holds and problems."""
+    """The passes succeed, because a restart would fix nothing. The log and the metrics contain the holds and
+    problems."""
     world = running
     break_field(world)
     with serving(world, "--metrics-port", "0", "-v") as service:

@@ -23,7 +23,8 @@ def _status(world: World, name: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("kind", ["batch", "spark"])
 def test_a_manually_cancelled_run_is_not_on_hold(world: World, kind: str):
-    """The ledger records operator and reason before AWS is asked; the spec then is in sync and runs nothing."""
+    """The ledger records the operator and the reason before AWS is called. The spec is then in sync and nothing
+    runs."""
     getattr(world, kind)("clicks")
     world.run("apply", "--yes")
     run_id = world.runs()[0].id
@@ -39,7 +40,7 @@ def test_a_manually_cancelled_run_is_not_on_hold(world: World, kind: str):
 
 
 def test_json_names_the_runs(world: World):
-    """The one value has an outcome for each run."""
+    """The JSON value has an outcome for each run."""
     world.batch("clicks")
     world.run("apply", "--yes")
     run_id = world.runs()[0].id
@@ -52,7 +53,7 @@ def test_json_names_the_runs(world: World):
 
 
 def test_an_unknown_submission_is_cancelled_once_its_run_is_found(world: World):
-    """The request is recorded; the pass after the one that adopts the run cancels it."""
+    """The request is recorded. A pass adopts the run, and the next pass cancels it."""
     doubt = in_doubt(world, "clicks", hours=1 / 60)
 
     done = world.run("cancel", "clicks", "--yes", "--reason", "not today")
@@ -88,7 +89,7 @@ def test_a_cancelled_unknown_submission_is_not_sent_again(world: World):
 
 
 def test_the_run_of_a_removed_spec_can_be_cancelled(world: World):
-    """With deletion policy Orphan it keeps running until somebody cancels it."""
+    """With the deletion policy Orphan, the run continues until someone cancels it."""
     world.batch("clicks")
     world.batch("other")
     world.run("apply", "--yes")

@@ -1,4 +1,4 @@
-"""Through the command line: a plan tells everything that differs from what was applied last, and when it counts."""
+"""A plan shows every difference from the last-applied content, and when it takes effect (through the command line)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NIGHTLY = '"0 2 * * *"'
 
 
 def planned(world: World, *arguments: str) -> tuple[int, list[Any]]:
-    """The exit code and the changes of a plan."""
+    """Returns the exit code and the changes of a plan."""
     done = world.run("plan", "--detailed-exitcode", "--format", "json", *arguments)
     assert done.out, done.err
     return done.code, done.json["changes"]
 
 
 def change_of(world: World, *arguments: str) -> Any:
-    """The one change of a plan, whose exit code says that there is something."""
+    """Returns the only change of a plan whose exit code reports changes."""
     code, changes = planned(world, *arguments)
     assert code in {2, 3}
     [change] = changes
@@ -32,12 +32,12 @@ def change_of(world: World, *arguments: str) -> Any:
 
 
 def paths(change: Any) -> list[str]:
-    """The paths of its fields."""
+    """Returns the paths of a change's fields."""
     return [field["path"] for field in change["fields"]]
 
 
 def applied(world: World) -> Done:
-    """An apply that succeeds, and after which the plan has no change."""
+    """Runs an apply that succeeds and leaves no change in the plan."""
     done = world.run("apply", "--yes")
     assert done.code in {0, 3}, done.err
     assert planned(world)[1] == []
@@ -45,7 +45,7 @@ def applied(world: World) -> Done:
 
 
 def declared(world: World) -> list[str]:
-    """The names that were declared and withdrawn, in order."""
+    """Returns the names that were declared and withdrawn, in order."""
     return [
         event.name if isinstance(event, Declared) else f"-{event.name}"
         for event in world.events()
@@ -54,12 +54,12 @@ def declared(world: World) -> list[str]:
 
 
 def decisions(world: World) -> list[str]:
-    """The types of all events but what AWS said of runs, in order."""
+    """Returns the types of all events except observations of runs, in order."""
     return [event.type for event in world.events() if not isinstance(event, Observed)]
 
 
 def test_editing_a_scheduled_job_is_shown_with_the_slot(world: World):
-    """The request and the schedule, in text, JSON and markdown; the second pass is at rest."""
+    """The plan shows the request and the schedule in text, JSON and Markdown. The second pass does nothing."""
     world.batch("clicks", "A", schedule=NIGHTLY)
     applied(world)
     world.batch("clicks", "B", schedule='"0 3 * * *"', timeZone="Europe/Madrid")
@@ -98,7 +98,7 @@ def test_editing_a_job_whose_run_is_live_waits_for_it(world: World):
 
 
 def test_editing_a_suspended_job_waits_for_the_end_of_the_suspension(world: World):
-    """Nothing is sent, and nothing of the edit is hidden."""
+    """Nothing is sent, and the plan shows the whole edit."""
     world.batch("clicks", "A", suspend="{reason: audit}")
     applied(world)
     world.batch("clicks", "B", suspend="{reason: quarter end}")
@@ -125,7 +125,7 @@ def test_editing_a_suspended_job_waits_for_the_end_of_the_suspension(world: Worl
     ],
 )
 def test_every_policy_field_is_shown_by_its_name(world: World, field: str, value: str, path: str):
-    """Also of a job that has run and would not run again."""
+    """This includes a job that has run and would not run again."""
     world.batch("clicks", "A")
     applied(world)
     world.batch("clicks", "A", **{field: value})
@@ -137,7 +137,7 @@ def test_every_policy_field_is_shown_by_its_name(world: World, field: str, value
 
 
 def test_removing_the_spec_of_a_live_run_says_that_it_keeps_running(world: World):
-    """And removing one with Cancel says that it is cancelled; each is withdrawn once."""
+    """With the deletion policy Cancel, the plan shows that the run is cancelled. Each spec is withdrawn once."""
     world.batch("clicks", "A")
     world.batch("views", "A", deletionPolicy="Cancel", schedule=NIGHTLY)
     world.batch("other", "A")
@@ -240,7 +240,7 @@ def test_a_new_spec_behind_a_dependency_shows_its_content(world: World):
 
 
 def test_a_plan_file_declares_what_it_carried(world: World, tmp_path: Path):
-    """Its apply reads no specs, and the next plan still has no change."""
+    """Applying the file reads no specs, and the next plan has no change."""
     file = tmp_path / "plan.json"
     world.batch("clicks", "A", schedule=NIGHTLY)
     world.batch("views", "A")
@@ -270,7 +270,7 @@ def test_a_plan_file_does_not_undo_what_was_applied_since(world: World, tmp_path
 
 
 def test_a_request_is_stored_once(world: World):
-    """In the intent that sent it, or in the first declaration that had it."""
+    """A request is stored in the intent that sent it, or in the first declaration that contained it."""
     world.batch("clicks", "A")
     world.batch("views", "A", schedule=NIGHTLY)
     applied(world)
@@ -290,7 +290,7 @@ def test_a_request_is_stored_once(world: World):
 
 
 def test_status_says_that_a_change_is_pending(world: World):
-    """The run is the right one, and git has something else for the next."""
+    """The current run is correct, but git contains different content for the next run."""
     world.batch("clicks", "A", schedule=NIGHTLY)
     applied(world)
     world.batch("clicks", "B", schedule=NIGHTLY)
@@ -300,7 +300,8 @@ def test_status_says_that_a_change_is_pending(world: World):
 
 @pytest.mark.parametrize("edit", ["schedule", "suspend", "removal", "request"])
 def test_an_old_checkout_undoes_nothing(world: World, edit: str):
-    """What a newer commit applied stays: one hold, and no schedule event, whatever the difference is."""
+    """Content that a newer commit applied is kept. There is one hold and no schedule event, whatever the difference
+    is."""
     world.git("init", "--quiet")
     world.write(".gitignore", "*.sqlite*\n")
     world.batch("clicks", "A", schedule=NIGHTLY)
@@ -328,7 +329,7 @@ def test_an_old_checkout_undoes_nothing(world: World, edit: str):
 
 
 def test_an_approval_holds_for_the_same_meaning_only(world: World):
-    """`apply --expect` applies a plan with the id that was approved, and names what another one has."""
+    """`apply --expect` applies a plan with the approved id. For a plan with another id, it shows the differences."""
     world.batch("clicks", "A", schedule=NIGHTLY)
     world.batch("views", "A")
     approved = world.run("plan", "--format", "json").json["plan_id"]
