@@ -236,7 +236,8 @@ def test_an_old_checkout_adopts_nothing(world: World):
 
 
 def test_a_run_that_aws_has_forgotten_is_adopted_as_the_ledger_has_it(world: World):
-    """The run belongs to a removed spec and ended long ago. Its former spec does not prevent the adoption."""
+    """The run of a removed spec ended long ago. Its name is shown as unknown, because the ledger does not contain
+    it."""
     run_id = _renamed(world)
     terminated_by_others(world, run_id)
     world.run("apply", "--yes", "--only", "old")

@@ -1,4 +1,4 @@
-"""What CI shows: comments on pull requests with links, errors in their place, annotations, and JUnit reports."""
+"""Output for CI: comments on pull requests with links, errors at their locations, annotations, and JUnit reports."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ WRONG = batch_text("views").replace("jobQueue", "jobQueu")
 
 @pytest.fixture
 def repository(world: World) -> World:
-    """A repository whose project is in a folder; commands run at its top."""
+    """A repository whose project is in a subfolder. Commands run in the top folder."""
     world.git("init", "--quiet", "..")
     return replace(world, folder=world.folder.parent)
 
 
 def markdown(world: World, *arguments: str) -> str:
-    """The comment of a plan that succeeds."""
+    """Returns the comment for a plan that succeeds."""
     done = world.run("-C", "project", "plan", "--format", "markdown", *arguments)
     assert done.code == 0, done.err
     return done.out
 
 
 def test_specs_are_links_on_github(repository: World, world: World, tmp_path: Path):
-    """To the newest commit of the pull request, or for another event to the commit that runs."""
+    """The links lead to the newest commit of the pull request or, for any other event, to the commit that runs."""
     world.batch("clicks")
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"head": {"sha": HEAD}}}))
@@ -67,7 +67,7 @@ def test_specs_are_links_on_github(repository: World, world: World, tmp_path: Pa
 def test_specs_are_links_on_other_hosts(
     repository: World, world: World, environment: dict[str, str], address: str | None
 ):
-    """Where the environment names the repository and the commit; else they are plain names."""
+    """Specs are links if the environment contains the repository and the commit. Otherwise they are plain names."""
     world.batch("clicks")
     repository.env |= environment
 
@@ -77,7 +77,8 @@ def test_specs_are_links_on_other_hosts(
 
 
 def test_invalid_specs_are_a_comment(repository: World, world: World):
-    """The errors take the place of the plan, with links and masked lines; the exit code and standard error stay."""
+    """The comment contains the errors instead of the plan, with links and masked lines. The exit code and standard
+    error are unchanged."""
     world.write("views.yaml", WRONG + "    password: hunter2\n")
     repository.env |= GITHUB
 
@@ -103,7 +104,7 @@ def test_invalid_specs_are_a_comment(repository: World, world: World):
     ],
 )
 def test_any_error_is_a_comment(repository: World, world: World, trouble: str, words: str, code: int):
-    """Whatever keeps the plan from being made, what standard error says is in the comment."""
+    """Whatever prevents the plan, the comment contains the error from standard error."""
     world.batch("clicks")
     more = {"target": ["-t", "nowhere"], "base": ["--base", "no-such-branch"]}.get(trouble, [])
     folder = "nowhere" if trouble == "folder" else "project"
@@ -124,7 +125,7 @@ def test_any_error_is_a_comment(repository: World, world: World, trouble: str, w
 
 
 def test_a_plan_beyond_the_limits_is_a_comment_with_the_refusal(repository: World, world: World):
-    """The plan is there, and so is the reason why nothing of it can be applied."""
+    """The comment contains the plan, and the reason why it cannot be applied."""
     world.batch("clicks")
     world.batch("views")
 
@@ -137,7 +138,7 @@ def test_a_plan_beyond_the_limits_is_a_comment_with_the_refusal(repository: Worl
 
 @pytest.mark.parametrize("max_bytes", [2000, 5000, 20_000])
 def test_a_comment_has_at_most_so_many_bytes(repository: World, world: World, max_bytes: int):
-    """Also with characters of several bytes, and with the line end."""
+    """The limit includes the final line break and also holds for multi-byte characters."""
     for number in range(50):
         world.batch(f"job-{number:02}", "ünïcode → " * 20 + str(number))
 
@@ -150,7 +151,7 @@ def test_a_comment_has_at_most_so_many_bytes(repository: World, world: World, ma
 
 
 def test_annotations_show_problems_beside_the_code(repository: World, world: World):
-    """Of validate, plan and apply, with the path in the repository; other output stays as it is."""
+    """validate, plan and apply print annotations with the path in the repository. Other output is unchanged."""
     world.write("a, b%.yaml", WRONG)
     quiet = repository.run("-C", "project", "validate")
     repository.env["GITHUB_ACTIONS"] = "true"
@@ -185,7 +186,7 @@ def test_annotations_show_holds_beside_the_spec(repository: World, world: World)
 
 
 def test_validate_reports_to_junit(repository: World, world: World):
-    """A case for each spec, of which those with problems fail; control characters are escaped."""
+    """The report has a case for each spec. Specs with problems fail, and control characters are escaped."""
     world.batch("clicks")
     third = batch_text("three").replace("worker:1", '"\\x01"')
     world.write("many.yaml", "---\n".join([batch_text("one"), WRONG, third]))
@@ -233,7 +234,7 @@ def test_plan_reports_to_junit(repository: World, world: World):
 
 
 def test_a_valid_project_has_no_failure(repository: World, world: World):
-    """Its report is empty of failures, and the command exits 0."""
+    """The report contains no failures, and the command exits 0."""
     world.batch("clicks")
 
     done = repository.run("-C", "project", "validate", "--format", "junit")

@@ -25,19 +25,19 @@ from tests.ledger.builders import StandingClock, always
 
 @pytest.mark.parametrize("ahead", [None, 0.0, 60.0, -60.0])
 def test_a_clock_within_a_minute_passes(ahead: float | None):
-    """The settling time allows for a minute; without a date from AWS nothing is refused."""
+    """The settling time allows for a difference of one minute. Without a date from AWS, nothing is refused."""
     check_clock(ahead)
 
 
 @pytest.mark.parametrize(("ahead", "message"), [(61.0, "61 s ahead of AWS's"), (-3600.0, "3600 s behind AWS's")])
 def test_a_clock_that_is_off_is_refused(ahead: float, message: str):
-    """The message says by how much, and in which direction."""
+    """The message contains the difference and its direction."""
     with pytest.raises(ClockSkew, match=message):
         check_clock(ahead)
 
 
 def test_nothing_is_sent_by_a_machine_whose_clock_is_off(world: World):
-    """An hour off AWS's time: exit code 1, no run, no intent."""
+    """If the clock differs from AWS's by an hour, the exit code is 1, and there is neither a run nor an intent."""
     world.batch("a")
     an_hour_ago = formatdate(time.time() - 3600, usegmt=True)
     body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
@@ -60,7 +60,7 @@ def _unresolved(world: World) -> None:
 
 @pytest.mark.parametrize(("behind", "code", "looks"), [(0, 3, 1), (3600, 1, 0)])
 def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: int, looks: int):
-    """A look counts by its time: a wrong one would let other passes send too early."""
+    """The recorded time of a lookup matters, because a wrong time would let other passes send too early."""
     world.batch("a")
     _unresolved(world)
     body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
@@ -80,8 +80,8 @@ def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: 
     ],
 )
 def test_a_clock_that_is_off_records_nothing_of_schedules(world: World, headers: dict[str, str], message: str):
-    """Nothing is to be sent or asked, and yet AWS's clock decides: neither the start of a schedule nor missed slots are
-    recorded by a clock that is two days ahead, or that cannot be compared."""
+    """AWS's clock is checked even if nothing is sent. With a clock that is two days ahead or cannot be compared,
+    neither the start of a schedule nor missed slots are recorded."""
     world.batch("hourly", schedule='"0 * * * *"')
     body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
     own = world.env["AWS_ENDPOINT_URL_STS"]
@@ -96,7 +96,7 @@ def test_a_clock_that_is_off_records_nothing_of_schedules(world: World, headers:
 
 
 def test_a_service_checks_the_time_and_the_account_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Passes of a service are long apart, so an earlier check proves nothing."""
+    """The passes of a service are far apart, so an earlier check proves nothing."""
     clock = StandingClock(time.time())
     target = Target(account=ACCOUNT, region=REGION, ledger="sqlite:///ledger.sqlite")
     ours, other = (IDENTITY.replace(b"123456789012", account) for account in (ACCOUNT.encode(), b"999999999999"))

@@ -124,7 +124,7 @@ def test_reconcile_exits_as_apply_does(world: World):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_usage_is_64_with_a_hint(world: World, arguments: list[str], says: str):
-    """Options and names that do not exist or do not go together exit 64, with a hint."""
+    """Options and names that do not exist or cannot be combined exit 64 with a hint."""
     world.batch("clicks", labels="{team: growth}")
 
     done = world.run(*arguments)
@@ -135,7 +135,7 @@ def test_wrong_usage_is_64_with_a_hint(world: World, arguments: list[str], says:
 
 
 def test_no_project_is_wrong_usage(world: World):
-    """Without a reconciler.yaml, the message says how to name or start a project."""
+    """Without a reconciler.yaml, the message explains how to select or create a project."""
     (world.folder / "reconciler.yaml").unlink()
 
     done = world.run("plan")
@@ -145,7 +145,7 @@ def test_no_project_is_wrong_usage(world: World):
 
 
 def test_no_target_chosen_is_wrong_usage(world: World):
-    """Without a default target one must be named; -t takes precedence over the variable."""
+    """Without a default target, the user must choose one. -t takes precedence over the variable."""
     world.write("reconciler.yaml", project_text().replace("  defaultTarget: staging\n", ""))
     world.batch("clicks")
 
@@ -181,7 +181,7 @@ def test_a_bug_is_reported_in_one_masked_line(world: World, monkeypatch: pytest.
     "place", ["reconciler.apply.executor._procedure", "reconciler.app.service.reconcile"], ids=["action", "pass"]
 )
 def test_a_bug_in_a_pass_is_one_sentence(world: World, monkeypatch: pytest.MonkeyPatch, place: str):
-    """An action, or a pass of a service, that fails unexpectedly logs a traceback with -vv only."""
+    """If an action or a pass of a service fails unexpectedly, a traceback is logged only with -vv."""
     is_service = place.endswith("reconcile")
     errors = cycle([ZeroDivisionError("with AKIAIOSFODNN7EXAMPLE inside"), *([KeyboardInterrupt()] * is_service)])
 
@@ -217,7 +217,7 @@ def test_account_mismatch_sends_nothing(world: World):
 
 
 def test_reading_with_another_account_is_refused(world: World):
-    """Otherwise every run would look lost."""
+    """In another account, every run would appear to be lost."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.configure(account="999999999999")

@@ -59,7 +59,7 @@ def _recorded(*, intended: bool = False, submitted: bool = False) -> Recorded:
     ids=lambda value: f"{value.outcome} {value.error}" if isinstance(value, ActionResult) else "",
 )
 def test_outcomes(result: ActionResult, code: int):
-    """An action that did not happen is an error; an unknown or rejected one requires an action."""
+    """An action that was not carried out is an error. An unknown or rejected outcome requires attention."""
     assert code == apply_exit_code(_plan(), [result], _recorded(), stopped=False)
 
 
@@ -74,14 +74,15 @@ def test_outcomes(result: ActionResult, code: int):
     ids=["accepted", "being sent", "moved", "exactly"],
 )
 def test_actions_that_another_pass_performed(recorded: Recorded, exactly: bool, code: int):
-    """An accepted submission is no error, one that is being sent is unknown; for a plan file both are errors."""
+    """An accepted submission is not an error, and a submission that is being sent is unknown. For a plan file, both are
+    errors."""
     result = ActionResult("none", None, "another pass was quicker")
 
     assert code == apply_exit_code(_plan(), [result], recorded, stopped=False, exactly=exactly)
 
 
 def test_a_submission_that_another_pass_gave_up_is_done():
-    """Two passes record the same end of a submission; the slower one has nothing left to do."""
+    """If two passes record the same end of a submission, the slower pass has nothing left to do."""
     recorded = _recorded(intended=True)
     fold(recorded, 2, [Superseded(at=AT, name="orders", token=TOKEN)])
     result = ActionResult("none", None, "it moved")
@@ -91,7 +92,7 @@ def test_a_submission_that_another_pass_gave_up_is_done():
 
 
 def test_an_interrupted_apply_is_an_error():
-    """Even if every action was performed."""
+    """This holds even if every action was performed."""
     assert apply_exit_code(_plan(), [ActionResult("submitted", "r")], _recorded(), stopped=True) == 1
 
 

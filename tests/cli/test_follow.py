@@ -1,4 +1,5 @@
-"""Following runs on the command line: AWS's words, runs and their selection, and runs that do not start in time."""
+"""Following runs on the command line: AWS's own state and reason, the selection of runs, and runs that do not start in
+time."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ BLOCKED = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too big"
 
 
 def test_what_aws_says_is_shown_and_recorded(world: World):
-    """A waiting job has AWS's state, reason and definition in `status`, `why`, `runs` and the ledger."""
+    """AWS's state, reason and job definition of a waiting job are in `status`, `why`, `runs` and the ledger."""
     world.aws.configure(reports={"orders": {"never_starts": True, "waiting_reason": BLOCKED}})
     world.batch("orders")
     assert world.run("apply", "--yes").code == 0
@@ -38,7 +39,7 @@ def test_what_aws_says_is_shown_and_recorded(world: World):
 
 
 def test_runs_and_status_are_selected(world: World):
-    """`runs` by name, end and form, `status` by state and form."""
+    """Covers the name, outcome and format options of `runs`, and the state and format options of `status`."""
     world.aws.configure(run_seconds=0, outcomes={"bad": "failed"}, reports={"bad": {"exit_code": 9}})
     for name in ("bad", "good"):
         world.batch(name)
@@ -62,7 +63,7 @@ def test_runs_and_status_are_selected(world: World):
 
 
 def test_a_run_that_does_not_start_is_attempted_again(world: World):
-    """It is cancelled after pendingTimeoutSeconds, with its reason in the ledger, and another attempt follows."""
+    """The run is cancelled after pendingTimeoutSeconds, the ledger contains the reason, and another attempt follows."""
     world.aws.configure(reports={"orders": {"never_starts": True, "waiting_reason": BLOCKED}})
     world.batch("orders", pendingTimeoutSeconds="1", backoffLimit="1", backoffSeconds="0")
     world.run("apply", "--yes")
@@ -77,7 +78,7 @@ def test_a_run_that_does_not_start_is_attempted_again(world: World):
 
 
 def test_a_time_limit_of_the_queue_is_a_failure(world: World):
-    """AWS's own cancellation is attempted again, a person's is not."""
+    """A job that AWS itself cancelled is retried. A job that a person cancelled is not."""
     world.aws.configure(reports={"orders": {"never_starts": True, "queue_limit_seconds": 0}})
     world.batch("orders", backoffLimit="1", backoffSeconds="0")
     world.run("apply", "--yes")

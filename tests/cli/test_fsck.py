@@ -27,7 +27,7 @@ def _taken(world: World) -> list[tuple[str, int | None, str]]:
 
 
 def _two_generations(world: World) -> list[str]:
-    """Runs a Batch spec as generations 1 and 2, and a Spark spec once; returns the ids of the three runs."""
+    """Runs a Batch spec as generations 1 and 2, and a Spark spec once. Returns the ids of the three runs."""
     world.batch("clicks", "A", concurrencyPolicy="Allow")
     world.spark("orders")
     world.run("apply", "--yes")
@@ -40,7 +40,7 @@ def _two_generations(world: World) -> list[str]:
 
 
 def test_a_correct_ledger_is_ok(world: World):
-    """Each place is listed with its runs; nothing is written."""
+    """Each queue and application is listed with its runs. Nothing is written."""
     _two_generations(world)
     before = world.events()
 
@@ -60,7 +60,8 @@ def test_a_correct_ledger_is_ok(world: World):
 
 
 def test_a_lost_ledger_is_detected_and_nothing_is_written(world: World):
-    """Runs with our tags that the ledger lacks are findings with commands, exit code 3; no ledger is created."""
+    """Runs with our tags that are missing from the ledger are findings with commands. The exit code is 3, and no ledger
+    is created."""
     runs = _two_generations(world)
     _lose_the_ledger(world)
 
@@ -74,7 +75,7 @@ def test_a_lost_ledger_is_detected_and_nothing_is_written(world: World):
 
 
 def test_a_lost_ledger_is_rebuilt(world: World):
-    """Every run is recorded in its place: nothing runs twice, and new content is the next generation."""
+    """Every run is recorded as what it was, so nothing runs twice, and new content is the next generation."""
     clicks_one, clicks_two, orders = _two_generations(world)
     _lose_the_ledger(world)
 
@@ -97,7 +98,7 @@ def test_a_lost_ledger_is_rebuilt(world: World):
 
 
 def test_changed_content_runs_after_a_rebuild(world: World):
-    """Git asks for other content: it runs as the next generation, and shows no false diff."""
+    """Different content in git runs as the next generation, and the plan shows no false diff."""
     _two_generations(world)
     _lose_the_ledger(world)
     world.batch("clicks", "C", concurrencyPolicy="Allow")
@@ -113,7 +114,7 @@ def test_changed_content_runs_after_a_rebuild(world: World):
 
 
 def test_a_return_to_old_content_runs_after_a_rebuild(world: World):
-    """A ran, then B, and git asks for A again: that runs as generation 3."""
+    """If A ran, then B, and git contains A again, A runs as generation 3."""
     _two_generations(world)
     _lose_the_ledger(world)
     world.batch("clicks", "A", concurrencyPolicy="Allow")
@@ -161,7 +162,7 @@ def test_a_ledger_that_was_rolled_back_catches_up(world: World):
 
 
 def test_a_run_older_than_the_ledger_is_not_recorded(world: World):
-    """It is a finding, and never the newest generation."""
+    """The run is a finding, and never becomes the newest generation."""
     world.batch("clicks", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     _lose_the_ledger(world)
@@ -180,7 +181,7 @@ def test_a_run_older_than_the_ledger_is_not_recorded(world: World):
 
 
 def test_a_second_run_of_a_submission_is_found(world: World):
-    """Somebody cloned a job with its tags."""
+    """Someone cloned a job with its tags."""
     world.batch("clicks")
     world.run("apply", "--yes")
     first = world.runs()[0]
@@ -224,7 +225,8 @@ def test_a_live_run_that_aws_does_not_know_is_found(world: World):
 
 @pytest.mark.parametrize(("arrives", "check"), [(True, "not-adopted"), (False, "unresolved")])
 def test_an_unknown_outcome_is_a_finding(world: World, arrives: bool, check: str):
-    """With its run, which the next pass adopts, or without one, with the commands that decide it."""
+    """The finding contains the run, which the next pass adopts, or, if there is no run, the commands to resolve the
+    submission."""
     doubt = in_doubt(world, "clicks")
     if arrives:
         doubt.arrive()
@@ -250,7 +252,7 @@ def test_a_late_run_of_an_abandoned_submission_is_found(world: World):
 
 
 def test_a_place_that_cannot_be_read_is_an_error(world: World):
-    """Exit code 1; the other places are still listed."""
+    """The exit code is 1, and the other queues and applications are still listed."""
     _two_generations(world)
     world.aws.configure(queues=["other"])
 
@@ -277,7 +279,7 @@ def test_runs_of_others_are_left_alone(world: World):
 
 
 def test_adopting_needs_confirmation(world: World):
-    """Without a terminal it needs --yes, and shows what it would record."""
+    """Without a terminal, --yes is needed, and the output shows what would be recorded."""
     _two_generations(world)
     _lose_the_ledger(world)
 
@@ -310,7 +312,7 @@ def test_nothing_is_recorded_if_a_spec_changed_after_it_was_shown(world: World, 
 
 
 def test_in_another_account_nothing_is_compared(world: World):
-    """The guard refuses with exit code 1, because every run would look lost."""
+    """The command is refused with exit code 1, because every run would appear to be lost."""
     _two_generations(world)
     before = world.events()
     world.aws.configure(account="999988887777")

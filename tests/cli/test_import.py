@@ -63,7 +63,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""Requests of every shape, with texts that YAML or a template could read as something else."""
+"""Requests of every shape, with texts that YAML or a template could misread."""
 
 
 def submitted(world: World, request: dict[str, Any]) -> str:
@@ -76,7 +76,7 @@ def submitted(world: World, request: dict[str, Any]) -> str:
 
 
 def request_in(world: World, spec: dict[str, Any]) -> dict[str, Any]:
-    """The request of an imported spec, in AWS's form."""
+    """Returns the request of an imported spec in AWS's form."""
     document = yaml.safe_load((world.folder / spec["path"]).read_text())
     kind = kind_named(document["kind"])
     request = kind.from_spec(document["spec"]["request"])
@@ -85,14 +85,14 @@ def request_in(world: World, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_empty(world: World) -> bool:
-    """Whether the plan has nothing to show."""
+    """Returns whether the plan shows nothing."""
     done = world.run("plan", "--detailed-exitcode")
     return done.code == 0 and "No changes." in done.out
 
 
 @pytest.mark.parametrize("shape", REQUESTS)
 def test_a_run_becomes_a_spec_and_the_plan_is_empty(world: World, shape: str) -> None:
-    """The spec has the request of the run, and the run is the spec's."""
+    """The spec has the request of the run, and the run belongs to the spec."""
     request = REQUESTS[shape]
     run_id = submitted(world, request)
     done = world.run("import", run_id, "--format", "json")
@@ -105,7 +105,7 @@ def test_a_run_becomes_a_spec_and_the_plan_is_empty(world: World, shape: str) ->
 
 
 def test_the_end_of_a_failed_run_is_not_taken_over(tmp_path: Path) -> None:
-    """The content of a failed run counts as applied, so that the spec is neither on hold nor retried."""
+    """The content of a failed run is recorded as applied, so the spec is neither on hold nor retried."""
     with standin(0.0, outcome="failed") as aws, kept_clients():
         world = World(tmp_path / "project", aws, env=aws_environment(aws.url))
         world.write("reconciler.yaml", project_text())
@@ -120,7 +120,7 @@ def test_the_end_of_a_failed_run_is_not_taken_over(tmp_path: Path) -> None:
 
 
 def test_arns_several_runs_and_names_that_are_taken(world: World) -> None:
-    """Runs can be given by ARN, in any number; each spec gets a name of its own."""
+    """Any number of runs can be given, also as ARNs. Each spec gets a unique name."""
     world.batch("same")
     request = {"jobName": "same", "jobQueue": "q", "jobDefinition": "d:1"}
     first, second = (submitted(world, request) for _ in range(2))
@@ -136,7 +136,7 @@ def test_arns_several_runs_and_names_that_are_taken(world: World) -> None:
 
 
 def test_runs_that_belong_to_specs_are_refused(world: World) -> None:
-    """A run of this project, of another one, or of nobody writes no file."""
+    """No file is written for a run of this project or another project, or for a run that does not exist."""
     world.batch("mine")
     assert 0 == world.run("apply", "--yes").code
     tags = {"reconciler:spec": "other/prod/x", "reconciler:token": "r1-1"}
@@ -181,7 +181,7 @@ def test_without_recording_the_next_apply_runs_it(world: World, payload: Path) -
 
 
 def test_a_schedule_is_suspended_until_the_other_one_is_off(world: World) -> None:
-    """Two schedulers never start the same slot because of an import."""
+    """An import never causes two schedulers to start the same slot."""
     target = {"Arn": "arn:aws:scheduler:::aws-sdk:batch:submitJob"}
     target["Input"] = json.dumps({"JobName": "x", "JobQueue": "q", "JobDefinition": "d"})
     file = world.write(
@@ -195,7 +195,7 @@ def test_a_schedule_is_suspended_until_the_other_one_is_off(world: World) -> Non
 
 
 def test_what_a_person_must_fill_in_is_named(world: World) -> None:
-    """Placeholders and fields without a value are listed, problems have places, and nothing is recorded."""
+    """Placeholders and fields without a value are listed, problems have locations, and nothing is recorded."""
     state = {
         "Type": "Task",
         "Resource": "arn:aws:states:::batch:submitJob",
@@ -215,7 +215,7 @@ def test_what_a_person_must_fill_in_is_named(world: World) -> None:
 
 
 def test_secrets_are_warned_about_and_not_shown(world: World) -> None:
-    """A secret in a payload is in the file only, with the warning of `validate`."""
+    """A secret in a payload is only in the new file, and the warning of `validate` appears."""
     environment = [{"name": "DB_PASSWORD", "value": "hunter2-of-the-database"}]
     request = {
         "jobName": "x",
@@ -232,7 +232,8 @@ def test_secrets_are_warned_about_and_not_shown(world: World) -> None:
 
 
 def test_files_and_options_that_cannot_be_used(world: World, payload: Path) -> None:
-    """Broken files have a place, other files an explanation, and folders outside the project are refused."""
+    """Errors in broken files have a location, other unusable files have an explanation, and folders outside the project
+    are refused."""
     broken = world.write("../broken.json", '{"jobName": "x",\n "jobQueue" 1}')
     other = world.write("../other.json", '{"a": 1}')
     deep = world.write("../deep.json", "[" * 100_000)

@@ -22,19 +22,19 @@ CANARY = "canary-in-the-environment"
 
 
 def canonical(form: Any) -> bytes:
-    """The bytes over which the seal is computed."""
+    """Returns the bytes from which the seal is computed."""
     return json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def export(world: World) -> Path:
-    """Exports the ledger beside the project."""
+    """Exports the ledger to a file beside the project."""
     done = world.run("ledger", "export", "--snapshot", "../ledger.snapshot")
     assert (0, "") == (done.code, done.out), done.err
     return world.folder.parent / "ledger.snapshot"
 
 
 def forge(file: Path, change: Callable[[Any], None]) -> None:
-    """Changes an export and seals it again, as anyone can."""
+    """Changes an export and recomputes its seal, as anyone can do."""
     form = json.loads(file.read_text())
     del form["seal"]
     change(form)
@@ -42,7 +42,7 @@ def forge(file: Path, change: Callable[[Any], None]) -> None:
 
 
 def as_json(world: World, *arguments: str) -> Any:
-    """The JSON of a plan, without the moment at which it was made."""
+    """Returns the JSON of a plan without its creation time."""
     done = world.run("plan", "--format", "json", "--at", "2026-11-29T12:00:00Z", *arguments)
     assert 0 == done.code, done.err
     return {**done.json, "created_at": None}
@@ -50,7 +50,7 @@ def as_json(world: World, *arguments: str) -> Any:
 
 @pytest.fixture
 def busy(world: World) -> World:
-    """A project with runs that are live, failed, scheduled and waiting, whose specs changed in every way since."""
+    """A project with live, failed, scheduled and waiting runs, whose specs have since changed in every way."""
     world.git("init", "--quiet")
     for name in ("changed", "removed", "renamed", "same", "revised"):
         world.batch(name)
@@ -81,7 +81,7 @@ def test_the_plan_is_that_of_the_ledger(busy: World) -> None:
 
 
 def test_secrets_are_masked_and_what_is_unknown_is_shown(world: World) -> None:
-    """The file has no secret and no operator, and the plan names the values that it cannot compare."""
+    """The file contains no secret and no operator, and the plan lists the values that it cannot compare."""
     text = world.batch("orders").read_text() + f"      environment: [{{name: DB_PASSWORD, value: {SECRET}}}]\n"
     world.write("orders.yaml", text)
     assert world.run("apply", "--yes").code == 0
@@ -100,7 +100,7 @@ def test_secrets_are_masked_and_what_is_unknown_is_shown(world: World) -> None:
 
 
 def test_it_works_before_the_first_apply(world: World) -> None:
-    """A ledger without intents leads to a plan in which everything is new; so does one that does not exist yet."""
+    """With a ledger without intents, or without any ledger, everything in the plan is new."""
     world.batch("orders")
     for target in ("staging", "local"):
         done = world.run("ledger", "export", "-t", target, "--snapshot", "../ledger.snapshot")
@@ -141,7 +141,7 @@ FORGERIES: dict[str, Callable[[Any], None]] = {
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_file_is_refused(world: World, name: str) -> None:
-    """A file with a correct seal that no export wrote ends in one sentence, and never in an internal error."""
+    """A forged file with a correct seal leads to an error of one sentence, never to an internal error."""
     world.batch("orders")
     assert world.run("apply", "--yes").code == 0
     world.batch("orders", "B")
@@ -154,7 +154,7 @@ def test_a_forged_file_is_refused(world: World, name: str) -> None:
 
 
 def test_files_that_are_no_exports_are_refused(world: World) -> None:
-    """Damage, other files, bombs and things that are no files end in one sentence."""
+    """Damaged files, other files, bombs and paths that are not files lead to an error of one sentence."""
     file = export(world)
     good = file.read_text()
     os.mkfifo(world.folder.parent / "pipe")
@@ -170,7 +170,7 @@ def test_files_that_are_no_exports_are_refused(world: World) -> None:
 
 
 def test_options_that_need_aws_or_the_ledger_are_refused(world: World) -> None:
-    """A plan from a file neither calls AWS nor can be saved, and an export has no events to select."""
+    """A plan from a file does not call AWS and cannot be saved, and a snapshot export does not select events."""
     export(world)
     assert 64 == world.run("plan", "--ledger-snapshot", "../ledger.snapshot").code
     assert 64 == world.run("plan", *FROM_FILE, "--out", "plan").code
@@ -196,8 +196,8 @@ REFUSED = {
 
 
 def test_a_strangers_project_can_do_nothing(world: World, tmp_path: Path) -> None:
-    """A plan from a file runs only git, reads only the project and the program, opens no connection and no ledger,
-    writes nothing, and shows nothing of the environment, whatever the specs and the checkout hold."""
+    """Whatever the specs and the checkout contain, a plan from a file runs only git, reads only the project and the
+    program, opens no connection and no ledger, writes nothing, and shows nothing from the environment."""
     world.git("init", "--quiet")
     world.write(".gitattributes", "*.yaml filter=evil\n")
     world.write("stranger.yaml", STRANGER)
@@ -225,7 +225,7 @@ def test_a_strangers_project_can_do_nothing(world: World, tmp_path: Path) -> Non
 
 
 def _audited(world: World, report: Path) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
-    """Runs a plan in a process of its own, and returns what it did."""
+    """Runs a plan in a separate process, and returns the recorded events."""
     names, more = ("PATH", "HOME", "LANG"), {"CANARY": CANARY, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(
         [sys.executable, audited.__file__, str(report), "plan", *FROM_FILE],
@@ -252,7 +252,7 @@ def _check_harmless(world: World, export: Path, seen: list[list[str]]) -> None:
         elif event == "subprocess.Popen":
             assert "git" == what[0]
             assert "core.fsmonitor=false" in what
-        elif event == "socket.bind":  # urllib3 looks for IPv6 when it is imported
+        elif event == "socket.bind":  # urllib3 tests for IPv6 when it is imported
             assert "('::1', 0)" == what[1]
         else:
             assert event in {"socket.__new__", "os.putenv", "os.unsetenv"}, (event, what)

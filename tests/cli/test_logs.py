@@ -36,7 +36,7 @@ spec:
 
 @pytest.fixture
 def stored(world: World, server: Server) -> Server:
-    """The server of logs, to which the commands of `world` connect."""
+    """The log server, to which the commands of `world` connect."""
     world.env |= {f"AWS_ENDPOINT_URL_{name}": server.url for name in ("S3", "CLOUDWATCH_LOGS")}
     return server
 
@@ -59,7 +59,7 @@ def spark_run(world: World, stored: Server) -> str:
 
 
 def test_the_logs_of_the_driver_are_shown(world: World, spark_run: str):
-    """Their text comes from the job, so secrets are masked, and terminals and CI runners interpret none of it."""
+    """The log text comes from the job, so secrets are masked, and the text is escaped for terminals and CI runners."""
     done = world.run("logs", "orders")
     assert done.code == 0, done.err
     assert done.out.split("\n") == [
@@ -75,7 +75,8 @@ def test_the_logs_of_the_driver_are_shown(world: World, spark_run: str):
 
 
 def test_one_log_is_shown_without_a_header(world: World, spark_run: str):
-    """By its name or the beginning of one, the last lines of it, and unchanged with --raw."""
+    """A log can be chosen by its name or the start of its name. --tail shows its last lines, and --raw leaves it
+    unchanged."""
     assert world.run("logs", spark_run, "--stream", "executor/1").out == "executor\n"
     assert world.run("logs", "orders", "--stream", "driver/stdout", "--tail", "1", "--raw").out == "\x1b[31mred\n"
     wrong = world.run("logs", "orders", "--stream", "driver/stdot")
@@ -83,7 +84,7 @@ def test_one_log_is_shown_without_a_header(world: World, spark_run: str):
 
 
 def test_the_logs_are_listed(world: World, spark_run: str):
-    """As text and as JSON, with their locations."""
+    """The logs are listed as text and as JSON, with their locations."""
     listed = world.run("logs", "orders", "--list").out.splitlines()
     assert [line.split()[0] for line in listed] == ["driver/stderr", "driver/stdout", "executor/1/stdout"]
     value = world.run("logs", "orders", "--format", "json").json
@@ -92,7 +93,7 @@ def test_the_logs_are_listed(world: World, spark_run: str):
 
 
 def test_a_run_without_logs_says_how_to_keep_them(world: World):
-    """So does a spec without a run."""
+    """The message explains how to keep logs. For a spec without a run, the message is about the missing run."""
     world.spark("clicks")
     assert "has no spec" in world.run("logs", "clicks").err
     world.run("apply", "--yes")
@@ -101,7 +102,7 @@ def test_a_run_without_logs_says_how_to_keep_them(world: World):
 
 
 def test_a_run_is_followed_to_its_end(world: World, stored: Server, monkeypatch: pytest.MonkeyPatch):
-    """Lines are printed once; lines that arrive after the end of the run are printed too."""
+    """Each line is printed once, including lines that arrive after the end of the run."""
     world.batch("clicks")
     world.run("apply", "--yes")
     (run,) = world.runs()
@@ -128,7 +129,7 @@ def test_a_run_is_followed_to_its_end(world: World, stored: Server, monkeypatch:
 
 
 def test_the_pages_of_a_run(world: World, spark_run: str):
-    """The console; the Spark UI is a warning if AWS does not return it."""
+    """The console page is printed. If AWS does not return the Spark UI, a warning is printed."""
     done = world.run("open", "orders", "--print")
     assert (done.code, done.out.split()[0]) == (0, "Console:")
     assert spark_run in done.out
@@ -138,7 +139,7 @@ def test_the_pages_of_a_run(world: World, spark_run: str):
 
 
 def test_the_embedded_emulator_has_no_logs(world: World):
-    """It runs no code."""
+    """The emulator runs no code, so there are no logs."""
     world.spark("clicks")
     world.run("apply", "--yes", "-t", "local")
     for command in ("logs", "open"):

@@ -6,7 +6,7 @@ from tests.cli.world import World
 
 
 def test_the_page_of_a_project(world: World):
-    """Its specs, runs, pending changes and dependencies, with secrets masked."""
+    """The page contains the specs, runs, pending changes and dependencies, with secrets masked."""
     world.batch("clicks", "--password=hunter2hunter2")
     world.spark("orders", dependsOn="[{name: clicks}]")
     world.run("apply", "--yes")
