@@ -1,4 +1,5 @@
-"""Notifications that a receiver did not accept are posted again in later passes, and accepted ones never."""
+"""Notifications that a receiver did not accept are posted again in later passes. Accepted notifications are never
+posted again."""
 
 from __future__ import annotations
 
@@ -36,13 +37,13 @@ def failing(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def specs(there: Hook) -> list[Any]:
-    """The specs of the documents that a receiver got."""
+    """Returns the specs in the documents that a receiver got."""
     return sorted(document["spec"] for document in there.documents)
 
 
 @pytest.mark.parametrize("command", [["reconcile"], ["apply", "--yes"]])
 def test_a_receiver_that_is_down_for_one_pass_is_told_in_the_next(failing: World, command: list[str]):
-    """Everything arrives once, and further passes post and record nothing; the address is in no record."""
+    """Everything arrives once, and further passes post and record nothing. No record contains the address."""
     world = failing
     down = world.run(*command)
     with hook() as there:
@@ -60,7 +61,7 @@ def test_a_receiver_that_is_down_for_one_pass_is_told_in_the_next(failing: World
 
 
 def test_a_receiver_that_is_down_is_asked_once_a_pass(failing: World):
-    """The second notification is recorded with the first failure, and a pass within the pause asks nothing at all."""
+    """After the first failure, the second notification is only recorded. A pass during the pause posts nothing."""
     world = failing
     with hook(*(500,) * 100) as there:
         world.env[VARIABLE] = there.url
@@ -78,7 +79,7 @@ def test_a_receiver_that_is_down_is_asked_once_a_pass(failing: World):
 
 
 def test_each_webhook_is_told_by_itself(failing: World):
-    """One that accepted a notification does not get it again because another one did not."""
+    """A webhook that accepted a notification does not receive it again if another webhook did not accept it."""
     world = failing
     with hook() as there, hook(500, 500, 500, 500) as other:
         world.env |= {VARIABLE: there.url, f"{VARIABLE}_2": other.url}
@@ -93,7 +94,7 @@ def test_each_webhook_is_told_by_itself(failing: World):
 
 @contextmanager
 def silent(received: Event) -> Iterator[str]:
-    """The address of a receiver that reads a document, sets `received` and does not answer."""
+    """Returns the address of a receiver that reads a document, sets `received` and never replies."""
     release = Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -120,7 +121,7 @@ def silent(received: Event) -> Iterator[str]:
 
 
 def test_a_receiver_that_does_not_answer_is_told_again_in_a_later_pass(failing: World, monkeypatch: pytest.MonkeyPatch):
-    """It is not asked again at once, because the document may have arrived; later it comes with the same id."""
+    """The document is not posted again at once, because it may have arrived. Later it is posted with the same id."""
     world = failing
     monkeypatch.setattr(notifications, "READ_SECONDS", 0.2)
     received = Event()
@@ -138,7 +139,7 @@ def test_a_receiver_that_does_not_answer_is_told_again_in_a_later_pass(failing: 
 
 
 def test_a_process_that_is_killed_after_the_receiver_got_a_document(failing: World):
-    """The end of that attempt is unknown, so the document is not posted again; the other one is."""
+    """The outcome of the attempt is unknown, so the document is not posted again. The other document is."""
     world = failing
     received = Event()
     with silent(received) as address:
@@ -155,7 +156,7 @@ def test_a_process_that_is_killed_after_the_receiver_got_a_document(failing: Wor
 
 
 def test_two_processes_post_an_undelivered_notification_once(failing: World):
-    """Both read that it is due; the ledger lets one of them post it."""
+    """Both processes find that it is due, but the ledger lets only one of them post it."""
     world = failing
     world.run("reconcile")
     with hook() as there:

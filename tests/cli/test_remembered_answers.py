@@ -1,4 +1,4 @@
-"""A command that found nothing to do answers from memory, and only while nothing has changed."""
+"""The output of a command that found nothing to do is cached, and is used only as long as nothing changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMMANDS = ("plan", "status", "status --format json", "validate")
 
 @pytest.fixture
 def found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each command found a remembered answer; every stamp is proof, and one spec has run."""
+    """Records whether each command found a cached output. Every stamp is treated as reliable, and one spec has run."""
     answers: list[bool] = []
     real = QuietAnswer.find
 
@@ -45,13 +45,13 @@ def found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
     world.batch("orders", "A")
     assert world.run("apply", "--yes").code == 0
     assert world.run("reconcile").code == 0  # records the ends
-    assert answers == []  # apply and reconcile look for none
+    assert answers == []  # apply and reconcile do not use the cache
     return answers
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_second_command_answers_from_memory(world: World, found: list[bool], command: str):
-    """It prints what the first printed, the warning about the ledger included, and --no-cache plans anew."""
+    """It prints the same output, including the warning about the ledger. With --no-cache, a new plan is made."""
     dones = []
     for more in ((), (), ("--no-cache",)):
         session._warn_once.cache_clear()  # a new process would warn again
@@ -64,12 +64,12 @@ def test_the_second_command_answers_from_memory(world: World, found: list[bool],
 
 
 def words(done: Done) -> list[list[str]]:
-    """Returns what a command printed without the widths of columns and the ages in them."""
+    """Returns the output of a command without ages and the padding of columns."""
     return [[word for word in line.split() if not re.fullmatch(r"\d+[smh]", word)] for line in done.out.splitlines()]
 
 
 def edit_within_a_second(world: World) -> None:
-    """Changes one letter, and restores the times that a program can set."""
+    """Changes one letter in a file, and restores the times that a program can set."""
     path = world.folder / "clicks.yaml"
     before = path.stat()
     path.write_text(path.read_text().replace('"A"', '"B"'))
@@ -111,7 +111,7 @@ CHANGES: tuple[Callable[[World], object], ...] = (
 
 
 def test_after_a_change_the_plan_is_made_anew(world: World, found: list[bool]):
-    """What is remembered is of no use once a file, the project, the ledger or the chosen target has changed."""
+    """A cached output is not used once a file, the project, the ledger or the chosen target has changed."""
     files = {path: path.read_bytes() for path in world.folder.glob("*.yaml")}
     for change in CHANGES:
         world.run("plan")
@@ -126,7 +126,7 @@ def test_after_a_change_the_plan_is_made_anew(world: World, found: list[bool]):
 
 
 def test_a_checkout_of_another_branch_is_read(world: World, found: list[bool]):
-    """Back on the first branch, nothing is pending again."""
+    """After a return to the first branch, nothing is pending again."""
     world.git("init", "--quiet", "--initial-branch=main")
     world.commit()
     world.run("plan")
@@ -140,7 +140,7 @@ def test_a_checkout_of_another_branch_is_read(world: World, found: list[bool]):
 
 
 def test_files_that_have_just_changed_are_read_again(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
-    """An edit within two seconds before a command may be followed by another one with the same stamp."""
+    """An edit within two seconds before a command may be followed by another edit with the same stamp."""
     monkeypatch.setattr(stamps, "RACY_NS", 3_600_000_000_000)
     world.run("plan")
     world.run("plan")
@@ -151,7 +151,7 @@ def test_files_that_have_just_changed_are_read_again(world: World, found: list[b
 def test_an_answer_holds_from_its_plan_to_the_next_slot(
     world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, hours: int
 ):
-    """Before the time of the plan the clock was set back; at the next slot something is due."""
+    """A time before the plan means that the clock was set back. At the next slot, something is due."""
     world.batch("daily", "A", schedule="0 0 * * *")
     assert world.run("apply", "--yes").code == 0
     assert world.run("reconcile").code == 0
@@ -164,13 +164,13 @@ def test_an_answer_holds_from_its_plan_to_the_next_slot(
 
 
 def entry() -> Path:
-    """The one remembered answer."""
+    """Returns the only cache entry."""
     (path,) = (Path(os.environ["XDG_CACHE_HOME"]) / "reconciler").glob("quiet-*")
     return path
 
 
 def test_a_forged_answer_changes_what_is_shown_and_never_what_runs(world: World, found: list[bool]):
-    """An answer that claims to be of the changed file keeps neither apply nor reconcile from submitting."""
+    """A forged entry that claims to match the changed file does not stop apply or reconcile from submitting."""
     world.run("plan")
     cache, name = PrivateCache(os.environ), entry().name
     edit_within_a_second(world)
@@ -189,7 +189,7 @@ FORGED = ("", "[]", "{}", '{"format": 1}', '{"format": 1, "since": "", "until": 
 
 
 def test_an_answer_that_this_version_never_writes_is_no_error(world: World, found: list[bool]):
-    """It is made anew and replaced."""
+    """The output is computed again, and the entry is replaced."""
     world.run("plan")
     for content in FORGED:
         PrivateCache(os.environ).write(entry().name, content.encode("latin-1"))
@@ -207,7 +207,7 @@ def test_what_another_version_remembered_is_not_used(world: World, found: list[b
 
 
 def test_a_live_run_a_hold_and_a_change_are_not_remembered(world: World, found: list[bool]):
-    """Something that waits or runs is looked at by every plan."""
+    """If something waits or runs, every plan is made again."""
     world.aws.configure(run_seconds=3600)
     world.batch("clicks", "B")
     changed, again = world.run("plan", "--no-refresh"), world.run("plan", "--no-refresh")
@@ -219,7 +219,7 @@ def test_a_live_run_a_hold_and_a_change_are_not_remembered(world: World, found: 
 
 
 def test_warnings_are_reported_each_time(world: World, found: list[bool]):
-    """A spec with a warning or a problem is not remembered as valid."""
+    """The validity of a spec with a warning or a problem is not cached."""
     world.batch("clicks", "A", catchup="true")
     first, second = world.run("validate"), world.run("validate")
     assert "no effect without a schedule" in first.err
@@ -240,7 +240,7 @@ def test_ages_are_those_of_now():
 
 
 def test_a_service_at_rest_repeats_its_last_pass(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
-    """While nothing changes, a pass reads neither specs nor AWS. After a change, it does."""
+    """As long as nothing changes, a pass neither reads specs nor calls AWS. After a change, it does both."""
     for name, value in world.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(observations, "LATE", timedelta())  # the emulator reports no usage
@@ -265,7 +265,7 @@ def test_a_service_at_rest_repeats_its_last_pass(world: World, found: list[bool]
 def test_a_service_at_rest_notices_a_file_and_a_slot(
     world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, cause: str
 ):
-    """An edit, a slot that is due, and a clock that is set back end the rest."""
+    """After an edit, a due slot, or a clock that is set back, the service runs a full pass again."""
     monkeypatch.setattr(observations, "LATE", timedelta())
     for name, value in world.env.items():
         monkeypatch.setenv(name, value)

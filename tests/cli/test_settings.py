@@ -1,4 +1,5 @@
-"""Changes of reconciler.yaml through the command line: shown first, recorded, and held in a stale checkout."""
+"""Changes of reconciler.yaml through the command line: they are shown first, recorded, and on hold in a stale
+checkout."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ LIMITED = "\n      limits: {maxCancellations: 3}"
 
 
 def with_project(world: World, **more: str) -> None:
-    """Writes other settings."""
+    """Writes a project file with other settings."""
     world.write("reconciler.yaml", project_text(**more))
 
 
 def settings_of(world: World) -> list[ProjectDeclared]:
-    """The settings that were recorded, in order."""
+    """Returns the recorded settings, in order."""
     return [event for event in world.events() if isinstance(event, ProjectDeclared)]
 
 
@@ -39,7 +40,8 @@ def repository(world: World) -> World:
 
 
 def test_a_pull_request_that_edits_only_the_project_file_is_a_change(repository: World):
-    """In every format, first, with an approval of its own; the apply records it once, and then it is no change."""
+    """Every format shows the change first, and the plan has its own id for approval. The apply records it once, and
+    then there is no change."""
     world = repository
     before = world.run("plan", "--format", "json").json
     with_project(world, limits=LIMITED)
@@ -71,14 +73,15 @@ def test_a_pull_request_that_edits_only_the_project_file_is_a_change(repository:
 
 
 def clone(world: World, to: Path, *options: str) -> World:
-    """A clone whose commands use the same AWS and the same ledger."""
+    """Returns a clone whose commands use the same AWS account and the same ledger."""
     world.git("clone", "--quiet", *options, f"file://{world.folder}", str(to))
     return World(to, world.aws, env=aws_environment(world.aws.url), ledger=world.ledger)
 
 
 @pytest.mark.parametrize("stale", ["older", "diverged", "shallow"])
 def test_a_stale_checkout_does_not_lift_a_suspension(world: World, tmp_path: Path, stale: str):
-    """Main suspended the project; a checkout that lacks that submits nothing, whatever it has that is new."""
+    """If main has suspended the project, a checkout without that commit submits nothing, whatever new content it
+    has."""
     world.aws.configure(run_seconds=0)
     world.ledger = f"sqlite:///{tmp_path}/shared.sqlite"
     world.init()
@@ -116,7 +119,8 @@ def test_a_stale_checkout_does_not_lift_a_suspension(world: World, tmp_path: Pat
 
 
 def test_a_plan_file_does_not_outlive_the_settings(repository: World, tmp_path: Path):
-    """It was made before another commit suspended the project, and the checkout that applies it lacks that commit."""
+    """The file was made before another commit suspended the project, and the checkout that applies it does not contain
+    that commit."""
     world = repository
     world.batch("views", "A")
     world.commit()
@@ -135,7 +139,7 @@ def test_a_plan_file_does_not_outlive_the_settings(repository: World, tmp_path: 
 
 
 def test_a_plan_file_records_the_settings(repository: World, tmp_path: Path):
-    """They are in the file; other settings in it are refused, because git does not have them."""
+    """The file contains the settings. If they were edited, the file is refused, because they differ from git."""
     world = repository
     with_project(world, limits=LIMITED)
     world.batch("views", "A")
@@ -156,7 +160,7 @@ def test_a_plan_file_records_the_settings(repository: World, tmp_path: Path):
 def test_other_settings_that_come_into_force_during_the_question_end_an_apply(
     repository: World, monkeypatch: pytest.MonkeyPatch
 ):
-    """An operator answers after another pass suspended the project: nothing is submitted."""
+    """If another pass suspends the project before the operator answers, nothing is submitted."""
     world = repository
     world.batch("views", "A")
 
@@ -173,7 +177,7 @@ def test_other_settings_that_come_into_force_during_the_question_end_an_apply(
 
 
 def test_a_webhook_address_is_nowhere(repository: World):
-    """Neither in the ledger nor in a plan of any format: only that it changed."""
+    """Neither the ledger nor a plan in any format contains the address; they only show that it changed."""
     world = repository
     for secret in ("s3cr3t-one", "s3cr3t-two"):
         with_project(world, limits=f'\n      notify: [{{url: "https://hooks.example.com/{secret}"}}]')
@@ -185,7 +189,8 @@ def test_a_webhook_address_is_nowhere(repository: World):
 
 
 def test_an_earlier_ledger_is_compared_with_the_base(repository: World):
-    """Its record has no settings: the plan says so, and shows what the pull request itself changes."""
+    """A ledger from an earlier version has no settings. The plan notes this, and shows what the pull request itself
+    changes."""
     world = repository
     with_project(world, more=SUSPENDED)
     world.commit()

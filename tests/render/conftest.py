@@ -1,4 +1,4 @@
-"""The pinned pages have one version, whatever is built."""
+"""Fixes the version in the golden pages, whatever version is built."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from reconciler.render import plan_json, plan_markdown, results_markdown
 
 @pytest.fixture(autouse=True)
 def version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The version that every page names."""
+    """Sets the version that every page shows."""
     for module in (plan_json, plan_markdown, results_markdown):
         monkeypatch.setattr(module, "__version__", "0.1.0")

@@ -1,6 +1,6 @@
 """Golden files: expected output, kept beside the tests.
 
-`UPDATE_GOLDEN=1 pytest tests/render` writes them again; read the difference before you commit it.
+`UPDATE_GOLDEN=1 pytest tests/render` writes them again. Review the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 
 def check(name: str, text: str) -> None:
-    """Asserts that the golden file `name` is `text` and a line end, byte for byte."""
+    """Asserts that the golden file `name` contains exactly `text` and a line break."""
     path = FOLDER / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_bytes(f"{text}\n".encode())

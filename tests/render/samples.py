@@ -1,4 +1,4 @@
-"""Plans, records and events with one obvious default each."""
+"""Builds plans, records and events, each with one obvious default."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ COMMIT = "3f2a9c1d" * 5
 
 
 def token(name: str = "orders-daily", number: int = 1) -> str:
-    """A client token that is different for each name and number."""
+    """Returns a client token that is different for each name and number."""
     return "r1-" + f"{name.encode().hex()}{number:02x}".rjust(48, "0")[-48:]
 
 
 def emr_request(**spark: Any) -> JSON:
-    """A Spark request; keywords replace fields of `sparkSubmit`."""
+    """Returns a Spark request. Keyword arguments replace fields of `sparkSubmit`."""
     return {
         "applicationId": "00f1abcdefg",
         "executionRoleArn": "arn:aws:iam::444455556666:role/emr-jobs",
@@ -47,7 +47,7 @@ def emr_request(**spark: Any) -> JSON:
 
 
 def batch_request(**fields: Any) -> JSON:
-    """A container request; keywords are more fields."""
+    """Returns a container request. Keyword arguments are additional fields."""
     return {
         "jobName": "export",
         "jobQueue": "main",
@@ -71,7 +71,7 @@ def batch_request(**fields: Any) -> JSON:
 
 
 def action(name: str = "orders-daily", **fields: Any) -> Action:
-    """A first submission of a Spark job; keywords replace fields."""
+    """Returns the first submission of a Spark job. Keyword arguments replace fields."""
     given: dict[str, Any] = {
         "kind": "EmrServerlessJobRun",
         "action": ActionType.SUBMIT,
@@ -93,7 +93,7 @@ def action(name: str = "orders-daily", **fields: Any) -> Action:
 
 
 def changed(name: str = "orders-daily", before: JSON | None = None, after: JSON | None = None, **fields: Any) -> Action:
-    """A spec whose memory, an argument and a secret changed, as generation 3."""
+    """Returns generation 3 of a spec whose memory, an argument and a secret have changed."""
     old = before or emr_request()
     new = after or emr_request(
         entryPointArguments=["--day", "2026-11-22", "--password", "hunter3", "--full"],
@@ -114,13 +114,13 @@ def changed(name: str = "orders-daily", before: JSON | None = None, after: JSON 
 
 
 def plan(*actions: Action, **fields: Any) -> Plan:
-    """A plan of some actions, in the order of a plan."""
+    """Returns a plan of some actions, in the order of a plan."""
     given = {"place": PLACE, "created_at": NOW, "ledger_position": 17, "commit": COMMIT}
     return Plan(**{**given, **fields}, actions=tuple(sorted(actions, key=lambda a: a.name)))
 
 
 def every_kind_of_action() -> Plan:
-    """A plan with each type of action, with its messages and warnings."""
+    """Returns a plan with every type of action, with messages and warnings."""
     adopt, cancel, skip = ActionType.ADOPT, ActionType.CANCEL, ActionType.SKIP
     return plan(
         action("orders-new"),
@@ -138,13 +138,13 @@ def every_kind_of_action() -> Plan:
 
 
 def undecided(name: str, since: str, settles_at: str) -> SuggestedCommands:
-    """What a person can do about a submission without any run."""
+    """Returns the commands that an operator can run for a submission without any run."""
     decisions = (resolve(name, "submit", BY), resolve(name, "abandon", BY))
     return SuggestedCommands((adopt(name, RUN_ID, BY), *decisions), since, settles_at)
 
 
 def held_and_waiting() -> list[Action]:
-    """Actions that do nothing now and are not in sync."""
+    """Returns actions that do nothing now although their specs are not in sync."""
     wait, hold = ActionType.WAIT, ActionType.HOLD
     lost = "ReadTimeout: no answer"
     return [
@@ -227,7 +227,7 @@ def observed(name: str = "orders-daily", number: int = 1, state: str = "succeede
 
 
 def recorded(*events: e.Event) -> Recorded:
-    """The fold of events, one position each."""
+    """Returns the state folded from the events, each at its own position."""
     state = Recorded()
     for position, event in enumerate(events, start=1):
         fold(state, position, [event])
@@ -235,7 +235,7 @@ def recorded(*events: e.Event) -> Recorded:
 
 
 def spec_change(action: Action, change: ChangeType = ChangeType.CHANGED, **fields: Any) -> SpecChange:
-    """The change of git that an action carries out; of a changed spec with the fields of the action."""
+    """Returns the change in git that an action carries out. For a changed spec, it has the fields of the action."""
     given: dict[str, Any] = {"effect": Effect.RUNS_NOW, "content": action.content}
     if change is ChangeType.CHANGED:
         given["fields"] = tuple(replace(each, path=f"request.{each.path}") for each in action.changes)
@@ -245,8 +245,8 @@ def spec_change(action: Action, change: ChangeType = ChangeType.CHANGED, **field
 
 
 def pull_request(number: int = 500) -> Plan:
-    """The plan of a pull request over many specs: most are added, some changed, some removed; slots come due
-    meanwhile, and some specs are on hold since yesterday or longer."""
+    """Returns the plan for a pull request with many specs. Most are added, some are changed, and some are removed. Some
+    slots are due, and some specs have been on hold since yesterday or longer."""
     actions: list[Action] = []
     changes: list[SpecChange] = []
     for index in range(number):

@@ -39,12 +39,12 @@ AS_ARGUMENTS = [["--password", "{}"], ["--user", "u", "--api-key", "{}", "--x"],
 
 
 def planted(text: str, secret: str) -> str:
-    """A template with the secret in it."""
+    """Returns a template that contains the secret."""
     return text.format(secret)
 
 
 def leaves(value: Any, path: Place = ()) -> Iterator[Place]:
-    """The path of every string, and of every list of strings, in a request."""
+    """Yields the path of every string and of every list of strings in a request."""
     if isinstance(value, dict):
         for key, entry in value.items():
             yield from leaves(entry, (*path, key))
@@ -58,7 +58,7 @@ def leaves(value: Any, path: Place = ()) -> Iterator[Place]:
 
 
 def put(request: JSON, path: Place, value: Any) -> JSON:
-    """A copy of a request with another value at a path."""
+    """Returns a copy of a request with another value at a path."""
     copied = copy.deepcopy(request)
     target: Any = copied
     for key in path[:-1]:
@@ -91,7 +91,7 @@ def variants(request: JSON, secret: str) -> Iterator[JSON]:
 
 
 def renderings(kind: str, before: JSON, after: JSON) -> str:
-    """All text for people about a new and about a changed spec."""
+    """Returns all text for people about a new spec and about a changed spec."""
     new = action(kind=kind, request=after)
     differs = changed(kind=kind, before=before, after=after)
     waits = changed(kind=kind, before=before, after=after)
@@ -100,7 +100,7 @@ def renderings(kind: str, before: JSON, after: JSON) -> str:
 
 
 def check_variants(kind: str, request: JSON) -> None:
-    """No rendering of any variant contains the canary, except the JSON, which is complete."""
+    """Asserts that no rendering of any variant contains the canary, except the JSON, which is complete."""
     pairs = zip(variants(request, CANARY), variants(request, CANARY + "new"), strict=True)
     for before, after in pairs:
         assert CANARY not in renderings(kind, before, after), after
@@ -111,14 +111,14 @@ def check_variants(kind: str, request: JSON) -> None:
 
 @pytest.mark.parametrize(("kind", "request_"), [("EmrServerlessJobRun", emr_request()), ("BatchJob", batch_request())])
 def test_a_planted_secret_is_nowhere_to_be_read(kind, request_):
-    """A secret anywhere in our own samples is masked, in new and in changed specs."""
+    """A secret anywhere in our own samples is masked, both in new and in changed specs."""
     check_variants(kind, request_)
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
 @pytest.mark.parametrize("file", FILES)
 def test_a_secret_planted_in_real_requests_is_nowhere_to_be_read(file):
-    """A secret anywhere in a real request is masked; one request in eight is tried, which keeps the test quick."""
+    """A secret anywhere in a real request is masked. To keep the test fast, only one request in eight is tried."""
     for line in (CORPUS / file).read_text().splitlines()[::8]:
         check_variants(FILES[file], json.loads(line)["request"])
 
@@ -141,7 +141,7 @@ NO_SECRET = {"name", "jobName", "type", "clientToken"}  # names and identities
 
 
 def whole(shapes: Mapping[str, Any], name: str, text: Callable[[], str], depth: int = 0) -> Any:
-    """A value of an input shape with all of its members; `text` makes each string."""
+    """Returns a value of an input shape with all of its members. `text` generates each string."""
     shape = shapes[name]
     match shape["type"]:
         case "structure":
@@ -185,7 +185,7 @@ def test_a_secret_in_every_member_of_the_api_is_nowhere_to_be_read(kind, number)
 
 
 def test_what_others_say_is_told_without_the_secrets_of_the_request():
-    """Known secrets are removed however a program quotes them."""
+    """Known secrets are removed from foreign text, however a program quotes them."""
     secret = 'a"b<c>&d é/ \\'
     secrets = secrets_of(
         {"parameters": {"password": secret, "x": "y"}, "containerOverrides": {"command": ["--pwd", "no"]}}
@@ -205,7 +205,7 @@ def test_what_others_say_is_told_without_the_secrets_of_the_request():
 
 
 def test_an_argument_that_only_its_neighbour_gives_away():
-    """Only the value of an option changes: the change does not show that it is a secret, and it is masked."""
+    """If only the value of an option changes, it is masked although the change does not show that it is a secret."""
     kind = kind_named("BatchJob")
     before = batch_request(containerOverrides={"command": ["--password", CANARY]})
     after = batch_request(containerOverrides={"command": ["--password", CANARY + "new"]})

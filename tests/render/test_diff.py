@@ -1,4 +1,4 @@
-"""Explanations of how two requests differ."""
+"""Tests how the differences between two requests are listed."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_differences(before, after, expected):
 
 
 def test_what_the_reconciler_adds_is_left_out():
-    """A sent request may be compared with a spec's request: our tags and the token are ignored."""
+    """Our tags and the token are ignored, so a sent request can be compared with a spec's request."""
     asked = {**spark(), "tags": {"team": "growth"}}
     sent = EMR.as_sent(asked, "r1-abc", "a/b/c")
     assert explain(EMR, sent, asked) == ()
@@ -191,7 +191,7 @@ def test_what_the_reconciler_adds_is_left_out():
 
 
 def test_names_and_tags_are_told_beside_other_changes_only():
-    """Names and tags cause no run, so alone they are no difference; beside another change they are listed."""
+    """Names and tags cause no run, so changes of them alone are not listed. Beside another change they are listed."""
     before = {**spark(), "name": "a", "tags": {"cost-center": "1"}}
     after = {**spark(), "name": "b", "tags": {"cost-center": "2"}}
     assert explain(EMR, before, after) == ()
@@ -200,7 +200,7 @@ def test_names_and_tags_are_told_beside_other_changes_only():
 
 
 def test_a_difference_that_the_display_hides_is_told_of_the_request():
-    """Two strings with the same settings are different requests to the digest, so the difference is listed."""
+    """Two strings with the same settings have different digests, so the difference is listed."""
     before, after = (
         spark(sparkSubmitParameters="--conf  a=b"),
         {**spark(sparkSubmitParameters="--conf a=b"), "name": "n"},
@@ -244,7 +244,7 @@ def test_the_order_of_keys_is_no_difference(before, after):
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
 @pytest.mark.parametrize(("file", "kind"), [("batch.jsonl", BATCH), ("emr_serverless.jsonl", EMR)])
 def test_real_requests_against_each_other(file, kind):
-    """Neighbours in the corpus differ if and only if their content does; no request differs from itself."""
+    """Adjacent requests in the corpus differ if and only if their content differs. No request differs from itself."""
     read = [json.loads(line)["request"] for line in (CORPUS / file).read_text().splitlines()]
     requests = [{key: value for key, value in request.items() if key != kind.token_field} for request in read]
     for before, after in zip(requests, [*requests[1:], requests[0]], strict=True):

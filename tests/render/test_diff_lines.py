@@ -27,7 +27,7 @@ def test_each_line_of_a_change_begins_with_its_sign():
 
 
 def test_secrets_are_masked_on_both_sides():
-    """By the name of the field, inside of a text, and in a path."""
+    """Secrets are found by the name of the field, inside a text, and in a path."""
     assert changed("hunter2", "hunter3", "db.password") == [
         "- db.password: (sensitive)",
         "+ db.password: (sensitive, changed)",
@@ -59,13 +59,13 @@ def test_a_text_of_several_lines_is_compared_line_by_line():
 
 
 def test_a_changed_line_end_is_shown():
-    """Also if it is the only difference."""
+    """A changed line end is shown even if it is the only difference."""
     assert changed("a\nb\n", "a\nb") == ["- field: 2 lines", "+ field: 2 lines, without a line end"]
     assert changed("a\n", "a") == ['- field: "a\\n"', '+ field: "a"']
 
 
 def test_a_long_value_on_one_line_is_compared_part_by_part():
-    """A list of files that someone joined by commas shows the file that changed, and both lengths."""
+    """For a comma-separated list of files, only the changed file and both lengths are shown."""
     before = ",".join(f"s3://bucket/jars/library-{at}.jar" for at in range(40))
     assert changed(before, before.replace("library-7.", "library-8.")) == [
         "  field: 1,269 characters -> 1,269 characters",
@@ -81,7 +81,7 @@ def test_a_long_value_on_one_line_is_compared_part_by_part():
 
 
 def test_new_values_are_wrapped_and_say_how_long_they_are():
-    """Every line has the sign: of a list, of a script in it, and of a long text."""
+    """Every line of a list, of a script in a list, and of a long text starts with the sign."""
     assert added_lines("command", ["bash", "-c", "set -e\nrun\n", "x" * 150]) == [
         "+ command: [",
         '+     "bash",',
@@ -98,7 +98,7 @@ def test_new_values_are_wrapped_and_say_how_long_they_are():
 
 
 def test_a_value_that_is_too_long_is_cut_with_its_length():
-    """What is missing is counted."""
+    """The omitted part is counted."""
     lines = added_lines("a", "0123456789" * 5_000)
     assert lines[0] == "+ a: 50,002 characters:"
     assert len(lines) == MOST_LINES + 2
@@ -113,7 +113,7 @@ def test_a_value_that_is_too_long_is_cut_with_its_length():
 @given(st.text(max_size=300), st.text(max_size=300))
 @settings(max_examples=200, deadline=None)
 def test_any_two_values_differ_in_a_line(before, after):
-    """Whatever the values, a difference has a line that is removed or added, and every line fits and is visible."""
+    """Any two different values have a removed or an added line, and every line fits and is visible."""
     lines = changed(before, after)
     assert before == after or any(line.startswith(("- ", "+ ")) for line in lines)
     assert all(line.isprintable() for line in lines)

@@ -22,12 +22,12 @@ def test_paths_use_the_field_names_of_aws():
 
 @given(st.lists(st.one_of(st.text(), st.integers(0, 10_000)), min_size=1))
 def test_paths_can_be_read_back(keys):
-    """Masking parses a path into the keys that the comparison wrote, whatever the keys are."""
+    """Masking parses a path into the same keys that the comparison wrote, whatever the keys are."""
     assert path_keys(path_text(keys)) == tuple(keys)
 
 
 def test_entries_are_named_if_every_name_is_unique():
-    """Names count only if every entry has one and no two are equal."""
+    """Names are used only if every entry has a name and all names are different."""
     assert entry_names([{"name": "A"}, {"name": "B"}]) == ["A", "B"]
     assert entry_names([{"name": "A"}, {"name": "A"}]) is None
     assert entry_names([{"name": "A"}, {"value": "B"}]) is None

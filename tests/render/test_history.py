@@ -17,7 +17,8 @@ AT = "2026-11-22T01:00:05.000Z"
 
 
 def events() -> list[tuple[int, e.SubmissionEvent]]:
-    """A spec with an unclear send that was adopted, a cancelled run, a rejected send and two runs of one slot."""
+    """Returns the events of a spec with an unclear send whose run was adopted, a cancelled run, a rejected send and two
+    runs of one slot."""
     of: dict[str, Any] = {"name": "orders-daily", "at": AT}
     return list(
         enumerate(
@@ -43,12 +44,12 @@ def events() -> list[tuple[int, e.SubmissionEvent]]:
 
 
 def of(number: int) -> list[tuple[int, e.SubmissionEvent]]:
-    """The events of one generation."""
+    """Returns the events of one generation."""
     return [(position, event) for position, event in events() if event.token == token(number=number)]
 
 
 def test_a_history_reads_well():
-    """The history of a spec is pinned: one line for each event, masked and escaped."""
+    """The history of a spec equals the golden file: one line for each event, masked and escaped."""
     check("history.txt", history_text(events()))
 
 
@@ -66,14 +67,14 @@ def test_an_empty_history_has_a_message():
 
 
 def test_why_reads_well():
-    """The explanation of a run is pinned: source, actor, times and changes since the run before."""
+    """The explanation of a run equals the golden file: source, actor, times and changes since the previous run."""
     previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
     check("why.txt", why_text(of(2), changed().changes, previous))
     check("why.json", dumps(why_json(of(2), changed().changes, previous)))
 
 
 def test_why_of_a_first_run_compares_with_nothing():
-    """Without a run before there is no comparison; an equal one has the same request."""
+    """Without a previous run, there is no comparison. An equal previous run has the same request."""
     assert "compared with" not in why_text(of(1))
     assert why_json(of(1))["previous"] is None
     previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
@@ -89,7 +90,7 @@ def test_a_slot_and_several_runs_are_shown():
 
 
 def test_colour_adds_nothing_but_colour():
-    """Without its colour codes, a coloured history is the plain one."""
+    """Without its colour codes, a coloured history equals the plain history."""
     for plain, painted in [
         (history_text(events()), history_text(events(), color=True)),
         (why_text(of(1)), why_text(of(1), color=True)),

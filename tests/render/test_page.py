@@ -1,4 +1,4 @@
-"""The page: its files, what they show, and hostile text in them."""
+"""The page: its files, their content, and hostile text in them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def content(*rows: StatusRow, runs: tuple[RunRow, ...] = (), held: tuple[str, ..
 
 
 def test_every_link_leads_to_a_file():
-    """From every file of the page, relative to its folder."""
+    """Checks the links in every file of the page, relative to the file's folder."""
     names = [f"job-{number:03}" for number in range(PAGE + 1)]
     site = Site(content(*map(row, names), runs=tuple(map(run, names))))
     files = set(site.names())
@@ -98,7 +98,7 @@ class Links(HTMLParser):
 
 
 def test_holds_come_first_with_their_commands():
-    """Then failed runs; specs in sync are not listed."""
+    """Specs on hold are followed by failed runs. Specs in sync are not listed."""
     commands = SuggestedCommands(("reconciler resolve held --resubmit",))
     rows = (
         row("calm"),
@@ -113,7 +113,7 @@ def test_holds_come_first_with_their_commands():
 
 
 def test_hostile_text_is_inert_everywhere():
-    """In names, reasons, states, ids and requests of specs; nothing of it becomes an element or an attribute."""
+    """Hostile text in names, reasons, states, ids and requests never becomes an element or an attribute."""
     hostile = row("job", reason=HOSTILE, detail=HOSTILE, run_id=HOSTILE, state="failed", aws_state=HOSTILE)
     bad = run("job", state="failed", detail=HOSTILE, aws_state=HOSTILE, run_id=HOSTILE, commit=HOSTILE)
     specs = {"job": spec(name="job", request={"jobName": HOSTILE, "jobQueue": HOSTILE, "password": "hunter2hunter2"})}
@@ -131,7 +131,7 @@ def test_hostile_text_is_inert_everywhere():
 
 
 def test_no_page_loads_anything_from_elsewhere():
-    """Nor has anything inline that the policy would have to allow."""
+    """Pages also contain no inline script or style, which the policy would have to allow."""
     site = Site(content(row("job"), runs=(run("job"),)))
     for name in site.names():
         text = site.file(name) or ""
@@ -140,7 +140,7 @@ def test_no_page_loads_anything_from_elsewhere():
 
 
 def test_a_bar_shows_when_a_run_was_live():
-    """From its creation to its end, or to now; runs before the period are not drawn."""
+    """A bar extends from the creation of a run to its end, or to now. Runs before the period are not drawn."""
     views = Views(content(row("job"), runs=(run("job", 0, state="running"), run("job", 6, 180), run("job", 40))))
     day, week, _ = timelines(views, views.specs)
     (lane,) = day.lanes
@@ -151,7 +151,7 @@ def test_a_bar_shows_when_a_run_was_live():
 
 
 def test_runs_too_close_to_draw_share_a_bar_that_shows_the_worst():
-    """So a lane has a bounded number of bars, and no failure is hidden."""
+    """This limits the number of bars in a lane, and no failure is hidden."""
     runs = tuple(run("job", number / 4, 5, "failed" if number == 50 else "succeeded") for number in range(1, 2000))
     views = Views(content(row("job"), runs=runs))
     for drawn in timelines(views, views.specs):
@@ -161,7 +161,7 @@ def test_runs_too_close_to_draw_share_a_bar_that_shows_the_worst():
 
 
 def test_the_numbers_count_what_they_say():
-    """Live runs, failures and costs of the last seven days, specs that need attention."""
+    """The numbers are those of live runs, failures and costs in the last seven days, and specs that need attention."""
     runs = (
         run("a", 1, state="running"),
         run("a", 30, state="failed", cost=1.5),
@@ -177,7 +177,7 @@ def test_the_numbers_count_what_they_say():
 
 
 def test_a_spec_shows_its_request_runs_and_neighbours():
-    """With what is usual for it."""
+    """The page of a spec also shows its usual durations."""
     specs = {"first": spec(name="first"), "second": after("second", "first")}
     usual = {"second": Usual(5, Spread(60, 120), Spread(600, 900))}
     shown = content(row("first"), row("second"), runs=(run("second"),), specs=specs, usual=usual)
@@ -189,7 +189,7 @@ def test_a_spec_shows_its_request_runs_and_neighbours():
 
 
 def test_the_drawing_puts_dependents_to_the_right():
-    """And has a line for each dependency."""
+    """The drawing also has a line for each dependency."""
     specs = {
         "a": spec(name="a"),
         "b": after("b", "a"),
@@ -203,7 +203,7 @@ def test_the_drawing_puts_dependents_to_the_right():
 
 
 def test_an_empty_project_has_a_page():
-    """Without specs and runs."""
+    """The page can be rendered without specs and runs."""
     site = Site(content())
     for name in site.names():
         assert site.file(name)
@@ -211,7 +211,7 @@ def test_an_empty_project_has_a_page():
 
 
 def test_a_live_page_knows_its_version():
-    """A page that was written to a file does not."""
+    """A live page contains its version, a page in a file does not."""
     given = content(row("job"))
     assert f'data-live="{given.plan.created_at}"' in (Site(given, live=True).file("index.html") or "")
     assert "data-live" not in (Site(given).file("index.html") or "")

@@ -1,4 +1,4 @@
-"""Plans as JSON, written and read."""
+"""Writing plans as JSON and reading them back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOCUMENTED = [
 
 
 def test_every_kind_of_action_in_json():
-    """The JSON of a plan with every kind of action is pinned."""
+    """The JSON of a plan with every kind of action equals the golden file."""
     check("plan.json", dumps(plan_json(every_kind_of_action())))
 
 
@@ -63,7 +63,7 @@ def test_additions_of_a_newer_minor_version_are_ignored():
 
 
 def _changed(path: list[Any], value: Any) -> JSON:
-    """A plan's JSON with one value replaced, or removed if `value` is `...`."""
+    """Returns a plan's JSON with one value replaced, or removed if `value` is `...`."""
     form = copy.deepcopy(plan_json(plan(changed())))
     *outer, last = path
     target: Any = form
@@ -149,7 +149,7 @@ def test_results_are_added_to_the_plan():
 
 
 def test_results_that_do_not_fit_their_plan_are_refused():
-    """Another number of results than actions is a mistake of the caller."""
+    """A number of results that differs from the number of actions is an error of the caller."""
     with pytest.raises(ValueError, match="shorter"):
         result_json(plan(action()), [])
 
@@ -166,7 +166,7 @@ def test_the_status_in_json():
 
 
 def test_unknowns_have_suggested_commands_in_json():
-    """Plan and status have the commands for an unknown and its times; other specs do not have the key."""
+    """Plan and status contain the commands and times for an unknown outcome. Other specs do not have the key."""
     made = plan(*held_and_waiting())
     suggested = {entry["name"]: entry["remedy"] for entry in plan_json(made)["actions"] if "remedy" in entry}
     in_status = {entry["name"] for entry in status_json(rows(made, recorded()))["specs"] if "remedy" in entry}
@@ -184,7 +184,8 @@ TEXTS = st.text(alphabet=st.characters(exclude_categories=[]))
     st.recursive(TEXTS | st.integers() | st.none() | st.booleans(), lambda v: st.lists(v) | st.dictionaries(TEXTS, v))
 )
 def test_dumped_json_is_safe_and_the_same(value):
-    """Any value, also with lone surrogates or control characters, is printable UTF-8 and reads back the same."""
+    """Any value, even with lone surrogates or control characters, is dumped as printable UTF-8 and is unchanged when it
+    is read back."""
     text = dumps(value)
     text.encode()
     assert text.replace("\n", "").isprintable()

@@ -20,7 +20,7 @@ from tests.render.samples import PLACE, action, changed, every_kind_of_action, p
 
 
 def many(number: int, fields: int = 1, size: int = 10) -> Plan:
-    """A plan of many changed specs, each with some fields of some size and a value of its own."""
+    """Returns a plan of many changed specs. Each has `fields` fields of `size` characters, with unique values."""
     actions = []
     for at in range(number):
         values = [f"{at}-{field}".rjust(size, "b") for field in range(fields)]
@@ -30,12 +30,12 @@ def many(number: int, fields: int = 1, size: int = 10) -> Plan:
 
 
 def size(text: str) -> int:
-    """The number of bytes of a text."""
+    """Returns the number of bytes in a text."""
     return len(text.encode())
 
 
 def test_every_kind_of_action_on_a_pull_request():
-    """The comment for a plan with every kind of action is pinned."""
+    """The comment for a plan with every kind of action equals the golden file."""
     check("plan.md", plan_markdown(every_kind_of_action()))
 
 
@@ -51,7 +51,7 @@ def test_a_plan_that_is_too_large():
 
 
 def test_the_marker_is_first_and_the_same_for_every_plan():
-    """The comment can be found again by its first line, whatever is in the plan."""
+    """The first line of the comment is the same for every plan, so that the comment can be found again."""
     first = "<!-- reconciler:plan analytics/prod -->"
     assert plan_markdown(plan()).splitlines()[0] == first
     assert plan_markdown(every_kind_of_action()).splitlines()[0] == first
@@ -73,7 +73,7 @@ def test_the_order_of_sections():
 
 
 def test_new_holds_come_before_older_ones():
-    """Holds are sorted by their age, the newest first; those without an age are new with this plan."""
+    """Holds are sorted by age, the newest first. A hold without an age is new in this plan."""
     ages = {"b": "2026-11-22T01:00:00Z", "c": "2026-11-21T12:00:00Z", "a": None}
     held = [action(name, action=ActionType.HOLD, reason=Reason.LOST, since=since) for name, since in ages.items()]
     text = plan_markdown(plan(*held))
@@ -83,7 +83,7 @@ def test_new_holds_come_before_older_ones():
 
 
 def test_removals_come_before_changes_and_new_specs():
-    """What stops something is read first."""
+    """Changes that stop something come first."""
     gone = action("z", action=ActionType.NONE, reason=Reason.RETIRED)
     edited, new = changed("y"), action("x")
     changes = (
@@ -110,7 +110,7 @@ def test_changes_of_the_pull_request_come_before_those_of_its_base():
 
 
 def test_changes_that_this_checkout_may_not_make_are_shown_with_their_fields():
-    """They are on hold, and a reviewer sees what they would be."""
+    """The changes are on hold, and a reviewer sees their fields."""
     edited = changed("edited")
     hold = action("edited", action=ActionType.HOLD, reason=Reason.STALE_CHECKOUT, message="older")
     text = plan_markdown(plan(hold, changes=(spec_change(edited, stale=True),)))
@@ -128,7 +128,7 @@ def test_long_diffs_are_folded_and_short_ones_are_not():
 
 
 def test_specs_with_the_same_content_share_a_row():
-    """A change of many specs is read once, and names each of them."""
+    """The same change of many specs is shown once, with the name of each spec."""
     actions = [changed(f"job-{at}") for at in range(5)]
     text = plan_markdown(plan(*actions, changes=tuple(map(spec_change, actions))))
     assert "`+` **5 specs** · will be submitted: spec changed (generation 3)<br>`job-0`, `job-1`, " in text
@@ -156,7 +156,7 @@ def test_the_limit_holds_and_the_count_is_exact(number, fields, length, max_byte
 
 @given(st.integers(2_000, 9_000), st.text(max_size=30), st.integers(0, 40))
 def test_the_limit_counts_bytes_of_any_text(max_bytes, text, number):
-    """Characters of several bytes count as such, whatever is left out."""
+    """Multi-byte characters are counted in bytes, whatever is left out."""
     lost: dict[str, Any] = {"action": ActionType.HOLD, "reason": Reason.LOST, "message": text * 3}
     held = [action(f"h{at}{text}", **lost) for at in range(number)]
     edited = [changed(f"e{at}{text}", changes=(Change(text, "change", text, text * at),)) for at in range(number)]
@@ -197,7 +197,7 @@ REPOSITORY = Repository("https://github.com/acme/jobs/blob/3f2a9c1d3f2a/", "spec
 
 
 def test_names_link_to_the_file_and_line_of_their_spec():
-    """A removed spec has no file; a path of any characters stays a path."""
+    """A removed spec has no file and no link. A path with any characters is quoted correctly."""
     edited, new = changed("a"), action("b", source=Source("päth/(x) y|z.yaml", 7))
     gone = action("c", action=ActionType.CANCEL, reason=Reason.ASKED, source=None)
     held = action("d", action=ActionType.HOLD, reason=Reason.LOST)
@@ -210,7 +210,7 @@ def test_names_link_to_the_file_and_line_of_their_spec():
 
 
 def test_a_pull_request_of_five_hundred_specs():
-    """It fits into a comment, its markup is whole, every spec has a row, and what is cut is counted."""
+    """The plan fits into a comment, its markup is complete, every spec has a row, and omissions are counted."""
     whole = pull_request(500)
     text = plan_markdown(whole, PageOptions(repository=REPOSITORY))
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
@@ -241,7 +241,7 @@ def test_a_plan_that_an_apply_refuses_says_so():
 
 
 def test_problems_of_files_take_the_place_of_the_plan():
-    """Each with its location as a link, its message masked, and its line."""
+    """Each problem has its location as a link, its masked message, and its line."""
     problem = Problem("a.yaml", 3, 5, "unknown field pasword; @you", source_line="    password: hunter2\n")
     text = failure_markdown(PLACE, "", [problem], PageOptions(repository=REPOSITORY))
     assert text.startswith("<!-- reconciler:plan analytics/prod -->\n### No plan for analytics/prod\n")
@@ -252,7 +252,7 @@ def test_problems_of_files_take_the_place_of_the_plan():
 
 
 def test_an_error_takes_the_place_of_the_plan():
-    """Its lines are code, secrets are masked, and a long one is cut at a line."""
+    """The error is shown as code with secrets masked. A long error is truncated at a line break."""
     error = "AccessDenied: @you\n" + "password=hunter2 ```\n" * 500
     text = failure_markdown(None, error, options=PageOptions(max_bytes=2_000))
     assert text.startswith("<!-- reconciler:plan unknown -->\n### No plan\n")
@@ -271,12 +271,13 @@ MENTION = re.compile(r"@everyone|#1\b|https://evil|www\.evil|<script|GH-12|:smil
 
 
 def without_blocks(text: str) -> str:
-    """Markdown without its blocks of code."""
+    """Returns Markdown without its blocks of code."""
     return re.sub(r"^(`{3,})(?:diff|text)\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def without_code(text: str) -> str:
-    """Markdown without its code spans and blocks, in which a host sees markup, mentions and links."""
+    """Returns Markdown without code spans and blocks: the text in which a code host finds markup, mentions and
+    links."""
     return re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)|<code>[^<]*</code>", "", without_blocks(text))
 
 
@@ -340,7 +341,7 @@ def test_code_spans_and_blocks_cannot_be_closed_early(text):
 
 
 def test_plain_phrases_stay_plain():
-    """Words without a meaning to Markdown are unchanged; any others are code."""
+    """Words without a special meaning in Markdown are unchanged. All other words become code."""
     assert prose("will be submitted: new (generation 1)") == "will be submitted: new (generation 1)"
     assert prose("by @ops and by #1 now") == "by `@ops` and by `#1` now"
     assert prose("a_b_c") == "`a_b_c`"

@@ -13,7 +13,7 @@ from tests.render.samples import PLACE, action, changed, every_kind_of_action, p
 
 
 def test_every_kind_of_action_reads_well():
-    """The text of a plan with every kind of action is pinned."""
+    """The text of a plan with every kind of action equals the golden file."""
     check("plan.txt", plan_text(every_kind_of_action()))
 
 
@@ -26,7 +26,7 @@ def test_a_verbose_plan_has_identifiers():
 
 
 def test_colour_adds_nothing_but_colour():
-    """Without its colour codes, a coloured plan is the plain one."""
+    """Without its colour codes, a coloured plan equals the plain plan."""
     painted = plan_text(every_kind_of_action(), color=True)
     assert "\x1b[" in painted
     assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == plan_text(every_kind_of_action())
@@ -43,14 +43,14 @@ def test_a_plan_in_sync_is_one_line():
 
 
 def test_the_summary_counts_actions():
-    """Types without actions are not listed; specs in sync always are."""
+    """Types without actions are not listed, but specs in sync always are."""
     submits = [action(f"job-{number}") for number in range(2)]
     gone = action("gone", action=ActionType.CANCEL, reason=Reason.SPEC_REMOVED, run_id="00f")
     assert plan_text(plan(*submits, gone)).splitlines()[-1] == "Plan: 2 to submit now, 1 to cancel. 0 in sync."
 
 
 def test_holds_alone_are_no_changes():
-    """Waiting and held specs are no changes, and are still counted."""
+    """Waiting specs and specs on hold are not changes, but are counted."""
     held = action(action=ActionType.HOLD, reason=Reason.LOST)
     assert plan_text(plan(held)).splitlines()[-1] == "No changes. 1 held, 0 in sync."
 
@@ -97,7 +97,7 @@ def test_the_place_is_named_first():
 
 
 def test_an_unknown_kind_is_shown_as_it_is_sent():
-    """A plan file may name a kind that this version does not have; its request is still shown."""
+    """A plan file may contain a kind that this version does not know. Its request is still shown."""
     assert '+ applicationId: "00f1abcdefg"' in plan_text(plan(action(kind="NewKind")))
 
 

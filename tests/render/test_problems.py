@@ -54,7 +54,7 @@ def test_a_runner_takes_no_command_from_a_problem():
 
 
 def test_a_secret_is_masked_in_the_line_and_in_the_message():
-    """The message often quotes the value that is wrong."""
+    """The secret is masked in the message too, because messages often quote the wrong value."""
     line = "- {name: DB_PASSWORD, value: hunter2x, x: 1}"
     text = problems_text([Problem("x", 1, 40, "'hunter2x' is not allowed", source_line=line)])
     assert "hunter2x" not in text
@@ -62,13 +62,13 @@ def test_a_secret_is_masked_in_the_line_and_in_the_message():
 
 
 def caret(text: str) -> tuple[str, str]:
-    """The character above the caret, and the line."""
+    """Returns the character above the caret, and the line."""
     lines = text.split("\n")
     return lines[1][lines[2].index("^")], lines[1]
 
 
 def test_the_caret_is_under_the_column():
-    """The caret is right after a masked secret, inside it, and in a long line that is cut."""
+    """The caret is at the right place after a masked secret, inside one, and in a long line that is truncated."""
     line = "{password: hunter2, x: 1}"
     assert caret(problems_text([Problem("x", 1, line.index("x:") + 1, "m", source_line=line)]))[0] == "x"
     within = caret(problems_text([Problem("x", 1, line.index("nter2") + 1, "m", source_line=line)]))
@@ -100,7 +100,7 @@ def test_annotations_are_commands_that_nothing_in_them_ends():
 
 
 def test_a_hold_is_annotated_with_the_commands_that_resolve_it():
-    """At the line of its spec; a spec that is gone has none."""
+    """The annotation is at the line of the spec. A removed spec has no annotation."""
     held = {"action": ActionType.HOLD, "reason": Reason.REJECTED, "message": "AWS rejected generation 1"}
     commands = retry("a", None, Invocation("prod"))
     whole = plan(action("a", **held, suggested=commands), action("b", **held, source=None))

@@ -50,11 +50,11 @@ def test_colour_adds_nothing_but_colour():
 
 
 def test_nothing_to_do_is_said():
-    """An apply without actions is complete and has nothing to do."""
+    """The text of an apply without actions says that there was nothing to do."""
     assert results_text(plan(), []) == "Apply complete: nothing to do."
 
 
 def test_a_result_for_each_action():
-    """Another number of results than actions is a mistake of the caller."""
+    """A number of results that differs from the number of actions is an error of the caller."""
     with pytest.raises(ValueError, match="longer"):
         results_text(plan(), RESULTS)

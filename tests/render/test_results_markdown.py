@@ -20,7 +20,8 @@ HOSTILE = "<img src=x> @team #1 | [x](javascript:0) `code` ](x) --> <!-- reconci
 
 
 def result_of(made: Plan) -> tuple[ActionResult, ...]:
-    """A result for each action: submits have a run, one is refused, and the rest does nothing."""
+    """Returns a result for each action. Submits have a run, one submit is rejected, and the other actions do
+    nothing."""
     refused = {"export-new": ActionResult(ActionOutcome.REJECTED, error="ClientException: no such queue")}
     nothing = ActionResult(ActionOutcome.NONE)
     return tuple(
@@ -32,14 +33,14 @@ def result_of(made: Plan) -> tuple[ActionResult, ...]:
 
 
 def test_the_results_of_every_kind_of_action():
-    """The page with run ids, states, errors, waits and holds is pinned."""
+    """The page with run ids, states, errors, waits and holds equals the golden file."""
     made = every_kind_of_action()
 
     check("results.md", results_markdown(made, result_of(made), Recorded(), PAGE))
 
 
 def test_text_of_others_is_no_markup():
-    """An error and a message that are full of markup stay text, and no line of them begins a comment."""
+    """An error and a message that are full of markup remain plain text, and none of their lines begins a comment."""
     hold = action("held", action=ActionType.HOLD, reason=Reason.REJECTED, message=HOSTILE, source=Source("a b.yaml", 1))
     made = plan(action("orders"), hold)
     results = (ActionResult(ActionOutcome.NONE), ActionResult(ActionOutcome.REJECTED, error=HOSTILE))

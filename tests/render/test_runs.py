@@ -38,7 +38,7 @@ RUN_ID = "9f8a2c1e-4a55-4d8a-9a3b-0c1d2e3f4a5b"
 
 
 def before(seconds: float) -> str:
-    """The time this long before the plan."""
+    """Returns the time that is `seconds` before the plan."""
     return time_text(AT - timedelta(seconds=seconds))
 
 
@@ -56,7 +56,7 @@ def waiting(name: str = "orders-daily", number: int = 1, run_id: str = RUN_ID) -
 
 
 def status_rows(*names: str) -> tuple[StatusRow, ...]:
-    """A table with a waiting run for each name, the first of them with two."""
+    """Returns rows with a waiting run for each name, and two for the first name."""
     events = [event for name in names for event in waiting(name)]
     events += waiting(names[0], 2, "00f7second")
     actions = [
@@ -68,7 +68,7 @@ def status_rows(*names: str) -> tuple[StatusRow, ...]:
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 @pytest.mark.parametrize("names", [("orders-daily", "b"), (LONG, "b"), (LONG,)])
 def test_status_fits_the_terminal(width: int, names: tuple[str, ...]):
-    """No line is longer than the terminal, and every run id is whole on one line."""
+    """No line is longer than the terminal, and no run id is split."""
     lines = status_text(status_rows(*names), AT, color=True, width=width).split("\n")
     shown = [ANSI.sub("", line) for line in lines]
     assert max(map(len, shown)) <= width
@@ -89,7 +89,7 @@ def test_a_pipe_gets_one_line_for_each_run():
 
 
 def test_status_in_json_has_what_aws_says():
-    """AWS's state and reason, every live run, and the page in the console."""
+    """The JSON contains AWS's state and reason, every live run, and the console page."""
     (row,) = status_rows("orders-daily")
     assert (row.aws_state, row.detail) == ("RUNNABLE", REASON)
     assert [run.run_id for run in row.runs] == [RUN_ID, "00f7second"]
@@ -100,7 +100,7 @@ def test_status_in_json_has_what_aws_says():
 
 
 def test_wide_adds_where_a_run_is():
-    """Application, kind and console, on one line each."""
+    """With `wide`, each row is one line and shows the application, kind and console page."""
     wide = status_text(status_rows("orders-daily"), AT, width=60, wide=True)
     assert "CONSOLE" in wide
     assert "applicationId 00f1abcdefg" in wide
@@ -109,7 +109,7 @@ def test_wide_adds_where_a_run_is():
 
 
 def test_rows_are_selected_and_sorted():
-    """By state, age and next slot."""
+    """Rows are selected by state and sorted by age and next slot."""
     ended = observed("b", finished_at=before(60))
     events = [*waiting("a"), intended("b"), submitted("b"), ended]
     quiet: dict[str, Any] = {"action": ActionType.NONE, "reason": Reason.IN_SYNC}
@@ -130,7 +130,7 @@ def test_rows_are_selected_and_sorted():
     ],
 )
 def test_links_to_the_console(kind: str, region: str, url: str | None):
-    """By partition, with the id quoted; a kind that this version lacks has none, and neither has the emulator."""
+    """Links depend on the partition and quote the id. Unknown kinds and the emulator have no links."""
     expected = None if url is None else f"https://{url}"
     assert expected == console_url(Place("p", "t", "444455556666", region), kind, {}, "a(b")
     assert console_url(Place("p", "t", EMULATOR_ACCOUNT, region), kind, {}, "run") is None
@@ -138,7 +138,8 @@ def test_links_to_the_console(kind: str, region: str, url: str | None):
 
 
 def test_a_plan_says_what_is_usual():
-    """With two successful runs or more, a submit has the usual durations and cost, in text, Markdown and JSON."""
+    """If there are at least two successful runs, text, Markdown and JSON show the usual durations and cost of a
+    submit."""
     typical = Usual(20, Spread(60, 180), Spread(720, 900), Spread(0.42, 0.6), "USD")
     made = plan(replace(action(), typical=typical), replace(action("other"), typical=replace(typical, runs=1)))
     words = "waits 1m (90% within 3m), runs 12m (90% within 15m), costs 0.42 USD (90% up to 0.60 USD)"
@@ -152,7 +153,7 @@ def test_a_plan_says_what_is_usual():
 
 
 def found(*events: e.Event, prices: Prices | None = None) -> Runs:
-    """The runs of the spec with these events."""
+    """Returns the runs of the spec with these events."""
     return runs_of(recorded(*events), ["orders-daily"], PLACE, AT, prices)
 
 
@@ -165,7 +166,7 @@ def finished(**more: Any) -> list[e.Event]:
 
 @pytest.mark.parametrize("width", [None, 60, 80, 120, 200])
 def test_runs_fit_the_terminal(width: int | None):
-    """Times, what was billed and its cost are shown, and what is usual."""
+    """The table shows the times, the billed resources, the cost and the usual durations."""
     runs = found(*finished(), *waiting("orders-daily", 2), prices=Prices(vCPUHour=0.05, memoryGBHour=0.01))
     text = runs_text(runs, AT, width=width)
     shown = " ".join(text.split())
@@ -211,6 +212,6 @@ def test_runs_are_selected_by_time_and_end():
     [(None, "-"), (0, "0s"), (59, "59s"), (60, "1m"), (61, "1m 1s"), (7500, "2h 5m"), (90_000, "1d 1h")],
 )
 def test_durations_have_two_units(seconds: float | None, text: str):
-    """The largest unit and the next one."""
+    """A duration is shown in its largest unit and the next smaller unit."""
     assert duration_text(seconds) == text
     assert seconds is None or age_text(seconds) == text.split(maxsplit=1)[0]

@@ -55,7 +55,7 @@ def test_a_plan_survives_its_file() -> None:
 
 
 def test_a_plan_as_text_has_the_next_slots() -> None:
-    """The next slots are below the actions, and the summary counts schedules that start or stop."""
+    """The next slots are listed below the actions, and the summary counts schedules that start or stop."""
     made = replace(plan(skip(), slot_action()), schedule_changes=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
     text = plan_text(made)
     assert f"  nightly  {NEXT}, after an apply has started its schedule\n" in text
@@ -64,7 +64,7 @@ def test_a_plan_as_text_has_the_next_slots() -> None:
 
 
 def test_the_first_slot_shows_its_whole_request() -> None:
-    """The first slot of a spec shows its whole request, a later one the differences from the one before."""
+    """The first slot of a spec shows its whole request. A later slot shows the differences from the previous slot."""
     assert '+ applicationId: "' in plan_text(plan(slot_action()))
     assert '+ applicationId: "' not in plan_text(plan(replace(slot_action(), compared_with=3)))
 

@@ -19,30 +19,30 @@ AT = "2026-11-22T01:00:02.000Z"
 
 
 def unclear() -> e.Unclear:
-    """A send without an answer."""
+    """Returns the events of a send without a reply."""
     name = "orders-daily"
     return e.Unclear(at=AT, name=name, token=token(name), send=1, code="ReadTimeoutError", message="no reply")
 
 
 def rejected(name: str = "orders-daily") -> e.Rejected:
-    """A send that AWS rejected."""
+    """Returns the events of a send that AWS rejected."""
     return e.Rejected(
         at=AT, name=name, token=token(name), send=1, code="ValidationException", message="password=hunter2"
     )
 
 
 def unsent(name: str = "orders-daily") -> e.Unsent:
-    """A send that never reached AWS."""
+    """Returns the events of a send that never reached AWS."""
     return e.Unsent(at=AT, name=name, token=token(name), send=1, code="EndpointConnectionError", message="no route")
 
 
 def conflicted(name: str = "orders-daily") -> e.Conflicted:
-    """A submission with two runs."""
+    """Returns the events of a submission with two runs."""
     return e.Conflicted(at=AT, name=name, token=token(name), run_ids=("a", "b"))
 
 
 def superseded(name: str = "orders-daily") -> e.Superseded:
-    """A submission that is proven absent and no longer wanted."""
+    """Returns the events of a submission that is proven absent and no longer wanted."""
     return e.Superseded(at=AT, name=name, token=token(name))
 
 
@@ -109,7 +109,8 @@ def test_a_spec_without_a_run_gives_the_reason(event, words):
 
 
 def test_a_row_is_about_the_submission_of_the_plan():
-    """After a return to content that ran, from content that never ran, the row is about the run that counts."""
+    """If git returns from content that never ran to content that ran, the row is about the run of the current
+    content."""
     actual = row(
         intended(), submitted(), intended(number=2), e.Superseded(at=AT, name="orders-daily", token=token(number=2))
     )
@@ -132,12 +133,12 @@ def test_a_name_with_several_actions_has_one_row():
 
 
 def test_retired_names_come_last():
-    """Specs that left git are below the others."""
+    """Specs that were removed from git come last."""
     assert [each.name for each in rows(every_kind_of_action(), recorded())][-2:] == ["vanished", "old"]
 
 
 def test_the_table_reads_well():
-    """The table with every state is pinned, with masked reasons."""
+    """The table with every state and with masked reasons equals the golden file."""
     history = recorded(
         intended(), submitted(), observed(), intended("busy", 2), submitted("busy", 2), observed("busy", 2, "running"),
         intended("failed"), rejected("failed"), intended("settling"), intended("old"), submitted("old"),
@@ -155,7 +156,7 @@ def test_colour_adds_nothing_but_colour():
 
 
 def test_an_empty_project_has_a_message():
-    """Without rows there is a sentence instead of a table."""
+    """Without rows, a sentence replaces the table."""
     assert status_text((), parse_time(NOW)) == "No specs, and nothing recorded."
 
 
@@ -163,5 +164,5 @@ def test_an_empty_project_has_a_message():
     ("seconds", "text"), [(-5, "0s"), (0, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (90000, "1d")]
 )
 def test_ages(seconds, text):
-    """An age has the largest whole unit and is never negative, since clocks differ."""
+    """An age is shown in its largest whole unit. It is never negative, even if clocks differ."""
     assert age_text(seconds) == text

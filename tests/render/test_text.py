@@ -16,7 +16,7 @@ ROWS = [("name", "what"), ("[bold]orders[/bold]", "a :smile: sentence of many wo
 
 
 def test_columns_are_aligned_without_a_terminal():
-    """Each row is one line, however long it is, without spaces at its end."""
+    """Without a terminal, each row is one line of any length, without trailing spaces."""
     assert columns([("a", "b", ""), ("longer", "c", "d")]) == ["a       b", "longer  c  d"]
     assert columns(ROWS)[1] == "  ".join(ROWS[1])
     assert columns([]) == []
@@ -38,7 +38,7 @@ def test_columns_fold_to_fit_the_terminal():
 
 
 def test_names_fold_too_on_a_very_narrow_terminal():
-    """If the last column would become too narrow, all of them share the width."""
+    """If the last column would become too narrow, all columns share the width."""
     lines = columns(ROWS, 20)
     assert max(map(len, lines)) <= 20
     assert sorted("".join(lines).replace(" ", "")) == sorted("".join(map("".join, ROWS)).replace(" ", ""))
@@ -54,7 +54,7 @@ def test_folded_columns_keep_their_colours(monkeypatch):
 
 
 def test_a_status_fits_the_terminal():
-    """The table is folded; the commands below it stay whole, ready to be pasted."""
+    """The table is folded, but the commands below it are not, so that they can be pasted."""
     table = rows(every_kind_of_action(), recorded())
     text = status_text(table, parse_time(NOW), width=80)
     head, *_ = text.split("\n\n")
