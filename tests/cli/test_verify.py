@@ -1,4 +1,4 @@
-"""`verify`: what AWS answers about the resources that specs name."""
+"""`verify`: AWS's answers about the resources in specs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUOTA = {"QuotaName": "Max concurrent vCPUs per account", "Value": 100.0}
 
 
 def answers() -> dict[str, Any]:
-    """The answers of an account in which everything is in order, by operation."""
+    """Returns the replies of an account without any problem, by operation."""
     return {
         "GetApplication": {"application": APPLICATION},
         "GetRole": {"Role": {**ROLE, "AssumeRolePolicyDocument": TRUST}},
@@ -45,7 +45,7 @@ def answers() -> dict[str, Any]:
 
 
 def refused(operation: str, code: str) -> ClientError:
-    """The error of AWS for an operation."""
+    """Returns AWS's error for an operation."""
     return ClientError(
         {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, operation
     )
@@ -56,7 +56,8 @@ Asking = Callable[..., Done]
 
 @pytest.fixture
 def ask(world: World, monkeypatch: pytest.MonkeyPatch) -> Asking:
-    """Verifies a project with one spec of each kind; operations answer as given, else as if all were in order."""
+    """Verifies a project with one spec of each kind. Operations return the given replies, or otherwise replies without
+    a problem."""
     world.env["AWS_ENDPOINT_URL"] = world.aws.url
     world.write("orders.yaml", spark_text("orders") + LOGS)
     world.batch("clicks")
@@ -81,7 +82,7 @@ def ask(world: World, monkeypatch: pytest.MonkeyPatch) -> Asking:
 
 
 def test_everything_in_order(ask: Asking) -> None:
-    """Each resource is named once, with what AWS answers, and the exit code is 0."""
+    """Each resource is listed once, with AWS's answer, and the exit code is 0."""
     done = ask()
     assert 0 == done.code, done.err
     assert "[NG]" not in done.out
@@ -147,7 +148,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_missing_or_does_not_fit_has_a_place(ask: Asking, name: str) -> None:
-    """Each fault is one line with file, line and column, and the exit code is 3."""
+    """Each problem is one line with file, line and column, and the exit code is 3."""
     given, message = CASES[name]
     done = ask(**given)
     assert 3 == done.code, done.err
@@ -156,14 +157,15 @@ def test_what_is_missing_or_does_not_fit_has_a_place(ask: Asking, name: str) -> 
 
 
 def test_features_of_later_releases(ask: Asking, world: World) -> None:
-    """A streaming job needs a release that has them."""
+    """A streaming job needs a release that supports streaming."""
     world.write("orders.yaml", spark_text("orders") + "    mode: STREAMING\n")
     assert "application 00app0spark has emr-6.15.0; streaming jobs need emr-7.1.0 or later" in ask().out
     assert 0 == ask(GetApplication={"application": {**APPLICATION, "releaseLabel": "emr-7.1.0"}}).code
 
 
 def test_what_may_surprise_is_a_warning(ask: Asking, world: World) -> None:
-    """A definition without a revision moves, and a log group may be created later: neither changes the exit code."""
+    """A definition without a revision may change, and a log group may be created later. These are warnings, and the
+    exit code is 0."""
     world.write("clicks.yaml", world.batch("clicks").read_text().replace("worker:1", "worker"))
     done = ask(DescribeLogGroups={"logGroups": []}, ListServiceQuotas={"Quotas": [{**QUOTA, "Value": 17.0}]})
     assert 0 == done.code, done.err
@@ -172,7 +174,7 @@ def test_what_may_surprise_is_a_warning(ask: Asking, world: World) -> None:
 
 
 def test_what_could_not_be_asked_is_said(ask: Asking) -> None:
-    """Without permissions, nothing is claimed, and the exit code is 0."""
+    """Without permissions, the result is [SKIP], and the exit code is 0."""
     denied = dict.fromkeys(answers(), "AccessDeniedException")
     done = ask("--format", "json", **denied)
     assert 0 == done.code
@@ -183,7 +185,7 @@ def test_what_could_not_be_asked_is_said(ask: Asking) -> None:
 
 
 def test_the_emulator_has_no_settings_to_compare(world: World) -> None:
-    """Resources of the emulator exist as soon as they are named, so nothing is concluded from them."""
+    """In the emulator, every resource exists as soon as it is used, so nothing is checked."""
     world.write("orders.yaml", spark_text("orders") + LOGS)
     pods = world.batch("pods").read_text().replace("containerOverrides", "ecsPropertiesOverride")
     world.write("pods.yaml", pods.replace('command: ["work", "A"]', "taskProperties: []"))
@@ -197,7 +199,7 @@ def test_the_emulator_has_no_settings_to_compare(world: World) -> None:
 
 
 def test_the_policy_of_the_plan_allows_every_question(ask: Asking, world: World) -> None:
-    """The role of pull requests may ask everything that `verify` asks, with its resources."""
+    """The role for pull requests allows every call of `verify`, on the same resources."""
     recorded: list[Any] = []
     assert 0 == ask(recorded=recorded).code
     policy = policies(world)["plan"]["policy"]

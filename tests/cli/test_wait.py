@@ -1,4 +1,4 @@
-"""`apply --wait` and `wait`: passes until the runs have ended, dependents in the same command."""
+"""`apply --wait` and `wait`: passes run until the runs have ended, and dependents are submitted in the same command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[World]:
-    """A project on an AWS whose runs end as soon as they have started; those called `breaks` fail."""
+    """A project on a fake AWS whose runs end as soon as they have started. Runs named `breaks` fail."""
     with standin(run_seconds=0, outcomes={"breaks": "failed"}) as aws, kept_clients():
         made = World(tmp_path / "project", aws, env=aws_environment(aws.url))
         made.write("reconciler.yaml", project_text())
@@ -39,7 +39,7 @@ def after(name: str) -> str:
 
 
 def test_a_chain_runs_in_one_command(quick: World):
-    """Each spec is submitted once the one before it has ended, on both services."""
+    """Each spec is submitted once its predecessor has ended, on both services."""
     quick.spark("one")
     for name, before in (("two", "one"), ("three", "two"), ("four", "three"), ("five", "four")):
         write = quick.batch if name in {"two", "four"} else quick.spark
@@ -53,7 +53,7 @@ def test_a_chain_runs_in_one_command(quick: World):
 
 
 def test_a_failed_run_is_exit_code_3(quick: World):
-    """What depends on it is held; everything else ends as before."""
+    """Dependents of the failed run are on hold. All other runs end as usual."""
     quick.spark("breaks")
     quick.spark("after", dependsOn=after("breaks"))
     quick.batch("apart")
@@ -68,7 +68,7 @@ def test_a_failed_run_is_exit_code_3(quick: World):
 
 
 def test_a_failed_attempt_is_repeated_while_the_command_waits(quick: World):
-    """The retries belong to the run."""
+    """Retries are part of the run that the command waits for."""
     quick.spark("breaks", backoffLimit="1", backoffSeconds="0")
     done = quick.run("apply", "--yes", "--wait", "--format", "json")
     assert (done.code, [run["attempt"] for run in done.json["runs"]]) == (3, [2])
@@ -96,7 +96,7 @@ def test_content_that_was_not_approved_is_not_submitted(world: World):
 
 
 def test_a_replaced_stream_ends_with_the_new_run_live(world: World):
-    """The old run is cancelled, and the new one submitted in the same command."""
+    """The old run is cancelled, and the new run is submitted in the same command."""
     text = (
         world.spark("feed", concurrencyPolicy="Replace")
         .read_text()
@@ -112,7 +112,7 @@ def test_a_replaced_stream_ends_with_the_new_run_live(world: World):
 
 
 def test_the_time_for_waiting_ends(world: World):
-    """The runs go on, and `wait` waits for them again."""
+    """After the timeout, the runs continue, and `wait` can wait for them again."""
     world.batch("clicks")
     done = world.run("apply", "--yes", "--wait", "--timeout", "1s")
     assert (done.code, "the time is up before these ended: clicks" in done.err) == (1, True)
@@ -123,7 +123,7 @@ def test_the_time_for_waiting_ends(world: World):
 
 
 def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatch):
-    """A few in a row; then waiting ends with their error."""
+    """A few failed passes in a row are repeated. After that, waiting ends with their error."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.stop()
@@ -134,7 +134,7 @@ def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_terminal_shows_a_table(quick: World):
-    """It is updated while the command waits, and printed at its end."""
+    """The table is updated while the command waits, and is printed at the end."""
     quick.spark("one")
     quick.batch("two", dependsOn=after("one"))
     terminal, other = pty.openpty()
@@ -162,5 +162,5 @@ def test_a_terminal_shows_a_table(quick: World):
     ],
 )
 def test_options_that_do_not_belong_together(world: World, arguments: tuple[str, ...]):
-    """They are wrong usage."""
+    """Such options are a usage error."""
     assert world.run(*arguments).code == 64

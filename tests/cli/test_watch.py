@@ -24,7 +24,7 @@ def read_until(terminal: int, *wanted: str) -> str:
 
 
 def test_watch_shows_the_table_until_interrupted(world: World):
-    """With what is wrong in the project below it; Ctrl-C ends it with exit code 0."""
+    """Problems in the project are shown below the table. Ctrl-C ends the command with exit code 0."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.write("zzz.yaml", "a: [")
@@ -58,7 +58,7 @@ def test_watch_needs_a_terminal(world: World):
 
 
 def diamond(world: World) -> None:
-    """Writes four specs: one first, two side by side, one last; and one without dependencies."""
+    """Writes five specs: four that form a diamond, and one without dependencies."""
     world.batch("extract")
     world.batch("left", dependsOn="[{name: extract}]")
     world.spark("right", dependsOn="[{name: extract, condition: Completed}]")
@@ -67,7 +67,7 @@ def diamond(world: World) -> None:
 
 
 def test_graph_in_three_forms(world: World):
-    """Dependencies come first; each arrow has its condition."""
+    """Dependencies come first, and each arrow has its condition."""
     diamond(world)
     assert world.run("graph").out.splitlines() == [
         "alone",

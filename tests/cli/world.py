@@ -41,7 +41,7 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """The one JSON value of standard output."""
+        """The only JSON value on standard output."""
         return json.loads(self.out)
 
     def actions(self, *keys: str) -> list[tuple[Any, ...]]:
@@ -181,7 +181,7 @@ def forked_command() -> Path:
 
 
 def finished(process: subprocess.Popen[str], patience: float = PATIENCE_SECONDS) -> Done:
-    """Waits for a process; one that does not end is killed, and the stacks of its threads are in the failure."""
+    """Waits for a process. A process that does not end is killed, and the failure shows the stacks of its threads."""
     try:
         out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
@@ -233,7 +233,7 @@ spec:{_lines(policy)}
 
 
 def sealed(form: Mapping[str, Any]) -> str:
-    """Returns a plan file with a new seal: it has no key, so anyone can make it."""
+    """Returns a plan file with a new seal, which needs no key, so anyone can make it."""
     content = {key: value for key, value in form.items() if key != "seal"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return json.dumps({**content, "seal": f"sha256:{sha256(text.encode()).hexdigest()}"})
@@ -270,6 +270,6 @@ def aws_environment(url: str) -> dict[str, str]:
 
 
 def standin(run_seconds: float | None = None, **more: Any) -> Emulator:
-    """Starts an AWS that accepts everything; runs continue until somebody stops them, or take `run_seconds`."""
+    """Starts a fake AWS that accepts everything. Runs continue until they are stopped, or take `run_seconds`."""
     settings = Settings(account=ACCOUNT, region=REGION, start_seconds=0, run_seconds=run_seconds, stop_seconds=0)
     return Emulator(None, settings.changed(more))

@@ -1,4 +1,4 @@
-"""Projects for tests: files in a folder, each with one obvious default."""
+"""Builds projects for tests: files in a folder, each with one obvious default."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ spec:
 
 
 def batch(name: str = "job", policy: str = "", request: str = "") -> str:
-    """A Batch spec; `policy` and `request` are additional lines of its `spec:` and of its request, indented here."""
+    """Returns a Batch spec. `policy` and `request` are additional lines for its `spec:` and for its request, which are
+    indented here."""
     text = BATCH.replace("NAME", name).replace("spec:\n", "spec:\n" + _indented(policy, 2))
     return text + _indented(request, 4)
 
@@ -56,32 +57,32 @@ def write(root: Path, files: Mapping[str, str | bytes] | None = None, project: s
 
 
 def load(root: Path, **options: Any) -> loading.Loaded:
-    """Reads a project, its project file included."""
+    """Reads a project, including its project file."""
     return loading.load(read_project(root), **options)
 
 
 def problems(root: Path, **options: Any) -> list[str]:
-    """The problems that `load` reports, as ``path:line:col: message``."""
+    """Returns the problems that `load` reports, as ``path:line:col: message``."""
     with pytest.raises(SpecErrors) as caught:
         load(root, **options)
     return [str(problem) for problem in caught.value.problems]
 
 
 def warnings(root: Path) -> list[str]:
-    """The warnings that `load` reports."""
+    """Returns the warnings that `load` reports."""
     return [str(warning) for warning in load(root).warnings]
 
 
 def desired(root: Path, name: str = "job", target: str = "local") -> DesiredSpec:
-    """One spec as one target has it."""
+    """Returns a desired spec in one target."""
     return load(root).specs[target][name]
 
 
 def wrapped(request: Mapping[str, Any], kind: str = "BatchJob", name: str = "job") -> dict[str, Any]:
-    """A request as a spec document."""
+    """Returns a request as a spec document."""
     return {"apiVersion": "reconciler/v1", "kind": kind, "metadata": {"name": name}, "spec": {"request": request}}
 
 
 def dumped(document: Mapping[str, Any]) -> str:
-    """A document as the text of a JSON file."""
+    """Returns a document as the text of a JSON file."""
     return json.dumps(document, indent=1)

@@ -39,13 +39,13 @@ POLICY = {
 
 
 def paths(value: Any, loc: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every node inside a value."""
+    """Yields the path of every node in a value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path for key, entry in inner for path in [(*loc, key), *paths(entry, (*loc, key))]]
 
 
 def replaced(document: Any, loc: tuple[Any, ...], value: Any) -> Any:
-    """A copy of a document with another value at a path."""
+    """Returns a copy of a document with another value at a path."""
     changed = copy.deepcopy(document)
     part = changed
     for key in loc[:-1]:

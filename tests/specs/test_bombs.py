@@ -1,4 +1,5 @@
-"""Small files that demand very much: each is a located problem, in bounded time and memory."""
+"""Small files that would need excessive time or memory: each is reported as a problem with a location, in bounded time
+and memory."""
 
 import os
 import resource
@@ -60,12 +61,12 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], float]
 
 
 def filled(unit: str, size: int) -> str:
-    """A text repeated as often as it fits."""
+    """Returns a text that is repeated as often as it fits."""
     return unit * ((size - 1000) // len(unit))
 
 
 def bomb(entry: str, first: str) -> str:
-    """Nine references to nine references to … in one of YAML's spellings."""
+    """Returns nine references to nine references to …, in one of YAML's spellings."""
     lines = [f"a0: &a0 {first}"]
     return "\n".join([*lines, *(f"a{i}: &a{i} {entry.replace('*', f'*a{i - 1}')}" for i in range(1, 30))]) + "\n"
 
@@ -141,7 +142,8 @@ FILES = {
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", FILES)
 def test_a_bomb_is_a_problem_within_bounds(tmp_path, ordinary, name, size):
-    """A file of up to 1 MiB gives at most a thousand problems, in bounded memory, and as soon as valid specs."""
+    """A file of up to 1 MiB leads to at most a thousand problems, in bounded memory and about as fast as valid
+    specs."""
     file, text = FILES[name]
     root = write(tmp_path, {file: text(size)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -153,7 +155,7 @@ def test_a_bomb_is_a_problem_within_bounds(tmp_path, ordinary, name, size):
 
 
 def test_at_most_a_thousand_problems_of_a_document_are_reported(tmp_path):
-    """The first thousand problems of a document are reported, and that there are more."""
+    """The first thousand problems of a document are reported, with a note that there are more."""
     files = {"a.yaml": "- ~\n" * (MOST_PROBLEMS + 1), "b.yaml": "- ~\n" * (MOST_PROBLEMS - 1)}
     lines = problems(write(tmp_path, files))
     last = "a.yaml:1001:3: more than 1,000 problems; fix these first, then run again"
@@ -162,7 +164,7 @@ def test_at_most_a_thousand_problems_of_a_document_are_reported(tmp_path):
 
 
 def test_the_project_file_is_read_as_strictly(tmp_path):
-    """A bomb in the project file, or patterns that expand to very many, are problems of it."""
+    """A bomb in the project file, or a pattern that expands to very many patterns, is a problem in the project file."""
     assert "aliases expand" in problems(write(tmp_path, project=ALIASES["aliases in a list"]))[0]
     many = "{" + "," * 200_000 + "}" + "x" * 200_000
     text = PROJECT.replace("spec:\n", f"spec:\n  specs: ['{many}']\n", 1)
@@ -193,7 +195,7 @@ def test_a_pattern_is_matched_without_backtracking(monkeypatch):
 
 
 def test_symlinks_between_folders_are_counted(tmp_path, monkeypatch):
-    """Ten folders that link to each other are three million paths: the walk stops at a count."""
+    """Ten folders that link to each other form three million paths, so the search stops at a limit."""
     root = write(tmp_path, {f"d{i}/x.txt": "" for i in range(10)})
     for i in range(10):
         for j in range(10):
@@ -230,7 +232,7 @@ def test_every_faulty_file_is_reported(tmp_path):
 
 @pytest.mark.parametrize(("size", "read"), [(MOST_BYTES, True), (MOST_BYTES + 1, False)])
 def test_the_limit_of_a_file_is_to_the_byte(tmp_path, size, read):
-    """A file of exactly 1 MiB is read, also with characters of several bytes; one byte more is refused."""
+    """A file of exactly 1 MiB is read, even with multi-byte characters. One byte more is refused."""
     text = SPEC.encode() + "# é".encode()
     write(tmp_path, {"a.yaml": text + b"#" * (size - len(text))})
     if read:

@@ -1,4 +1,4 @@
-"""What can be used of a project in which something is wrong."""
+"""Finding the usable specs in a project with errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def usable(project: Path, **files: str) -> UsableSpecs:
 
 
 def test_a_valid_project_has_nothing_else(project: Path):
-    """Every spec is usable and nothing is wrong."""
+    """Every spec is usable, and there are no problems."""
     assert usable(project, b=batch_text("b"), a=batch_text("a", dependsOn="[{name: b}]")) == UsableSpecs(
         specs=usable(project).specs
     )
@@ -34,7 +34,7 @@ def test_a_valid_project_has_nothing_else(project: Path):
 
 
 def test_dependents_are_valid_by_themselves(project: Path):
-    """They are usable, and named with the cause; a chain has one cause."""
+    """Dependents are usable, and are listed with their cause. A chain of dependents has one cause."""
     found = usable(
         project,
         a=batch_text("a", oops="1"),
@@ -50,7 +50,7 @@ def test_dependents_are_valid_by_themselves(project: Path):
 
 
 def test_a_cycle_holds_all_of_its_specs(project: Path):
-    """The problem is at one of them, and the others depend on it."""
+    """One spec of the cycle has the problem, and the others are its dependents."""
     found = usable(project, a=batch_text("a", dependsOn="[{name: b}]"), b=batch_text("b", dependsOn="[{name: a}]"))
     assert {*found.invalid, *found.dependents} == {"a", "b"}
 
@@ -70,7 +70,7 @@ def test_a_cycle_holds_all_of_its_specs(project: Path):
     ids=["syntax", "empty", "other", "number", "nameless", "two metadata", "two names", "character"],
 )
 def test_a_document_that_does_not_tell_its_name_is_unnamed(project: Path, text: str):
-    """Then no name can be taken for removed."""
+    """As long as a name is unknown, no missing spec is treated as removed."""
     found = usable(project, x=text, a=batch_text("a"))
     assert found.unnamed is not None
     assert found.unnamed.message.startswith("x.yaml:")
@@ -87,14 +87,14 @@ def test_a_file_of_another_tool_holds_only_its_own_name(project: Path):
 
 
 def test_the_documents_of_an_unreadable_file_are_invalid(project: Path):
-    """What was read before the error may be only half of what was meant."""
+    """The documents before the error may be incomplete."""
     found = usable(project, x=f"{batch_text('one')}---\n{batch_text('two')}---\na: [\n", a=batch_text("a"))
     assert (list(found.specs), list(found.invalid)) == (["a"], ["one", "two"])
     assert found.unnamed is not None
 
 
 def test_former_names_and_labels_of_a_broken_spec_are_read(project: Path):
-    """So that a rename removes nothing, and selections find the spec."""
+    """They are needed so that a rename removes nothing and selections find the spec."""
     text = batch_text("new", labels="{team: a, odd: 1}", oops="1").replace("name: new", "name: new\n  renamedFrom: old")
     found = usable(project, new=text)
     assert (found.invalid["new"].elsewhere, found.invalid["old"].elsewhere) == (False, True)
@@ -102,7 +102,7 @@ def test_former_names_and_labels_of_a_broken_spec_are_read(project: Path):
 
 
 def test_only_the_requested_target_counts(project: Path):
-    """A dependency that is absent from another target is no problem here."""
+    """A dependency that is missing in another target is not a problem in this one."""
     found = usable(
         project, a=batch_text("a", targets="[staging]"), b=batch_text("b", dependsOn="[{name: a}]"), c=batch_text("c")
     )
@@ -111,7 +111,7 @@ def test_only_the_requested_target_counts(project: Path):
 
 
 def test_a_folder_of_another_tool_is_one_problem(project: Path):
-    """As for `validate`; still no name can be taken for removed."""
+    """The folder is one problem, as in `validate`, and no missing spec is treated as removed."""
     (project / "charts").mkdir()
     for name in ("a", "b"):
         (project / "charts" / f"{name}.yaml").write_text("replicas: 2\n")
@@ -122,7 +122,7 @@ def test_a_folder_of_another_tool_is_one_problem(project: Path):
 
 
 def test_a_rename_to_the_name_of_another_spec_holds_both(project: Path):
-    """Which of both the record belongs to is not known."""
+    """It is unknown which of the two specs the record belongs to."""
     new = batch_text("new").replace("name: new", "name: new\n  renamedFrom: old", 1)
     found = usable(project, new=new, old=batch_text("old"), a=batch_text("a"))
     assert (list(found.specs), {name: why.elsewhere for name, why in found.invalid.items()}) == (

@@ -16,7 +16,7 @@ NAMES = {"EmrServerlessJobRun": "name", "BatchJob": "jobName"}
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    """The requests of one file of the corpus; none if it is missing."""
+    """Returns the requests in one file of the corpus, or none if the file is missing."""
     path = CORPUS / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not INVALID, reason="the corpus is not here")
 
 
 def escaped(value: Any) -> Any:
-    """A value with every ``${`` escaped."""
+    """Returns a value with every ``${`` escaped."""
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, dict):
@@ -37,7 +37,7 @@ def escaped(value: Any) -> Any:
 
 
 def without_token(row: dict[str, Any]) -> dict[str, Any]:
-    """A row's request without the client token."""
+    """Returns a row's request without the client token."""
     return {key: value for key, value in row["request"].items() if key != "clientToken"}
 
 

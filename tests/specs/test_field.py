@@ -1,4 +1,4 @@
-"""Mistakes from the field, one line of the corpus each: what `validate` says about them."""
+"""Tests what `validate` reports about mistakes from the field. Each mistake is one line of the corpus."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ESSENCE = {
 
 
 def reported(root: Any, case: dict[str, Any]) -> list[tuple[str, str]]:
-    """The severity and message of everything that is reported about a case."""
+    """Returns the severity and message of everything that is reported about a case."""
     if "raw" in case:
         files = {"a.yaml": case["raw"]}
     else:
@@ -53,7 +53,7 @@ def reported(root: Any, case: dict[str, Any]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("case", [case for case in corpus("field") if not str(case.id).startswith(SPARK_PARAMETERS)])
 def test_mistakes_from_the_field(tmp_path, case):
-    """Each mistake is an error or a warning with its remedy, and what is right is silent."""
+    """Each mistake is an error or a warning with its remedy, and nothing is reported for correct input."""
     problems = reported(tmp_path, case)
     if case["want"] == "silent":
         assert problems == []

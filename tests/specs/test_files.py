@@ -20,7 +20,7 @@ NOBODY = 65534
 
 @contextmanager
 def as_somebody_else():
-    """Permissions do not stop the superuser, so tests of them run as nobody if possible."""
+    """Runs tests of permissions as the user nobody if possible, because permissions do not restrict root."""
     if os.geteuid() != 0:
         yield
         return
@@ -217,7 +217,7 @@ def swapped(path: Path, make: Callable[[Path], object], monkeypatch: pytest.Monk
 
 
 def listen(path: Path) -> None:
-    """A socket as a file; its path must be short."""
+    """Creates a socket as a file. Its path must be short."""
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(os.path.relpath(path))
 

@@ -48,12 +48,13 @@ def test_outside_git_there_is_no_check(tmp_path, monkeypatch):
 
 
 def test_before_the_first_commit_there_is_no_check(repository):
-    """A repository without a commit has no commit to check, and says so."""
+    """A repository without a commit has no commit to check, which the result shows."""
     assert Checkout(unborn=True) == read_checkout(repository, [])
 
 
 def test_specs_that_git_does_not_track(repository):
-    """A new file, one that is ignored and one in a folder are not tracked; an added one is, also behind a symlink."""
+    """A new file, an ignored file and a file in a new folder are not tracked. An added file is tracked, even behind a
+    symlink."""
     names = ["added.yaml", "new.yaml", "ignored.yaml", "sub/added.json", "sub/new.json", "link/added.json"]
     (repository / "sub").mkdir()
     (repository / "link").symlink_to("sub")
@@ -84,7 +85,7 @@ def test_outside_git_and_without_it_there_is_no_check(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "uncommitted"), [("new.yaml", True), ("sub/new.json", True), ("notes.txt", False)])
 def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
-    """Only files that may be specs count as uncommitted changes, not a ledger beside them."""
+    """Only files that may be specs are uncommitted changes. A ledger beside them is not."""
     commit(repository, "one")
     assert not read_checkout(repository, []).uncommitted
     (repository / name).parent.mkdir(exist_ok=True)
@@ -93,7 +94,8 @@ def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
 
 
 def test_plan_files_are_no_uncommitted_changes(repository):
-    """A new plan file is no change of the project, a committed one that differs is, and so is a new spec beside it."""
+    """A new plan file is not a change of the project. A committed plan file that differs is, and so is a new spec
+    beside it."""
     (repository / "kept.json").write_text("{}")
     git(repository, "add", ".")
     commit(repository, "one")
@@ -222,7 +224,7 @@ PROGRAMS = {
 
 @pytest.fixture
 def program(tmp_path):
-    """A program that leaves a file when it runs, also under the name of every hook."""
+    """Creates a program that writes a file when it runs, and installs it as every hook."""
     program, hooks = tmp_path / "program", tmp_path / "hooks"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-$(basename $0)\ncat\n")
     program.chmod(0o755)
@@ -238,7 +240,8 @@ def configure(folder: Path, key: str, program: Path) -> None:
 
 
 def with_spec(folder: Path) -> str:
-    """Commits a spec that attributes send through a filter; returns the commit. Git will look at its content again."""
+    """Commits a spec to which attributes apply a filter, and returns the commit. Git must read the spec's content
+    again."""
     (folder / ".gitattributes").write_text("*.yaml filter=x diff=x merge=x\n")
     (folder / "a.yaml").write_text("x")
     git(folder, "add", ".")
@@ -248,7 +251,7 @@ def with_spec(folder: Path) -> str:
 
 
 def test_reading_runs_no_program_of_any_setting(repository, program, tmp_path):
-    """Whatever settings name a program: reading the checkout does not run it, and reads the same."""
+    """Reading the checkout runs no program from any setting, and the result is the same as without the setting."""
     one = with_spec(repository)
     for key in PROGRAMS:
         configure(repository, key, program)
@@ -258,7 +261,8 @@ def test_reading_runs_no_program_of_any_setting(repository, program, tmp_path):
 
 
 def test_a_pull_runs_no_program_of_any_setting(repository, program, tmp_path):
-    """A pull refuses settings that name a program it would need, by name, and runs none of the others."""
+    """A pull refuses settings with a program that it would run, and lists them. It runs no program from other
+    settings."""
     with_spec(repository)
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(repository), str(clone))
@@ -278,7 +282,7 @@ def test_a_pull_runs_no_program_of_any_setting(repository, program, tmp_path):
 
 
 def test_filters_do_run_in_git_itself(repository, program, tmp_path):
-    """The test of the settings can fail: plain `git status` runs the filter that attributes choose."""
+    """Shows that the tests above can fail: plain `git status` runs the filter that attributes select."""
     with_spec(repository)
     configure(repository, "filter.x.clean", program)
     git(repository, "status")
@@ -286,7 +290,7 @@ def test_filters_do_run_in_git_itself(repository, program, tmp_path):
 
 
 def test_a_folder_laid_out_as_a_bare_repository_brings_no_settings(repository, program, tmp_path):
-    """A project folder that looks like a repository of its own is read as a part of the one around it."""
+    """A project folder that looks like a bare repository is read as a part of the repository around it."""
     one = with_spec(repository)
     jobs = repository / "jobs"
     git(repository, "init", "-q", "--bare", str(jobs))
@@ -305,7 +309,7 @@ def test_a_folder_laid_out_as_a_bare_repository_brings_no_settings(repository, p
 
 
 def test_a_bare_layout_outside_any_repository_is_a_plain_folder(program, tmp_path):
-    """Without a repository above it there is no commit, and nothing of its settings runs."""
+    """Without a repository above the folder, there is no commit, and no program from its settings runs."""
     git(tmp_path, "init", "-q", "--bare", "jobs")
     configure(tmp_path / "jobs", "core.fsmonitor", program)
     assert Checkout() == read_checkout(tmp_path / "jobs", [])
@@ -313,7 +317,7 @@ def test_a_bare_layout_outside_any_repository_is_a_plain_folder(program, tmp_pat
 
 
 def test_the_lock_of_a_killed_merge_of_ours_is_removed(repository, tmp_path):
-    """A pull after a merge that was killed goes on; the lock of somebody else's git stays, and is an error."""
+    """A pull after a killed merge succeeds. A lock of another git process is not removed and causes an error."""
     with_spec(repository)
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(repository), str(clone))

@@ -1,4 +1,4 @@
-"""Texts of imported specs: they read back as the same request, whatever it holds."""
+"""The text of an imported spec is read back as the same request, whatever the request contains."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VALUES = st.recursive(
 @example("word " * 60, "line\nline")
 @example("trailing \n two\n", "\u2028")
 def test_every_request_reads_back(value: Any, comment: str) -> None:
-    """Strings stay strings, and line breaks, spaces and unprintable characters are kept."""
+    """Strings remain strings, and line breaks, spaces and unprintable characters are kept."""
     text = spec_text("BatchJob", "x", {"targets": ["a"]}, {"field": value}, [comment])
     (document,) = yaml_documents(text)
     assert {"targets": ["a"], "request": {"field": value}} == document.value["spec"]
@@ -80,7 +80,7 @@ def test_names_are_valid_and_free(wanted: str, name: str) -> None:
 
 
 def test_the_folder_is_one_that_is_read() -> None:
-    """Specs are written where a pattern finds them; without such a place, the user must choose."""
+    """Specs are written to a folder that a pattern covers. If there is none, the user must choose one."""
     assert "" == default_folder(["**/*.yaml"])
     assert "jobs/a" == default_folder(["jobs/a/*.yaml", "!charts"])
     with pytest.raises(ReconcilerError, match="--out DIR"):

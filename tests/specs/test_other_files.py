@@ -1,4 +1,4 @@
-"""Files in a project that are no specs: plan files, files of other tools, and patterns that leave files out."""
+"""Files in a project that are not specs: plan files, files of other tools, and patterns that exclude files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def with_patterns(*written: str) -> str:
 @pytest.mark.parametrize("name", ["plan.json", "deep/er/prod.yaml"])
 @pytest.mark.parametrize("indent", [None, 2])
 def test_plan_files_are_skipped(tmp_path, name, indent):
-    """A plan file is no spec and no error, whatever its name and its form."""
+    """A plan file is neither a spec nor an error, whatever its name and format."""
     root = write(tmp_path, {"a.yaml": batch(), name: json.dumps(PLAN, indent=indent)})
     assert (1, []) == (load(root).count, warnings(root))
 
@@ -75,7 +75,8 @@ def test_a_folder_without_specs_is_an_error_once(tmp_path):
 
 
 def test_a_broken_spec_is_not_taken_for_another_file(tmp_path):
-    """A syntax error in a file with a spec's apiVersion stays what it is; elsewhere the message says how to go on."""
+    """A syntax error in a file with a spec's apiVersion is reported as such. For any other file, the message explains
+    how to exclude it."""
     broken = batch() + "  x: [\n"
     lines = problems(write(tmp_path, {"a.yaml": broken, "b.yaml": "a: [\n"}))
     assert not lines[0].endswith(ADD)
@@ -95,12 +96,13 @@ def test_a_broken_spec_is_not_taken_for_another_file(tmp_path):
     ],
 )
 def test_patterns_that_leave_files_out(written, path, expected):
-    """A pattern with ! leaves out files, and folders with all that is in them; alone, it limits the usual files."""
+    """A pattern with ! excludes files, and folders with all their content. Without other patterns, it excludes from the
+    default files."""
     assert expected == patterns(written).match(tuple(path.split("/")))
 
 
 def test_folders_that_are_left_out_are_not_read(tmp_path):
-    """What is in a folder that is left out is not even looked at."""
+    """The content of an excluded folder is not read."""
     assert not Patterns([("**", "*.yaml")], [("charts", "**")]).may_hold(("charts", "deep"))
     root = write(tmp_path, {"a.yaml": batch()}, with_patterns("!loop"))
     (root / "loop").mkdir()

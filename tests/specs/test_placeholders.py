@@ -14,7 +14,7 @@ SLOT = "2026-11-22T02:00:00Z"
 
 
 def refused(text: str, scope: Scope = ONE_OFF) -> str:
-    """Where and why a string cannot be rendered."""
+    """Returns where and why a string cannot be rendered."""
     with pytest.raises(PlaceholderProblem) as caught:
         render(text, scope)
     return f"{caught.value.offset}: {caught.value.message}"
@@ -131,7 +131,7 @@ def test_a_format_with_directives_is_accepted(slot_format):
 
 
 def test_a_recorded_template_without_directives_still_renders():
-    """What an earlier version accepted and a ledger has is rendered as before."""
+    """A template that an earlier version accepted and recorded is rendered as before."""
     assert {"a": "YYYY"} == render_slot({"a": "${run.slot:YYYY}"}, SLOT, "UTC")
 
 

@@ -16,12 +16,12 @@ from reconciler.specs.private_cache import PrivateCache, code_version
 
 @pytest.fixture
 def cache(tmp_path: Path) -> PrivateCache:
-    """The cache of a user with a cache folder."""
+    """Returns the cache of a user with a cache folder."""
     return PrivateCache({"XDG_CACHE_HOME": str(tmp_path)})
 
 
 def file(tmp_path: Path, name: str = "name") -> Path:
-    """The path of an entry."""
+    """Returns the path of an entry."""
     return tmp_path / "reconciler" / name
 
 
@@ -33,13 +33,13 @@ def flip(path: Path) -> None:
 
 
 def link(path: Path) -> None:
-    """Replaces a file by a symlink to it."""
+    """Replaces a file with a symlink to it."""
     path.rename(path.with_name("target"))
     path.symlink_to("target")
 
 
 def pipe(path: Path) -> None:
-    """Replaces a file by a pipe."""
+    """Replaces a file with a pipe."""
     path.unlink()
     os.mkfifo(path, 0o600)
 
@@ -69,7 +69,7 @@ def test_what_was_written_is_read_and_private(cache: PrivateCache, tmp_path: Pat
 def test_a_damaged_or_foreign_entry_counts_as_missing(
     cache: PrivateCache, tmp_path: Path, damage: Callable[[Path], object]
 ):
-    """Whatever is wrong with an entry, it is read as missing."""
+    """An entry with any kind of damage is read as missing."""
     cache.write("name", b"content " * 10)
     damage(file(tmp_path))
     assert cache.read("name") is None
@@ -87,7 +87,7 @@ def test_an_entry_of_another_user_counts_as_missing(cache: PrivateCache, monkeyp
 
 @pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}, {"XDG_CACHE_HOME": "/dev/null"}])
 def test_without_a_usable_folder_nothing_is_remembered(environ: dict[str, str]):
-    """A home that is missing or cannot be written is no error."""
+    """A missing or read-only home folder is not an error."""
     cache = PrivateCache(environ)
     cache.write("name", b"content")
     assert cache.read("name") is None
@@ -127,7 +127,7 @@ def test_the_oldest_entries_make_room(cache: PrivateCache, tmp_path: Path, monke
 
 
 def test_another_installation_has_another_version(monkeypatch: pytest.MonkeyPatch):
-    """What an earlier version of the program, Python or a library remembered is not used."""
+    """Entries of an earlier version of the program, Python or a library are not used."""
     version = code_version()
     for name, value in (("version", "3.99"), ("path", ["", "/usr"])):
         code_version.cache_clear()

@@ -1,4 +1,4 @@
-"""Specs read in several processes are those that one process reads."""
+"""Several processes read the same specs as one process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES = {
 
 
 def read(root: Path) -> Read:
-    """Returns what is read of a project, with warnings."""
+    """Returns everything that is read from a project, with warnings."""
     file = read_project(root)
     problems: list[Problem] = []
     paths, _ = file.files.find(file.patterns)
@@ -46,7 +46,7 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A process that is killed, or cannot be started, loses nothing."""
+    """If a process is killed or cannot be started, its files are read in this process."""
     root = write(tmp_path, FILES)
     alone, here = read(root), os.getpid()
     real = SpecReader.read
@@ -68,7 +68,7 @@ def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: p
 
 
 def test_few_files_are_read_by_one_process(monkeypatch: pytest.MonkeyPatch):
-    """A further process must have enough to read, and is never started beside unknown threads."""
+    """A further process is started only if it has enough to read, and never while there are unknown threads."""
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert [processes_for(files, 400) for files in (0, 1, 500, 10_000)] == [1, 1, 1, 2]

@@ -32,7 +32,7 @@ KEYWORDS = {
 
 
 def accepts(part: Any, value: Any) -> bool:
-    """Whether a schema of the 2020-12 draft, with the keywords that ours uses, accepts a value."""
+    """Returns whether a schema of the 2020-12 draft accepts a value. Supports the keywords that our schema uses."""
     if isinstance(part, bool):
         return part
     assert set(part) <= KEYWORDS, set(part) - KEYWORDS
@@ -114,7 +114,7 @@ def test_the_scaffold_is_accepted_and_carries_the_schema(tmp_path):
 
 
 def value_of(text: str) -> Any:
-    """The one document of a text."""
+    """Returns the only document in a text."""
     (document,) = yaml_documents(text)
     return document.value
 

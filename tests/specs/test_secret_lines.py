@@ -15,7 +15,7 @@ JSON_SPEC = (
 
 
 def shown(tmp_path, text, name="a.yaml"):
-    """What `validate` shows of a file: its problems, or else its warnings."""
+    """Returns what `validate` shows about a file: its problems or, if there are none, its warnings."""
     root = write(tmp_path, {name: text})
     try:
         return problems_text(load(root, warn=True).warnings)
@@ -97,7 +97,7 @@ spec:
     ],
 )
 def test_no_address_of_a_webhook_is_shown(tmp_path, webhooks):
-    """A mistake in a webhook of the project file shows neither its address nor a header, wherever they were written."""
+    """A problem in a webhook of the project file shows neither its address nor a header, wherever they were written."""
     root = write(tmp_path, {"reconciler.yaml": PROJECT.replace("NOTIFY", webhooks)})
     with pytest.raises(SpecErrors) as refused:
         load(root)

@@ -1,4 +1,4 @@
-"""Stamps show every change of a file or folder, and are proof only if they are old and local."""
+"""Stamps show every change of a file or folder. They are reliable only if they are old and from a local file system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.specs.stamps import FoundFolder, StampedTree, Start, is_unchange
 
 @pytest.fixture(autouse=True)
 def _no_racy_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of these tests are milliseconds old."""
+    """Trusts recent stamps, because the files of these tests are only milliseconds old."""
     monkeypatch.setattr(stamps, "RACY_NS", 0)
 
 
@@ -53,7 +53,7 @@ def edit_secretly(root: Path) -> None:
 
 
 def replace_by_folder(root: Path) -> None:
-    """Replaces a file that is no spec by a folder of the same name with one."""
+    """Replaces a file that is not a spec with a folder of the same name that contains a spec."""
     (root / "notes").unlink()
     (root / "notes").mkdir()
     (root / "notes/d.yaml").write_text("d")
@@ -85,7 +85,7 @@ def test_every_change_is_noticed(root: Path, change: Callable[[Path], object]):
 
 
 def test_other_files_in_a_folder_change_nothing(root: Path):
-    """A hidden file that comes and goes changes the time of its folder, and not which specs are in it."""
+    """A hidden file that is created and deleted changes the time of its folder, but not the specs in it."""
     tree = stamped(root)
     assert tree is not None
     (root / ".ledger-wal").write_text("")
@@ -93,7 +93,7 @@ def test_other_files_in_a_folder_change_nothing(root: Path):
 
 
 def test_a_symlink_that_leads_elsewhere_is_noticed(root: Path):
-    """The stamp is that of the file behind the link."""
+    """The stamp is taken from the file that the symlink points to."""
     (root / "link.yaml").symlink_to("a.yaml")
     tree = stamped(root)
     assert tree is not None
@@ -103,7 +103,8 @@ def test_a_symlink_that_leads_elsewhere_is_noticed(root: Path):
 
 
 def test_a_young_file_is_no_proof(root: Path, monkeypatch: pytest.MonkeyPatch):
-    """A change in the two seconds before the start, or after it, may be followed by another with the same stamp."""
+    """A change less than two seconds before the start, or after it, may be followed by another change with the same
+    stamp."""
     start = Start.now()
     monkeypatch.setattr(stamps, "RACY_NS", 2_000_000_000)
     assert stamped(root, start) is None
@@ -114,7 +115,7 @@ def test_a_young_file_is_no_proof(root: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_file_from_the_future_is_no_proof(root: Path):
-    """A file with a time after the start was written with another clock."""
+    """If a file's time is after the start, the file was written with another clock."""
     os.utime(root / "a.yaml", (4e9, 4e9))
     assert stamped(root) is None
 
@@ -126,7 +127,7 @@ def test_stamps_are_no_proof_while_the_clock_is_set(root: Path):
 
 
 def test_a_file_that_appears_while_files_are_read_is_noticed(root: Path):
-    """The folder must hold what it held when its files were listed."""
+    """The folder must have the same content as when its files were listed."""
     folders: list[FoundFolder] = []
     start = Start.now()
     paths, _ = find_files(root, patterns(["**/*.yaml"]), folders)
@@ -136,7 +137,7 @@ def test_a_file_that_appears_while_files_are_read_is_noticed(root: Path):
 
 @pytest.mark.parametrize(("kind", "network"), [("ext4", False), ("nfs4", True), ("fuse.sshfs", True)])
 def test_file_systems_of_other_machines_are_no_proof(tmp_path: Path, kind: str, network: bool):
-    """Their times come from the clock of another machine."""
+    """The times on these file systems come from the clock of another machine."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 1 8:1 / / rw - xfs /dev/sda rw\n2 1 8:2 / {tmp_path} rw shared:1 - {kind} host:/ rw\n")
     assert on_network(str(tmp_path / "project"), str(mounts)) is network
