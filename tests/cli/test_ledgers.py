@@ -88,7 +88,7 @@ def test_two_applies_at_once_submit_once(shared: World):
 
 
 def test_reading_creates_nothing(world: World, aws: Server):
-    """plan and status of a ledger that was just made leave its bucket as it is."""
+    """With a new ledger, plan and status leave the bucket unchanged."""
     bucket = aws.bucket()
     at(world, f"s3://{bucket}").batch("clicks")
     world.init()
@@ -108,7 +108,7 @@ def test_reading_creates_nothing(world: World, aws: Server):
     ],
 )
 def test_a_missing_store_is_an_error(world: World, ledger: str, says: str, aws: Server):
-    """A missing bucket or table never counts as an empty ledger: each command exits 1, and nothing is sent."""
+    """A missing bucket or table is never treated as an empty ledger. Each command exits 1, and nothing is sent."""
     at(world, ledger).batch("clicks")
 
     ends = [world.run(*command) for command in COMMANDS]
@@ -269,7 +269,8 @@ def test_a_missing_ledger_is_an_error_that_nothing_repairs_by_itself(world: Worl
 
 @pytest.mark.parametrize("store", ["sqlite", "s3", "dynamodb"])
 def test_a_ledger_that_is_lost_stops_everything(world: World, aws: Server, store: str):
-    """After it was used and then lost, nothing runs until an operator acts; an empty file is no new ledger either."""
+    """If a used ledger is lost, nothing runs until an operator acts. An empty file is not accepted as a new ledger
+    either."""
     address = world.ledger if store == "sqlite" else aws.address(store)
     at(world, address).init()
     world.batch("clicks")
@@ -287,7 +288,7 @@ def test_a_ledger_that_is_lost_stops_everything(world: World, aws: Server, store
 
 
 def test_two_inits_at_once_make_one_ledger(world: World, aws: Server):
-    """Of several processes one makes the ledger, and the others find it."""
+    """One of several processes creates the ledger, and the others find it."""
     at(world, aws.address("dynamodb"))
     ends = all_finished([world.start("ledger", "init") for _ in range(3)])
 
@@ -297,7 +298,7 @@ def test_two_inits_at_once_make_one_ledger(world: World, aws: Server):
 
 
 def test_the_emulator_needs_no_init(world: World):
-    """A target with the emulator has a ledger of its own, which the first apply makes."""
+    """A target with the emulator has its own ledger, which the first apply creates."""
     world.batch("clicks")
 
     planned = world.run("plan", "-t", "local")

@@ -1,4 +1,4 @@
-"""An empty ledger is new, or it was lost: then AWS still has the runs."""
+"""An empty ledger is either new or replaces a lost ledger. In the second case, AWS still has the runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cli.world import REGION, World
 
 
 def lose(world: World) -> None:
-    """Replaces the ledger by an empty one, as somebody does who makes a new one for the lost one."""
+    """Replaces the ledger with an empty one, as a user does who creates a new ledger for a lost one."""
     for path in world.folder.glob("ledger.sqlite*"):
         path.unlink()
     world.init()
@@ -35,7 +35,7 @@ def begin_schedule(world: World, name: str, kind: str) -> None:
 
 
 def clone(world: World) -> None:
-    """Submits the first job again with its tags, as the button of the console does."""
+    """Submits the first job again with its tags, as the console's clone button does."""
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     client = boto3.client("batch", endpoint_url=world.aws.url, region_name=REGION, **keys)
     client.submit_job(**world.runs()[0].request)
@@ -65,7 +65,8 @@ def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World
 
 
 def test_an_interrupted_recovery_continues(world: World):
-    """Until the first intent, other runs are still looked up: a selection or a kill starts nothing twice."""
+    """Until the first intent, other runs are still searched for, so that a selection or a killed process starts nothing
+    twice."""
     world.batch("orders")
     world.batch("clicks")
     world.run("apply", "--yes")
@@ -96,7 +97,7 @@ def test_the_generation_is_the_one_that_ran(world: World):
 @pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
 @pytest.mark.parametrize("schedule", [None, EVERY_MINUTE])
 def test_a_failed_search_for_previous_runs_holds(world: World, kind: str, schedule: str | None):
-    """Nothing is submitted until AWS can be asked; then the run is adopted, and a new spec is submitted."""
+    """Nothing is submitted until AWS can be reached. Then the run is adopted, and a new spec is submitted."""
     write = world.batch if kind == "BatchJob" else world.spark
     write("clicks")
     assert world.run("apply", "--yes").code == 0
@@ -122,7 +123,8 @@ def test_a_failed_search_for_previous_runs_holds(world: World, kind: str, schedu
 
 @pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
 def test_runs_of_schedules_are_looked_for_too(world: World, kind: str):
-    """A slot that another ledger ran is adopted and does not run again, also if its run is named after the slot."""
+    """A slot that ran from another ledger is adopted and does not run again, even if its run is named after the
+    slot."""
     write = world.batch if kind == "BatchJob" else world.spark
     named = "jobName" if kind == "BatchJob" else "name"
     path = write("rates", schedule=f'"{EVERY_MINUTE}"')
@@ -142,7 +144,8 @@ def test_runs_of_schedules_are_looked_for_too(world: World, kind: str):
 @pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
 @pytest.mark.parametrize("schedule", [None, EVERY_MINUTE])
 def test_runs_of_another_content_are_a_conflict(world: World, kind: str, schedule: str | None):
-    """A second ledger that meets runs with the tag of its spec sends nothing for it; recorded, the spec goes on."""
+    """If a second ledger finds runs with its spec's tag, it sends nothing for the spec. Once the runs are recorded, the
+    spec continues."""
     write = world.batch if kind == "BatchJob" else world.spark
     policy = {} if schedule is None else {"schedule": f'"{schedule}"'}
     write("clicks", "A", **policy)
@@ -185,7 +188,7 @@ def test_a_plan_file_that_did_not_see_the_runs_is_stale(world: World):
 
 
 def test_several_runs_with_one_token_are_a_conflict(world: World):
-    """An operator picks the run that counts, and nothing is started."""
+    """An operator chooses the run of the submission, and nothing is started."""
     world.batch("clicks")
     world.run("apply", "--yes")
     lose(world)
@@ -226,7 +229,8 @@ def second_clone(world: World) -> World:
 
 @pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
 def test_two_clones_with_a_ledger_each_start_nothing_twice(world: World, kind: str):
-    """New content that one of them ran is adopted by the other; content that the other lacks is a conflict there."""
+    """If one clone ran new content, the other clone adopts the run. If the other clone does not have the content, it
+    has a conflict."""
     writes = {"BatchJob": (World.batch), "EmrServerlessJobRun": (World.spark)}[kind]
     writes(world, "clicks", "A", concurrencyPolicy="Allow")
     assert world.run("apply", "--yes").code == 0
@@ -254,7 +258,7 @@ def test_two_clones_with_a_ledger_each_start_nothing_twice(world: World, kind: s
 
 @pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
 def test_two_clones_run_no_slot_twice(world: World, kind: str):
-    """Both have the slot due, and have run slots before: the second one adopts the run of the first."""
+    """The slot is due in both clones, which have run slots before. The second clone adopts the run of the first."""
     writes = World.batch if kind == "BatchJob" else World.spark
     policy = {"schedule": f'"{EVERY_MINUTE}"', "concurrencyPolicy": "Allow"}
     writes(world, "rates", **policy)
@@ -287,7 +291,8 @@ def test_a_look_that_fails_is_a_warning_for_a_ledger_in_use(world: World):
 
 
 def test_a_run_that_somebody_copied_is_no_other_ledger(world: World):
-    """The console's button copies a job with its tags: its token is known, and the next change runs as usual."""
+    """The console's clone button copies a job with its tags. The token of the copy is known, and the next change runs
+    as usual."""
     world.batch("clicks", concurrencyPolicy="Allow")
     assert world.run("apply", "--yes").code == 0
     clone(world)

@@ -15,7 +15,8 @@ def with_hooks(*lines: str) -> str:
 
 
 def test_a_spec_on_hold_is_notified_once(world: World):
-    """One pass posts it to each webhook that wants it; the address from the environment is in no output."""
+    """One pass posts the notification to each webhook that subscribes to it. No output contains the address from the
+    environment."""
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook() as there, hook() as other:
         world.env["RECONCILER_NOTIFY_HOOK"], world.env["RECONCILER_NOTIFY_KEY"] = there.url, "Bearer s3cr3t"
@@ -81,14 +82,14 @@ def test_an_address_with_a_password_is_refused(world: World):
 
 
 def line_and_column(world: World, word: str) -> str:
-    """Where a word is in the project file."""
+    """Returns the line and column of a word in the project file."""
     before, _, _ = (world.folder / "reconciler.yaml").read_text().partition(word)
     return f"reconciler.yaml:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}: "
 
 
 @pytest.mark.parametrize("arguments", [("validate",), ("apply", "--yes"), ("reconcile",), ("status",)])
 def test_a_variable_that_is_not_for_webhooks_is_refused(world: World, arguments: tuple[str, ...]):
-    """Every one at its place, with both remedies, before anything is sent to AWS or a webhook."""
+    """Each variable is refused at its location, with both remedies, before anything is sent to AWS or a webhook."""
     with hook() as there:
         world.env |= {"SLACK_URL": there.url, "TOKEN": "s3cr3t", "RECONCILER_NOTIFY_ALLOWED": "OTHER"}
         world.write("reconciler.yaml", with_hooks("{urlEnv: SLACK_URL, headersEnv: {Authorization: TOKEN}}"))
@@ -104,7 +105,7 @@ def test_a_variable_that_is_not_for_webhooks_is_refused(world: World, arguments:
 
 
 def test_the_operator_allows_other_variables(world: World):
-    """By name, in the environment, where the project file cannot change it."""
+    """The operator lists their names in the environment, where the project file cannot change the list."""
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook() as there:
         allowed = " SLACK_URL, TOKEN ,"
@@ -119,7 +120,7 @@ def test_the_operator_allows_other_variables(world: World):
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_BATCH", "aws_session_token"])
 @pytest.mark.parametrize("field", ["{{urlEnv: {}}}", "{{url: https://example.com/, headersEnv: {{X: {}}}}}"])
 def test_aws_variables_are_never_sent(world: World, name: str, field: str):
-    """Whatever the operator's list has."""
+    """This holds whatever the operator's list contains."""
     world.env |= {"RECONCILER_NOTIFY_ALLOWED": name}
     world.write("reconciler.yaml", with_hooks(field.format(name)))
     done = world.run("validate")

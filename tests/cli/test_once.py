@@ -46,7 +46,7 @@ def test_two_applies_at_once_submit_once(world: World):
 def test_cosmetic_edits_submit_nothing(world: World):
     """Comments, key order, quotes, labels, tags, the name of the run and another file do not run anything again.
 
-    The plan shows those of them that reach AWS with the next run, and policies.
+    The plan shows policies, and the edits that reach AWS with the next run.
     """
     path = world.spark("orders")
     world.run("apply", "--yes")
@@ -116,7 +116,8 @@ def test_another_revision_runs_once_more(world: World):
 
 
 def test_an_old_checkout_submits_nothing(world: World):
-    """An older commit than that of the newest intent is on hold; --allow-rollback permits it."""
+    """Changes from a commit that is older than the newest intent's commit are on hold. --allow-rollback permits
+    them."""
     world.aws.configure(run_seconds=0)
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders", "A")

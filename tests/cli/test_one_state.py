@@ -1,4 +1,4 @@
-"""Files, commit and ledger belong together: a checkout that moves while it is read undoes nothing."""
+"""Files, commit and ledger are read in one consistent state: a checkout that moves while it is read undoes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 
 @contextmanager
 def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], object]) -> Iterator[list[str]]:
-    """Lets something happen each time that a pass has read the spec files and nothing else yet; yields the reads."""
+    """Calls a function each time a pass has read the spec files and nothing else yet. Yields the list of reads."""
     left, reads = list(happenings), list[str]()
     real = inputs._usable
 
@@ -38,7 +38,7 @@ def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], obj
 
 
 def contents(world: World, name: str) -> list[str]:
-    """The argument of each run of a spec, in order."""
+    """Returns the argument of each run of a spec, in order."""
     return [sent["containerOverrides"]["command"][1] for sent in world.sent(name)]
 
 
@@ -68,7 +68,7 @@ def test_a_slow_pass_does_not_undo_a_newer_commit(repository: World, monkeypatch
 
 
 def test_a_checkout_that_moves_without_a_run_is_read_again(repository: World, monkeypatch: pytest.MonkeyPatch):
-    """What is submitted is the content of the commit that the intent names."""
+    """The submitted content is the content of the commit in the intent."""
 
     def newer() -> None:
         repository.batch("clicks", "B")
@@ -84,7 +84,7 @@ def test_a_checkout_that_moves_without_a_run_is_read_again(repository: World, mo
 def test_a_file_that_is_broken_while_the_checkout_moves_is_read_again(
     repository: World, monkeypatch: pytest.MonkeyPatch
 ):
-    """A half-written file during a pull is no error of the project."""
+    """A file that is half written during a pull is not an error in the project."""
     repository.write("clicks.yaml", "apiVersion: [")
 
     def mended() -> None:
@@ -113,7 +113,8 @@ def test_a_checkout_that_never_rests_ends_with_an_error(repository: World, monke
 
 
 def test_a_shared_folder_without_git_undoes_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Without commits, the ledger tells that another pass ran newer files meanwhile: they are read again."""
+    """Without commits, the ledger shows that another pass has applied newer files meanwhile, and the files are read
+    again."""
     world.aws.configure(run_seconds=0)
     world.batch("clicks", "A")
     assert world.run("apply", "--yes").code == 0
@@ -131,7 +132,8 @@ def test_a_shared_folder_without_git_undoes_nothing(world: World, monkeypatch: p
 def test_a_project_file_that_changes_meanwhile_is_read_again(
     world: World, monkeypatch: pytest.MonkeyPatch, command: str
 ):
-    """Variables of one version never meet the specs of another, and the limits are those of the newest one."""
+    """Variables of one version are never combined with the specs of another version, and the limits are those of the
+    newest version."""
     world.batch("clicks", "${var.day}")
     world.write("reconciler.yaml", project_text(more="\n  vars: {day: monday}"))
 
@@ -154,7 +156,8 @@ def test_a_project_file_that_changes_meanwhile_is_read_again(
 def test_a_project_file_with_another_ledger_ends_the_pass(
     world: World, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
 ):
-    """The session is connected to the former one: nothing is sent, unless the target of the pass is the same."""
+    """The session is connected to the previous ledger, so nothing is sent, unless the target of the pass is
+    unchanged."""
     world.batch("clicks", "A")
 
     def moved() -> None:
@@ -167,7 +170,8 @@ def test_a_project_file_with_another_ledger_ends_the_pass(
 
 
 def test_a_pass_asks_git_twice_for_the_commit(repository: World, monkeypatch: pytest.MonkeyPatch):
-    """Once before and once after the files are read: without a change, another process would tell nothing new."""
+    """git is called once before and once after the files are read. Without a change, a further call would return
+    nothing new."""
     asked = list[Sequence[str]]()
     real = git._run
 

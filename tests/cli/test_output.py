@@ -33,7 +33,7 @@ def test_a_message_contains_no_command_for_a_ci_runner(capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("refusal", [RuntimeError("reentrant call inside <_io.BufferedWriter>"), BrokenPipeError()])
 def test_a_signal_while_printing_still_stops(refusal: Exception):
-    """The stream may be in use or gone: the stop counts, and the message is dropped."""
+    """If the stream is in use or closed, the message is dropped, and the command still stops."""
 
     def refused() -> None:
         raise refusal
@@ -48,7 +48,7 @@ def test_a_signal_while_printing_still_stops(refusal: Exception):
 def test_libraries_log_with_two_v_or_more(
     capsys: pytest.CaptureFixture[str], library: str, verbose: int, shown: list[str]
 ):
-    """Below -vv no library writes a line, whichever it is; at no level does one write at DEBUG."""
+    """Below -vv, no library logs anything. At no level does a library log at DEBUG."""
     logger = logging.getLogger(library)
     with own_root():
         start_logging(verbose)
@@ -60,7 +60,7 @@ def test_libraries_log_with_two_v_or_more(
 
 @contextmanager
 def own_root() -> Iterator[None]:
-    """Takes away the handlers that pytest adds to the root logger: a command has none there."""
+    """Removes the handlers that pytest adds to the root logger, because a command has no handlers there."""
     root = logging.getLogger()
     before, root.handlers = root.handlers, []
     try:
@@ -73,7 +73,7 @@ REFUSED = "Error: standard output cannot be written: No space left on device\n"
 
 
 class Full(io.StringIO):
-    """A stream on a full disk; `kept` tells whether it keeps what it could not write."""
+    """A stream on a full disk. `kept` is true if it keeps the text that it could not write."""
 
     def __init__(self, *, kept: bool) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_message(arguments: list[str], unbuffered: str):
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_result_that_cannot_be_printed_is_an_error(monkeypatch: pytest.MonkeyPatch, kept: bool):
-    """Also if the error appears only at the flush."""
+    """This holds even if the error occurs only at the flush."""
     monkeypatch.setattr(sys, "stdout", Full(kept=kept))
     with pytest.raises(OutputRefused, match="standard output cannot be written: No space left on device"):
         out("a plan")
@@ -116,7 +116,7 @@ def test_a_result_that_cannot_be_printed_is_an_error(monkeypatch: pytest.MonkeyP
 def test_help_that_cannot_be_printed_is_one_message(
     kept: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """The output of click fails as ours does."""
+    """A failure of click's output is handled like a failure of ours."""
     monkeypatch.setattr(sys, "stdout", Full(kept=kept))
     assert 1 == run(["--help"])
     assert capsys.readouterr().err == REFUSED

@@ -36,7 +36,7 @@ COMMAND = re.compile(r"(?:^[ #]*|: |then )reconciler ((?:-C|[a-z]).*?)(?=, then 
 
 
 def printed(done: Done) -> list[list[str]]:
-    """Every command in an output, as a shell splits it, without the name of the program."""
+    """Returns every command in an output, split as by a shell, without the name of the program."""
     return [shlex.split(each) for each in COMMAND.findall(f"{done.out}\n{done.err}")]
 
 
@@ -54,7 +54,7 @@ def failed(world: World) -> None:
 
 
 def stopped(world: World) -> None:
-    """A run that others stopped."""
+    """Stops a run as another user."""
     world.batch("clicks")
     inside(world, "apply", "--yes")
     terminated_by_others(world, world.runs()[0].id)
@@ -77,7 +77,7 @@ def renamed(world: World) -> None:
 
 
 def lost(world: World) -> None:
-    """A run that the ledger lacks."""
+    """Creates a run that is missing from the ledger."""
     world.batch("clicks")
     inside(world, "apply", "--yes")
     _lose_the_ledger(world)
@@ -86,7 +86,7 @@ def lost(world: World) -> None:
 
 
 def renaming(world: World) -> None:
-    """Runs that the ledger lacks, of a spec that is renamed in git, and the rename is not applied."""
+    """Creates runs that are missing from the ledger, of a spec that is renamed in git. The rename is not applied."""
     path = world.batch("clicks")
     inside(world, "apply", "--yes")
     (world.folder / "ledger.sqlite").rename(world.folder / "older.sqlite")
@@ -118,7 +118,7 @@ def renaming(world: World) -> None:
 def test_a_suggested_command_works_from_another_folder(
     above: World, world: World, trouble: Callable[[World], None], command: str, kinds: list[str], which: int
 ):
-    """Each has the project folder and the target of the command that printed it, and does what it says."""
+    """Each suggested command contains the project folder and the target of the command that printed it, and works."""
     trouble(world)
     shown = above.run("-C", ELSEWHERE, command, "-t", "staging")
     commands = printed(shown)
@@ -160,7 +160,7 @@ def test_commands_in_markdown_and_json_are_the_same(above: World, world: World):
 
 
 def test_the_command_that_applies_a_saved_plan_works(above: World, world: World, tmp_path: Path):
-    """It names the folder, the target and the file."""
+    """The command contains the folder, the target and the file."""
     world.batch("clicks")
     file = tmp_path / "a plan.json"
     saved = above.run("-C", ELSEWHERE, "plan", "-t", "staging", "--out", file)
@@ -203,7 +203,7 @@ def test_the_command_that_starts_a_project_works(world: World, tmp_path: Path):
 
 
 def test_a_local_ledger_in_ci_is_repeated(above: World, world: World):
-    """Without it the pasted command would refuse."""
+    """The suggestion repeats --local-ledger, because the pasted command would otherwise be refused."""
     failed(world)
     above.env["CI"] = "true"
     shown = above.run("-C", ELSEWHERE, "plan", "-t", "staging", "--local-ledger")

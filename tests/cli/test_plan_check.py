@@ -1,4 +1,5 @@
-"""`apply FILE` of a file that somebody wrote who knows everything but the key: only what git asks for is sent."""
+"""`apply FILE` with a file from an attacker who knows everything except the key: only changes that follow from git are
+sent."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ def applied(world: World, *options: str) -> Done:
 
 
 def refused(world: World, *words: str) -> None:
-    """Applies `a.plan`: it is refused with these words, and neither AWS nor the ledger has anything of it."""
+    """Applies `a.plan` and asserts that it is refused with these words, with no effect on AWS and the ledger."""
     before = len(world.runs()), len(world.events())
     done = applied(world)
     assert done.code == 1, done.out
@@ -120,7 +121,7 @@ def test_a_plan_is_applied_from_its_commit_whatever_the_files_are_now(checkout: 
 
 @pytest.mark.parametrize("in_git", [True, False])
 def test_a_plan_without_a_commit_is_compared_with_the_files(checkout: World, in_git: bool):
-    """One made from uncommitted changes, or outside git, is refused once the files are others."""
+    """A plan from uncommitted changes or outside git is refused once the files have changed."""
     if not in_git:
         shutil.rmtree(checkout.folder / ".git")
     checkout.batch("clicks", "SECRET-B")
@@ -149,7 +150,7 @@ def test_a_commit_that_was_not_merged_asks_for_nothing(checkout: World):
 
 
 def test_a_commit_without_git_is_refused(checkout: World):
-    """Only git has what the commit asks for; the error names the other way."""
+    """Only git has the content of the commit. The error explains the alternative."""
     saved(checkout)
     shutil.rmtree(checkout.folder / ".git")
 
@@ -194,7 +195,7 @@ def test_schedules_and_declarations_are_compared(checkout: World):
 
 
 def test_a_rename_that_git_does_not_ask_for_is_refused(checkout: World):
-    """It would give a new spec the runs of another one."""
+    """The rename would assign the runs of one spec to a new spec."""
     form = saved(checkout, "--only", "clicks")
     assert checkout.run("apply", "--yes", "--only", "orders").code == 0
     form["changes"][0] |= {"change": "renamed", "renamed_from": "orders"}
@@ -277,7 +278,7 @@ def test_a_run_that_was_lost_from_view_is_adopted(checkout: World):
 
 
 def test_a_rollback_is_allowed_by_the_command_that_applies_it(checkout: World):
-    """A flag in the file would have no key."""
+    """The permission is not in the file, because anyone could add it there."""
     checkout.batch("clicks", "A", concurrencyPolicy="Allow")
     old = checkout.commit("at the same time")
     checkout.batch("clicks", "B", concurrencyPolicy="Allow")
@@ -308,7 +309,7 @@ def test_a_file_that_names_an_older_commit_is_refused(checkout: World):
 
 
 def test_a_file_without_its_seal_is_refused(checkout: World):
-    """Nothing else was changed."""
+    """Nothing except the seal was changed."""
     form = saved(checkout)
     del form["seal"]
     (checkout.folder / "a.plan").write_text(json.dumps(form))
@@ -348,7 +349,7 @@ def test_a_key_alone_does_not_detach(alone: World):
 
 @pytest.mark.parametrize("key", ["", "key of others"])
 def test_a_detached_plan_needs_the_same_key(alone: World, key: str):
-    """A wrong one and none are refused, and the key is not printed."""
+    """A wrong key and a missing key are refused, and the key is not printed."""
     alone.env |= {KEY: key}
 
     done = applied(alone, "--detached")
@@ -381,5 +382,5 @@ def test_an_edited_detached_plan_is_refused(alone: World):
 
 
 def test_detached_without_a_file_is_wrong_usage(checkout: World):
-    """There is nothing that could have an HMAC."""
+    """Without a file, there is no HMAC to check."""
     assert checkout.run("apply", "--yes", "--detached").code == 64

@@ -25,14 +25,14 @@ def planned(world: World) -> Path:
 
 
 def _edited(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """Edits the file as somebody would who also makes a new seal."""
+    """Edits the file and recomputes its seal, as anyone can do."""
     form = json.loads(file.read_text())
     edit(form)
     file.write_text(sealed(form))
 
 
 def test_a_plan_file_is_applied_as_it_is(world: World, planned: Path):
-    """What was planned is submitted, and nothing that came since."""
+    """The planned changes are submitted, and no later changes."""
     world.batch("later")
 
     done = world.run("apply", planned, "--yes", "--format", "json")
@@ -81,7 +81,7 @@ def test_uncommitted_changes_are_recorded_with_the_intent(world: World):
     ids=["policy", "tags", "time"],
 )
 def test_any_edit_of_a_sealed_file_is_refused(world: World, planned: Path, edit: Callable[[dict[str, Any]], object]):
-    """Even if no part contradicts another."""
+    """The edit is refused even if the parts of the file do not contradict each other."""
     form = json.loads(planned.read_text())
     edit(form)
     planned.write_text(json.dumps(form))
@@ -105,7 +105,7 @@ def test_a_send_with_a_wrong_number_is_refused(world: World, planned: Path):
 
 
 def test_only_its_owner_can_read_a_plan_file(planned: Path):
-    """It contains whole requests."""
+    """Only the owner can read the file, because it contains complete requests."""
     assert stat.S_IMODE(planned.stat().st_mode) == 0o600
 
 
@@ -257,7 +257,7 @@ def test_a_file_that_is_no_plan_is_refused(world: World, content: str):
 
 
 def test_a_missing_plan_file_is_an_error(world: World):
-    """So is one that cannot be written."""
+    """A plan file that cannot be read or written is an error."""
     missing = world.run("apply", "--yes", "missing.plan")
     unwritable = world.run("plan", "--out", "no/such/folder/p.plan")
 

@@ -102,7 +102,7 @@ def test_a_submission_that_is_unknown_is_found_by_its_own_token(world: World):
 
 
 def test_a_saved_plan_records_the_rename_once(world: World):
-    """The file is applied twice; a plan of a former state is refused."""
+    """The file is applied twice, and a plan from an earlier state is refused."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new", "B", concurrencyPolicy="Allow")
@@ -214,7 +214,7 @@ def test_names_of_other_targets_are_no_conflict(world: World):
 
 
 def test_an_unknown_former_name_is_noted_at_its_location(world: World):
-    """The spec runs as a new one."""
+    """The spec runs as a new spec."""
     world.batch("orders")
     world.batch("gone")
     rename(world, "gone", "new")
@@ -291,7 +291,7 @@ def test_a_copied_run_of_a_renamed_spec_is_reported_under_the_new_name(world: Wo
 
 
 def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: World):
-    """For a spec with a schedule too."""
+    """This includes a spec with a schedule."""
     world.batch("old", schedule='"0 2 * * *"')
     world.run("apply", "--yes")
     (world.folder / "old.yaml").unlink()

@@ -101,7 +101,7 @@ def test_before_settling_only_force_decides(world: World):
 
 
 def test_without_a_terminal_it_needs_yes(world: World, doubt: Doubt):
-    """Where nobody can be asked nothing is recorded."""
+    """Without a terminal and --yes, nothing is recorded."""
     done = world.run("resolve", "clicks", "--submit")
 
     assert done.code == 1
@@ -160,7 +160,7 @@ def test_two_operators_decide_once(world: World, doubt: Doubt, monkeypatch: pyte
 
 
 def test_history_shows_the_decision(world: World, doubt: Doubt):
-    """With its reason."""
+    """The history shows the decision with its reason."""
     world.run("resolve", "clicks", "--submit", "--yes", "--reason", "gone", "--force")
 
     line = world.run("history", "clicks").out.splitlines()[-1]
@@ -172,7 +172,7 @@ def test_history_shows_the_decision(world: World, doubt: Doubt):
 
 @pytest.mark.parametrize("command", [("resolve", "clicks", "--submit"), ("cancel", "clicks"), ("adopt", "clicks", "x")])
 def test_in_another_account_nothing_is_decided(world: World, doubt: Doubt, command: tuple[str, ...]):
-    """An empty look into another account proves nothing, so the guard refuses."""
+    """An empty lookup in another account proves nothing, so the command is refused."""
     before = world.events()
     world.aws.configure(account="999988887777")
 

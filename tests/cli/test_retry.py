@@ -38,7 +38,7 @@ def test_a_failed_run_gets_one_more_attempt(world: World):
 
 
 def test_a_run_cancelled_by_others_is_retried(world: World):
-    """It is on hold until then."""
+    """The spec is on hold until the retry."""
     world.batch("clicks")
     world.run("apply", "--yes")
     terminated_by_others(world, world.runs()[0].id)
@@ -53,7 +53,7 @@ def test_a_run_cancelled_by_others_is_retried(world: World):
 
 
 def test_a_manually_cancelled_run_is_retried(world: World):
-    """Only on request."""
+    """A run that an operator cancelled is retried only on request."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.run("cancel", "clicks", "--yes")

@@ -1,4 +1,4 @@
-"""A ledger that was rolled back, forked or copied is not used any further by itself."""
+"""A ledger that was rolled back, forked or copied is not used until an operator decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.world import World, project_text
 from tests.ledger.server import Server
 
 SPECS = 10
-"""Enough that the first apply leaves a snapshot."""
+"""The number of specs with which the first apply saves a snapshot."""
 
 ACTING = (
     *(["plan"], ["plan", "--no-refresh"], ["apply", "--yes"], ["reconcile"], ["status"]),
@@ -92,7 +92,8 @@ def test_a_ledger_that_was_rolled_back_stops_everything(used: tuple[World, Cut],
 
 
 def test_going_on_after_a_rollback_is_a_recorded_decision(used: tuple[World, Cut]):
-    """After it, what AWS has runs of is adopted or held; nothing runs twice, and verify is content."""
+    """After the decision, runs that AWS has are adopted or put their specs on hold. Nothing runs twice, and verify
+    finds no problem."""
     world, cut = used
     cut(1)
     world.batch("job-1", "B")

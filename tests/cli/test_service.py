@@ -98,7 +98,8 @@ def test_sigterm_ends_a_service_with_0_after_passes_metrics_and_health(world: Wo
 
 
 def test_a_second_signal_ends_a_service_at_once(world: World):
-    """Even while AWS does not answer; only the intent is in the ledger, and the next pass resolves it."""
+    """The service ends even while AWS does not reply. The ledger then contains only the intent, and the next pass
+    resolves it."""
     world.aws.inject(Plan([Rule("lost", "never", operation="SubmitJob")]))
     world.batch("clicks")
     with serving(world) as service:
@@ -129,7 +130,8 @@ def test_git_pull_updates_the_checkout_before_the_pass(world: World, tmp_path: P
 
 
 def test_a_service_whose_pulls_fail_is_not_healthy(world: World, tmp_path: Path):
-    """Passes go on with the old checkout, /healthz turns to 503 and says since when, and metrics count the pulls."""
+    """Passes continue with the old checkout, /healthz returns 503 with the time since the last pull, and metrics count
+    the pulls."""
     _, origin = with_origin(world, tmp_path)
     origin.rename(tmp_path / "gone")
     options = ("--git-pull", "--metrics-port", "0", "--max-checkout-age", "1s", "-v", "--log-format", "json")

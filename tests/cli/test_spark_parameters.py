@@ -65,7 +65,7 @@ def old(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_a_mapping_is_sent_in_double_quotes(world: World):
-    """What AWS gets has the value in double quotes, and a plan file of it applies."""
+    """The request that AWS receives has the value in double quotes, and its plan file can be applied."""
     write(world)
     plan_file = world.folder.parent / "plan.json"
     assert world.run("plan", "--out", plan_file).code == 0
@@ -129,7 +129,7 @@ def test_a_change_after_an_upgrade_shows_only_itself(old: World):
 
 
 def test_a_new_revision_after_an_upgrade_is_one(old: World):
-    """The plan recognises that only the revision changed."""
+    """The plan shows that only the revision changed."""
     old.aws.finish(old.runs()[0].id, "succeeded")
     write(old, revision="2")
 

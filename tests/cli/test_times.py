@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 28, 21, 30, tzinfo=UTC)  # a Saturday
 
 
 def understood(text: str, time_zone: str = "UTC", *, end: bool = False, ago: bool = False) -> str:
-    """The time in UTC, to the second."""
+    """Returns the time in UTC, to the second."""
     return f"{WrittenTime('--at', text, NOW, end, ago).utc(time_zone):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -153,7 +153,7 @@ def test_every_iso_time_is_read_as_it_is(moment, separator):
 
 @given(st.text(max_size=60) | st.from_regex(r"\A[0-9a-z:/+ .-]{0,30}\Z"))
 def test_any_text_is_a_time_or_refused(text):
-    """No text ends in another error."""
+    """No text causes any other error."""
     with suppress(ValueError):
         assert understood(text, "Europe/Madrid").endswith("Z")
 
@@ -171,7 +171,7 @@ def test_durations(text, seconds):
     ("text", "remedy"), [("5", "5s, 5m or 5h"), ("0.5", "0.5s"), ("", "60s"), ("5 months", "60s"), ("-5m", "60s")]
 )  # fmt: skip
 def test_durations_without_a_unit_are_refused(text, remedy):
-    """A number alone is asked for its unit."""
+    """The message for a number alone asks for a unit."""
     with pytest.raises(ValueError, match=remedy):
         seconds_of(text)
 
@@ -204,7 +204,7 @@ def test_plan_at_a_time(world: World, at_noon: datetime, text: str, expected: st
 
 
 def test_a_time_in_full_needs_no_explanation(world: World, at_noon: datetime):
-    """What is written in UTC already is not repeated."""
+    """A time that was written in UTC is not repeated."""
     world.batch("clicks")
     assert world.run("plan", "--at", "2027-01-20T00:00:00Z", "--no-refresh").err == ""
 

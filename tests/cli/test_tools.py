@@ -137,7 +137,8 @@ SUSPENDED = {"reason": "quarter end", "owner": "ops", "until": "2026-01-01T00:00
 
 
 def test_suspensions_are_shown_with_reason_owner_and_end(project: World):
-    """Nothing is said to be suspended, or each suspended spec with its words; an overdue end is exit code 3."""
+    """The output says that nothing is suspended, or lists each suspended spec with its reason. An overdue end exits
+    3."""
     (project.folder / "clicks.json").unlink()
     before = project.run("suspensions", "-t", "prod-eu")
     project.batch("orders-late", suspend=json.dumps(SUSPENDED))
@@ -204,7 +205,7 @@ def test_emulator_serves_until_interrupted(empty: World):
 
 
 def test_emulator_uses_a_fault_plan(empty: World):
-    """From the first call on."""
+    """The fault plan applies from the first call on."""
     empty.write("faults.yaml", "rules: [{service: sts, request: lost, answer: error, status: 403, count: 1}]")
     process = empty.start("emulator", "--port", "0", "--faults", "faults.yaml")
     assert process.stdout is not None
@@ -267,7 +268,7 @@ def test_logs_go_to_standard_error_and_say_more_with_each_v(world: World):
 
 
 def test_logs_contain_no_bodies(world: World):
-    """Not even with -vvvv."""
+    """Bodies are not logged even with -vvvv."""
     world.batch("clicks", "not-for-logs")
 
     done = world.run("-vvvv", "apply", "--yes")

@@ -1,4 +1,4 @@
-"""What a plan warns of before something runs that no commit has."""
+"""Tests the warnings of a plan before something runs that is not in a commit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_repository_without_a_commit_is_warned_of(world: World, command: tuple
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")], ids=["plan", "apply"])
 def test_specs_that_git_does_not_track_are_warned_of(world: World, command: tuple[str, ...]):
-    """A spec that is new, or that a .gitignore leaves out, is named before it runs; a committed one is not."""
+    """A new spec, or a spec that a .gitignore excludes, is listed before it runs. A committed spec is not."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders")
     world.commit("first")

@@ -1,4 +1,4 @@
-"""How an unknown submission is shown, and that the suggested commands work."""
+"""Tests how an unknown submission is shown, and that the suggested commands work."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_suggested_commands_can_be_pasted(world: World, doubt: Doubt, command: t
 
 
 def test_a_suggested_command_names_its_target(world: World, doubt: Doubt):
-    """With -t it works even if another target is the default."""
+    """The command contains -t, so that it works even if another target is the default."""
     submit = _commands(world.run("plan"))[1]
     world.env["RECONCILER_TARGET"] = "local"
 
