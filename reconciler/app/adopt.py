@@ -78,7 +78,7 @@ class DescribedRun:
 
 
 def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool) -> Decision:
-    """Decides to adopt a run for a spec or, if the spec has a schedule, for a `slot` of it.
+    """Decides to adopt a run for a spec or, if the spec has a schedule, for one of its slots.
 
     Raises `ReconcilerError` if neither AWS nor the ledger has the run, or if the run is a child of an array job or
     belongs to another spec. Without `force`, also raises it if another run may still appear, or if the run's tag names
@@ -111,8 +111,7 @@ def _check_id(run_id: str) -> None:
 
 
 def _waiting(view: SpecView, run_id: str, token: str | None) -> Submission | None:
-    """Returns the submission that this run would be assigned to, because the submission is unresolved or has several
-    runs."""
+    """Returns the submission that the run would be assigned to: a submission that is unresolved or has several runs."""
     candidates = [s for s in view.record.submissions if s.unresolved or s.conflict]
     if not candidates:
         if token is not None:
@@ -224,7 +223,7 @@ def _decision(
 
 
 def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, force: bool) -> Decision:
-    """Assigns the run to a submission that lacks one."""
+    """Assigns the run to a submission that has no run yet, or has several."""
     has_token = run.facts.tags.get(TOKEN_TAG) == waiting.token
     early = None if has_token or not waiting.unresolved else unsettled(view, waiting)
     if early and not force:

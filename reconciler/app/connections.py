@@ -30,7 +30,8 @@ CREDENTIALS = ("emulator", "emulator")
 """The access key id and the secret key for the emulator, which accepts any value."""
 
 QUEUED_PART = 0.25
-"""The fraction of its duration that an emulated run is queued, so that even a short run passes through every state."""
+"""The fraction of an emulated run's duration for which the run is queued, so that even a short run passes through every
+state."""
 
 FRESH_SECONDS = 60.0
 """The number of seconds for which AWS's reply about the account and the time is valid for further sends (R9 of

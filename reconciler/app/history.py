@@ -238,7 +238,7 @@ def _of_token(ledger: Log, recorded: Recorded, digits: str) -> list[Submission]:
 
 
 def _previous(ledger: Log, recorded: Recorded, submission: Submission) -> Submission | None:
-    """Returns the last submission of the same spec that AWS accepted before this one."""
+    """Returns the last submission of the same spec that AWS accepted before the given submission."""
     record, first = recorded.specs[submission.name], submission.first_position
     held = next((s for s in reversed(record.submissions) if s.accepted and s.first_position < first), None)
     if record.archive is None or not record.archive.number:
