@@ -77,10 +77,24 @@ def cancelling(world: CrashWorld) -> Passes:
 
 
 def snapshotting(world: CrashWorld) -> Passes:
-    """A pass appends so much that it leaves a snapshot at its end."""
-    for number in range(4 * (AT_THE_END // 2 + 1)):  # at most four specs share the append of their intents
+    """Passes of one spec each bring the ledger close to the length at which a pass stores a snapshot at its end."""
+    number = 0
+    while _position(world) <= AT_THE_END - 5:  # such a pass appends four batches
         world.batch(f"clicks-{number}")
+        assert world.run("reconcile").code == 0
+        number += 1
+    for more in range(4):
+        world.batch(f"orders-{more}", dependsOn=f"[{{name: clicks-{more % number}}}]")
+    world.batch(f"clicks-{number}")
     yield
+
+
+def _position(world: CrashWorld) -> int:
+    log = world.log()
+    try:
+        return log.recorded.position
+    finally:
+        log.close()
 
 
 def rejected(world: CrashWorld) -> Passes:

@@ -15,7 +15,7 @@ LOOKS = (
         "R4",
         "treats a failed listing as an empty one",
         text(
-            "aws.batch:Batch._lookup",
+            "aws.batch:Batch._tagged",
             ("{want.token: str(error) for want in wanted}", "{want.token: () for want in wanted}"),
         ),
         text(
@@ -43,8 +43,11 @@ LOOKS = (
         "R4",
         "adopts a run by its name, whatever its tag",
         text(
-            "aws.batch:Batch._lookup",
-            ("answers(wanted, self._tags(*place))", "{want.token: list(self._tags(*place)) for want in wanted}"),
+            "aws.batch:Batch._tagged",
+            (
+                "answers(wanted, self._tags(list(listed())))",
+                "{want.token: list(self._tags(list(listed()))) for want in wanted}",
+            ),
         ),
     ),
     mutant(
