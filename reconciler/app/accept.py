@@ -1,4 +1,4 @@
-"""`accept`: accepts the content of a spec as applied, without a run."""
+"""`accept`: records the content of a spec as applied, without starting a run."""
 
 from __future__ import annotations
 

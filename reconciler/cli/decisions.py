@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
 
 decision_options = stacked(
-    click.option("--reason", metavar="TEXT", help="Why you decide this; recorded in the ledger."),
+    click.option("--reason", metavar="TEXT", help="Reason for this action; recorded in the ledger."),
     yes_option,
     format_option("json"),
     ledger_options,

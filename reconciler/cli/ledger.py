@@ -220,7 +220,7 @@ def _print_progress(position: int) -> None:
 
 
 @click.command("accept-rollback")
-@click.option("--reason", required=True, metavar="TEXT", help="Why you decide this; recorded in the ledger.")
+@click.option("--reason", required=True, metavar="TEXT", help="Reason for this action; recorded in the ledger.")
 @yes_option
 @ledger_options
 @takes_options

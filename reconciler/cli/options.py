@@ -49,7 +49,7 @@ _target = click.option(
     "--target",
     metavar="NAME",
     shell_complete=complete_targets,
-    help="Target of the project.  [default: RECONCILER_TARGET, else defaultTarget]",
+    help="Target to use, from reconciler.yaml.  [default: RECONCILER_TARGET, else defaultTarget]",
 )
 _only = click.option(
     "--only", multiple=True, metavar="NAME", shell_complete=complete_specs, help="Only this spec; repeatable."
@@ -83,9 +83,7 @@ selection_options = stacked(_only, _labels)
 allow_rollback_option = click.option(
     "--allow-rollback", is_flag=True, help="Let this checkout change specs that a newer commit submitted."
 )
-cache_option = click.option(
-    "--no-cache", is_flag=True, help="Read everything anew, and remember nothing for the next command."
-)
+cache_option = click.option("--no-cache", is_flag=True, help="Do not read or write the local cache.")
 """The option of commands that read specs."""
 
 pass_options = stacked(

@@ -62,7 +62,9 @@ plan_options = stacked(selection_options, pass_options, cache_option, ledger_opt
 @click.option(
     "--base", metavar="REF", help="Tell the changes of this checkout from those that the branch REF already has."
 )
-@click.option("--fail-on-pending", is_flag=True, help="With --base: exit 1 if REF has changes that are not applied.")
+@click.option(
+    "--fail-on-pending", is_flag=True, help="With --base: exit 1 if REF has changes that have not been applied yet."
+)
 @click.option(
     "--ledger-snapshot",
     "snapshot",
@@ -97,8 +99,9 @@ def plan(
       reconciler plan -t prod --out prod.plan
       reconciler plan -t prod --format markdown --base origin/main
 
-    Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
-    unknown. With --fail-on-pending: 1 if a change was already on the base; that takes precedence.
+    By default, the exit code is 0 if a plan could be made, with or without changes. With --detailed-exitcode: 2 if
+    there is something to do, 3 if something is on hold or unknown. With --fail-on-pending: 1 if a change was already on
+    the base; that takes precedence.
     """
     from reconciler.app.remembered_answers import QuietAnswer
 

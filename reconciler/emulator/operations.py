@@ -33,7 +33,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `run` returns the members of the output, and raises `Invalid`, `Missing` or `Conflict`.
+    """One operation. `run` returns the members of the output, or raises `Invalid`, `Missing` or `Conflict`.
 
     With `writes`, the operation needs a write transaction. `rules` yields violations of limits that are documented but
     are not in botocore's model.

@@ -126,7 +126,7 @@ def require_queue(queue: str, settings: Settings) -> None:
 
 
 def require_definition(definition: str, settings: Settings) -> None:
-    """Raises `Missing` if the settings list definitions and `definition` (a name or an ARN) is not among them."""
+    """Raises `Missing` if the settings contain a list of job definitions without `definition`, a name or an ARN."""
     if settings.definitions is not None and not _is_listed(short_name(definition), settings.definitions):
         raise Missing(f"Job definition {definition} does not exist")
 

@@ -47,8 +47,7 @@ def secrets_of(request: JSON) -> tuple[str, ...]:
 
 
 def masked_at(path_keys: Sequence[str | int], value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Returns `value` as `masked` would mask it at the path `path_keys`, but without considering the arguments before
-    it.
+    """Masks `value` as `masked` would if it were at `path_keys`, but ignores the command-line arguments before it.
 
     `path_keys` are the field names, map keys and indexes from the request down to it. An entry of a list may be given
     by its name instead of its index, as in ``("containerOverrides", "environment", "DB_PASSWORD", "value")``.

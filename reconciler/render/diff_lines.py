@@ -51,7 +51,7 @@ def added_lines(path: str, value: object) -> list[str]:
 
 
 def path_label(path: str) -> str:
-    """Returns a path on one line. Users choose some of its keys, so secrets in it are masked."""
+    """Returns a path on one line. Users choose some keys in it, which may contain secrets, so it is masked."""
     return plain(mask_sentence(path))
 
 

@@ -126,7 +126,7 @@ def size_of(lines: Iterable[str]) -> int:
 
 @dataclass(slots=True)
 class Row:
-    """A unit that is shown or omitted as a whole: its lines and its fields. The first `filled` fields are shown.
+    """A row of a section. It is either omitted, or shown as its `head` lines and its first `filled` fields.
 
     `number` is the number of specs in the row. If `folded` is true, the fields are collapsed until a reader expands
     them.

@@ -44,8 +44,10 @@ SHORTEST_START = 6  # letters
 
 
 def _meant(word: str, names: Sequence[str]) -> str | None:
-    """Returns the name that `word` is certainly a misspelling of. `word` differs from it in case, in separators, or in
-    one or two letters, or is a prefix of only this name."""
+    """Returns the name that was most likely meant by the misspelt `word`.
+
+    `word` differs from the name in case, in separators, or in one or two letters, or is a prefix of only this name.
+    """
     letters = _letters(word)
     same = [name for name in names if _letters(name) == letters]
     longer = [name for name in names if len(letters) >= SHORTEST_START and _letters(name).startswith(letters)]

@@ -46,7 +46,7 @@ def digest(text: str) -> str:
 
 
 class PrivateCache:
-    """The cache folder of the user. No failure raises an error. Instead, a read returns nothing, and a write has no
+    """The user's cache folder. No failure raises an error. Instead, a read returns nothing, and a write has no
     effect."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
