@@ -79,12 +79,12 @@ def progress(
     """Returns the progress of each run, sorted by name and then from oldest to newest. `plan` is the plan of the newest
     pass, `recorded` is the state after it, and `specs` are the specs of the target."""
     actions = {first(action.key): action for action in plan.actions if action.key is not None}
-    known = {key: _alone(key, actions.get(key), recorded, specs) for key in keys}
-    moving = {key.name for key, each in known.items() if each is not None and each.progress is Progress.MOVING}
-    found = [
-        each if each is not None else _gated(actions[key], key, moving, recorded, specs) for key, each in known.items()
+    alone = {key: _alone(key, actions.get(key), recorded, specs) for key in keys}
+    moving = {key.name for key, each in alone.items() if each is not None and each.progress is Progress.MOVING}
+    awaited = [
+        each if each is not None else _gated(actions[key], key, moving, recorded, specs) for key, each in alone.items()
     ]
-    return sorted(found, key=lambda each: (each.key.name, each.key.generation or 0, each.key.slot or ""))
+    return sorted(awaited, key=lambda each: (each.key.name, each.key.generation or 0, each.key.slot or ""))
 
 
 def _alone(

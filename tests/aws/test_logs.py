@@ -302,5 +302,6 @@ def test_members_of_a_compressed_log_are_joined():
 def test_a_compressed_log_that_expands_fills_no_memory():
     """The memory never contains all decompressed bytes at once, nor a whole line of unlimited length."""
     parts = list(decoded([gzip.compress(bytes(40 * CHUNK))], gzip=True))
+    assert sum(map(len, parts)) == 40 * CHUNK
     assert max(map(len, parts)) <= CHUNK
     assert max(map(len, split_lines(parts))) <= LONGEST_LINE + CHUNK
