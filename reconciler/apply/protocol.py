@@ -173,7 +173,8 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
     reply contains the run id (R6).
     """
     run_name = intent.request.get(kind_named(event.kind).name_field)
-    wanted = Wanted(event.token, event.content.location, intent.began or event.at, run_name)
+    since, content = intent.began or event.at, event.content
+    wanted = Wanted(event.token, content.location, since, run_name, streaming=content.streaming)
     number, last = event.send, outcome
     repeats = intent.idempotent and not _saw_our_token(outcome)
     for pause in LOOK_PAUSES:

@@ -10,21 +10,29 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
 
-from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
+from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.emr_serverless_logs import logs_of
-from reconciler.aws.errors import clean, translate_errors, unexpected_reply
+from reconciler.aws.emr_serverless_runs import (
+    BEFORE_INTENT,
+    FEW_ENDS,
+    facts_of,
+    listed_reports,
+    read_run,
+    report_or_error,
+    run_or_none,
+    run_pages,
+)
+from reconciler.aws.errors import translate_errors
 from reconciler.aws.outcome import Reply
 from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
 from reconciler.core.run_logs import RunLogs
 from reconciler.core.state import RunState
-from reconciler.core.times import parse_time, time_text
+from reconciler.core.times import parse_time
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
@@ -33,35 +41,11 @@ SERVICE = "emr-serverless"
 
 REPLY = Reply(run_id="jobRunId", arn="arn", echo="applicationId")
 
-STATES = {
-    "SUBMITTED": RunState.SUBMITTED,
-    "PENDING": RunState.SUBMITTED,
-    "SCHEDULED": RunState.SUBMITTED,
-    "QUEUED": RunState.SUBMITTED,
-    "RUNNING": RunState.RUNNING,
-    "CANCELLING": RunState.RUNNING,
-    "SUCCESS": RunState.SUCCEEDED,
-    "FAILED": RunState.FAILED,
-    "CANCELLED": RunState.CANCELLED,
-}
-"""Maps the API's JobRunState to the states of reconciler."""
-
-LIVE_STATES = [word for word, state in STATES.items() if state.live]
-
-TIMED_OUT = re.compile(r"\btim(?:ed?|ing)[ -]?out\b|\btime ?limit\b", re.IGNORECASE)
-"""Matches the state details of a run that AWS cancelled because of the queue timeout of the application or the timeout
-of the run. CancelJobRun has no field for a reason, so the text is always AWS's own.
-https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/job-states.html
+Query = Mapping[str, object]
+MODES: tuple[Query, ...] = ({}, {"mode": "STREAMING"})
+"""The listings that together have every run. AWS does not document whether a listing without a mode has streaming runs.
 """
 
-UTILIZATIONS = ("billedResourceUtilization", "totalResourceUtilization")
-"""The fields of GetJobRun with the resources that AWS billed, and those that the run used."""
-
-NO_SUCH_RUN = "ResourceNotFoundException"
-PAGE = 50
-"""The maximum number of results of one ListJobRuns call."""
-FEW = 3
-"""The maximum number of runs of one application that are read one by one instead of with a listing."""
 RUN_ID = re.compile(
     r"(?:arn:[^:]+:emr-serverless:[^:]*:[^:]*:/applications/(?P<application>[0-9a-z]+)/jobruns/)?(?P<id>[0-9a-z]{1,64})"
 )
@@ -69,9 +53,6 @@ RUN_ID = re.compile(
 
 AT_ONCE = 4
 """The number of parallel GetJobRun calls. AWS allows 10 calls per second."""
-BEFORE_INTENT = timedelta(minutes=2)
-"""A lookup includes runs that AWS reports as created up to this long before the first intent: 60 s of clock error, plus
-a margin."""
 AFTER_DEADLINE = timedelta(minutes=30)
 """A lookup includes runs that AWS reports as created up to this long after the deadline of the newest send: 15 min in
 which the signature is valid, 60 s of clock error, 5 min until AWS lists the run, plus a margin.
@@ -102,23 +83,27 @@ class EmrServerless:
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
         """Reports the state of each run. If an application has few runs, calls GetJobRun for each of them. Otherwise
-        reads one listing of live runs, and calls GetJobRun only for runs that are not in the listing.
+        lists runs, and calls GetJobRun only for runs that are not in a listing, and for details of few ended runs.
         """
         try:
             client = self._aws.reader(SERVICE)
         except ServiceError as error:
             return {run.token: str(error) for run in runs}
+        now = datetime.fromtimestamp(self._aws.clock.now(), UTC)
         applications: dict[str, list[RunRef]] = defaultdict(list)
         for run in runs:
-            applications[run.location["applicationId"]].append(run)
-        reports: dict[str, RunReport | str] = {}
+            if not run.ended:
+                applications[run.location["applicationId"]].append(run)
+        listed: dict[str, RunReport] = {}
         for application, mine in applications.items():
-            listed = _live_runs(client, application, len(mine)) if len(mine) > FEW else {}
-            reports |= {run.token: listed[run.run_id] for run in mine if run.run_id in listed}
-            others = [run for run in mine if run.run_id not in listed]
-            answers = each(others, lambda run: _report(client, run), AT_ONCE)
-            reports |= {run.token: answer for run, answer in zip(others, answers, strict=True)}
-        return reports
+            reports = listed_reports(client, application, mine, now)
+            listed |= {run.token: reports[run.run_id] for run in mine if run.run_id in reports}
+        ends = {token for token, report in listed.items() if not RunState(report.state).live}
+        read = [run for run in runs if run.token not in listed or (run.token in ends and len(ends) <= FEW_ENDS)]
+        answers = each(read, lambda run: report_or_error(client, run), AT_ONCE)
+        whole = {run.token: answer for run, answer in zip(read, answers, strict=True)}
+        proven = {token for token in ends if not isinstance(report := whole.get(token), RunReport) or not report.exists}
+        return whole | {token: report for token, report in listed.items() if token not in whole or token in proven}
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """Finds runs by their tag, in any state, among the application's runs that were created in the period in which
@@ -149,7 +134,7 @@ class EmrServerless:
             with translate_errors("CancelJobRun"):
                 client.cancel_job_run(applicationId=run.location["applicationId"], jobRunId=run.run_id, **grace)
         except ServiceError:
-            report = _report(client, run)
+            report = report_or_error(client, run)
             if isinstance(report, str) or not report.exists or not _ends(report):
                 raise
 
@@ -166,13 +151,13 @@ class EmrServerless:
     def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
         """Lists every run of the application, in any state. Raises `ServiceError`."""
         after = {} if since is None else {"createdAtAfter": parse_time(since)}
-        return list(_all_runs(self._aws.reader(SERVICE), applicationId=location["applicationId"], **after))
+        return list(_all_runs(self._aws.reader(SERVICE), MODES, applicationId=location["applicationId"], **after))
 
     def described(self, location: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
         """Describes runs of one application by GetJobRun. Raises `ServiceError`."""
         client, application = self._aws.reader(SERVICE), location["applicationId"]
-        runs = each(run_ids, lambda run_id: _run_or_none(client, application, run_id), AT_ONCE)
-        return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
+        runs = each(run_ids, lambda run_id: run_or_none(client, application, run_id), AT_ONCE)
+        return {run_id: facts_of(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
     def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
         """Reads runs with GetJobRun. An id does not contain the application, so the known applications are tried first,
@@ -190,7 +175,7 @@ class EmrServerless:
     def logs(self, run: RunRef, attempt: int | None) -> RunLogs:
         """Finds the logs of a job run with GetJobRun and the monitoring settings of the run and its application."""
         client, application = self._aws.reader(SERVICE), run.location["applicationId"]
-        described = _run_or_none(client, application, run.run_id, attempt)
+        described = run_or_none(client, application, run.run_id, attempt)
         if described is None:
             return RunLogs(missing=f"AWS has no job run {run.run_id} any more")
         return logs_of(self._aws, client, described, attempt)
@@ -210,11 +195,12 @@ class EmrServerless:
         client, names = self._aws.reader(SERVICE), _names(window.wanted)
         now = datetime.fromtimestamp(self._aws.clock.now(), UTC)
         before = {"createdAtBefore": window.end} if window.end is not None and window.end < now else {}
-        listed = _all_runs(client, applicationId=application, createdAtAfter=window.start, **before)
+        modes = _modes(window.wanted)
+        listed = _all_runs(client, modes, applicationId=application, createdAtAfter=window.start, **before)
         candidates = [run_id for run_id, run in listed.items() if names is None or run.get("name", "") in names]
         kept = self._kept
         unread = [run_id for run_id in candidates if (application, run_id) not in kept]
-        runs = each(unread, lambda run_id: _run(client, application, run_id), AT_ONCE)
+        runs = each(unread, lambda run_id: read_run(client, application, run_id), AT_ONCE)
         read = {
             run_id: Tagged(run.get("tags", {}), run.get("createdAt")) for run_id, run in zip(unread, runs, strict=True)
         }
@@ -264,28 +250,8 @@ def _names(wanted: Sequence[Wanted]) -> frozenset[str] | None:
     return None if any(want.name is None for want in wanted) else names | {""}
 
 
-def _run(client: Client, application: str, run_id: str, attempt: int | None = None) -> Described:
-    """Reads one run, or an earlier attempt of it, by GetJobRun.
-
-    Raises `ServiceError`, even if the reply is about another run, because that reply must not be read as a run without
-    tags.
-    """
-    with translate_errors("GetJobRun"):
-        of_attempt = {} if attempt is None else {"attempt": attempt}
-        run: Described = client.get_job_run(applicationId=application, jobRunId=run_id, **of_attempt)["jobRun"]
-        if run["jobRunId"] != run_id:
-            raise unexpected_reply("GetJobRun", f"the reply is not about run {run_id}")
-        return run
-
-
-def _run_or_none(client: Client, application: str, run_id: str, attempt: int | None = None) -> Described | None:
-    """Reads one run as `_run` does. Returns `None` if it does not exist at AWS."""
-    try:
-        return _run(client, application, run_id, attempt)
-    except ServiceError as error:
-        if error.code == NO_SUCH_RUN:
-            return None
-        raise
+def _ends(report: RunReport) -> bool:
+    return report.aws_state == "CANCELLING" or not RunState(report.state).live
 
 
 def _search(client: Client, applications: Iterable[str], wanted: Mapping[str, re.Match[str]]) -> dict[str, FoundRun]:
@@ -293,10 +259,10 @@ def _search(client: Client, applications: Iterable[str], wanted: Mapping[str, re
     runs: dict[str, FoundRun] = {}
     for application in applications:
         texts = [t for t, match in wanted.items() if t not in runs and match["application"] in {None, application}]
-        read = partial(_run_or_none, client, application)
+        read = partial(run_or_none, client, application)
         described = each((wanted[text]["id"] for text in texts), read, AT_ONCE)
         present = {text: run for text, run in zip(texts, described, strict=True) if run is not None}
-        runs |= {text: FoundRun(_facts(run), dict(run)) for text, run in present.items()}
+        runs |= {text: FoundRun(facts_of(run), dict(run)) for text, run in present.items()}
     return runs
 
 
@@ -306,83 +272,15 @@ def _applications(client: Client) -> list[str]:
     return [application for page in listing for application in page]
 
 
-def _all_runs(client: Client, **query: object) -> dict[str, Described]:
-    """Returns the runs that a query lists, in any state, keyed by id.
+def _modes(wanted: Sequence[Wanted]) -> tuple[Query, ...]:
+    """Returns the modes to list, so that a wanted run that is missing from the listings is certainly absent. A listing
+    of streaming runs is not needed if no wanted run can be one."""
+    batch = any(want.streaming is not True or want.owner is not None for want in wanted)
+    streaming = any(want.streaming is not False for want in wanted)
+    return tuple(mode for mode, needed in zip(MODES, (batch, streaming), strict=True) if needed)
 
-    AWS does not document whether a listing without `mode` includes streaming runs, so they are listed separately too.
-    Otherwise a run missing from a listing would be considered absent.
-    """
-    listings = (_pages(client, **query), _pages(client, **query, mode="STREAMING"))
+
+def _all_runs(client: Client, modes: Iterable[Query], **query: object) -> dict[str, Described]:
+    """Returns the runs that a query lists in each of the modes, in any state, keyed by id."""
+    listings = (run_pages(client, **query, **mode) for mode in modes)
     return {run_id: run for listing in listings for page in listing for run_id, run in page.items()}
-
-
-def _pages(client: Client, **query: object) -> Iterator[dict[str, Described]]:
-    return pages("ListJobRuns", client.list_job_runs, "jobRuns", "id", maxResults=PAGE, **query)
-
-
-def _live_runs(client: Client, application: str, count: int) -> dict[str, RunReport]:
-    """Returns the live runs of an application, keyed by id. Reads at most `count // 2` pages, because more would not
-    save calls, and stops at an error.
-
-    Runs that are not in the result are read by separate calls, so an incomplete listing needs more calls but loses no
-    state.
-    """
-    seen: dict[str, RunReport] = {}
-    with suppress(ServiceError):
-        for page in islice(_pages(client, applicationId=application, states=LIVE_STATES), count // 2):
-            reports = {run_id: _report_of(run) for run_id, run in page.items()}
-            seen |= {run_id: report for run_id, report in reports.items() if isinstance(report, RunReport)}
-    return seen
-
-
-def _report(client: Client, run: RunRef) -> RunReport | str:
-    try:
-        described = _run_or_none(client, run.location["applicationId"], run.run_id)
-    except ServiceError as error:
-        return str(error)
-    return RunReport(exists=False) if described is None else _report_of(described)
-
-
-def _ends(report: RunReport) -> bool:
-    return report.aws_state == "CANCELLING" or not RunState(report.state).live
-
-
-def _report_of(run: Described) -> RunReport | str:
-    """Returns the report for a run from GetJobRun or ListJobRuns, or a message for an unknown state."""
-    word = run.get("state")
-    state = STATES.get(str(word))
-    if state is None:
-        return unknown_state(word)
-    if state is RunState.CANCELLED and TIMED_OUT.search(run.get("stateDetails") or ""):
-        state = RunState.FAILED
-    ended = None if state.live else run.get("endedAt") or run.get("updatedAt")
-    # vCPU hours and GB hours, available some time after the end
-    usage = {name: dict(run[name]) for name in UTILIZATIONS if run.get(name)}
-    lacks_usage = run.get("startedAt") is not None and UTILIZATIONS[0] not in usage
-    lacks_reason = state in {RunState.FAILED, RunState.CANCELLED} and not run.get("stateDetails")
-    return RunReport(
-        exists=True,
-        state=state,
-        aws_state=str(word),
-        detail=clean(run.get("stateDetails")) or None,
-        started_at=_text(run.get("startedAt")),
-        finished_at=_text(ended),
-        usage=usage or None,
-        created_at=_text(run.get("createdAt")),
-        partial=not state.live and (lacks_reason or lacks_usage),
-    )
-
-
-def _facts(run: Described) -> RunFacts:
-    with translate_errors("GetJobRun"):
-        return RunFacts(
-            run_id=run["jobRunId"],
-            name=run.get("name"),
-            tags=dict(run.get("tags") or {}),
-            created_at=time_text(run["createdAt"]),
-            report=_report_of(run),
-        )
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else time_text(moment)

@@ -89,8 +89,12 @@ def _questions(recorded: Recorded, names: Container[str] | None, now: datetime) 
 
 
 def _ask(kind: str, questions: _Questions, services: Services, request_of: Callable[[Submission], JSON]) -> _Answers:
-    read = (*questions.live, *questions.incomplete)
-    refs = [RunRef(s.token, s.run_id, s.content.location) for s in read if s.run_id is not None]
+    read = (*((s, False) for s in questions.live), *((s, True) for s in questions.incomplete))
+    refs = [
+        RunRef(s.token, s.run_id, s.content.location, since=s.first_intent_at, ended=ended)
+        for s, ended in read
+        if s.run_id is not None
+    ]
     wanted = [_wanted(submission, request_of) for submission in questions.unresolved]
     try:
         service = services(kind)
@@ -111,6 +115,7 @@ def _wanted(submission: Submission, request_of: Callable[[Submission], JSON]) ->
         submission.first_intent_at,
         name if isinstance(name, str) else None,
         submission.newest_send.not_after,
+        streaming=submission.content.streaming,
     )
 
 
@@ -198,7 +203,7 @@ def find_previous_runs(
     return _look(
         services, recorded, place, now,
         (
-            (spec.kind, spec.name, each.token, each.location, each.run_name)
+            (spec.kind, spec.name, each.token, each.location, each.run_name, spec.content.streaming)
             for spec in specs
             for each in candidates(spec, recorded, place, now)
         ),
@@ -214,7 +219,10 @@ def look_before_sending(
     return _look(
         services, recorded, place, now,
         (
-            (action.kind, action.name, action.client_token or "", action.content.location, _run_name(action))
+            (
+                action.kind, action.name, action.client_token or "", action.content.location, _run_name(action),
+                action.content.streaming,
+            )
             for action in actions
         ),
     )  # fmt: skip
@@ -230,17 +238,19 @@ def _look(
     recorded: Recorded,
     place: Place,
     now: datetime,
-    sought: Iterable[tuple[str, str, str, Mapping[str, str], str | None]],
+    sought: Iterable[tuple[str, str, str, Mapping[str, str], str | None, bool]],
 ) -> Sighting:
-    """Looks for runs, each given by kind, spec, token, location and run name."""
+    """Looks for runs, each given by kind, spec, token, location, run name, and whether it is a streaming run."""
     wanted, names = dict[str, list[Wanted]](), dict[str, str]()
-    for kind, name, token, location, run_name in sought:
-        owner = place.owner(name)
+    for kind, name, token, location, run_name, streaming in sought:
+        owner, record = place.owner(name), recorded.spec(name)
         names[owner] = name
-        since = _since(recorded.spec(name), now)
         wanted.setdefault(kind, []).append(
-            Wanted(token, location, since, run_name, owner=owner, known=recorded.by_token)
-        )
+            Wanted(
+                token, location, _since(record, now), run_name, owner=owner, known=recorded.by_token,
+                streaming=streaming or any(s.content.streaming for s in record.submissions),
+            )
+        )  # fmt: skip
     lookups: dict[str, Sequence[str] | str] = {}
     for kind, of_kind in wanted.items():
         lookups |= runs_by_tag(kind, of_kind, services)

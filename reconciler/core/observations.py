@@ -8,11 +8,12 @@ end.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from reconciler.core.events import Observed
 from reconciler.core.ports import RunReport
 from reconciler.core.state import Recorded, RunState, Submission
-from reconciler.core.times import parse_time
+from reconciler.core.times import parse_time, time_text
 
 FIRST_REPORTS = 12
 """The number of observations of a run in one state that are recorded without a minimum interval. Most runs have one to
@@ -24,8 +25,9 @@ REPORTS_APART = timedelta(hours=6)
 LATE = timedelta(hours=1)
 """How long after its end a run is queried again for a reason or usage that AWS has not reported yet."""
 
-MOST_LATE = 20
-"""The maximum number of ended runs of one kind that a pass queries again. It chooses the newest."""
+MOST_LATE = 50
+"""The maximum number of ended runs of one kind that a pass queries again. EMR Serverless allows this many calls at
+once. If more have ended, each pass chooses others."""
 
 
 def differs(submission: Submission, report: RunReport) -> bool:
@@ -72,7 +74,11 @@ def incomplete(recorded: Recorded, now: datetime) -> dict[str, list[Submission]]
     for submission in recorded.by_token.values():
         if submission.partial and submission.ended_at is not None and now - parse_time(submission.ended_at) < LATE:
             by_kind.setdefault(submission.kind, []).append(submission)
-    return {
-        kind: sorted(runs, key=lambda run: (run.ended_at or "", run.token), reverse=True)[:MOST_LATE]
-        for kind, runs in by_kind.items()
-    }
+    turn = time_text(now)
+    return {kind: sorted(runs, key=lambda run: _turn(run, turn))[:MOST_LATE] for kind, runs in by_kind.items()}
+
+
+def _turn(run: Submission, turn: str) -> bytes:
+    """Returns a sort key that puts runs into another order at each time `turn`, so that runs of which AWS does not
+    report more keep no other run from being queried."""
+    return sha256(f"{turn} {run.token}".encode()).digest()

@@ -179,13 +179,17 @@ class Deadline:
 class RunRef:
     """A run to query: the token of the submission, the run id in AWS, and its location (`Content.location`).
 
-    `grace_seconds` is the time for its cleanup when it is cancelled; `None` means AWS's default.
+    `grace_seconds` is the time for its cleanup when it is cancelled; `None` means AWS's default. `since` is the
+    time of its first intent (ISO 8601), before which only adopted runs were created. `ended` means that its end is
+    recorded, and that only details are missing that a listing may not have.
     """
 
     token: str
     run_id: str
     location: Mapping[str, str]
     grace_seconds: int | None = None
+    since: str | None = None
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,7 @@ class Wanted:
     `name` is the run name in its request, `until` the deadline of its newest send. They narrow the search; with `None`,
     any name or time matches. `owner` is a spec tag, ``PROJECT/TARGET/NAME``: the search also returns other runs with
     this tag, created since then, whose token is not in `known`. If `owner` is `None`, it returns no other runs.
+    `streaming` is whether the run, or another run of the owner, is a streaming run; `None` if this is unknown.
     """
 
     token: str
@@ -204,6 +209,7 @@ class Wanted:
     until: str | None = None
     owner: str | None = None
     known: Container[str] = field(default=(), compare=False)
+    streaming: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,31 +89,88 @@ def test_few_runs_are_asked_for_one_by_one(fake: FakeAws, emr: Service):
     assert fake.calls == {"GetJobRun": 3}
 
 
-def test_many_runs_are_read_from_a_listing(fake: FakeAws, emr: Service):
-    """Live runs are read from pages of fifty. Only runs that are not listed are read by single calls."""
-    pages = [[f"run-{number}" for number in range(first, first + 50)] for first in (0, 50)]
-    fake.play(ListJobRuns=EMR.listing(*pages), GetJobRun=EMR.describing(EMR.run("run-100", "SUCCESS")))
-    reports = emr.observe(refs(102))
-    assert fake.calls == {"ListJobRuns": 2, "GetJobRun": 2}
-    assert set(fake.inputs[0]["states"]) == {word for word, state in EMR.states.items() if state in LIVE}
-    assert [str(each.state) for each in reports.values() if isinstance(each, RunReport)] == [
-        *["running"] * 100,
-        "succeeded",
-        "",
-    ]
-
-
 LIVE = {"submitted", "running"}
 
 
+def lists(runs: dict[str, str]) -> Handler:
+    """Returns an answer to ListJobRuns: the runs with the given states, fifty a page, of the states in the query."""
+
+    def answer(given: dict[str, Any]) -> Answer:
+        chosen = [(run_id, state) for run_id, state in runs.items() if state in given.get("states", EMR.states)]
+        start = int(given.get("nextToken", ["0"])[0])
+        form = [{"id": run_id, "state": state, "stateDetails": "x"} for run_id, state in chosen[start : start + 50]]
+        return 200, {"jobRuns": form} | ({"nextToken": str(start + 50)} if start + 50 < len(chosen) else {})
+
+    return answer
+
+
+def test_many_runs_are_read_from_a_listing(fake: FakeAws, emr: Service):
+    """Runs that were submitted long ago are read from a listing of live runs. Only runs that are not listed are read by
+    single calls."""
+    live = {f"run-{number}": "RUNNING" for number in range(100)}
+    fake.play(ListJobRuns=lists(live), GetJobRun=EMR.describing(EMR.run("run-100", "SUCCESS")))
+    old = [replace(ref, since="2025-01-01T00:00:00.000Z") for ref in refs(102)]
+    reports = emr.observe(old)
+    assert fake.calls == {"ListJobRuns": 2, "GetJobRun": 2}
+    assert set(fake.inputs[0]["states"]) == {word for word, state in EMR.states.items() if state in LIVE}
+    assert [str(reports[ref.token].state) for ref in old] == [*["running"] * 100, "succeeded", ""]  # type: ignore[union-attr]
+
+
+def test_many_ends_are_read_from_a_listing(fake: FakeAws, emr: Service):
+    """Five hundred runs that end between two passes take a call for each fifty. The listing proves the end and its
+    reason; later passes read the other details."""
+    now = time_text(datetime.now(UTC))
+    fake.play(ListJobRuns=lists({f"run-{number}": "FAILED" for number in range(500)}), GetJobRun=EMR.describing())
+    reports = emr.observe([replace(ref, since=now) for ref in refs(500)])
+    assert fake.calls == {"ListJobRuns": 10}
+    assert {each.state for each in reports.values() if isinstance(each, RunReport)} == {"failed"}
+    assert all(isinstance(each, RunReport) and each.partial and each.detail == "x" for each in reports.values())
+    assert len(reports) == 500
+
+
+def test_the_details_of_few_ends_are_read_at_once(fake: FakeAws, emr: Service):
+    """If few runs have ended, GetJobRun returns when they started and what they used. If it fails, the listing still
+    proves their end."""
+    states = {f"run-{number}": "RUNNING" for number in range(60)} | {"run-7": "SUCCESS", "run-8": "SUCCESS"}
+    whole = EMR.run("run-7", "SUCCESS", startedAt=1_763_776_800, updatedAt=1_763_776_900)
+    fake.play(ListJobRuns=lists(states), GetJobRun=EMR.describing(whole))
+    reports = emr.observe([replace(ref, since=time_text(datetime.now(UTC))) for ref in refs(60)])
+    assert fake.calls == {"ListJobRuns": 2, "GetJobRun": 2}
+    known, proven = reports["r1-7"], reports["r1-8"]
+    assert isinstance(known, RunReport)
+    assert known.started_at == "2025-11-22T02:00:00.000Z"
+    assert isinstance(proven, RunReport)
+    assert (proven.exists, proven.state, proven.partial) == (True, "succeeded", True)
+
+
+def test_details_of_a_recorded_end_are_not_read_from_a_listing(fake: FakeAws, emr: Service):
+    """Runs whose end is recorded are read by GetJobRun, because a listing does not have their details."""
+    fake.play(ListJobRuns=lists({}), GetJobRun=EMR.describing(*(EMR.run(f"run-{n}", "SUCCESS") for n in range(9))))
+    assert len(emr.observe([replace(ref, ended=True) for ref in refs(9)])) == 9
+    assert fake.calls == {"GetJobRun": 9}
+
+
+def test_a_stream_does_not_make_the_listing_of_ends_long(fake: FakeAws, emr: Service):
+    """With an old live run in the application, live runs are listed first, then the ended runs since the oldest of the
+    others."""
+    now = time_text(datetime.now(UTC))
+    runs = [replace(EMR.ref(0), since="2025-01-01T00:00:00.000Z")]
+    runs += [replace(EMR.ref(number), since=now) for number in range(1, 100)]
+    fake.play(ListJobRuns=lists({"run-0": "RUNNING"} | {f"run-{n}": "SUCCESS" for n in range(1, 100)}))
+    reports = emr.observe(runs)
+    assert fake.calls == {"ListJobRuns": 3}
+    assert "createdAtAfter" not in fake.inputs[0]
+    assert fake.inputs[1]["createdAtAfter"][0] > "2026"
+    assert len(reports) == 100
+
+
 def test_a_long_listing_is_left_when_it_saves_nothing(fake: FakeAws, emr: Service):
-    """In an application full of other people's runs, reading the listing costs at most half a call more per run of
-    ours."""
+    """In an application full of other people's runs, listings are left after one page more than our runs would fill."""
     pages = [[f"other-{number}-{page}" for number in range(50)] for page in range(20)]
     described = EMR.describing(*(EMR.run(f"run-{number}") for number in range(6)))
     fake.play(ListJobRuns=EMR.listing(*pages), GetJobRun=described)
     reports = emr.observe(refs(6))
-    assert fake.calls == {"ListJobRuns": 3, "GetJobRun": 6}
+    assert fake.calls == {"ListJobRuns": 2, "GetJobRun": 6}
     assert all(isinstance(each, RunReport) and each.exists for each in reports.values())
 
 
@@ -221,6 +278,28 @@ def test_streaming_runs_are_listed_separately_too(fake: FakeAws, emr: Service):
 
     fake.play(ListJobRuns=answer, GetJobRun=EMR.describing(EMR.run("s", "RUNNING", "r1-1")))
     assert emr.find(EMR.wanted("r1-1")) == {"r1-1": ["s"]}
+    stream = replace(EMR.wanted("r1-1")[0], streaming=True)
+    assert emr.find([stream]) == {"r1-1": ["s"]}
+
+
+@pytest.mark.parametrize(
+    ("streaming", "owner", "modes"),
+    [
+        (False, None, [None]),
+        (False, "p/t/orders", [None]),
+        (True, None, ["STREAMING"]),
+        (True, "p/t/orders", [None, "STREAMING"]),
+        (None, None, [None, "STREAMING"]),
+    ],
+)
+def test_only_modes_that_a_run_may_have_are_listed(
+    streaming: bool | None, owner: str | None, modes: list[str | None], fake: FakeAws, emr: Service
+):
+    """One listing finds a batch run, or a streaming run. Both are needed if the mode is unknown, or if the spec had
+    streaming runs and other runs of it are wanted."""
+    fake.play(ListJobRuns=EMR.listing([]))
+    assert emr.find([replace(EMR.wanted("r1-1")[0], streaming=streaming, owner=owner)])["r1-1"] == ()
+    assert [given.get("mode", [None])[0] for given in fake.inputs] == modes
 
 
 def test_cancel(fake: FakeAws, emr: Service):

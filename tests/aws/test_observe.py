@@ -114,7 +114,8 @@ def test_a_new_state_is_an_event():
     )
     assert (expected,) == events
     assert Sighting() == sighting
-    assert [RunRef("r1-a", "run-a", {"place": "a"})] == service.observed
+    ref = RunRef("r1-a", "run-a", {"place": "a"}, since="2026-11-22T02:00:00.000Z")
+    assert [ref] == service.observed
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_unresolved_submissions_are_looked_for():
     events, sighting = observe(state, only(service), None, NOW)
     assert events == ()
     assert Sighting({"r1-a": ("run-1",), "r1-b": ()}, {"r1-c": "ListJobs: AccessDenied: no"}) == sighting
-    assert [Wanted(f"r1-{name}", {"place": name}, AT, until=AT) for name in "abc"] == service.wanted
+    assert [Wanted(f"r1-{name}", {"place": name}, AT, until=AT, streaming=False) for name in "abc"] == service.wanted
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_a_look_is_narrowed_by_the_name_that_was_sent(request_: JSON, name: str 
     service = Answering(found={"r1-a": ()})
     state = recorded(intent("a", "EmrServerlessJobRun"))
     observe(state, only(service), None, NOW, lambda submission: {"r1-a": request_}[submission.token])
-    assert service.wanted == [Wanted("r1-a", {"place": "a"}, AT, name, AT)]
+    assert service.wanted == [Wanted("r1-a", {"place": "a"}, AT, name, AT, streaming=False)]
 
 
 def test_a_conflict_is_looked_for_again():

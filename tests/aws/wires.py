@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from reconciler.aws import batch, emr_serverless
+from reconciler.aws import batch, emr_serverless, emr_serverless_runs
 from reconciler.aws.clients import Aws
 from reconciler.core.ports import RunRef, Service, Wanted
 from tests.aws.fake_aws import Answer, Handler
@@ -41,7 +41,7 @@ class Wire:
 
     def ref(self, number: int) -> RunRef:
         """Returns the run ``run-NUMBER`` of the submission ``r1-NUMBER``."""
-        return RunRef(f"r1-{number}", f"run-{number}", self.location)
+        return RunRef(f"r1-{number}", f"run-{number}", self.location, since=SINCE)
 
     def wanted(self, *tokens: str, since: str = SINCE) -> list[Wanted]:
         """Returns submissions in one location."""
@@ -90,7 +90,7 @@ class EmrWire(Wire):
 
     connect = staticmethod(emr_serverless.connect)
     service = "emr-serverless"
-    states = emr_serverless.STATES
+    states = emr_serverless_runs.STATES
     state_shape = "JobRunState"
     location: ClassVar[Mapping[str, Any]] = {"applicationId": "00app"}
     other_location: ClassVar[Mapping[str, Any]] = {"applicationId": "00gone"}

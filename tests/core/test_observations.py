@@ -3,6 +3,7 @@ run."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -91,16 +92,19 @@ def test_ended_runs_are_read_again_for_an_hour():
 
 
 def test_a_pass_reads_few_ended_runs_again():
-    """A pass reads again the newest ended runs, at most twenty of a kind, however many have ended."""
+    """A pass reads again at most fifty ended runs of a kind, however many have ended. The next pass chooses others, so
+    that each run is read some time."""
     events: list[e.Event] = []
-    for number in range(1, 31):
+    for number in range(1, 2 * MOST_LATE + 1):
         intent = intended(generation=number)
         events += [intent, outcome("submitted", intent)]
         of = {"name": "orders", "token": intent.token, "run_id": f"run-{number}"}
         end = {"state": "failed", "aws_state": "FAILED"}
-        events.append(e.Observed(at=at(number - 60), partial=True, **of, **end))  # type: ignore[arg-type]
-    again = incomplete(recorded(*events), NOW)["BatchJob"]
-    assert [f"run-{number}" for number in range(30, 30 - MOST_LATE, -1)] == [run.run_id for run in again]
+        events.append(e.Observed(at=at(number - 2 * MOST_LATE), partial=True, **of, **end))  # type: ignore[arg-type]
+    state = recorded(*events)
+    passes = [incomplete(state, NOW + timedelta(seconds=second))["BatchJob"] for second in range(30)]
+    assert {len(runs) for runs in passes} == {MOST_LATE}
+    assert {run.run_id for runs in passes for run in runs} == {f"run-{n}" for n in range(1, 2 * MOST_LATE + 1)}
 
 
 @pytest.mark.parametrize(
