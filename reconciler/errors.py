@@ -33,8 +33,9 @@ What may live here: exception types, their fields and their wording. What may no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from reconciler.values import dataclass
 
 Severity = Literal["error", "warning"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler import __version__
 from reconciler.app.decisions import (
@@ -27,6 +27,7 @@ from reconciler.core.submits import SpecContext, submit
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
+from reconciler.values import dataclass
 
 CHILD_MARKS = (":", "#")
 """The characters between a Batch job's id and the index of its child or node."""

@@ -7,7 +7,7 @@ AWS; the next pass carries out all other decisions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Event
 from typing import TypedDict
 
@@ -25,6 +25,7 @@ from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import ReconcilerError
 from reconciler.render.results import DecisionSummary
 from reconciler.specs.git import actor
+from reconciler.values import dataclass
 
 RECORDED = ActionResult(ActionOutcome.RECORDED)
 

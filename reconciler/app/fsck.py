@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from reconciler import __version__
@@ -33,6 +33,7 @@ from reconciler.core.times import parse_time
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import read_checkout
 from reconciler.specs.project import load
+from reconciler.values import dataclass
 
 GENERATIONS = 500
 """The number of generations of a spec's content that are tried to find the generation of a token."""

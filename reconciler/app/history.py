@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
 from reconciler.model.template import render_slot
 from reconciler.render.runs import Runs, runs_of
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

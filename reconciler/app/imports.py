@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from reconciler.specs.imported import default_folder, spec_text, unique_name
 from reconciler.specs.project import load, read_project
 from reconciler.specs.reading import read_specs
 from reconciler.specs.spec import SpecReader
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.app.session import ChosenTarget, Session

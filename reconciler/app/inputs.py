@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from reconciler.app.options import selected_names
@@ -26,6 +26,7 @@ from reconciler.redact.request import masked
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.git import IndexState, checkout_at, index_state, read_checkout, read_head, untracked
 from reconciler.specs.project import load
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

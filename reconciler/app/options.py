@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.core.desired import DesiredSpec, InvalidSpec

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -41,6 +41,7 @@ from reconciler.core.state import RunState
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, ReconcilerError
 from reconciler.specs.git import actor
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     import threading

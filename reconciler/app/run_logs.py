@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.app.history import find
@@ -14,6 +13,7 @@ from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.core.state import RunState
 from reconciler.errors import ReconcilerError, ServiceError
 from reconciler.model.kind import kind_named
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     import threading

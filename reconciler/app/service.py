@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from reconciler.core.settings import change_of_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.results import action_line
 from reconciler.specs.git_pull import pull
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,7 @@ from reconciler.model.project import Limits, Project, Target
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.files import NotReadable
 from reconciler.specs.project import ProjectFile, find_root, read_project
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.core.ports import Clock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from reconciler.app.options import selected_names
@@ -13,6 +12,7 @@ from reconciler.model.kind import MODULES
 from reconciler.specs.problems import REQUEST, View
 from reconciler.specs.project import load
 from reconciler.specs.reading import documents
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.app.session import Session

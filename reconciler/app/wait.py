@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.app.reconcile import reconcile
 from reconciler.core.awaited import Awaited, Progress, open_keys, progress
 from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors, UsageError
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     import threading

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from reconciler.core import events as e
@@ -14,6 +13,7 @@ from reconciler.core.state import Recorded
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

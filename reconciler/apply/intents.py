@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.apply import protocol
 from reconciler.apply.effects import always, moment
@@ -14,6 +14,7 @@ from reconciler.core.identity import Content, Place
 from reconciler.core.plan import Action
 from reconciler.core.ports import Precondition
 from reconciler.model.kind import kind_named
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from threading import Event, Lock
 from typing import TypeVar, assert_never
@@ -26,6 +26,7 @@ from reconciler.core.ports import (
 )
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerUnreachable, ReconcilerError, ServiceError
+from reconciler.values import dataclass
 
 STEP_SECONDS = 0.2
 """The maximum time in seconds for which a wait continues after the command was asked to stop."""

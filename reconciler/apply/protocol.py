@@ -7,7 +7,6 @@ request is transmitted, the outcome is recorded afterwards, and an unclear outco
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
 from reconciler.apply.actions import adopt
@@ -48,6 +47,7 @@ from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
+from reconciler.values import dataclass
 
 Failure = TypeVar("Failure", e.Unsent, e.Rejected, e.Unclear)
 

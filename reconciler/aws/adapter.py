@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from reconciler.core.times import parse_time
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON, Strict
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
+from reconciler.values import dataclass
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -36,6 +35,7 @@ from reconciler.core.times import parse_time
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
+from reconciler.values import dataclass
 
 SERVICE = "emr-serverless"
 

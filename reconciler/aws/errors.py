@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from reconciler.errors import LedgerDenied, LedgerError, LedgerUnreachable, ServiceError
 from reconciler.redact.text import mask_sentence, without
+from reconciler.values import dataclass
 
 ErrorAnswer = ClientError
 """AWS replied with an error."""

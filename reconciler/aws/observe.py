@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from reconciler.core.times import parse_time, time_text
 from reconciler.errors import GuardError, ReconcilerError, ServiceError
 from reconciler.model.base import JSON
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG, kind_named
+from reconciler.values import dataclass
 
 Asked = TypeVar("Asked", RunRef, Wanted)
 Answer = TypeVar("Answer")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
@@ -23,6 +22,7 @@ from reconciler.aws.errors import (
 from reconciler.aws.send_once import DeadlinePassed, Transmission, once
 from reconciler.core.ports import Accepted, Ambiguous, Clock, Deadline, Declined, NotSent, Outcome, Refused
 from reconciler.redact.request import secrets_of
+from reconciler.values import dataclass
 
 REFUSED = THROTTLING | CREDENTIALS | CLOCK_SKEW
 """AWS's codes for a temporary refusal."""

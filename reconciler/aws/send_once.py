@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.ports import Clock, Deadline
+from reconciler.values import dataclass
 
 GUARD_ID = "reconciler-one-transmission"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +25,7 @@ from reconciler.cli.options import (
 from reconciler.cli.output import annotate, coloured, confirm, echo_error, out, out_json, progress
 from reconciler.cli.plan_output import PlanOutput, annotate_holds, page_options
 from reconciler.cli.signals import stop_on_signals
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

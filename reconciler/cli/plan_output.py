@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.output import annotate, coloured, out, project_folder
 from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions

@@ -4,7 +4,7 @@ request."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +17,7 @@ from reconciler.core.settings import declared_digest, settings_changes, settings
 from reconciler.core.state import Recorded
 from reconciler.errors import PlanNotExpected
 from reconciler.model.base import JSON
+from reconciler.values import dataclass
 
 PLAN_ID_PREFIX = "p-"
 PLAN_ID_HEX_DIGITS = 16

@@ -4,7 +4,7 @@ for each spec. Everything else about them is read from the ledger on demand, wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -13,6 +13,7 @@ from reconciler.core.event_fields import Text, Texts
 from reconciler.core.events import Event
 from reconciler.core.identity import TOKEN_PREFIX, SubmissionKey
 from reconciler.errors import LedgerCorrupt
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.core.state import Recorded, SpecRecord

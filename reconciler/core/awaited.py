@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from reconciler.core.desired import DesiredSpec
@@ -12,6 +12,7 @@ from reconciler.core.plan import SENDS, Action, ActionType, Plan
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Recorded, RunState, SpecRecord, Submission
 from reconciler.model.kind import kind_named
+from reconciler.values import dataclass
 
 PASSING = frozenset({
     Reason.CONCURRENCY, Reason.BACKOFF, Reason.SETTLING, Reason.REPLACING, Reason.QUOTA, Reason.LIMIT,

@@ -7,7 +7,7 @@ the plan only determine when the difference takes effect.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import cache, lru_cache
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, Change, Cha
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import MissedReason, parse_time
 from reconciler.model.spec import Policy
+from reconciler.values import dataclass
 
 LEGACY_STOPS = {"removed", "unscheduled"}  # after these, no schedule is in force
 

@@ -6,7 +6,7 @@ Module `decide_scheduled` decides about specs with a schedule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.core.approval import plan_id
@@ -32,6 +32,7 @@ from reconciler.core.suggested_commands import retry, suggested_commands
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import decide_unresolved
 from reconciler.model.spec import suspension
+from reconciler.values import dataclass
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
 """Reasons for actions about which an operator may have more information than AWS reports."""

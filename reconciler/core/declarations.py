@@ -9,7 +9,7 @@ git.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from reconciler.core.event_fields import Flag, Number, Request, Text
 from reconciler.core.events import Event, SpecEvent
 from reconciler.core.identity import Content, Source, canonical
 from reconciler.model.base import JSON
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

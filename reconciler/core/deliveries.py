@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import ClassVar
@@ -12,6 +11,7 @@ from reconciler.core.event_fields import Few, Request, Text, Time
 from reconciler.core.events import Event
 from reconciler.core.times import parse_time
 from reconciler.model.project import Webhook
+from reconciler.values import dataclass
 
 REPEATED = timedelta(hours=24)
 """How long after its event a notification may be posted again."""

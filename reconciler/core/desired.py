@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -19,6 +19,7 @@ from reconciler.model.base import JSON
 from reconciler.model.prices import Prices
 from reconciler.model.project import Limits
 from reconciler.model.spec import Policy, Suspension
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -14,6 +13,7 @@ from reconciler.core.plan import MissedSlots, ScheduleChange
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.times import MissedReason, Schedule, parse_time, seconds_text, time_text
 from reconciler.model.spec import Policy, suspension
+from reconciler.values import dataclass
 
 MOST_NAMED = 200
 """The maximum number of missed slots that one event lists individually; if there are more, they are recorded as a

@@ -4,7 +4,6 @@ are stuck."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -12,6 +11,7 @@ from reconciler.core.state import RunState, Submission
 from reconciler.core.times import parse_time
 from reconciler.model.kind import MODULES, Resources, kind_named
 from reconciler.model.prices import Prices
+from reconciler.values import dataclass
 
 LAST_RUNS = 20
 """The number of newest successful runs of a spec from which the usual durations are computed."""

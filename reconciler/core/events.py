@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from reconciler.core.event_fields import Few, Flag, Number, Request, Text, Texts, Time, Times
 from reconciler.core.identity import Content, Source, SubmissionKey
 from reconciler.errors import LedgerCorrupt
 from reconciler.model.base import JSON
+from reconciler.values import dataclass
 
 FORMAT = 1
 """The version of the event format, pinned by the first event. A higher version is refused."""

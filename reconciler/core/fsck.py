@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.state import Recorded
 from reconciler.core.suggested_commands import Invocation, adopt, resolve
 from reconciler.core.times import parse_time
+from reconciler.values import dataclass
 
 
 class Severity(StrEnum):

@@ -4,7 +4,7 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.core.cron import is_slot
 from reconciler.core.desired import DesiredSpec, overdue, sentence, stale_message
@@ -18,6 +18,7 @@ from reconciler.core.times import MissedReason, parse_time, seconds_text
 from reconciler.model.kind import kind_named
 from reconciler.model.project import Limits
 from reconciler.model.spec import Dependency
+from reconciler.values import dataclass
 
 LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
 """Reasons for later attempts: their dependencies were met when the first attempt was submitted."""

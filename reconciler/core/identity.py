@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Any
 
 from reconciler.core.event_fields import Few, Flag, Number, Request, Text, TextMapping, Time
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
+from reconciler.values import dataclass
 
 
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value

@@ -4,7 +4,7 @@ operator. Each is reported once."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -16,6 +16,7 @@ from reconciler.core.retention import NOTIFIED_WITHIN
 from reconciler.core.retries import rejected_message
 from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.core.times import parse_time
+from reconciler.values import dataclass
 
 
 class NotificationKind(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import LimitExceeded, Problem
 from reconciler.model.base import JSON
 from reconciler.model.project import Limits
+from reconciler.values import dataclass
 
 __all__ = [
     "COUNTED", "SENDS", "Action", "ActionOutcome", "ActionResult", "ActionType", "Change", "ChangeType", "Effect",

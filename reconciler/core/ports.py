@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from threading import Event
 from typing import Protocol, runtime_checkable
@@ -12,6 +12,7 @@ from reconciler.core import events as e
 from reconciler.core.events import Observed
 from reconciler.core.state import Recorded
 from reconciler.model.base import JSON, Loc
+from reconciler.values import dataclass
 
 
 class Clock(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -22,6 +22,7 @@ from reconciler.core.suggested_commands import rebuild
 from reconciler.core.times import seconds_text
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
+from reconciler.values import dataclass
 
 REMEMBERED = timedelta(days=7)
 """How far back AWS is searched. Batch keeps ended jobs for at least a day or, according to newer guides, for a week."""

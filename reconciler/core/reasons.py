@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.core.event_fields import Number, Text, Texts
+from reconciler.values import dataclass
 
 
 class ActionType(StrEnum):

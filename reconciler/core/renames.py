@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from reconciler.core.archive import Archive
 from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, stale_message
 from reconciler.core.near_names import NearNames
 from reconciler.core.state import FormerName, Recorded, SpecRecord
 from reconciler.errors import LedgerCorrupt
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

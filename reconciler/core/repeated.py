@@ -4,7 +4,6 @@ a schedule sends almost the same request thousands of times."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from reconciler.core.event_fields import Number, Request, Text, Texts
 from reconciler.core.events import Intended, SubmissionEvent
 from reconciler.core.identity import TOKEN_PREFIX
 from reconciler.model.base import JSON
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from reconciler.core.ports import RunRef
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
 from reconciler.core.archive import Archive
 from reconciler.core.declarations import Declaration, ProjectDeclaration
@@ -12,6 +12,7 @@ from reconciler.core.identity import Place, SubmissionKey
 from reconciler.core.ledger_changes import AcceptedRollback, MovedTo
 from reconciler.core.submission import CountsAs, Phase, RunState, Send, Submission
 from reconciler.core.times import Schedule, SlotRange, parse_time
+from reconciler.values import dataclass
 
 __all__ = [
     "OF_THE_PASS", "CountsAs", "FormerName", "Phase", "Recorded", "RunState", "Send", "Sighting", "SpecRecord",

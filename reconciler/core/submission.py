@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from reconciler.core.identity import Content, SubmissionKey
 from reconciler.core.times import parse_time
+from reconciler.values import dataclass
 
 
 class Phase(StrEnum):

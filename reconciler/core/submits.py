@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.core.desired import Desired, DesiredSpec
@@ -14,6 +14,7 @@ from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import Suspension, suspension
 from reconciler.model.template import render_slot
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

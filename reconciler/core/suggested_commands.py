@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from shlex import join
 
 from reconciler.core.absence import settles_at
 from reconciler.core.event_fields import Text, Texts
 from reconciler.core.state import Phase, Recorded, Submission
 from reconciler.core.times import parse_time, seconds_text
+from reconciler.values import dataclass
 
 RUN_ID = "RUN_ID"
 """The placeholder for the id of a run that the operator must find."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from reconciler.values import dataclass
 
 
 def time_text(moment: datetime) -> str:

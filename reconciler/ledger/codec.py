@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +13,7 @@ from reconciler.core.events import Event
 from reconciler.core.identity import Place
 from reconciler.core.ports import Store
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerFormatNewer, LedgerPinned
+from reconciler.values import dataclass
 
 FORMAT = 1
 """The version of the batch format. A higher version is refused."""

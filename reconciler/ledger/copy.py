@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from reconciler.errors import LedgerError, LedgerMissing, LedgerMoved
 from reconciler.ledger.append import append_with_retries
 from reconciler.ledger.codec import Batch, checksum, corrupt, decode, encode, pin_of, walk
 from reconciler.ledger.verify import Report, verify
+from reconciler.values import dataclass
 
 NAMED = 3
 """The maximum number of specs that a message names."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from reconciler.errors import LedgerDenied, LedgerError, LedgerMissing, LedgerSt
 from reconciler.ledger.dynamodb import PARTITION, POSITION, DynamoStore, Table
 from reconciler.ledger.open import open_store
 from reconciler.ledger.s3 import S3Store
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from hashlib import sha256
@@ -31,6 +31,7 @@ from reconciler.core.state import OF_THE_PASS, Recorded, Submission
 from reconciler.errors import LedgerError
 from reconciler.ledger.codec import checksum
 from reconciler.model.base import JSON
+from reconciler.values import dataclass
 
 Turn = Callable[[Any], Any]
 Coder = tuple[Turn, Turn] | None

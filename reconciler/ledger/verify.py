@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from reconciler.core import events as e
@@ -18,6 +18,7 @@ from reconciler.ledger.append import intended_before
 from reconciler.ledger.codec import Batch, Chain, checksum, decode, pin_of
 from reconciler.ledger.history import History
 from reconciler.ledger.snapshot import Mark, Snapshot, unpack
+from reconciler.values import dataclass
 
 
 class LedgerCheck(StrEnum):

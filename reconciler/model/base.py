@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from reconciler.values import dataclass
 
 JSON = dict[str, Any]
 """A JSON object as plain dicts, lists, strings, integers and booleans, in the order given."""

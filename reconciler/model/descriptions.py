@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Protocol, cast, get_args, get_origin
 
 from reconciler.model.base import JSON, Strict
 from reconciler.model.kind import MODULES, RESERVED_TAG_PREFIX
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.model.template import ESCAPED, OPENING, SLOT
+from reconciler.values import dataclass
 
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ROOTS = {"states", "input", "context", "Execution", "Input"}

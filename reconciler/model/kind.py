@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple, cast
@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.model import patterns
 from reconciler.model.base import JSON, Loc, Remark, Strict, part
+from reconciler.values import dataclass
 
 TAGS_MAX = 50  # AWS's limit for a resource of either service
 OUR_TAGS = 2  # the token and the owner, added to every request when it is sent

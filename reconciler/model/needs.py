@@ -6,7 +6,6 @@ Each kind has a module ``needs``, which implements `Needs`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import Protocol, cast
 from reconciler.model.arns import PARTITIONS
 from reconciler.model.base import JSON, Loc, texts
 from reconciler.model.kind import MODULES
+from reconciler.values import dataclass
 
 
 class Resource(StrEnum):

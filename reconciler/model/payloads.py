@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, get_args, get_origin
 
 from reconciler.model.base import JSON
@@ -18,6 +18,7 @@ from reconciler.model.expressions import Fillings, escaped, is_jsonata
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.schedule_expressions import NO_SCHEDULE, CronSchedule, cron_schedule
 from reconciler.model.template import mapped
+from reconciler.values import dataclass
 
 _TASK = re.compile(r"arn:.+?:states:::(?:aws-sdk:)?(?P<service>[\w-]+):(?P<operation>\w+)(?:\.[\w:]+)?")
 _UNIVERSAL = re.compile(r"arn:.+?:scheduler:::aws-sdk:(?P<service>[\w-]+):(?P<operation>\w+)")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from reconciler.values import dataclass
 
 _RATE = re.compile(r"rate\(\s*(?P<number>\d+)\s+(?P<unit>minute|hour|day)s?\s*\)")
 _CRON = re.compile(r"cron\(\s*(?P<fields>[^()]*)\)")

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 from reconciler.redact.shapes import REFERENCE, Span, harmless, secret_key
+from reconciler.values import dataclass
 
 Form = tuple[str, ...]
 """The patterns of a secret in a value. The first one that matches the whole value applies. Group ``s`` is the secret.

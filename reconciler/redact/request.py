@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.redact.commands import argument_spans
 from reconciler.redact.shapes import Span, harmless, has_access_key_id, secret_key
 from reconciler.redact.text import SENSITIVE, is_option_value, is_secret_option, merged_spans, replaced, secret_spans
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Change

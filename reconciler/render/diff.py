@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -13,6 +13,7 @@ from reconciler.core.plan import Change, Op
 from reconciler.model.base import JSON
 from reconciler.model.kind import Kind
 from reconciler.redact.request import masked, masked_at
+from reconciler.values import dataclass
 
 Path = tuple[str | int, ...]
 Placed = tuple[Path, Change]

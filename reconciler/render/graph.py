@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.model.kind import kind_named
 from reconciler.render.text import lines_text, plain
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from textwrap import indent
 
@@ -20,6 +20,7 @@ from reconciler.render.plan_json import change_json, dumps
 from reconciler.render.plan_text import change_block
 from reconciler.render.runs import duration_text, location_text, run_json, run_row
 from reconciler.render.text import Style, columns, lines_text, plain, sentence, value_text
+from reconciler.values import dataclass
 
 PositionedEvent = tuple[int, e.Event]
 """An event with its position in the ledger."""

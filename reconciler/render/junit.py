@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from reconciler.core.declarations import PROJECT_KIND
@@ -18,6 +17,7 @@ from reconciler.redact.escape import escape
 from reconciler.redact.text import mask_sentence, masked_lines
 from reconciler.render.plan_phrases import change_words, effect_line, suggested_lines, what_happens
 from reconciler.render.problems import message_of
+from reconciler.values import dataclass
 
 Failure = tuple[str, str]
 """A failure: a stable identifier of the problem, and a sentence that describes it."""

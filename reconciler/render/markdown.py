@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import groupby
 from operator import itemgetter
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from reconciler.core.identity import Source
 from reconciler.redact.escape import escape
 from reconciler.render.text import count, inert
+from reconciler.values import dataclass
 
 PLAIN = re.compile(r"[A-Za-z0-9 ,.;?\"()'/:-]*")
 MARKUP = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)

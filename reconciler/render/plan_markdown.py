@@ -6,7 +6,7 @@ No text from users or AWS becomes markup, a mention, a reference or a link.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from reconciler import __version__
@@ -44,6 +44,7 @@ from reconciler.render.plan_phrases import (
 from reconciler.render.problems import message_of, problem_lines
 from reconciler.render.runs import console_url, usual_text
 from reconciler.render.text import count
+from reconciler.values import dataclass
 
 MAX_BYTES = 60_000
 """The default maximum size. A comment on GitHub can have 65,536 characters; the difference is left for text that the
@@ -79,7 +80,10 @@ class PageOptions:
     max_bytes: int = MAX_BYTES
 
 
-def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
+DEFAULT_OPTIONS = PageOptions()
+
+
+def plan_markdown(plan: Plan, options: PageOptions = DEFAULT_OPTIONS) -> str:
     """Returns the plan as Markdown of at most `options.max_bytes` UTF-8 bytes, including the final line break.
 
     It starts with a hidden marker, by which the comment is found again. The summary, the changes in git with their
@@ -132,7 +136,7 @@ def failure_markdown(
     place: Place | None,
     error: str,
     problems: Sequence[Problem] = (),
-    options: PageOptions = PageOptions(),
+    options: PageOptions = DEFAULT_OPTIONS,
 ) -> str:
     """Returns the comment to post if no plan could be made: the error, or the problems in files with their lines.
     `place` is `None` if the project cannot be read. The size limit and masking are as in `plan_markdown`."""

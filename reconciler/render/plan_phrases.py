@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from reconciler.core.declarations import PROJECT_KIND
@@ -28,6 +28,7 @@ from reconciler.model.kind import MODULES, kind_named
 from reconciler.redact.request import masked
 from reconciler.render.diff import fields, path_text
 from reconciler.render.text import count, plain
+from reconciler.values import dataclass
 
 UNKNOWN_REASONS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.LOST, Reason.CONFLICT})
 UNKNOWN_SYMBOL = "?"

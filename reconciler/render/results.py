@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
@@ -12,6 +12,7 @@ from reconciler.model.base import JSON
 from reconciler.render.plan_phrases import suggested_lines, what_happens, which_run
 from reconciler.render.runs import console_url
 from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence
+from reconciler.values import dataclass
 
 COLOURS = {
     ActionOutcome.SUBMITTED: "green",

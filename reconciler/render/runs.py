@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from io import StringIO
 from itertools import chain, pairwise
@@ -18,6 +18,7 @@ from reconciler.model.kind import MODULES, Resources, kind_named
 from reconciler.model.prices import Prices
 from reconciler.model.project import EMULATOR_ACCOUNT
 from reconciler.render.text import count, plain, sentence
+from reconciler.values import dataclass
 
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "lost"})
 """The states of runs that ended without success."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.core.durations import stuck, usual
@@ -15,6 +15,7 @@ from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.core.times import parse_time
 from reconciler.render.runs import RunRow, console_url, run_row
+from reconciler.values import dataclass
 
 NO_RUN = "none"
 NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED, Phase.ABANDONED})

@@ -7,9 +7,10 @@ run ids, and the notes are on separate lines below the row, where they are never
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.render.text import Style, columns, hanging, visible_length
+from reconciler.values import dataclass
 
 NAME = "NAME"
 GAP = 2

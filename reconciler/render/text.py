@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
@@ -13,6 +12,7 @@ from reconciler.core.identity import Place
 from reconciler.redact.escape import escape, inert, lines_text
 from reconciler.redact.request import SENSITIVE_CHANGED
 from reconciler.redact.text import SENSITIVE, mask_sentence
+from reconciler.values import dataclass
 
 __all__ = [
     "MARKS", "columns", "count", "hanging", "inert", "lines_text", "plain", "sentence", "value_text", "visible_length",

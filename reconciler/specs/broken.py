@@ -7,7 +7,7 @@ While a file cannot be read, a missing spec is not treated as deleted, because i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from reconciler.core.desired import DesiredSpec, InvalidSpec
 from reconciler.core.identity import Source
@@ -16,6 +16,7 @@ from reconciler.specs.project import ProjectFile, reported
 from reconciler.specs.reading import read_all
 from reconciler.specs.relations import relation_problems
 from reconciler.specs.spec import ReadSpec, SpecReader
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

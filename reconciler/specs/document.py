@@ -9,10 +9,11 @@ other scalar becomes an `Unquoted`, which every field refuses.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from reconciler.model.base import Loc, SourceFloat, Unquoted
+from reconciler.values import dataclass
 
 Scalar = str | int | bool | SourceFloat | Unquoted
 

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from reconciler.specs import PROJECT_FILE
 from reconciler.specs.parse import SourceText
 from reconciler.specs.patterns import Patterns, Segments
 from reconciler.specs.stamps import FoundFolder, entries_digest
+from reconciler.values import dataclass
 
 _PLAN_FILE = re.compile(rb'\s*\{\s*"format_version"\s*:\s*"[^"]*"\s*,\s*"tool_version"\s*:')
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
 from reconciler.model.project import DEFAULT_SPECS
+from reconciler.values import dataclass
 
 ANY_DEPTH = "**"
 EXCEPT = "!"  # the first character of a pattern that excludes files

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -26,6 +25,7 @@ from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
 from reconciler.specs.reading import read_all
 from reconciler.specs.relations import reference_warnings, relation_problems
 from reconciler.specs.spec import ReadSpec, SpecReader, placeholder_warnings
+from reconciler.values import dataclass
 
 TEXT_OF_TARGETS = ("ledger", "notify", "emulator")
 DEFAULT_TARGET: Loc = ("spec", "defaultTarget")

@@ -8,7 +8,7 @@ request is unambiguous. `render_slot` of `reconciler.model.template` fills in th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ from reconciler.model.template import (
 from reconciler.redact.request import secret_places
 from reconciler.specs.document import MOST_CHARACTERS
 from reconciler.specs.problems import NOT_TEXT, REQUEST, View
+from reconciler.values import dataclass
 
 
 class TooLarge(PlaceholderProblem):

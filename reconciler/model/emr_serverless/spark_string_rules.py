@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 
 from reconciler.model.base import JSON, Remark, part, text
@@ -28,6 +28,7 @@ from reconciler.model.emr_serverless.spark_options import (
     WITHOUT_VALUE,
 )
 from reconciler.model.emr_serverless.spark_parameters import PARAMETERS, RULE, SPARK
+from reconciler.values import dataclass
 
 DASHES = {
     "\N{HYPHEN}": "a typographic hyphen",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from reconciler.render.plan_phrases import Shown, change_words, effect_line, fie
 from reconciler.render.runs import RunRow, aws_words, cost_text, duration_text, usual_text, which_text
 from reconciler.render.status import StatusRow
 from reconciler.render.text import plain, sentence
+from reconciler.values import dataclass
 
 RECENT = timedelta(days=7)
 """The period for which the first page shows the number of failed runs and the costs."""

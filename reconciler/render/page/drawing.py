@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from reconciler.render.graph import Edge
 from reconciler.render.page.content import SpecView, Views
+from reconciler.values import dataclass
 
 BOX_WIDTH, BOX_HEIGHT = 190, 28
 COLUMN, ROW = 250, 40

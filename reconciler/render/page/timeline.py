@@ -4,13 +4,13 @@ wide."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.core.times import parse_time
 from reconciler.render.page.content import SpecView, Views
 from reconciler.render.runs import RunRow, duration_text, which_text
 from reconciler.render.text import count, plain
+from reconciler.values import dataclass
 
 LABELS = 220
 """The width of the column with the lanes' names."""

@@ -1,0 +1,78 @@
+"""Tests that our dataclasses behave like those of the standard library."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from dataclasses import field
+from typing import Any
+
+import pytest
+
+from reconciler.values import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A class with each kind of field that the program uses."""
+
+    name: str
+    count: int = 0
+    seen: list[str] = field(default_factory=list, compare=False)
+    rates: dict[str, int] = field(default_factory=dict, hash=False)
+    secret: str = field(default="", repr=False)
+
+
+OPTIONS = ("default", "default_factory", "compare", "hash", "repr")
+FIELDS: list[Any] = [
+    (each.name, each.type, field(**{option: getattr(each, option) for option in OPTIONS}))
+    for each in dataclasses.fields(Ours)
+]
+Theirs: Any = dataclasses.make_dataclass("Ours", FIELDS, frozen=True, slots=True)
+
+ALIKE: list[dict[str, Any]] = [
+    {"name": "a"},
+    {"name": "b"},
+    {"name": "a", "count": 1},
+    {"name": "a", "seen": ["x"]},
+    {"name": "a", "rates": {"x": 1}},
+    {"name": "a", "secret": "s"},
+]
+
+
+@pytest.mark.parametrize("left", ALIKE, ids=str)
+@pytest.mark.parametrize("right", ALIKE, ids=str)
+def test_objects_compare_as_those_of_the_standard_library(left: dict[str, Any], right: dict[str, Any]):
+    """Equality, hashes and texts are those that `dataclasses.dataclass` gives the same class."""
+    assert (Ours(**left) == Ours(**right)) == (Theirs(**left) == Theirs(**right))
+    assert (hash(Ours(**left)) == hash(Ours(**right))) == (hash(Theirs(**left)) == hash(Theirs(**right)))
+    assert repr(Ours(**left)) == repr(Theirs(**left))
+
+
+def test_objects_can_be_copied_and_pickled():
+    """`replace`, `asdict` and pickle work, and objects of other classes are never equal."""
+    ours = Ours("a", 1, ["x"], {"y": 2}, "s")
+
+    assert dataclasses.replace(ours, name="b") == Ours("b", 1, ["x"], {"y": 2}, "s")
+    assert dataclasses.asdict(ours) == {"name": "a", "count": 1, "seen": ["x"], "rates": {"y": 2}, "secret": "s"}
+    assert pickle.loads(pickle.dumps(ours)) == ours
+    assert ours != Theirs("a", 1, ["x"], {"y": 2}, "s")
+
+
+def test_a_class_without_frozen_has_no_hash():
+    """Objects that may change are not hashable, and a class can have its own methods."""
+
+    @dataclass(slots=True)
+    class Changing:
+        name: str
+
+        def __repr__(self) -> str:
+            return "own"
+
+    changing = Changing("a")
+    changing.name = "b"
+
+    assert repr(changing) == "own"
+    assert changing == Changing("b")
+    with pytest.raises(TypeError):
+        hash(changing)
