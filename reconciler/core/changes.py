@@ -363,8 +363,7 @@ def _suspended_schedule(record: SpecRecord) -> str:
 
 
 def _schedule_that_pauses(record: SpecRecord) -> str:
-    stops = _schedule_that_stops(record)
-    return stops.replace("schedule stops", "schedule pauses") if stops else ""
+    return _schedule_that_stops(record).replace("schedule stops", "schedule pauses")
 
 
 def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: datetime, *, stops: bool) -> Outcome:
