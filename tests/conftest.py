@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from botocore.hooks import BaseEventHooks, EventAliaser
+from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 
 from tests.campaigns import EXAMPLES, pytest_terminal_summary  # noqa: F401 - a hook
@@ -66,3 +69,41 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "caches"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _botocore_prepared_once() -> Iterator[None]:
+    """Reads botocore's service models and checks its event handlers once for all clients in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in ((JSONFileLoader, "load_file"), (Loader, "list_available_services")):
+            patch.setattr(owner, name, _remembering(getattr(owner, name)))
+        patch.setattr(EventAliaser, "_alias_event_name", _remembering(EventAliaser._alias_event_name))
+        patch.setattr(BaseEventHooks, "_verify_accept_kwargs", _verified_once(BaseEventHooks._verify_accept_kwargs))
+        yield
+
+
+def _remembering(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a method that caches its results by arguments, for all instances together."""
+    results: dict[Any, Any] = {}
+
+    def remembered(self: Any, *arguments: Any, **more: Any) -> Any:
+        key = (arguments, tuple(sorted(more.items())))
+        if key not in results:
+            results[key] = method(self, *arguments, **more)
+        return results[key]
+
+    return remembered
+
+
+def _verified_once(verify: Callable[..., None]) -> Callable[..., None]:
+    """Returns a method that checks the signature of each handler only once, because the result depends only on the
+    code."""
+    verified: set[Any] = set()
+
+    def once(self: Any, handler: Callable[..., Any]) -> None:
+        code = getattr(handler, "__code__", None)
+        if code is None or code not in verified:
+            verify(self, handler)
+            verified.add(code)
+
+    return once

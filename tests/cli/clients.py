@@ -15,6 +15,9 @@ from botocore.config import Config
 from botocore.hooks import EventAliaser
 
 from reconciler.aws.clients import Client, Clients
+from reconciler.emulator import Emulator
+from reconciler.errors import UsageError
+from tests.cli.world import World, standin
 
 REGISTER = ("register", "register_first", "register_last")
 
@@ -26,6 +29,32 @@ Pool = dict[object, list[Client]]
 def new_pool() -> Pool:
     """Returns an empty pool."""
     return defaultdict(list)
+
+
+_POOL = new_pool()
+_PORTS: list[int] = []
+"""The port of the previous emulator, if a new one may use it."""
+
+
+@contextmanager
+def running_aws(run_seconds: float | None = None, **settings: Any) -> Iterator[Emulator]:
+    """Runs a new emulator at the address of the previous test's emulator, so that the clients of that test are reused.
+
+    After a test that started processes, which may still send, the address changes.
+    """
+    processes = World.processes
+    aws = standin(run_seconds, port=_PORTS.pop() if _PORTS else 0, **settings)
+    try:
+        aws.start()
+    except UsageError:  # another process has taken the port
+        aws = standin(run_seconds, **settings).start()
+    port = int(aws.url.rpartition(":")[2])
+    with aws, kept_clients(_POOL):
+        yield aws
+    if World.processes == processes:
+        _PORTS.append(port)
+    else:
+        _POOL.clear()
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.app import wait as waiting
-from tests.cli.clients import kept_clients
+from tests.cli.clients import running_aws
 from tests.cli.doubt import terminated_by_others
 from tests.cli.test_watch import read_until
-from tests.cli.world import World, aws_environment, forked_command, project_text, standin
+from tests.cli.world import World, aws_environment, forked_command, project_text
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[World]:
     """A project on a fake AWS whose runs end as soon as they have started. Runs named `breaks` fail."""
-    with standin(run_seconds=0, outcomes={"breaks": "failed"}) as aws, kept_clients():
+    with running_aws(run_seconds=0, outcomes={"breaks": "failed"}) as aws:
         made = World(tmp_path / "project", aws, env=aws_environment(aws.url))
         made.write("reconciler.yaml", project_text())
         made.init()

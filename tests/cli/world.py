@@ -13,7 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from reconciler.app.session import SystemClock
 from reconciler.cli import main
@@ -51,8 +51,10 @@ class Done:
 
 @dataclass
 class World:
-    """A project folder with its AWS emulator; `env` is added to the environment of the commands."""
+    """A project folder with its AWS emulator; `env` is added to the environment of the commands. `processes` counts the
+    environments of processes that all worlds gave out."""
 
+    processes: ClassVar[int] = 0
     folder: Path
     aws: Emulator
     target: str = "staging"
@@ -113,6 +115,7 @@ class World:
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Returns the environment of a separate process."""
+        World.processes += 1
         return {**os.environ, "PYTHONFAULTHANDLER": "1", **self.env, **(more or {})}
 
     def runs(self) -> list[AcceptedRun]:
@@ -269,7 +272,7 @@ def aws_environment(url: str) -> dict[str, str]:
     return keys | {f"AWS_ENDPOINT_URL_{service}": url for service in SERVICES}
 
 
-def standin(run_seconds: float | None = None, **more: Any) -> Emulator:
-    """Starts a fake AWS that accepts everything. Runs continue until they are stopped, or take `run_seconds`."""
+def standin(run_seconds: float | None = None, port: int = 0, **more: Any) -> Emulator:
+    """Makes a fake AWS that accepts everything. Runs continue until they are stopped, or take `run_seconds`."""
     settings = Settings(account=ACCOUNT, region=REGION, start_seconds=0, run_seconds=run_seconds, stop_seconds=0)
-    return Emulator(None, settings.changed(more))
+    return Emulator(None, settings.changed(more), port=port)
