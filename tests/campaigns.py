@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,29 @@ EXAMPLES = 40
 def examples(everyday: int) -> int:
     """Returns how many examples a test tries: `everyday` in `make test`, 25 times as many in `make soak`."""
     return everyday * settings().max_examples // EXAMPLES
+
+
+def in_soak(cases: Iterable[Any], every_day: Callable[[Any], bool]) -> list[Any]:
+    """Returns parameters of a test. The cases for which `every_day` is false run only in `make soak`."""
+    marks = {True: (), False: (pytest.mark.soak,)}
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=marks[bool(every_day(case))])
+        for case in cases
+    ]
+
+
+def pairs(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+    """Returns all pairs as parameters of a test. `make test` runs as few of them as contain each value once, and
+    `make soak` the others."""
+    return [
+        pytest.param(
+            *(one if isinstance(one, tuple) else (one,)),
+            *(other if isinstance(other, tuple) else (other,)),
+            marks=() if at % len(second) == to % len(first) else pytest.mark.soak,
+        )
+        for at, one in enumerate(first)
+        for to, other in enumerate(second)
+    ]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -41,7 +41,7 @@ def hook(*answers: int, location: str = "") -> Iterator[Hook]:
             """Prints nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     made.url = f"http://127.0.0.1:{server.server_port}/hooks/T0/secret-part"
     try:

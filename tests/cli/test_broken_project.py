@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.core.events import Observed
 from tests.app.webhook_receiver import hook
+from tests.campaigns import in_soak
 from tests.cli.test_service import serving
 from tests.cli.world import World, batch_text, project_text
 
@@ -119,7 +120,11 @@ BREAKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
+EVERY_DAY = {break_yaml, break_field, break_reference, break_encoding, break_second_document}
+"""A break in each step of reading: text, YAML, documents, one spec, and specs together."""
+
+
+@pytest.mark.parametrize("damage", in_soak(BREAKS, EVERY_DAY.__contains__), ids=lambda damage: damage.__name__)
 def test_a_broken_spec_is_on_hold_and_the_others_go_on(running: World, damage: Callable[[World], None]):
     """The live run continues although deletionPolicy is Cancel, no message reports the spec as removed, and a new spec
     runs. Once the spec is fixed, it is in sync as before."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
+from tests.campaigns import pairs
 from tests.cli.test_import import submitted
 from tests.cli.world import ACCOUNT, REGION, World, project_text, spark_text
 from tests.ledger.server import Server
@@ -155,7 +156,7 @@ def act(world: World, role: str) -> None:
         assert done.code in {0, 3}, (command, done.err)
 
 
-@pytest.fixture(params=["s3", "dynamodb"])
+@pytest.fixture
 def shared(request: pytest.FixtureRequest, world: World, aws: Server) -> World:
     """A project whose ledger is in AWS, with two runs, and with specs that use every resource that policies cover."""
     world.ledger = aws.address(request.param)
@@ -175,7 +176,7 @@ LOGS = """\
 """
 
 
-@pytest.mark.parametrize("role", ["apply", "operate"])
+@pytest.mark.parametrize(("shared", "role"), pairs(["s3", "dynamodb"], ["apply", "operate"]), indirect=["shared"])
 def test_a_policy_allows_exactly_the_calls_of_its_role(
     shared: World, calls: list[tuple[str, Params]], role: str
 ) -> None:
@@ -195,6 +196,7 @@ def test_a_policy_allows_exactly_the_calls_of_its_role(
     assert {"StartJobRun", "SubmitJob"}.isdisjoint(json.dumps(policy)) or role == "apply"
 
 
+@pytest.mark.parametrize("shared", ["s3", "dynamodb"], indirect=True)
 def test_the_plan_reads_only(shared: World, calls: list[tuple[str, Params]]) -> None:
     """The role for pull requests is sufficient to plan, and cannot write, start, stop or pass anything."""
     policy = policies(shared)["plan"]["policy"]

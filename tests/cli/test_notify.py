@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.app import notifications
 from tests.app.webhook_receiver import hook
+from tests.campaigns import pairs
 from tests.cli.world import World, project_text
 
 
@@ -54,8 +55,7 @@ def test_a_missing_webhook_stops_nothing(world: World):
     ) in done.err
 
 
-@pytest.mark.parametrize("verbose", ["", "-v", "-vv", "-vvv"])
-@pytest.mark.parametrize("answer", ["nobody", "redirect", "failing"])
+@pytest.mark.parametrize(("verbose", "answer"), pairs(["-vvv", "", "-v", "-vv"], ["nobody", "redirect", "failing"]))
 def test_a_webhooks_address_is_never_printed(world: World, verbose: str, answer: str, monkeypatch: pytest.MonkeyPatch):
     """Path, query and user of an address are in no output of a pass whose notification fails, however verbose."""
     monkeypatch.setattr(notifications, "PAUSE_SECONDS", 0)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.identity import Place, SubmissionKey, client_token, digest
+from tests.campaigns import pairs
 from tests.cli.doubt import in_doubt
 from tests.cli.world import ACCOUNT, REGION, Done, World, sealed
 
@@ -89,8 +90,14 @@ FORGERIES: list[tuple[Edit, str]] = [
 ]
 
 
-@pytest.mark.parametrize("place", ["git", "edited", "later", "outside"])
-@pytest.mark.parametrize(("edit", "word"), FORGERIES, ids=lambda value: getattr(value, "__name__", str(value)[:12]))
+PLACES = ["git", "edited", "later", "outside"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "word", "place"),
+    pairs(FORGERIES, PLACES),
+    ids=lambda value: getattr(value, "__name__", str(value)[:12]),
+)
 def test_an_edited_plan_with_a_new_seal_is_refused(checkout: World, edit: Edit, word: str, place: str):
     """Whether the specs of its commit are in the files or only in git, or there is no git: the difference is named."""
     if place == "outside":

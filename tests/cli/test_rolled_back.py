@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from reconciler.core.ledger_changes import RollbackAccepted
+from tests.campaigns import in_soak, pairs
 from tests.cli.world import World, project_text
 from tests.ledger.server import Server
 
@@ -26,7 +27,10 @@ Cut = Callable[[int], None]
 """Deletes every batch after a position."""
 
 
-@pytest.fixture(params=["sqlite", "s3", "dynamodb"])
+STORES = ["sqlite", "s3", "dynamodb"]
+
+
+@pytest.fixture
 def used(request: pytest.FixtureRequest, world: World, aws: Server) -> tuple[World, Cut]:
     """A project with a ledger in each store that has a snapshot, and a way to roll it back."""
     if request.param != "sqlite":
@@ -72,7 +76,7 @@ def positions(world: World) -> int:
     return int(json.loads(exported[-1])["position"])
 
 
-@pytest.mark.parametrize("last", [0, 1, 8])
+@pytest.mark.parametrize(("used", "last"), pairs(STORES, [0, 1, 8]), indirect=["used"])
 def test_a_ledger_that_was_rolled_back_stops_everything(used: tuple[World, Cut], last: int):
     """Every command that would send or append exits 1 and says what to do; nothing runs; fsck lists what is missing."""
     world, cut = used
@@ -91,6 +95,7 @@ def test_a_ledger_that_was_rolled_back_stops_everything(used: tuple[World, Cut],
     assert "unknown-token" in {finding["check"] for finding in looked.json["findings"]}
 
 
+@pytest.mark.parametrize("used", in_soak(STORES, lambda store: store == "dynamodb"), indirect=True)
 def test_going_on_after_a_rollback_is_a_recorded_decision(used: tuple[World, Cut]):
     """After the decision, runs that AWS has are adopted or put their specs on hold. Nothing runs twice, and verify
     finds no problem."""
@@ -123,6 +128,7 @@ def test_going_on_after_a_rollback_is_a_recorded_decision(used: tuple[World, Cut
     assert world.run("ledger", "verify").code == 0
 
 
+@pytest.mark.parametrize("used", in_soak(STORES, lambda store: store == "s3"), indirect=True)
 def test_a_rollback_of_specs_that_the_ledger_still_has(used: tuple[World, Cut]):
     """Generations that were lost are looked for as well: the current content is adopted, not submitted again."""
     world, cut = used
@@ -185,7 +191,7 @@ def test_a_plan_that_saw_more_of_the_ledger_is_refused(world: World):
     assert len(world.runs()) == 1
 
 
-@pytest.mark.parametrize("store", ["sqlite", "s3", "dynamodb"])
+@pytest.mark.parametrize("store", in_soak(STORES, lambda store: store == "s3"))
 def test_the_source_of_a_copy_is_read_only(world: World, aws: Server, store: str):
     """Every command that would send or append exits 1 and names the new address; plan and status go on."""
     world.batch("clicks")

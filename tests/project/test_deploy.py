@@ -168,7 +168,7 @@ def test_the_image_runs_as_a_user_and_checks_its_health() -> None:
 
     server = HTTPServer(("127.0.0.1", 0), Health)
     answered = [200]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         for answered[0], expected in codes.items():

@@ -15,6 +15,7 @@ from reconciler.core.plan import ActionType, Change, ChangeType, Origin, Plan, R
 from reconciler.errors import Problem
 from reconciler.render.markdown import Repository, cell_code, code, fenced, prose
 from reconciler.render.plan_markdown import PageOptions, failure_markdown, plan_markdown
+from tests.campaigns import pairs
 from tests.render.golden_files import check
 from tests.render.samples import PLACE, action, changed, every_kind_of_action, plan, pull_request, spec_change
 
@@ -135,9 +136,9 @@ def test_specs_with_the_same_content_share_a_row():
     assert text.count("```diff") == 1
 
 
-@pytest.mark.parametrize("max_bytes", [2_000, 2_001, 5_000, 60_000])
 @pytest.mark.parametrize(
-    ("number", "fields", "length"), [(0, 0, 0), (120, 1, 10), (3, 500, 100), (2, 1, 90_000), (900, 2, 8)]
+    ("number", "fields", "length", "max_bytes"),
+    pairs([(0, 0, 0), (120, 1, 10), (3, 500, 100), (2, 1, 90_000), (900, 2, 8)], [2_000, 2_001, 5_000, 60_000]),
 )
 def test_the_limit_holds_and_the_count_is_exact(number, fields, length, max_bytes):
     """The comment never exceeds the limit, rows are left out from the last, and the note counts what is missing."""
