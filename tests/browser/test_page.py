@@ -83,9 +83,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> str:
     names = [f"job-{number:03}" for number in range(130)]
     rows = [row(name, state="failed" if name.endswith("7") else "succeeded") for name in names]
     runs = tuple(
-        run(name, hours, state="failed" if hours == 30 else "succeeded")
-        for name in names[:8]
-        for hours in (2, 30, 300)
+        run(name, hours, state="failed" if hours == 30 else "succeeded") for name in names[:8] for hours in (2, 30, 300)
     )
     specs = {name: spec(name=name) for name in names} | {"job-001": after("job-001", "job-000")}
     folder = tmp_path_factory.mktemp("site")

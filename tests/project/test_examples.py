@@ -1,13 +1,12 @@
 """Runs the workflows of docs/github in a repository that holds nothing of this one but these files.
 
-AWS is a separate emulator, the ledger a file beside it, and `tests/project/gh.py` stands in for GitHub.
+AWS is an emulator, the ledger a file beside it, and `tests/project/gh.py` stands in for GitHub.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.world import aws_environment, standin
 from tests.project.place import INSTALLED, ROOT, commit, environment, git, run
 from tests.project.runner import REPOSITORY, Hub, JobRun
 
@@ -45,35 +45,10 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A separate emulator of the account, whose runs fail at once; the variables that lead there."""
-    folder = tmp_path_factory.mktemp("aws")
-    arguments = [
-        "emulator",
-        "--port",
-        "0",
-        "--account",
-        "444455556666",
-        "--region",
-        "eu-west-1",
-        "--run-seconds",
-        "0",
-        "--outcome",
-        "failed",
-    ]
-    process = subprocess.Popen(
-        [INSTALLED, *arguments], stdout=subprocess.PIPE, text=True, cwd=folder, env=environment()
-    )
-    assert process.stdout is not None
-    try:
-        url = re.search(r"http://[\w.:\[\]]+\d", process.stdout.readline())
-        assert url is not None
-        services = ("EMR_SERVERLESS", "BATCH", "STS")
-        keys = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator"}
-        yield {f"AWS_ENDPOINT_URL_{service}": url[0] for service in services} | keys
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+def aws() -> Iterator[dict[str, str]]:
+    """An emulator of the account, whose runs start and fail at once; the variables that lead there."""
+    with standin(run_seconds=0, outcome="failed", account="444455556666") as emulator:
+        yield aws_environment(emulator.url)
 
 
 class Repository:
@@ -204,6 +179,7 @@ def test_from_pull_request_to_retry(repository: Repository):
     assert runs(repository) == [("orders", 1, "octo"), ("orders", 2, "mona")]
 
 
+@pytest.mark.soak
 def test_a_plan_that_changed_between_approval_and_merge_is_not_applied(repository: Repository):
     """Two pull requests are merged before the first is applied, so the second plan is not the reviewed one: it stops
     and says how to go on. The scheduled pass leaves the changes alone. With the id of the shown plan, an operator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +89,12 @@ def _typed(command: str, cwd: Path) -> str:
 
 
 def until_ended(name: str, cwd: Path) -> None:
-    """Asks for the state of a spec's run until it has ended; each look is a command, so no pause is needed."""
+    """Asks for the state of a spec's run until it has ended, with a pause that leaves the processor to other tests."""
     for _ in range(WAIT_LOOKS):
         done = run([COMMAND, "status", "--only", name, "--format", "json"], cwd)
         if re.search(r'"state": ?"(succeeded|failed|cancelled)"', done.stdout):
             return
+        time.sleep(0.3)
     raise AssertionError(f"the run of {name} has not ended: {done.stdout}{done.stderr}")
 
 
