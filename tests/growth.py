@@ -12,8 +12,9 @@ from dataclasses import replace
 from itertools import chain
 from types import FrameType
 
+from reconciler.core.awaited import keys_of_plan, progress
 from reconciler.core.decide import plan
-from reconciler.core.desired import Checkout, RenamedFrom
+from reconciler.core.desired import Checkout, DesiredSpec, RenamedFrom
 from reconciler.core.notifications import new_notifications
 from reconciler.core.plan import Plan
 from reconciler.core.state import Recorded
@@ -96,9 +97,13 @@ def removed(number: int) -> Call:
 
 def dependencies(number: int) -> Call:
     """Each spec waits for the one before it."""
-    gates = [{"dependsOn": [{"name": before}]} for before in names(number - 1)]
-    wanted = desired(*(spec("A", name, policy=gate) for name, gate in zip(names(number), [{}, *gates], strict=True)))
+    wanted = desired(*_chain(number))
     return lambda: plan(wanted, Recorded(), NOW)
+
+
+def _chain(number: int) -> list[DesiredSpec]:
+    gates = [{"dependsOn": [{"name": before}]} for before in names(number - 1)]
+    return [spec("A", name, policy=gate) for name, gate in zip(names(number), [{}, *gates], strict=True)]
 
 
 def fan_out(number: int) -> Call:
@@ -106,6 +111,15 @@ def fan_out(number: int) -> Call:
     gate = {"dependsOn": [{"name": "job-000000"}]}
     wanted = desired(*(spec("A", name, policy=gate if index else {}) for index, name in enumerate(names(number))))
     return lambda: plan(wanted, Recorded(), NOW)
+
+
+def awaited(number: int) -> Call:
+    """Each spec waits for the one before it, and a command waits for all of them."""
+    wanted, state = desired(*_chain(number)), Recorded()
+    made = plan(wanted, state, NOW)
+    keys = keys_of_plan(made)
+    assert len(keys) == number
+    return lambda: progress(keys, made, state, wanted.specs)
 
 
 def failures(number: int) -> Call:
@@ -152,7 +166,7 @@ SCENARIOS: dict[str, Callable[[int], Call]] = {
     scenario.__name__: scenario
     for scenario in (
         new_specs, in_sync, live, unresolved, searched_in_vain, adopted, renamed, removed, dependencies, fan_out,
-        failures, as_text, as_json, as_markdown, stale,
+        awaited, failures, as_text, as_json, as_markdown, stale,
     )
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -80,7 +80,7 @@ def spec_history(
     positions = ledger.history.newest_positions(recorded, record, limit=limit, since=text)
     events: Iterable[PositionedEvent] = (
         (position, event)
-        for position, event in _events(ledger, positions)
+        for position, event in _events(ledger, positions, record.names)
         if _is_about(event, position, record, recorded) and (since is None or parse_time(event.at) >= since)
     )
     intents = _Intents(ledger, recorded)
@@ -96,7 +96,7 @@ def _is_about(event: SpecEvent, position: int, record: SpecRecord, recorded: Rec
         submission = recorded.by_token.get(event.token)
         if submission is not None:
             return submission.name == record.name
-        return event.name in {record.name, *(former.name for former in record.former_names)}
+        return event.name in record.names
     return event.name == record.name_at(position)
 
 
@@ -135,7 +135,7 @@ def submission_history(ledger: Log, what: str) -> SubmissionHistory:
 
     events = [
         (position, event)
-        for position, event in _events(ledger, submission.positions)
+        for position, event in _events(ledger, submission.positions, recorded.spec(submission.name).names)
         if isinstance(event, SubmissionEvent) and event.token == submission.token
     ]
     previous = _previous(ledger, recorded, submission)
@@ -248,8 +248,9 @@ def _previous(ledger: Log, recorded: Recorded, submission: Submission) -> Submis
     return next(ledger.history.accepted(recorded, record, after, first), held)
 
 
-def _events(ledger: Log, positions: Iterable[int]) -> Iterator[tuple[int, SpecEvent]]:
-    for position, batch in ledger.batches(sorted(positions)):
+def _events(ledger: Log, positions: Iterable[int], names: Container[str]) -> Iterator[tuple[int, SpecEvent]]:
+    """Yields the events about the specs in `names` at some positions, oldest first."""
+    for position, batch in ledger.history.batches(sorted(positions), names):
         yield from ((position, event) for event in batch if isinstance(event, SpecEvent))
 
 
@@ -274,7 +275,7 @@ def explain(session: Session, made: Plan, *, added: bool = True) -> Plan:
     ]
     positions = {position for _, position, _, _ in compared}
     positions |= {change.compared_with for change in made.changes if change.compared_with is not None}
-    batches = dict(session.ledger.batches(sorted(positions))) if positions else {}
+    batches = dict(session.ledger.history.batches(sorted(positions))) if positions else {}
     compare, present = (
         Comparison(session.masked),
         [c for c in made.changes if c.content is not None and (added or c.change is not ChangeType.ADDED)],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 
@@ -81,10 +82,11 @@ def progress(
     pass, `recorded` is the state after it, and `specs` are the specs of the target."""
     actions = {first(action.key): action for action in plan.actions if action.key is not None}
     alone = {key: _alone(key, actions.get(key), recorded, specs) for key in keys}
-    moving = {key.name for key, each in alone.items() if each is not None and each.progress is Progress.MOVING}
-    awaited = [
-        each if each is not None else _gated(actions[key], key, moving, recorded, specs) for key, each in alone.items()
-    ]
+    behind = set[str]()
+    if any(each is None for each in alone.values()):
+        moving = {key.name for key, each in alone.items() if each is not None and each.progress is Progress.MOVING}
+        behind = _behind(moving | {name for name, record in recorded.specs.items() if _is_open(record)}, specs)
+    awaited = [each if each is not None else _gated(actions[key], key, behind) for key, each in alone.items()]
     return sorted(awaited, key=lambda each: (each.key.name, each.key.generation or 0, each.key.slot or ""))
 
 
@@ -121,32 +123,29 @@ def _progress_of(last: Submission, spec: DesiredSpec | None) -> Progress:
     return Progress.SUCCEEDED if done else Progress.FAILED if last.run_state is not None else Progress.HELD
 
 
-def _gated(
-    action: Action, key: SubmissionKey, moving: set[str], recorded: Recorded, specs: Mapping[str, DesiredSpec]
-) -> Awaited:
-    """Returns the progress of a run that waits for its dependencies. The run may still be submitted if one of its
-    direct or indirect dependencies makes progress; otherwise it is held."""
-    spec = specs.get(key.name)
-    waits = any(name in moving or _is_open(recorded.specs.get(name)) for name in _upstream(spec, specs))
-    return Awaited(key, Progress.MOVING if waits else Progress.HELD, "waiting", action.message)
+def _gated(action: Action, key: SubmissionKey, behind: Collection[str]) -> Awaited:
+    """Returns the progress of a run that waits for its dependencies. `behind` has the specs whose runs may still be
+    submitted; all others are held."""
+    return Awaited(key, Progress.MOVING if key.name in behind else Progress.HELD, "waiting", action.message)
 
 
-def _upstream(spec: DesiredSpec | None, specs: Mapping[str, DesiredSpec]) -> Iterator[str]:
-    """Yields the names of all direct and indirect dependencies of a spec."""
-    seen: set[str] = set()
-    rest = [spec] if spec is not None else []
+def _behind(names: Iterable[str], specs: Mapping[str, DesiredSpec]) -> set[str]:
+    """Returns the names of the specs that directly or indirectly depend on one of `names`."""
+    dependents = defaultdict[str, list[str]](list)
+    for spec in specs.values():
+        named = kind_named(spec.kind).spec_dependencies(spec.request)
+        for name in (*(dependency.name for dependency in spec.policy.dependsOn), *named):
+            dependents[name].append(spec.name)
+    behind, rest = set[str](), [*names]
     while rest:
-        each = rest.pop()
-        named = kind_named(each.kind).spec_dependencies(each.request)
-        for name in (*(dependency.name for dependency in each.policy.dependsOn), *named):
-            if name not in seen:
-                seen.add(name)
-                yield name
-                rest += [specs[name]] if name in specs else []
+        fresh = [name for name in dependents.pop(rest.pop(), ()) if name not in behind]
+        behind.update(fresh)
+        rest += fresh
+    return behind
 
 
-def _is_open(record: SpecRecord | None) -> bool:
-    return record is not None and bool(record.live or record.unresolved)
+def _is_open(record: SpecRecord) -> bool:
+    return bool(record.live or record.unresolved)
 
 
 def _newest(recorded: Recorded, key: SubmissionKey) -> Submission | None:

@@ -124,6 +124,11 @@ class SpecRecord:
         return next((former.name for former in self.former_names if position < former.position), self.name)
 
     @property
+    def names(self) -> set[str]:
+        """The name of the spec and the names that it had before."""
+        return {self.name, *(former.name for former in self.former_names)}
+
+    @property
     def declared_at(self) -> int:
         """The position of the newest declaration, or else of the event that took the name from another record; 0 if
         there is neither."""

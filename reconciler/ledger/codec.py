@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -49,8 +49,9 @@ def encode(batch: Batch) -> bytes:
     return json.dumps(form, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def decode(raw: bytes, position: int, address: str) -> Batch:
-    """Returns the batch in `raw`; `position` and `address` are for messages.
+def decode(raw: bytes, position: int, address: str, names: Container[str] | None = None) -> Batch:
+    """Returns the batch in `raw`; `position` and `address` are for messages. With `names`, the result has only the
+    events about specs with these names, because a batch may have events about hundreds of specs.
 
     Raises `LedgerFormatNewer` for a batch or event of a newer version, and `LedgerCorrupt` for content that reconciler
     never writes.
@@ -64,7 +65,9 @@ def decode(raw: bytes, position: int, address: str) -> Batch:
     if not _well_formed(form):
         raise corrupt(position, address, "its fields are not those of a batch")
     try:
-        decoded = tuple(event_codec.decode(event) for event in form["events"])
+        decoded = tuple(
+            event_codec.decode(event) for event in form["events"] if names is None or event.get("name") in names
+        )
     except LedgerError as error:
         raise type(error)(f"position {position} of {address}: {error}") from error
     return Batch(form["nonce"], form["at"], form["prev"], decoded)

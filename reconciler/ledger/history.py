@@ -4,9 +4,10 @@ index."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import RLock
 from typing import TypeVar
 
@@ -51,15 +52,16 @@ class History:
 
     # --- batches ------------------------------------------------------------------------------------------------------
 
-    def batch(self, position: int) -> Sequence[e.Event]:
-        """Returns the events at one position. Raises `LedgerError` if the ledger has no such position."""
-        return [self.whole(event) for event in self._stored(position)]
+    def batch(self, position: int, names: Container[str] | None = None) -> Sequence[e.Event]:
+        """Returns the events at one position, or only those about the specs in `names`. Raises `LedgerError` if the
+        ledger has no such position."""
+        return [self.whole(event) for event in self._stored(position, names)]
 
-    def _stored(self, position: int) -> Sequence[e.Event]:
+    def _stored(self, position: int, names: Container[str] | None = None) -> Sequence[e.Event]:
         raw = self._store.get(position)
         if raw is None:
             raise self._nothing_at(position)
-        return decode(raw, position, self._store.address).events
+        return decode(raw, position, self._store.address, names).events
 
     def whole(self, event: e.Event, *, request: bool = True) -> e.Event:
         """Returns a stored event in full. The fields and the request of an intent may be stored in the batch of an
@@ -100,22 +102,25 @@ class History:
                 _hold(self._bases, position, intents, BASES_HELD)
             return self._bases[position]
 
-    def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
-        """Yields each of the given positions, in ascending order, with its events. Positions that are far apart are
-        fetched separately; nearby positions are read in one sequence. Raises `LedgerError` if the ledger has no batch
-        at one of the positions.
+    def batches(
+        self, positions: Sequence[int], names: Container[str] | None = None
+    ) -> Iterator[tuple[int, Sequence[e.Event]]]:
+        """Yields each of the given positions, in ascending order, with its events, or only those about the specs in
+        `names`. Positions that are far apart are fetched separately; nearby positions are read in one sequence. Raises
+        `LedgerError` if the ledger has no batch at one of the positions.
         """
         if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
             with ThreadPoolExecutor(GETS) as pool:
                 for start in range(0, len(positions), SUBMISSIONS_HELD):  # limits the number of batches in memory
                     some = positions[start : start + SUBMISSIONS_HELD]
-                    yield from zip(some, pool.map(self.batch, some), strict=True)
+                    yield from zip(some, pool.map(partial(self.batch, names=names), some), strict=True)
             return
         wanted = iter(positions)
         position = next(wanted, None)
         for stored, raw in self._store.read(positions[0] - 1):
             if stored == position:
-                yield stored, [self.whole(event) for event in decode(raw, stored, self._store.address).events]
+                events = decode(raw, stored, self._store.address, names).events
+                yield stored, [self.whole(event) for event in events]
                 position = next(wanted, None)
             if position is None:
                 return
@@ -270,7 +275,7 @@ class History:
         if entry.text not in self._events:
             events = [
                 (position, event)
-                for position, batch in self.batches(entry.positions)
+                for position, batch in self.batches(entry.positions, record.names)
                 for event in batch
                 if isinstance(event, e.SubmissionEvent) and token_digits(event.token) == entry.token
             ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -197,10 +197,6 @@ class Log:
     def batch(self, position: int) -> Sequence[e.Event]:
         """Returns the events at one position. Raises `LedgerError` if the ledger has no such position."""
         return self._history.batch(position)
-
-    def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
-        """Yields the events at some positions, in ascending order, as `History.batches` does."""
-        return self._history.batches(positions)
 
     def recall(self, recorded: Recorded, slots: Mapping[str, frozenset[str]]) -> None:
         """Reads the attempts of archived slots into `recorded`. `slots` is keyed by spec. Raises `LedgerError`."""

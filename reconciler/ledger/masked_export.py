@@ -60,7 +60,7 @@ def export(log: Log, place: Place, created_at: str) -> bytes:
     wanted = _wanted(recorded)
     batches = {
         position: encode(Batch("", created_at, None, tuple(_masked_events(events, wanted[position])))).decode()
-        for position, events in (log.batches(sorted(wanted)) if wanted else ())
+        for position, events in (log.history.batches(sorted(wanted)) if wanted else ())
     }
     form = {
         "format": FORMAT,

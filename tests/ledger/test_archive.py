@@ -26,6 +26,7 @@ from reconciler.ledger.codec import encode as encode_batch
 from reconciler.ledger.history import History
 from reconciler.ledger.log import Log
 from reconciler.ledger.verify import verify
+from tests.growth import operations
 from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -164,6 +165,35 @@ def test_the_state_after_four_times_the_history_is_as_large():
         sizes.append(len(log.recorded.by_token))
     assert max(sizes) <= 60
     assert abs(sizes[1] - sizes[0]) <= 20
+
+
+def test_work_grows_with_the_history(monkeypatch: pytest.MonkeyPatch):
+    """For four times as many slots, a read without a snapshot, `verify`, and the whole history of a spec need about four
+    times as many operations. An append, a read with a snapshot, and the newest events need about as many."""
+    monkeypatch.setattr("reconciler.ledger.log.INDEXED", 10)
+    few, many = (_operations(slots) for slots in (200, 800))
+    for name in ("fold", "verify", "history"):
+        assert many[name] <= 4.5 * few[name], name
+    for name in ("append", "resume", "newest"):
+        assert many[name] <= 1.5 * few[name], name
+
+
+def _operations(slots: int) -> dict[str, int]:
+    """Returns the number of operations of each step with a ledger of so many slots."""
+    store = MemoryStore()
+    writer = opened(store)
+    write(writer, range(1, slots - 20))
+    counts = {"append": operations(lambda: write(writer, range(slots - 20, slots + 1)))}
+    writer.close()
+    reader, cold = opened(store), opened(MemoryStore())
+    cold._store.batches.update(store.batches)  # type: ignore[attr-defined]
+    return counts | {
+        "resume": operations(reader.refresh),
+        "fold": operations(cold.refresh),
+        "verify": operations(lambda: verify(store, PLACE)),
+        "history": operations(lambda: [*spec_history(reader, "orders")]),
+        "newest": operations(lambda: [*spec_history(reader, "orders", limit=20)]),
+    }
 
 
 def test_a_sound_long_ledger(store: MemoryStore):

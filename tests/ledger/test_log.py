@@ -121,7 +121,7 @@ def test_some_positions_are_read(positions: list[int]):
     for number in range(1, 31):
         log.append([intended(f"job-{number}", f"r1-{number}")], always)
     assert [(number, intended(f"job-{number}", f"r1-{number}")) for number in positions] == [
-        (position, events[-1]) for position, events in log.batches(positions)
+        (position, events[-1]) for position, events in log.history.batches(positions)
     ]
 
 
@@ -131,7 +131,7 @@ def test_some_positions_that_are_not_there(positions: list[int]):
     log = log_over(MemoryStore())
     log.append([intended()], always)
     with pytest.raises(LedgerError, match=f"nothing at position {positions[-1]}"):
-        list(log.batches(positions))
+        list(log.history.batches(positions))
 
 
 def test_the_loser_reads_what_is_new_and_tries_again():
