@@ -19,12 +19,10 @@ from dataclasses import Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from hashlib import sha256
-from importlib.resources import files
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
-from reconciler import __version__
 from reconciler.core.identity import Place
 from reconciler.core.ports import Clock, Snapshots, Store
 from reconciler.core.state import OF_THE_PASS, Recorded, Submission
@@ -41,29 +39,50 @@ PLAIN = {str, int, float, bool, NoneType, object, Any}
 DERIVED = "by_token"
 """The field that is rebuilt from the submissions."""
 
-FOLD_SOURCES = {
-    "archive.py", "declarations.py", "deliveries.py", "event_codec.py", "event_fields.py", "events.py", "fold.py",
-    "identity.py", "ledger_changes.py", "renames.py", "repeated.py", "retention.py", "state.py", "submission.py",
-    "times.py",
-}  # fmt: skip
-"""The modules of `reconciler.core` that determine how events are folded into the state."""
+FOLD = 1
+"""The version of the fold. Raise it if the same events now lead to another state than before, so that older snapshots
+are not used. `tests/ledger/fold_sources.json` records the code that this version stands for, and a test fails if that
+code was changed without a decision."""
 
 
 @cache
-def fold_version() -> str | None:
-    """Returns a digest of the source code of events, fold and state, or `None` if the source is not available. Changed
-    code may fold the same events into a different state, and a version number maintained by hand would be unreliable.
-    """
-    digest = sha256(__version__.encode())
-    try:
-        sources = sorted(
-            (file.name, file.read_bytes()) for file in files("reconciler.core").iterdir() if file.name in FOLD_SOURCES
-        )
-    except OSError:
-        return None
-    for name, source in sources:
-        digest.update(f"\n{name} {len(source)}\n".encode() + source)
-    return digest.hexdigest()[:32] if sources else None
+def fold_version() -> str:
+    """Returns the version that a snapshot must have to be used: that of the fold, and a digest of the fields of the
+    state, which are the form of a snapshot."""
+    shape = sha256("\n".join(_shape(Recorded)).encode()).hexdigest()
+    return f"{FOLD}-{shape[:24]}"
+
+
+def _shape(kind: type) -> list[str]:
+    """Returns the fields of a dataclass and of the dataclasses in it, and the values of enums, as text."""
+    lines, rest, seen = list[str](), list[Any]([kind]), {kind}
+    while rest:
+        each = rest.pop()
+        if issubclass(each, Enum):
+            lines.append(f"{each.__name__}: {[member.value for member in each]}")
+            continue
+        kept = [field for field in fields(each) if OF_THE_PASS not in field.metadata]
+        lines.append(f"{each.__name__}: {[(field.name, field.type) for field in kept]}")
+        hints = _hints(each)
+        parts = {part for field in kept for part in _parts(hints[field.name])}
+        found = {part for part in parts if is_dataclass(part) or issubclass(part, Enum)}
+        rest += sorted(found - seen, key=lambda part: part.__name__)
+        seen |= found
+    return lines
+
+
+def _parts(hint: Any) -> Iterator[type]:  # noqa: ANN401 - a type as it is written in an annotation
+    """Yields the types that an annotation consists of."""
+    if isinstance(hint, type) and not get_args(hint):
+        yield hint
+    for argument in get_args(hint):
+        yield from _parts(argument)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Returns the types of the fields of a dataclass. They are needed for the version and for the conversion."""
+    return get_type_hints(kind)
 
 
 def to_json(recorded: Recorded) -> JSON:
@@ -94,7 +113,7 @@ def from_json(form: Mapping[str, Any]) -> Recorded:
 
 def _kept(reference: Coder) -> list[tuple[Field[Any], Coder]]:
     """Returns the fields of the state that are encoded, with their coders."""
-    hints = get_type_hints(Recorded)
+    hints = _hints(Recorded)
     return [
         (field, _coder(hints[field.name], reference))
         for field in fields(Recorded)
@@ -162,7 +181,7 @@ def _mapping(arguments: tuple[Any, ...], reference: Coder) -> Coder:
 
 def _whole(kind: type, reference: Coder) -> tuple[Turn, Turn]:
     """Returns the functions that convert objects of a dataclass to lists and back."""
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     names = [field.name for field in fields(kind)]
     coders = [(place, coder) for place, name in enumerate(names) if (coder := _coder(hints[name], reference))]
     positional = not any(field.kw_only for field in fields(kind))
@@ -229,15 +248,13 @@ class Snapshot:
 
 
 def pack(recorded: Recorded, link: str) -> bytes | None:
-    """Returns the bytes of a snapshot. Returns `None` if the version of the fold is unknown, or if the state contains
-    data that is not in the log.
-    """
-    fold = fold_version()
-    if fold is None or recorded.overlaid:
+    """Returns the bytes of a snapshot. Returns `None` if the state contains data that is not in the log, or is too
+    large."""
+    if recorded.overlaid:
         return None
     with _uncollected():
         body = json.dumps(to_json(recorded), separators=(",", ":"), allow_nan=False).encode("ascii")
-    header = {"format": FORMAT, "fold": fold, "position": recorded.position, "batch": link}
+    header = {"format": FORMAT, "fold": fold_version(), "position": recorded.position, "batch": link}
     compressed = zlib.compress(body, COMPRESSION)
     if len(body) > _bound(compressed):
         return None
@@ -259,7 +276,7 @@ def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
         if header["format"] != FORMAT or type(header["position"]) is not int or not isinstance(header["batch"], str):
             return None, None
         mark = Mark(header["position"], header["batch"])
-        if header["fold"] is None or header["fold"] != fold_version():
+        if header["fold"] != fold_version():
             return mark, None
         with _uncollected():
             recorded = from_json(json.loads(_decompressed(body)))

@@ -22,7 +22,7 @@ from reconciler.ledger import snapshot as snapshot_module
 from reconciler.ledger.codec import checksum
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
-from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, pack, to_json, unpack
+from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, fold_version, pack, to_json, unpack
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.ledger.verify import verify
 from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always, intended, submitted
@@ -439,11 +439,10 @@ def test_a_store_that_fails_with_snapshots_is_as_good_as_one_without():
     assert fully_read(store) == log.recorded
 
 
-def test_without_a_version_of_the_fold_there_is_none(monkeypatch: pytest.MonkeyPatch, store: CountingStore):
-    """Without the program's source code, no snapshot is stored or used."""
-    assert store.snapshot is not None
-    monkeypatch.setattr(snapshot_module, "fold_version", lambda: None)
-    assert unpack(store.snapshot[1])[1] is None
-    assert pack(Recorded(), "0") is None
-    write(log_over(store), EVERY, ROUNDS)
-    assert store.snapshot[0] == EVERY
+def test_a_snapshot_is_used_after_an_upgrade_that_folds_alike(monkeypatch: pytest.MonkeyPatch):
+    """The version of a snapshot does not depend on the version of the program, but on that of the fold."""
+    version = fold_version.__wrapped__
+    monkeypatch.setattr("reconciler.__version__", "99")
+    assert version() == fold_version()
+    monkeypatch.setattr(snapshot_module, "FOLD", snapshot_module.FOLD + 1)
+    assert version() != fold_version()
