@@ -11,10 +11,8 @@ from typing import Any
 from reconciler.aws.adapter import Described
 from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.errors import ReconcilerError
+from reconciler.model.batch.definitions import AWSLOGS, LOG_GROUP
 
-DEFAULT_GROUP = "/aws/batch/job"
-"""The log group of jobs whose definition does not set one."""
-AWSLOGS = "awslogs"
 NOT_STARTED = frozenset({"SUBMITTED", "PENDING", "RUNNABLE", "STARTING"})
 DEFAULT_CONTAINER = "default"
 """The name that Batch gives to the container of a single-container job, in log stream names."""
@@ -80,7 +78,7 @@ def _described_containers(described: Described) -> Iterator[tuple[str, Described
 
 
 def _stream(name: str, path: str, options: Mapping[str, str]) -> LogStream:
-    group, region = options.get("awslogs-group", DEFAULT_GROUP), options.get("awslogs-region")
+    group, region = options.get("awslogs-group", LOG_GROUP), options.get("awslogs-region")
     return LogStream(name, group, path, region=region)
 
 

@@ -1,4 +1,5 @@
-"""Checks in AWS the resources that requests of several services name: IAM roles, S3 files and folders, log groups."""
+"""Checks in AWS the resources that requests of several services name: IAM roles, S3 files and folders, log groups,
+subnets and security groups."""
 
 from __future__ import annotations
 
@@ -11,12 +12,17 @@ from reconciler.core.ports import Answer
 from reconciler.errors import ServiceError
 from reconciler.model.needs import Need, Resource
 
-MISSING = frozenset({"404", "NoSuchBucket", "NoSuchKey", "NotFound", "NoSuchEntity", "ResourceNotFoundException"})
+MISSING = frozenset(
+    {"404", "NoSuchBucket", "NoSuchKey", "NotFound", "NoSuchEntity", "ResourceNotFoundException"}
+    | {"InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", "InvalidGroup.NotFound", "InvalidGroupId.Malformed"}
+)
 SERVICES = {
     Resource.ROLE: "iam",
     Resource.OBJECT: "s3",
     Resource.PREFIX: "s3",
     Resource.LOG_GROUP: "logs",
+    Resource.SUBNET: "ec2",
+    Resource.SECURITY_GROUP: "ec2",
 }
 """Maps each type of resource to boto3's name of its service."""
 
@@ -24,6 +30,9 @@ Said = tuple[Answer, str]
 """An answer, and the sentence that explains it to the user."""
 
 INVENTED = Answer.NOT_ASKED, "whether the request fits: not asked, because the emulator has no settings of resources"
+
+
+NETWORK_UNASKED = "routes and endpoints of the subnets of {}: not asked, because jobs may need none"
 
 
 def is_invented(reply: Mapping[str, Any]) -> bool:
@@ -44,16 +53,21 @@ class SharedResources:
             Resource.OBJECT: self._object,
             Resource.PREFIX: self._bucket,
             Resource.LOG_GROUP: self._log_group,
+            Resource.SUBNET: self._subnet,
+            Resource.SECURITY_GROUP: self._security_group,
         }
 
-    def answer(self, need: Need) -> Said | None:
-        """Returns the answer about a resource, or `None` if its type is not in `SERVICES`."""
-        ask = self._asks.get(need.type)
-        if ask is None:
-            return None
-        key = (need.type, need.name)
+    def answer(self, need: Need) -> Said:
+        """Returns the answer about a resource that a request names."""
+        if need.type not in SERVICES:
+            return Answer.NOT_ASKED, f"{need.type} {need.name}: not asked"
+        return self.of(Resource(need.type), need.name)
+
+    def of(self, resource: Resource, name: str) -> Said:
+        """Returns the answer about a resource of a type that kinds share."""
+        key = (resource, name)
         if key not in self._answers:
-            self._answers[key] = self.asked(f"{need.type} {need.name}", SERVICES[Resource(need.type)], ask, need.name)
+            self._answers[key] = self.asked(f"{resource} {name}", SERVICES[resource], self._asks[resource], name)
         return self._answers[key]
 
     def asked(self, what: str, service: str, ask: Callable[[str], Said], name: str = "") -> Said:
@@ -104,13 +118,41 @@ class SharedResources:
             return Answer.OK, f"log group {name} exists"
         return Answer.WARNING, f"log group {name} does not exist yet: the job's role must be allowed to create it"
 
+    def _subnet(self, name: str) -> Said:
+        with translate_errors("DescribeSubnets"):
+            subnets = self._aws.reader("ec2").describe_subnets(SubnetIds=[name])["Subnets"]
+        if not subnets:
+            return Answer.ERROR, f"subnet {name} does not exist"
+        free = subnets[0].get("AvailableIpAddressCount")
+        if free == 0:
+            return Answer.WARNING, f"subnet {name} has no free IP address"
+        return Answer.OK, f"subnet {name} exists"
+
+    def _security_group(self, name: str) -> Said:
+        with translate_errors("DescribeSecurityGroups"):
+            groups = self._aws.reader("ec2").describe_security_groups(GroupIds=[name])["SecurityGroups"]
+        return (
+            (Answer.OK, f"security group {name} exists")
+            if groups
+            else (
+                Answer.ERROR,
+                f"security group {name} does not exist",
+            )
+        )
+
     def quota(self, service: str, name: str) -> float | None:
-        """Returns the account's quota with this name, or `None` if it is not listed. Raises `ServiceError`."""
-        with translate_errors("ListServiceQuotas"):
-            answer = self._aws.reader("service-quotas").list_service_quotas(ServiceCode=service)
-            quotas = {each.get("QuotaName"): each.get("Value") for each in answer["Quotas"]}
-        value = quotas.get(name)
-        return float(value) if isinstance(value, int | float) else None
+        """Returns the account's quota with this name, or AWS's default if the account has no other value; `None` if
+        AWS lists neither. Raises `ServiceError`."""
+        for listing, operation in (
+            ("list_service_quotas", "ListServiceQuotas"),
+            ("list_aws_default_service_quotas", "ListAWSDefaultServiceQuotas"),
+        ):
+            with translate_errors(operation):
+                for page in self._aws.reader("service-quotas").get_paginator(listing).paginate(ServiceCode=service):
+                    for each in page["Quotas"]:
+                        if each.get("QuotaName") == name and isinstance(each.get("Value"), int | float):
+                            return float(each["Value"])
+        return None
 
 
 def _trusts(document: Any, principal: str) -> bool:  # noqa: ANN401 - a policy document

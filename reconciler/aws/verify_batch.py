@@ -1,4 +1,5 @@
-"""Checks in AWS Batch whether job queues and job definitions exist and are compatible with the requests."""
+"""Checks in AWS Batch whether job queues, their compute environments and job definitions exist and are compatible with
+the requests."""
 
 from __future__ import annotations
 
@@ -6,46 +7,105 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from reconciler.aws.batch_fit import (
+    FARGATE_QUOTAS,
+    definition_fits,
+    environments_fit,
+    most_vcpus,
+    network,
+    queue_fits,
+    unasked,
+    usable,
+)
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors
 from reconciler.aws.verify import INVENTED, Said, SharedResources, is_invented
 from reconciler.core.ports import Answer, Verdict
-from reconciler.model.base import JSON, entries, part
+from reconciler.model.base import JSON, Loc, part
+from reconciler.model.batch.definitions import LOG_GROUP, log_groups, roles, service_accounts, vcpus
 from reconciler.model.batch.needs import DEFINITION, QUEUE, needs
+from reconciler.model.needs import Resource
 
 SERVICE, PRINCIPAL = "batch", "ecs-tasks.amazonaws.com"
-OVERRIDES = {
-    "containerOverrides": "containerProperties",
-    "ecsPropertiesOverride": "ecsProperties",
-    "eksPropertiesOverride": "eksProperties",
-    "nodeOverrides": "nodeProperties",
-}
-"""Maps each kind of override to the part of the job definition that it requires."""
+NO_CALL = "service account {} of Kubernetes: not asked, because no call of AWS describes it"
 
 
 class BatchVerifier:
-    """Checks the requests of jobs. Reads each queue and job definition once."""
+    """Checks the requests of jobs. Reads each queue, with its compute environments, and each job definition once."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws, self._shared = aws, SharedResources(aws, SERVICE, PRINCIPAL)
-        self._queues: dict[str, tuple[Said, Mapping[str, Any]]] = {}
-        self._definitions: dict[str, tuple[Said, Mapping[str, Any]]] = {}
+        self._queues: dict[str, tuple[Said, JSON]] = {}
+        self._environments: dict[str, tuple[Said, list[Mapping[str, Any]]]] = {}
+        self._definitions: dict[str, tuple[Said, JSON]] = {}
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
-        """Yields the verdicts on each request."""
+        """Yields the verdicts on each request, and on all requests of each queue together."""
         for name, request in requests.items():
             for need in needs(request):
-                if need.type == QUEUE:
-                    said = self._queue(need.name)[0]
-                elif need.type == DEFINITION:
-                    said = self._definition(need.name)[0]
-                else:
-                    said = self._shared.answer(need) or (Answer.NOT_ASKED, f"{need.type} {need.name}: not asked")
-                yield Verdict(name, need.loc, *said)
+                if need.type in (QUEUE, DEFINITION):
+                    ask = self._queue if need.type == QUEUE else self._definition
+                    yield Verdict(name, need.loc, *ask(need.name)[0])
             for loc, said in self._fit(request):
                 yield Verdict(name, loc, *said)
+        for queue in dict.fromkeys(str(request.get("jobQueue", "")) for request in requests.values()):
+            mine = {name: request for name, request in requests.items() if request.get("jobQueue") == queue}
+            for said in self._together(queue, mine):
+                yield Verdict(next(iter(mine)), ("jobQueue",), *said)
 
-    def _queue(self, name: str) -> tuple[Said, Mapping[str, Any]]:
+    def _fit(self, request: JSON) -> Iterator[tuple[Loc, Said]]:
+        """Yields the answers about what the job definition names, and about what does not fit it or the queue."""
+        _, definition = self._definition(str(request.get("jobDefinition", "")))
+        if definition.get("invented"):
+            yield ("jobDefinition",), INVENTED
+            return
+        for group in log_groups(definition) if definition else (LOG_GROUP,):
+            yield ("jobDefinition",), self._shared.of(Resource.LOG_GROUP, group)
+        for role in roles(definition):
+            yield ("jobDefinition",), self._shared.of(Resource.ROLE, role)
+        for account in service_accounts(definition):
+            yield ("jobDefinition",), (Answer.NOT_ASKED, NO_CALL.format(account))
+        yield from definition_fits(request, definition)
+        _, queue = self._queue(str(request.get("jobQueue", "")))
+        if queue:
+            yield from queue_fits(request, queue)
+            said, environments = self._environments_of(queue)
+            if said[0] is Answer.OK:
+                yield from environments_fit(request, definition, environments)
+
+    def _together(self, name: str, requests: Mapping[str, JSON]) -> Iterator[Said]:
+        """Yields the answers about the compute environments of a queue, and about quotas if all requests ran."""
+        queue = self._queue(name)[1]
+        if not queue.get("computeEnvironmentOrder"):
+            return
+        said, environments = self._environments_of(queue)
+        if said[0] is not Answer.OK:
+            yield said
+            return
+        for need in network(environments):
+            yield self._shared.of(Resource(need.type), need.name)
+        yield from unasked(environments)
+        total: float = sum(
+            vcpus(each, self._definition(str(each.get("jobDefinition", "")))[1]) * _children(each)
+            for each in requests.values()
+        )
+        most = sum(map(most_vcpus, usable(environments)))
+        if total > most > 0:
+            what = f"the jobs on job queue {name} together need {total:g} vCPUs; the queue has up to {most:g} at once"
+            yield Answer.WARNING, f"{what}, so some wait"
+        for kind in dict.fromkeys(str(part(each, "computeResources").get("type")) for each in environments):
+            if quota := FARGATE_QUOTAS.get(kind):
+                ask = partial(self._ask_quota, quota, min(total, most))
+                yield self._shared.asked(f"quota {quota}", "service-quotas", ask)
+
+    def _ask_quota(self, quota: str, total: float, _name: str) -> Said:
+        allowed = self._shared.quota("fargate", quota)
+        if allowed is None:
+            return Answer.NOT_ASKED, f"quota {quota}: not known, because AWS does not list it"
+        answer = Answer.WARNING if total > allowed else Answer.OK
+        return answer, f"the jobs use up to {total:g} of {allowed:g} vCPUs of quota {quota}"
+
+    def _queue(self, name: str) -> tuple[Said, JSON]:
         if name not in self._queues:
             found: dict[str, Any] = {}
             said = self._shared.asked(f"job queue {name}", SERVICE, partial(self._ask_queue, found), name)
@@ -65,7 +125,7 @@ class BatchVerifier:
             return Answer.WARNING, f"job queue {name} is {status}: {found.get('statusReason') or 'see the console'}"
         return Answer.OK, f"job queue {name} is enabled"
 
-    def _definition(self, name: str) -> tuple[Said, Mapping[str, Any]]:
+    def _definition(self, name: str) -> tuple[Said, JSON]:
         if name not in self._definitions:
             found: dict[str, Any] = {}
             said = self._shared.asked(f"job definition {name}", SERVICE, partial(self._ask_definition, found), name)
@@ -89,44 +149,23 @@ class BatchVerifier:
             return Answer.OK, f"job definition {name} is active"
         return Answer.WARNING, f"job definition {name} moves: its newest revision is {newest.get('revision')}. Pin it"
 
-    def _fit(self, request: JSON) -> Iterator[tuple[tuple[str, ...], Said]]:
-        """Yields incompatibilities: overrides for another type of job, and more vCPUs than the queue can provide."""
-        _, definition = self._definition(str(request.get("jobDefinition", "")))
-        _, queue = self._queue(str(request.get("jobQueue", "")))
-        if definition.get("invented"):
-            yield ("jobDefinition",), INVENTED
-            return
-        for field, properties in OVERRIDES.items() if definition else ():
-            if field in request and properties not in definition:
-                message = f"job definition {request['jobDefinition']} has no {properties}, so {field} does not fit it"
-                yield (field,), (Answer.ERROR, message)
-        wanted = _vcpus(part(request, "containerOverrides")) or _vcpus(part(definition, "containerProperties"))
-        if wanted and queue.get("computeEnvironmentOrder"):
-            what = f"vCPUs of job queue {request['jobQueue']}"
-            yield ("containerOverrides",), self._shared.asked(what, SERVICE, partial(self._ask_vcpus, queue, wanted))
+    def _environments_of(self, queue: Mapping[str, Any]) -> tuple[Said, list[Mapping[str, Any]]]:
+        name = str(queue.get("jobQueueName", queue.get("jobQueueArn")))
+        if name not in self._environments:
+            found: list[Mapping[str, Any]] = []
+            what = f"compute environments of job queue {name}"
+            said = self._shared.asked(what, SERVICE, partial(self._ask_environments, queue, found))
+            self._environments[name] = said, found
+        return self._environments[name]
 
-    def _ask_vcpus(self, queue: Mapping[str, Any], wanted: float, _name: str) -> Said:
-        names = [str(each["computeEnvironment"]) for each in queue["computeEnvironmentOrder"]]
+    def _ask_environments(self, queue: Mapping[str, Any], found: list[Mapping[str, Any]], _name: str) -> Said:
+        names = [str(each["computeEnvironment"]) for each in queue.get("computeEnvironmentOrder", ())]
         with translate_errors("DescribeComputeEnvironments"):
             call = self._aws.reader(SERVICE).describe_compute_environments
-            environments = call(computeEnvironments=names)["computeEnvironments"]
-        most = max((_most(each) for each in environments), default=0.0)
-        if wanted > most:
-            return (
-                Answer.ERROR,
-                f"the job needs {wanted:g} vCPUs; its queue has at most {most:g}, so it would not start",
-            )
-        return Answer.OK, f"the queue has up to {most:g} vCPUs"
+            found += call(computeEnvironments=names)["computeEnvironments"] if names else ()
+        return Answer.OK, f"the compute environments {', '.join(names)} were read"
 
 
-def _most(environment: Mapping[str, Any]) -> float:
-    resources = environment.get("computeResources")
-    return float("inf") if not resources else float(resources.get("maxvCpus", 0))
-
-
-def _vcpus(container: JSON) -> float:
-    """Returns the vCPUs of a container, or 0 if it sets none."""
-    for _, each in entries(container, "resourceRequirements"):
-        if each.get("type") == "VCPU":
-            return float(each.get("value", 0))
-    return float(container.get("vcpus", 0))
+def _children(request: JSON) -> int:
+    size = part(request, "arrayProperties").get("size")
+    return size if isinstance(size, int) else 1

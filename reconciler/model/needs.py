@@ -24,6 +24,8 @@ class Resource(StrEnum):
     OBJECT = "object"  # a file in S3 that is read
     PREFIX = "prefix"  # a folder in S3 that is written
     LOG_GROUP = "log group"
+    SUBNET = "subnet"
+    SECURITY_GROUP = "security group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,10 @@ def shared_grants(needs: Iterable[Need], arns: Arns) -> Iterator[Grant]:
     by_type: dict[str, list[str]] = {}
     for need in needs:
         by_type.setdefault(need.type, []).append(need.name)
-    yield Grant("QuotasAreRead", frozenset({Role.PLAN}), ("servicequotas:ListServiceQuotas",))
+    quotas = ("servicequotas:ListAWSDefaultServiceQuotas", "servicequotas:ListServiceQuotas")
+    yield Grant("QuotasAreRead", frozenset({Role.PLAN}), quotas)
+    networks = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets")
+    yield Grant("NetworksAreRead", frozenset({Role.PLAN}), networks)
     roles = tuple(sorted(set(by_type.get(Resource.ROLE, ()))))
     if roles:
         yield Grant("RolesAreRead", frozenset({Role.PLAN}), ("iam:GetRole",), roles)

@@ -26,6 +26,7 @@ DEFINITION = {
     "type": "container",
     "containerProperties": {"resourceRequirements": [{"type": "VCPU", "value": "4"}]},
 }
+FLEET = {"computeEnvironmentName": "fleet", "computeResources": {"maxvCpus": 8}}
 QUOTA = {"QuotaName": "Max concurrent vCPUs per account", "Value": 100.0}
 
 
@@ -40,8 +41,15 @@ def answers() -> dict[str, Any]:
         "ListServiceQuotas": {"Quotas": [QUOTA]},
         "DescribeJobQueues": {"jobQueues": [QUEUE]},
         "DescribeJobDefinitions": {"jobDefinitions": [DEFINITION]},
-        "DescribeComputeEnvironments": {"computeEnvironments": [{"computeResources": {"maxvCpus": 8}}]},
+        "DescribeComputeEnvironments": {"computeEnvironments": [FLEET]},
+        "DescribeSubnets": {"Subnets": [{"AvailableIpAddressCount": 9}]},
+        "DescribeSecurityGroups": {"SecurityGroups": [{}]},
     }
+
+
+def environment(**resources: Any) -> dict[str, Any]:
+    """Returns a description of a compute environment with these resources."""
+    return {"computeEnvironments": [{**FLEET, "computeResources": {"maxvCpus": 8, **resources}}]}
 
 
 def refused(operation: str, code: str) -> ClientError:
@@ -139,6 +147,53 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"DescribeJobDefinitions": {"jobDefinitions": [{"status": "ACTIVE", "revision": 1, "eksProperties": {}}]}},
         "worker:1 has no containerProperties, so containerOverrides does not fit it",
     ),
+    "a queue whose environments are off": (
+        {"DescribeComputeEnvironments": {"computeEnvironments": [{**FLEET, "state": "DISABLED"}]}},
+        "job queue nightly cannot start jobs: fleet is DISABLED",
+    ),
+    "a definition for Fargate": (
+        {
+            "DescribeJobDefinitions": {"jobDefinitions": [{**DEFINITION, "platformCapabilities": ["FARGATE"]}]},
+            "DescribeComputeEnvironments": environment(type="EC2"),
+        },
+        "the job definition runs on FARGATE, and compute environment fleet has EC2",
+    ),
+    "an environment on EKS": (
+        {"DescribeComputeEnvironments": {"computeEnvironments": [{**FLEET, "eksConfiguration": {"x": "y"}}]}},
+        "the job definition runs on ECS, and compute environment fleet is on EKS",
+    ),
+    "a fair-share queue": (
+        {"DescribeJobQueues": {"jobQueues": [{**QUEUE, "schedulingPolicyArn": "arn"}]}},
+        "clicks.yaml:8:15: job queue nightly has a scheduling policy, so AWS refuses jobs without shareIdentifier",
+    ),
+    "a subnet that is gone": (
+        {
+            "DescribeComputeEnvironments": environment(subnets=["subnet-1"]),
+            "DescribeSubnets": "InvalidSubnetID.NotFound",
+        },
+        "clicks.yaml:8:15: subnet subnet-1 does not exist",
+    ),
+    "a security group of the application that is gone": (
+        {
+            "GetApplication": {"application": {**APPLICATION, "networkConfiguration": {"securityGroupIds": ["sg-1"]}}},
+            "DescribeSecurityGroups": {"SecurityGroups": []},
+        },
+        "orders.yaml:8:20: security group sg-1 does not exist",
+    ),
+    "a role of the definition that is gone": (
+        {
+            "DescribeJobDefinitions": {
+                "jobDefinitions": [
+                    {**DEFINITION, "containerProperties": {"jobRoleArn": f"arn:aws:iam::{ACCOUNT}:role/other"}}
+                ]
+            }
+        },
+        f"clicks.yaml:9:20: role arn:aws:iam::{ACCOUNT}:role/other does not exist",
+    ),
+    "an application with little memory": (
+        {"GetApplication": {"application": {**APPLICATION, "maximumCapacity": {"cpu": "99 vCPU", "memory": "48 GB"}}}},
+        "the run starts with 56 GB of memory, and application 00app0spark has at most 48",
+    ),
     "a small queue": (
         {"DescribeComputeEnvironments": {"computeEnvironments": [{"computeResources": {"maxvCpus": 2}}]}},
         "the job needs 4 vCPUs; its queue has at most 2, so it would not start",
@@ -154,6 +209,74 @@ def test_what_is_missing_or_does_not_fit_has_a_place(ask: Asking, name: str) -> 
     assert 3 == done.code, done.err
     (line,) = [line for line in done.out.splitlines() if line.startswith("[NG]") and message in line]
     assert line.removeprefix("[NG]   ").startswith(("orders.yaml:", "clicks.yaml:"))
+
+
+def test_runs_that_cannot_be_concurrent(ask: Asking, world: World) -> None:
+    """More specs than an application runs at once are a warning, and streams that use all its runs are an error."""
+    world.write("later.yaml", spark_text("later"))
+    limited = {**APPLICATION, "releaseLabel": "emr-7.1.0", "schedulerConfiguration": {"maxConcurrentRuns": 1}}
+    done = ask(GetApplication={"application": limited})
+    assert 0 == done.code
+    assert "allows 1 concurrent runs, and 2 specs of this target use it: others wait in its queue" in done.out
+    assert "fail after 360 minutes" in done.out
+    world.write("later.yaml", spark_text("later") + "    mode: STREAMING\n")
+    done = ask(GetApplication={"application": limited})
+    assert 3 == done.code
+    assert "1 streaming specs of this target use them all: others never start" in done.out
+    limited["schedulerConfiguration"] = {}
+    assert (
+        "[OK]   application 00app0spark allows 15 concurrent runs" in ask(GetApplication={"application": limited}).out
+    )
+
+
+def test_specs_that_exceed_a_limit_only_together(ask: Asking, world: World) -> None:
+    """Specs that fit alone and not together are a warning, for an application, a queue and Fargate's quota."""
+    world.write("later.yaml", spark_text("later"))
+    world.write("array.yaml", world.batch("array").read_text() + "    arrayProperties: {size: 10}\n")
+    fargate = {**DEFINITION, "platformCapabilities": ["FARGATE"]}
+    done = ask(
+        GetApplication={"application": {**APPLICATION, "maximumCapacity": {"cpu": "20 vCPU"}}},
+        DescribeComputeEnvironments=environment(type="FARGATE"),
+        DescribeJobDefinitions={"jobDefinitions": [fargate]},
+        ListServiceQuotas={"Quotas": []},
+        ListAWSDefaultServiceQuotas={
+            "Quotas": [QUOTA, {"QuotaName": "Fargate On-Demand vCPU resource count", "Value": 6.0}]
+        },
+    )
+    assert 0 == done.code, done.out
+    for text in (
+        "all specs of application 00app0spark together start with 32 vCPUs; it has at most 20",
+        "the jobs on job queue nightly together need 44 vCPUs; the queue has up to 8 at once, so some wait",
+        "the jobs use up to 8 of 6 vCPUs of quota Fargate On-Demand vCPU resource count",
+        "up to 8 vCPUs; 2 of 10 children can run at once",
+        "all specs together start with 32 of 100 vCPUs",
+    ):
+        assert text in done.out
+
+
+def test_what_no_call_can_answer_is_skipped(ask: Asking) -> None:
+    """Service accounts, routes and EC2's quotas are [SKIP], and other log drivers need no log group."""
+    pod = {"podProperties": {"serviceAccountName": "etl", "containers": []}}
+    ranges = [
+        {"targetNodes": "0:", "container": {"vcpus": 1, "logConfiguration": {"logDriver": "splunk"}}},
+        {"targetNodes": "1", "eksProperties": pod},
+    ]
+    definition = {"status": "ACTIVE", "revision": 1, "nodeProperties": {"numNodes": 2, "nodeRangeProperties": ranges}}
+    done = ask(
+        GetApplication={"application": {**APPLICATION, "networkConfiguration": {"subnetIds": ["subnet-2"]}}},
+        DescribeJobDefinitions={"jobDefinitions": [definition]},
+        DescribeComputeEnvironments=environment(type="EC2", subnets=["subnet-1"], securityGroupIds=["sg-1"]),
+    )
+    for text in (
+        "[SKIP] clicks.yaml:9:20: service account etl of Kubernetes: not asked, because no call of AWS describes it",
+        "[SKIP] clicks.yaml:8:15: routes and endpoints of the subnets of compute environment fleet: not asked",
+        "[SKIP] clicks.yaml:8:15: EC2's quota of vCPUs for compute environment fleet: not asked",
+        "[SKIP] orders.yaml:8:20: routes and endpoints of the subnets of application 00app0spark: not asked",
+        "[OK]   subnet subnet-1 exists",
+        "[OK]   security group sg-1 exists",
+    ):
+        assert text in done.out
+    assert "/aws/batch/job" not in done.out
 
 
 def test_features_of_later_releases(ask: Asking, world: World) -> None:
@@ -201,7 +324,16 @@ def test_the_emulator_has_no_settings_to_compare(world: World) -> None:
 def test_the_policy_of_the_plan_allows_every_question(ask: Asking, world: World) -> None:
     """The role for pull requests allows every call of `verify`, on the same resources."""
     recorded: list[Any] = []
-    assert 0 == ask(recorded=recorded).code
+    network = {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}
+    container = {"jobRoleArn": f"arn:aws:iam::{ACCOUNT}:role/other"}
+    ask(
+        recorded=recorded,
+        GetApplication={"application": {**APPLICATION, "networkConfiguration": network}},
+        DescribeJobDefinitions={"jobDefinitions": [{**DEFINITION, "containerProperties": container}]},
+        DescribeComputeEnvironments=environment(type="FARGATE"),
+        ListServiceQuotas={"Quotas": []},
+        ListAWSDefaultServiceQuotas={"Quotas": [QUOTA]},
+    )
     policy = policies(world)["plan"]["policy"]
     asked = {operation for operation, _ in recorded}
     assert {operation.partition(".")[2] for operation in asked} >= answers().keys()

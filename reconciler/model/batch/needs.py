@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import JSON, entries, part, text
+from reconciler.model.batch.definitions import LOG_GROUP
 from reconciler.model.needs import EVERY, Arns, Grant, Need, Resource, Role
 
 QUEUE, DEFINITION = "job queue", "job definition"
-LOG_GROUP = "/aws/batch/job"
-"""The log group of jobs, unless the job definition sets another."""
 
 
 def needs(request: JSON) -> Iterator[Need]:
@@ -35,6 +34,8 @@ def grants(requests: Sequence[JSON], arns: Arns) -> Iterator[Grant]:
     described = ("batch:DescribeComputeEnvironments", "batch:DescribeJobQueues")
     yield Grant("JobQueuesAreRead", frozenset({Role.PLAN}), described)
     yield Grant("JobDefinitionsAreRead", frozenset({Role.PLAN, Role.OPERATE}), ("batch:DescribeJobDefinitions",))
+    roles = f"arn:{arns.partition}:iam::{arns.account}:role/*"  # job definitions name them, not requests
+    yield Grant("RolesOfDefinitionsAreRead", frozenset({Role.PLAN}), ("iam:GetRole",), (roles,))
     submitted = (*sorted(queues), *sorted(definitions), *sorted(consumed), jobs)
     yield Grant("JobsAreSubmitted", apply, ("batch:SubmitJob",), submitted)
     yield Grant("JobsAreTagged", apply, ("batch:TagResource",), (jobs,))
