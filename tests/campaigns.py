@@ -13,9 +13,11 @@ EXAMPLES = 40
 """How many examples hypothesis tries in `make test` if a test does not say."""
 
 
-def examples(everyday: int) -> int:
-    """Returns how many examples a test tries: `everyday` in `make test`, 25 times as many in `make soak`."""
-    return everyday * settings().max_examples // EXAMPLES
+def examples(every_day: int, soak: int | None = None) -> int:
+    """Returns how many examples a test tries: `every_day` in `make test`, and `soak` or 25 times as many in `make
+    soak`."""
+    times = settings().max_examples // EXAMPLES
+    return every_day if times == 1 else soak or every_day * times
 
 
 def in_soak(cases: Iterable[Any], every_day: Callable[[Any], bool]) -> list[Any]:

@@ -13,6 +13,7 @@ from reconciler.core.events import Conflicted, ManuallyAdopted, ScheduledSince
 from reconciler.core.times import time_text
 from reconciler.emulator.fault_plan import Plan
 from reconciler.emulator.fault_rules import Rule
+from tests.campaigns import pairs
 from tests.cli.world import REGION, World
 
 
@@ -141,8 +142,7 @@ def test_runs_of_schedules_are_looked_for_too(world: World, kind: str):
     assert world.log().recorded.specs["rates"].submissions[0].slot == done.json["actions"][0]["slot"]
 
 
-@pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
-@pytest.mark.parametrize("schedule", [None, EVERY_MINUTE])
+@pytest.mark.parametrize(("kind", "schedule"), pairs(["BatchJob", "EmrServerlessJobRun"], [None, EVERY_MINUTE]))
 def test_runs_of_another_content_are_a_conflict(world: World, kind: str, schedule: str | None):
     """If a second ledger finds runs with its spec's tag, it sends nothing for the spec. Once the runs are recorded, the
     spec continues."""

@@ -114,7 +114,7 @@ def renaming(world: World) -> None:
         (renaming, "fsck", ["adopt", "fsck"]),
     ],
 )
-@pytest.mark.parametrize("which", [0, -1])
+@pytest.mark.parametrize("which", [-1, pytest.param(0, marks=pytest.mark.soak)])
 def test_a_suggested_command_works_from_another_folder(
     above: World, world: World, trouble: Callable[[World], None], command: str, kinds: list[str], which: int
 ):

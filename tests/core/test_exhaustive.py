@@ -34,7 +34,7 @@ STORIES: Sequence[tuple[str, ...]] = (
 )
 CONTENTS = ("A", "B")
 LOOKS = ("not-looked", "absent", "found", "two", "error")
-STEPS = [pytest.param(11, id="every eleventh"), pytest.param(1, id="all", marks=pytest.mark.soak)]
+STEPS = [pytest.param(23, id="every 23rd"), pytest.param(1, id="all", marks=pytest.mark.soak)]
 """`make test` uses every eleventh history of two generations. No number of choices above is divisible by eleven, so
 every choice occurs."""
 

@@ -116,14 +116,14 @@ def forgeries(draw: st.DrawFn) -> list[Any]:
     return [batch(encode(OPENED)), *map(batch, forms)]
 
 
-@settings(max_examples=examples(25), derandomize=True)
+@settings(max_examples=examples(12, soak=625), derandomize=True)
 @given(forgeries())
 def test_a_forged_event_gives_output_or_an_error(batches):
     """Any event gives output, or an error that was raised on purpose."""
     assert printed(chained(batches))
 
 
-@settings(max_examples=examples(25), derandomize=True)
+@settings(max_examples=examples(12, soak=625), derandomize=True)
 @given(st.lists(st.one_of(ANYTHING, st.dictionaries(st.sampled_from(list(batch())), ANYTHING)), max_size=3))
 def test_any_json_as_a_batch_gives_output_or_an_error(batches):
     """The same for JSON that is not a batch, with a correct chain of hashes and with a wrong one."""
@@ -131,7 +131,7 @@ def test_any_json_as_a_batch_gives_output_or_an_error(batches):
     assert printed(chained(batches))
 
 
-@settings(max_examples=examples(25), derandomize=True)
+@settings(max_examples=examples(12, soak=625), derandomize=True)
 @given(st.binary(max_size=60), st.data())
 def test_damaged_bytes_give_output_or_an_error(noise, data):
     """The same for a valid ledger with some bytes of a batch changed."""

@@ -34,7 +34,7 @@ def again(recorded: Recorded) -> Recorded:
 def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
     """A fold that continues from a decoded state leads to the same result."""
 
-    @settings(max_examples=examples(2))
+    @settings(max_examples=examples(1, soak=50))
     @given(stories(), events_of(kind), stories(4), st.data())
     def check(before: list[e.Event], event: e.Event, after: list[e.Event], data: st.DataObject) -> None:
         story = possible([*before, event, *after])

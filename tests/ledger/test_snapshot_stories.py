@@ -43,7 +43,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_read_is_what_the_batches_add_up_to():
     """Whatever happened to the snapshots, the state of every log equals the state without snapshots."""
 
-    @settings(max_examples=examples(15))
+    @settings(max_examples=examples(8, soak=375))
     @given(stories(10), st.lists(STEPS, max_size=25))
     def check(story: list[Event], steps: list[tuple[str, int]]) -> None:
         store = MemoryStore()

@@ -173,7 +173,7 @@ def decide(world: ComparingWorld, what: str, number: int, policies: Sequence[Map
             pass
 
 
-@settings(max_examples=examples(2), phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=examples(1, soak=50), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(first=POLICIES, second=POLICIES, runs=RUNS, decisions=DECISIONS, away=st.sampled_from([0, 0, 45, 600]))
 def test_plans_are_the_same_with_an_archive(
     first: dict[str, Any], second: dict[str, Any], runs: list[Any], decisions: list[Any], away: int

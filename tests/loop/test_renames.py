@@ -14,6 +14,7 @@ from reconciler.core.plan import ActionType, ChangeType, Effect, Reason
 from reconciler.core.times import seconds_text, time_text
 from reconciler.model.spec import Dependency
 from tests.builders import spec
+from tests.campaigns import pairs
 from tests.loop.world import RunEnd, World, slots_of, well
 
 START = datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
@@ -201,8 +202,10 @@ class TestChains:
 class TestSchedules:
     """Specs that run for each slot."""
 
-    @pytest.mark.parametrize("policy", [{}, {"concurrencyPolicy": "Allow"}, {"catchup": True}])
-    @pytest.mark.parametrize("at", [0, 1, 29, 30, 31, 59])
+    @pytest.mark.parametrize(
+        ("at", "policy"),
+        pairs([0, 1, 29, 30, 31, 59], [{}, {"concurrencyPolicy": "Allow"}, {"catchup": True}]),
+    )
     def test_no_slot_is_lost_and_none_runs_twice(self, policy: dict[str, Any], at: int) -> None:
         """Whenever the rename comes, before, at or after a slot, and however passes fall."""
         where = world(spec(name="old", policy={**HOURLY, **policy}))

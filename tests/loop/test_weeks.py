@@ -119,26 +119,29 @@ def test_daylight_saving_in_madrid(schedule: str, first: datetime, expected: lis
     assert [(run.slot or "")[8:16] for run in world.of("orders")] == expected
 
 
-def test_every_half_hour_through_daylight_saving() -> None:
+@pytest.mark.parametrize("seconds", [900, pytest.param(300, marks=pytest.mark.soak)])
+def test_every_half_hour_through_daylight_saving(seconds: int) -> None:
     """A schedule by the minute runs every half hour while the local time changes."""
     first = datetime(2026, 10, 24, 20, tzinfo=UTC)
     world = World(first, [scheduled_spec("*/30 * * * *", timeZone="Europe/Madrid")])
-    world.every(300, first + DAY)
+    world.every(seconds, first + DAY)
     slots = [parse_time(slot) for slot in slots_of(world.of("orders"))]
     assert {b - a for a, b in pairwise(slots)} == {timedelta(minutes=30)}
     assert len(slots) == 48
 
 
+@pytest.mark.parametrize("hours", [8, pytest.param(24, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("catchup", [False, True])
-def test_slow_runs_never_overlap_with_forbid(catchup: bool) -> None:
+def test_slow_runs_never_overlap_with_forbid(catchup: bool, hours: int) -> None:
     """If a run takes longer than the schedule's interval, slots are missed or wait."""
+    until = START + timedelta(hours=hours)
     world = World(START, [scheduled_spec(catchup=catchup)], well(40 * 60))
-    world.every(300, START + DAY)
+    world.every(300, until)
     runs = world.of("orders")
     assert not [(a, b) for a, b in pairwise(runs) if a.overlaps(b)]
     dealt = sorted([*slots_of(runs), *world.missed_slots("orders")])
-    assert dealt == due("*/15 * * * *", "UTC", START, START + DAY)[: len(dealt)]
-    assert len(runs) == 36  # one in 40 minutes
+    assert dealt == due("*/15 * * * *", "UTC", START, until)[: len(dealt)]
+    assert len(runs) == hours * 60 // 40
 
 
 def test_slow_runs_overlap_with_allow() -> None:
@@ -148,13 +151,15 @@ def test_slow_runs_overlap_with_allow() -> None:
     check(world, "orders", due("*/15 * * * *", "UTC", START, START + DAY), forbid=False)
 
 
-def test_replace_never_runs_two() -> None:
+@pytest.mark.parametrize("hours", [8, pytest.param(24, marks=pytest.mark.soak)])
+def test_replace_never_runs_two(hours: int) -> None:
     """A new slot cancels the run of the slot before, and runs after that run has ended."""
     world = World(START, [scheduled_spec("0 * * * *", concurrencyPolicy="Replace")], well(90 * 60))
-    world.every(60, START + DAY)
+    until = START + timedelta(hours=hours)
+    world.every(60, until)
     runs = world.of("orders")
     assert not [(a, b) for a, b in pairwise(runs) if a.overlaps(b)]
-    assert slots_of(runs) == due("0 * * * *", "UTC", START, START + DAY - timedelta(minutes=1))
+    assert slots_of(runs) == due("0 * * * *", "UTC", START, until - timedelta(minutes=1))
     assert all(run.cancelled for run in runs[:-1])
     asked = [event.token for event in world.events if isinstance(event, CancelAsked)]
     assert len(asked) == len(set(asked))
@@ -251,13 +256,15 @@ def test_failing_runs_back_off_to_a_hold_and_later_slots_run() -> None:
     failing = {"2026-11-02T02:00:00Z"}
     fate = lambda action, _now: (30, "failed" if action.slot in failing else "succeeded")  # noqa: E731
     world = World(START, [scheduled_spec("0 2 * * *", backoffLimit=3, backoffSeconds=600)], fate)
-    world.every(60, START + timedelta(hours=20))
+    world.every(60, START + timedelta(hours=5))
+    world.every(900, START + timedelta(hours=20))
     attempts = world.of("orders")
     assert [run.attempt for run in attempts] == [1, 2, 3, 4]
     gaps = [later.started - earlier.ends for earlier, later in pairwise(attempts)]  # type: ignore[operator]
     assert [int(gap.total_seconds()) // 60 for gap in gaps] == [10, 20, 40]
     assert last_action(world, "orders") == (ActionType.HOLD, Reason.RETRIES_EXHAUSTED)
     assert len({run.token for run in attempts}) == 4
+    world.every(900, START + timedelta(hours=25))
     world.every(60, START + timedelta(hours=27))
     assert slots_of(world.of("orders"))[4:] == ["2026-11-03T02:00:00Z"]
     assert last_action(world, "orders") == (ActionType.NONE, Reason.IN_SYNC)
@@ -265,7 +272,8 @@ def test_failing_runs_back_off_to_a_hold_and_later_slots_run() -> None:
 
 @pytest.mark.parametrize("concurrency", ["Forbid", "Allow", "Replace"])
 @pytest.mark.parametrize("catchup", [False, True])
-def test_a_spec_that_always_fails_never_starves_new_slots(concurrency: str, catchup: bool) -> None:
+@pytest.mark.parametrize("hours", [2, pytest.param(5, marks=pytest.mark.soak)])
+def test_a_spec_that_always_fails_never_starves_new_slots(concurrency: str, catchup: bool, hours: int) -> None:
     """Every slot is attempted, and attempts stay within the limit."""
     policy: dict[str, Any] = {
         "backoffLimit": 2,
@@ -274,7 +282,7 @@ def test_a_spec_that_always_fails_never_starves_new_slots(concurrency: str, catc
         "catchup": catchup,
     }
     world = World(START, [scheduled_spec("*/15 * * * *", **policy)], lambda _action, _now: (100, "failed"))
-    world.every(60, START + timedelta(hours=5))
+    world.every(60, START + timedelta(hours=hours))
     check(world, "orders", due("*/15 * * * *", "UTC", START, world.now), forbid=concurrency != "Allow")
     assert max(run.attempt for run in world.of("orders")) == 3
     assert world.missed("orders") == []

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter
 from reconciler.model import patterns as hints
 from reconciler.model.patterns import PATTERN_HINTS
 from reconciler.specs.schema import schema
+from tests.campaigns import examples
 from tests.model.contract import Walk, reachable, service_shapes
 from tests.model.requests import BATCH, EMR
 
@@ -148,7 +149,7 @@ def _takes(pattern: str, value: str) -> bool:
 
 
 @pytest.mark.parametrize("theirs", EQUIVALENT, ids=[ours[:20] for ours, _ in EQUIVALENT.values()])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(data=st.data())
 def test_equivalent_patterns_match_no_more(theirs, data):
     """AWS's pattern matches everything that ours matches. Text of several lines is an exception if an entry allows
