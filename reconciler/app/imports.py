@@ -162,15 +162,16 @@ def write_specs(chosen: ChosenTarget, payloads: Iterable[Payload], folder: Path 
         raise UsageError(
             f"no pattern of spec.specs matches files in {'/'.join(inside) or '.'}. Choose another --out DIR"
         )
-    taken = _names(file)
-    written = []
+    taken = _names(file) | {each.stem for each in home.glob("*.yaml")}
+    specs = []
     for payload in payloads:
-        name = unique_name(payload.name, {*taken, *(each.stem for each in home.glob("*.yaml"))})
+        name = unique_name(payload.name, taken)
         taken.add(name)
-        path = "/".join((*inside, f"{name}.yaml"))
-        _create(root / path, _text(chosen, payload, name))
-        written.append(ImportedSpec(payload, name, path))
-    return _checked(chosen, written)
+        specs.append(ImportedSpec(payload, name, "/".join((*inside, f"{name}.yaml"))))
+    names = {each.payload.path: each.name for each in specs}
+    for each in specs:
+        _create(root / each.path, _text(chosen, each.payload, each.name, [names[path] for path in each.payload.after]))
+    return _checked(chosen, specs)
 
 
 def _names(file: ProjectFile) -> set[str]:
@@ -190,12 +191,14 @@ def _create(path: Path, text: str) -> None:
         raise ReconcilerError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _text(chosen: ChosenTarget, payload: Payload, name: str) -> str:
+def _text(chosen: ChosenTarget, payload: Payload, name: str, after: Sequence[str]) -> str:
     kind, schedule = kind_named(payload.kind), payload.schedule
     request = {key: value for key, value in payload.request.items() if (key, value) != (kind.name_field, name)}
     policy: dict[str, Any] = {}
     if len(chosen.project_file.project.spec.targets) > 1:
         policy["targets"] = [chosen.place.target]
+    if after:
+        policy["dependsOn"] = [{"name": each} for each in after]
     if schedule.cron is not None:
         zone = {"timeZone": schedule.time_zone} if schedule.time_zone else {}
         policy |= {"schedule": schedule.cron, **zone}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, get_args, get_origin
 
 from reconciler.model.base import JSON
@@ -17,6 +17,7 @@ from reconciler.model.descriptions import DescribedRequest, bare, described, fie
 from reconciler.model.expressions import Fillings, escaped, is_jsonata
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.schedule_expressions import NO_SCHEDULE, CronSchedule, cron_schedule
+from reconciler.model.state_machines import Order, is_machine, orders
 from reconciler.model.template import mapped
 from reconciler.values import dataclass
 
@@ -24,7 +25,7 @@ _TASK = re.compile(r"arn:.+?:states:::(?:aws-sdk:)?(?P<service>[\w-]+):(?P<opera
 _UNIVERSAL = re.compile(r"arn:.+?:scheduler:::aws-sdk:(?P<service>[\w-]+):(?P<operation>\w+)")
 _OF_THE_STATE = ("Type", "Resource", "Parameters", "Arguments", "Comment", "QueryLanguage", "End")
 _OF_THE_TARGET = ("Arn", "Id", "Input", "BatchParameters")
-ORDER = "the order of states (Next) is not imported: write spec.dependsOn"
+ORDER = "the order of states (Next) is not imported from a single state: write spec.dependsOn"
 DEEPEST = 64  # levels; a state machine nests a few
 
 
@@ -36,7 +37,8 @@ class Payload:
     `name` is a name for the spec, and `origin` describes where the request was found. `variables` maps the variables
     that need a value to the expressions that they replace. `omitted` maps the paths of fields that need a value to
     their expressions. `left_out` are fields that a spec does not have, and `notes` are sentences for the user. `run_id`
-    is set if the payload describes a run.
+    is set if the payload describes a run. `path` is the position in the file, and `after` are the paths of the payloads
+    whose jobs must have succeeded before.
     """
 
     kind: str
@@ -49,6 +51,8 @@ class Payload:
     notes: tuple[str, ...] = ()
     schedule: CronSchedule = NO_SCHEDULE
     run_id: str | None = None
+    path: str = ""
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +66,53 @@ class Origin:
     fallback: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position in a file: its path and depth, and what the objects around it say: a name, a schedule, and the order
+    of the states of a state machine."""
+
+    name: str
+    path: str = ""
+    depth: int = 0
+    schedule: CronSchedule = NO_SCHEDULE
+    orders: Mapping[str, Order] = field(default_factory=dict)
+
+    def below(self, step: str, name: str | None = None) -> Position:
+        """Returns the position one level deeper."""
+        path = f"{self.path}{step}" if step.startswith("[") or not self.path else f"{self.path}.{step}"
+        return replace(self, name=self.name if name is None else name, path=path, depth=self.depth + 1)
+
+
 def find(value: Any, name: str = "") -> Iterator[Payload]:  # noqa: ANN401 - any JSON value
     """Yields the requests in a JSON value, in the order of the file."""
-    yield from _found(value, name, NO_SCHEDULE, 0)
+    yield from _found(value, Position(name))
 
 
-def _found(value: Any, name: str, schedule: CronSchedule, depth: int) -> Iterator[Payload]:  # noqa: ANN401 - as above
-    if depth > DEEPEST:
+def _found(value: Any, at: Position) -> Iterator[Payload]:  # noqa: ANN401 - any JSON value
+    if at.depth > DEEPEST:
         return
     if isinstance(value, str):
         if value.lstrip()[:1] in {"{", "["} and (inner := _parsed(value)) is not None:  # a definition within a template
-            yield from _found(inner, name, schedule, depth + 1)
+            yield from _found(inner, replace(at, depth=at.depth + 1))
     elif isinstance(value, list):
-        for entry in value:
-            yield from _found(entry, name, schedule, depth + 1)
+        for index, entry in enumerate(value):
+            yield from _found(entry, at.below(f"[{index}]"))
     elif isinstance(value, dict):
-        schedule = cron_schedule(value) or schedule
-        mine = list(_recognised(value, name, schedule))
-        yield from mine
+        at = replace(at, schedule=cron_schedule(value) or at.schedule)
+        if not at.orders and is_machine(value):
+            at = replace(at, orders=orders(value, at.path, _starts_job))
+        order = at.orders.get(at.path)
+        mine = list(_recognised(value, at.name, at.schedule, order))
+        yield from (replace(each, path=at.path, after=order.after if order else ()) for each in mine)
         if not mine:
             own = value.get("Name") or value.get("name")
             for key, inner in value.items():
                 below = own if isinstance(own, str) and key in {"Target", "Targets", "definition"} else key
-                yield from _found(inner, below, schedule, depth + 1)
+                yield from _found(inner, at.below(str(key), below))
+
+
+def _starts_job(state: JSON) -> bool:
+    return _match(_TASK, state.get("Resource")) is not None
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -94,12 +122,13 @@ def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON value
         return None
 
 
-def _recognised(value: JSON, name: str, schedule: CronSchedule) -> Iterator[Payload]:
+def _recognised(value: JSON, name: str, schedule: CronSchedule, order: Order | None) -> Iterator[Payload]:
     """Yields the requests of an object in one of the formats; none for any other object."""
     if (task := _match(_TASK, value.get("Resource"))) is not None:
         given: Any = next((value[key] for key in ("Parameters", "Arguments", "Parameters.$") if key in value), {})
-        origin = Origin(name, f"state {name}", _others(value, _OF_THE_STATE))
-        yield _payload(task, given, origin, NO_SCHEDULE)
+        left_out = _others(value, (*_OF_THE_STATE, *(("Next",) if order else ())))
+        payload = _payload(task, given, Origin(name, f"state {name}", left_out), NO_SCHEDULE)
+        yield replace(payload, notes=(*payload.notes, *(order.notes if order else ())))
     elif (universal := _match(_UNIVERSAL, value.get("Arn"))) is not None:
         given, origin = (
             _parsed(value.get("Input") or "{}"),

@@ -214,6 +214,25 @@ def test_what_a_person_must_fill_in_is_named(world: World) -> None:
     assert is_empty(world)
 
 
+def test_a_chain_of_states_keeps_its_order(world: World) -> None:
+    """The second state of a state machine depends on the first, also after a rename and after a change of both."""
+    given = {"JobQueue": "q", "JobDefinition": "d"}
+    state = {"Type": "Task", "Resource": "arn:aws:states:::batch:submitJob.sync", "Parameters": given}
+    states = {"clicks": {**state, "Next": "Load"}, "Load": {**state, "End": True}}
+    world.batch("clicks")
+    assert 0 == world.run("apply", "--yes").code
+    file = world.write("../machine.json", json.dumps({"StartAt": "clicks", "States": states}))
+    done = world.run("import", "--from-json", file)
+    assert 0 == done.code, done.err
+    load = world.folder / "load.yaml"
+    assert [{"name": "clicks-2"}] == yaml.safe_load(load.read_text())["spec"]["dependsOn"]
+    assert is_empty(world)
+    for file in (load, world.folder / "clicks-2.yaml"):
+        file.write_text(file.read_text().replace("jobDefinition: d", "jobDefinition: e"))
+    actions = world.run("plan", "--format", "json").actions("name", "action")
+    assert [("clicks-2", "submit"), ("load", "wait")] == [each for each in actions if each[0] != "clicks"]
+
+
 def test_secrets_are_warned_about_and_not_shown(world: World) -> None:
     """A secret in a payload is only in the new file, and the warning of `validate` appears."""
     environment = [{"name": "DB_PASSWORD", "value": "hunter2-of-the-database"}]
