@@ -147,7 +147,15 @@ def payloads_of_file(file: Path) -> list[Payload]:
             f"{file} has no request of {operations}: expected the JSON of --cli-input-json, a reply that describes "
             "runs, a state machine of Step Functions, a rule of EventBridge, or a schedule of EventBridge Scheduler"
         )
-    return [each if each.name else replace(each, name=file.stem) for each in payloads]
+    return [_from_file(each if each.name else replace(each, name=file.stem)) for each in payloads]
+
+
+def _from_file(payload: Payload) -> Payload:
+    """Returns a payload without its run, because a file may be old, or from another account."""
+    if payload.run_id is None:
+        return payload
+    note = f"the run is not adopted, because it is read from a file: reconciler import {payload.run_id} adopts it"
+    return replace(payload, run_id=None, notes=(*payload.notes, note))
 
 
 def write_specs(chosen: ChosenTarget, payloads: Iterable[Payload], folder: Path | None) -> list[ImportedSpec]:

@@ -24,11 +24,13 @@ SCHEDULED_TIME = "scheduled-time"
 @dataclass
 class Fillings:
     """The variables that were made for expressions, and for which a user must set values: `variables` maps their names
-    to the expressions. `omitted` maps the paths of fields that cannot have a placeholder to their expressions."""
+    to the expressions. `omitted` maps the paths of fields that cannot have a placeholder to their expressions.
+    `left_out` are the paths of fields without a value, and of fields that AWS's input does not have."""
 
     slots: bool = False
     variables: dict[str, str] = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     def variable(self, expression: str, fallback: str) -> str:
         """Returns a placeholder for an expression. Equal expressions have the same variable."""

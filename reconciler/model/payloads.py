@@ -199,7 +199,7 @@ def _payload(kind: Kind, given: Any, origin: Origin, schedule: CronSchedule) -> 
         origin.text,
         fillings.variables,
         fillings.omitted,
-        (*left_out, *schedule.left_out),
+        (*left_out, *fillings.left_out, *schedule.left_out),
         (*schedule.notes, *([ORDER] if "Next" in origin.left_out else [])),
         schedule,
     )
@@ -232,6 +232,9 @@ def _pairs(
         base = key.removesuffix(".$")
         name = _field(base, fields) if fields else base if entry is not None else _camel(base)
         hint, below = fields.get(name, entry), f"{path}.{name}" if path else name
+        if inner is None or (fields and name not in fields):
+            fillings.left_out.append(f"{below}{' (null)' if inner is None else ' (unknown field)'}")
+            continue
         expression = inner if base != key else inner.strip()[2:-2].strip() if is_jsonata(inner) else None
         if expression is None:
             converted = _converted(inner, hint, below, fillings)

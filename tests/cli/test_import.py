@@ -214,6 +214,24 @@ def test_what_a_person_must_fill_in_is_named(world: World) -> None:
     assert is_empty(world)
 
 
+def test_a_run_in_a_file_is_not_adopted(world: World) -> None:
+    """The reply of describe-jobs may be old or from another account, so its content counts as applied without a run."""
+    job = {
+        "jobId": "1",
+        "jobName": "multi",
+        "jobQueue": "q",
+        "jobDefinition": "d:1",
+        "status": "FAILED",
+        "timeout": None,
+    }
+    file = world.write("../jobs.json", json.dumps({"jobs": [job, None, {"jobName": "x"}]}))
+    done = world.run("import", "--from-json", file)
+    assert 0 == done.code, done.err
+    assert "multi  accepted  multi.yaml  (run 1)" in done.out
+    assert "reconciler import 1 adopts it" in done.out
+    assert is_empty(world)
+
+
 def test_a_chain_of_states_keeps_its_order(world: World) -> None:
     """The second state of a state machine depends on the first, also after a rename and after a change of both."""
     given = {"JobQueue": "q", "JobDefinition": "d"}

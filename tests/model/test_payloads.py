@@ -228,6 +228,28 @@ def test_payloads_of_the_aws_cli_are_kept(case: dict[str, Any]) -> None:
     assert payload.request == again.request
 
 
+def test_fields_without_a_value_and_unknown_fields_are_left_out() -> None:
+    """A null, which means an absent field, and a field that AWS's input does not have are listed with their paths."""
+    payload = only(
+        {
+            "JobName": "a", "JobQueue": "q", "JobDefinition": "d", "Timeout": None, "Colour": "red",
+            "ContainerOverrides": {"Command": ["x"], "Shell": {"a": 1}, "Environment": [{"Name": "A", "Value": None}]},
+        }
+    )  # fmt: skip
+    assert {
+        "jobName": "a",
+        "jobQueue": "q",
+        "jobDefinition": "d",
+        "containerOverrides": {"command": ["x"], "environment": [{"name": "A"}]},
+    } == payload.request
+    assert (
+        "timeout (null)",
+        "colour (unknown field)",
+        "containerOverrides.shell (unknown field)",
+        "containerOverrides.environment[0].value (null)",
+    ) == payload.left_out
+
+
 def test_other_documents_have_no_request() -> None:
     """No request is found in other values, however deeply they are nested."""
     deep: Any = {}
