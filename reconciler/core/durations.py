@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from statistics import median
 
 from reconciler.core.state import RunState, Submission
 from reconciler.core.times import parse_time
@@ -104,7 +103,8 @@ def _spread(values: Iterable[float | None]) -> Spread | None:
     if not known:
         return None
     rank = -(-9 * len(known) // 10)  # the ceiling of 90 %
-    return Spread(median(known), known[rank - 1])
+    middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
+    return Spread(middle, known[rank - 1])
 
 
 def stuck(run: Submission, typical: Usual | None, now: datetime) -> str | None:

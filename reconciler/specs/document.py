@@ -9,6 +9,7 @@ other scalar becomes an `Unquoted`, which every field refuses.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import field
 from typing import Any, NamedTuple
 
@@ -141,7 +142,8 @@ class Document:
 
     `records` contains one list of offsets for each mapping and list, keyed by its `id`. The first offset is the start
     of the mapping or list. The other offsets are those of a list's entries, or of a mapping's keys and values, in
-    order. `records` is valid as long as `value` exists.
+    order. `records` is valid as long as `value` exists. If it is incomplete, `read_again` reads
+    the same document with all its records.
     """
 
     value: Any = None
@@ -149,6 +151,23 @@ class Document:
     flaws: list[Flaw] = field(default_factory=list)
     records: dict[int, list[int]] = field(default_factory=dict)
     orders: dict[int, dict[str, int]] = field(default_factory=dict)
+    read_again: Callable[[], Document] | None = None
+
+    def complete(self, value: object) -> None:
+        """Adds the records that are missing, if the record of `value`, a part of this document, is missing."""
+        if self.read_again is None or id(value) in self.records or not isinstance(value, dict | list):
+            return
+        again = self.read_again()
+        self.read_again = None
+        pairs = [(self.value, again.value)]
+        for mine, other in pairs:
+            if isinstance(mine, dict):
+                pairs += zip(mine.values(), other.values(), strict=True)
+            elif isinstance(mine, list):
+                pairs += zip(mine, other, strict=True)
+            else:
+                continue
+            self.records[id(mine)] = again.records[id(other)]
 
     def order(self, mapping: dict[str, Any]) -> dict[str, int]:
         """Returns the index of each key in a mapping of this document."""

@@ -6,7 +6,8 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 from typing import Any, NamedTuple, NoReturn
 
 import yaml
@@ -15,6 +16,7 @@ from reconciler.model.base import Loc
 from reconciler.redact.shapes import secret_key
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import DEEPEST, Builder, Document, Unreadable
+from reconciler.specs.plain_yaml import NotPlain, may_be_plain, plain_documents
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\]:,"]+')
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -117,6 +119,28 @@ def yaml_documents(text: str) -> Iterator[Document]:
     usual = text.isascii() and not text.encode().translate(None, _USUAL)
     if not usual and (refused := _UNREADABLE_CHARACTER.search(text)):
         raise Unreadable(refused.start(), f"the character U+{ord(refused[0]):04X} is not allowed in YAML", "character")
+    number = 0
+    if may_be_plain(text):
+        loader = LOADER(text)
+        try:
+            for document in plain_documents(loader.get_event):
+                number += 1
+                document.read_again = partial(_nth, text, number)
+                yield document
+            return
+        except (yaml.YAMLError, RecursionError, ValueError, NotPlain):
+            pass  # `_located_documents` reads every form, and reports all flaws
+        finally:
+            loader.dispose()
+    yield from islice(_located_documents(text), number, None)
+
+
+def _nth(text: str, number: int) -> Document:
+    return next(islice(_located_documents(text), number - 1, None))
+
+
+def _located_documents(text: str) -> Iterator[Document]:
+    """Yields the documents of a YAML text with the locations of all values."""
     if text.count("\n%TAG") > MOST_DIRECTIVES:  # the parser compares each directive with all earlier directives
         raise Unreadable(text.index("\n%TAG") + 1, "tags are not allowed: remove the %TAG directives", "tag")
     builder = Builder()
@@ -273,6 +297,7 @@ def find(document: Document, loc: Loc) -> Node:
     value, offset, key_offset = document.value, document.offset, document.offset
     path: list[str | int] = []
     for element in loc:
+        document.complete(value)
         if isinstance(value, dict) and isinstance(element, str) and element in value:
             index = 1 + 2 * document.order(value)[element]
             record = document.records[id(value)]
