@@ -264,6 +264,50 @@ def test_a_pull_request_of_a_stranger(repository: Repository):
 
 
 @pytest.mark.soak
+def test_two_projects_of_one_repository(repository: Repository):
+    """A second project in a folder has its own comment and artifacts, and its own plan is approved and applied."""
+    ledger = repository.hub.world.parent / "growth.sqlite"
+    repository.write("teams/growth/reconciler.yaml", PROJECT.format(name="growth", ledger=ledger))
+    uses = re.compile(r"^( +)((?:- )?)uses: OWNER/reconciler/.*\n(?: +with:\n)?", re.MULTILINE)
+    for name in ("plan", "apply"):
+        text = (repository.clone / f".github/workflows/{name}.yml").read_text("utf-8")
+        folder = uses.sub(lambda use: f"{use[0]}{use[1]}{' ' * len(use[2])}  working-directory: teams/growth\n", text)
+        assert folder.count("teams/growth") == text.count("uses: OWNER/")
+        repository.write(f".github/workflows/{name}-growth.yml", folder)
+    commit(repository.clone, "A second project")
+    git(repository.clone, "push", "--quiet", "origin", "main")
+    arguments = ["-C", "teams/growth", "ledger", "init", "-t", "prod-eu"]
+    made = run([INSTALLED, *arguments], repository.clone, environment(**repository.hub.environ))
+    assert made.returncode == 0, made.stderr
+    repository.spec()
+    repository.write("teams/growth/orders.yaml", SPEC.format(name="orders", argument="B"))
+    repository.open(7)
+    pull, merge = repository.pulls[7], git(repository.clone, "ls-remote", "origin", "pull-7").split()[0]
+    planned = repository.hub.run(repository.workflow("plan-growth"), "pull_request", merge, pull_request=pull)
+    commit_made = repository.merge(7)
+    applied = [
+        repository.push(commit_made),
+        repository.hub.run(repository.workflow("apply-growth"), "push", commit_made),
+    ]
+
+    assert planned["plan"][0].result == "success", planned["plan"][0].log
+    assert [each["apply"][0].result for each in applied] == ["success", "success"], applied[1]["apply"][0].log
+    comments = [each["body"].splitlines()[0] for each in repository.hub.comments(7)]
+    assert comments == [
+        "<!-- reconciler plan: prod-eu -->",
+        "<!-- reconciler plan: prod-eu in teams/growth -->",
+        "<!-- reconciler apply: prod-eu -->",
+        "<!-- reconciler apply: prod-eu in teams/growth -->",
+    ]
+    names = [each["name"] for each in repository.hub.state["artifacts"]]
+    assert len(names) == len(set(names)) == 4
+    assert (
+        sum(bool(re.fullmatch(r"reconciler-(plan|snapshot)-prod-eu-in-teams-growth-[0-9a-f]{8}", n)) for n in names)
+        == 2
+    )
+
+
+@pytest.mark.soak
 def test_errors_are_in_the_comment(repository: Repository):
     """An invalid spec fails both jobs, and the comment has the error with its place; the next push replaces it by the
     plan. A project file that cannot be read is a comment of its own, which is resolved by the next push."""
@@ -281,6 +325,7 @@ def test_errors_are_in_the_comment(repository: Repository):
     assert results(invalid) == {"validate": "failure", "plan": "failure", "plan-of-fork": "skipped"}
     assert re.search(r"orders.yaml:\d+:\d+.*jobQeue", before)
     assert "<!-- reconciler plan id: none -->" in before
+    assert "::error" not in before
     assert broken["validate"][0].result == "failure"
     markers = [comment.splitlines()[0] for comment in comments]
     assert markers == ["<!-- reconciler plan: prod-eu -->", "<!-- reconciler project -->"]

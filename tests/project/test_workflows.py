@@ -242,6 +242,23 @@ def test_only_the_first_lines_of_a_comment_of_the_bot_approve(tmp_path: Path):
     assert dict(zip(REVIEWS, ids, strict=True)) == {name: expected for name, (_, _, expected) in REVIEWS.items()}
 
 
+@pytest.mark.parametrize("block", ["", "```text\n", "`````text\n```\n"])
+def test_a_comment_is_never_longer_than_github_accepts(tmp_path: Path, block: str):
+    """A long text loses its end, with a sentence that says so, and a block of code that is cut is closed."""
+    (tmp_path / "long.md").write_text(f"### Plan\n{block}" + "\U0001f600 a line\n" * 20_000, "utf-8")
+
+    text, short = _asked(
+        tmp_path,
+        f"(lambda m: [m.shortened(Path({str(tmp_path / 'long.md')!r}).read_text('utf-8')), m.shortened('a\\n')])"
+        "(__import__('github'))",
+    )
+
+    assert short == "a\n"
+    assert len(text.encode()) < gh.LONGEST_COMMENT
+    end = f"{block.partition('text')[0]}\n\nThis is not all of it: see the summary of the job.\n"
+    assert text.endswith(f"a line\n{end}")
+
+
 PULLS = {
     "merged by this commit": ({}, 7),
     "open": ({"merged_at": None}, None),

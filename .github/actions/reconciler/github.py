@@ -17,6 +17,9 @@ PLAN_ID = re.compile(r"p-[0-9a-f]{16}")
 ID_LINE = re.compile(rf"<!-- reconciler plan id: ({PLAN_ID.pattern}) -->")
 
 
+MOST_COMMENT_BYTES = 65_000  # GitHub refuses more than 65,536 characters
+
+
 class Refused(Exception):
     """GitHub refused a call. The message is for the log."""
 
@@ -65,7 +68,7 @@ class GitHub:
     def comment(self, number: int, marker: str, body: str, folder: Path, *, create: bool = True) -> None:
         """Writes the comment that begins with `marker`: updates the bot's own, or adds one if `create` is set."""
         text = folder / "comment.md"
-        text.write_text(f"{marker}\n{body}", "utf-8")
+        text.write_text(shortened(f"{marker}\n{body}"), "utf-8")
         own = self.own_comment(number, marker)
         issues = f"repos/{self.repository}/issues"
         if own is not None:
@@ -133,6 +136,18 @@ class GitHub:
             file.write_bytes(content)
             return file
         return None
+
+
+def shortened(text: str) -> str:
+    """Returns the text of a comment, without its end if GitHub would refuse it. Closes a block of code that is cut."""
+    if len(text.encode()) <= MOST_COMMENT_BYTES:
+        return text
+    shown = text.encode()[:MOST_COMMENT_BYTES].decode(errors="ignore").rpartition("\n")[0]
+    fence = ""
+    for line in shown.splitlines():
+        if mark := re.match(r"`{3,}", line):
+            fence = mark[0] if not fence else "" if mark[0] == line.rstrip() == fence else fence
+    return f"{shown}\n{fence}\n\nThis is not all of it: see the summary of the job.\n"
 
 
 def output(environ: Mapping[str, str], name: str, value: str) -> None:

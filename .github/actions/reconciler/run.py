@@ -13,15 +13,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from github import GitHub, Refused, output
+from github import PLAN_ID, GitHub, Refused, output
 
 MOST_SUMMARY_BYTES = 900_000  # GitHub refuses more than 1 MiB for each step
 MOST_OUTPUT_BYTES = 50_000
+MOST_FINDINGS_BYTES = 4_000  # below a plan of at most 60,000 bytes
 ATTENTION = 3  # the exit code of reconciler if an action is required, or an outcome is unknown
-APPROVAL = re.compile(r"reconciler-approval-(.+)-(p-[0-9a-f]{16})")
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,13 @@ class Action:
         done = self.reconciler("targets", "--format", "json")
         if done.code:
             return done.code
-        names = map(APPROVAL.fullmatch, self.github.artifacts_of_run())
-        waiting = {name[1]: name[2] for name in names if name}
-        listed = [row for row in rows(json.loads(done.out)["targets"]) if row["target"] in waiting]
-        output(
-            self.environ, "approvals", json.dumps([{**row, "expect": waiting[str(row["target"])]} for row in listed])
-        )
+        names = self.github.artifacts_of_run()
+        waiting = []
+        for row in rows(json.loads(done.out)["targets"]):
+            start = re.escape(self.artifact("approval", str(row["target"])))
+            ids = [found[1] for name in names if (found := re.fullmatch(f"{start}-({PLAN_ID.pattern})", name))]
+            waiting += [{**row, "expect": plan_id} for plan_id in ids[-1:]]
+        output(self.environ, "approvals", json.dumps(waiting))
         return 0
 
     def validate(self) -> int:
@@ -121,7 +123,7 @@ class Action:
         done = self.reconciler("verify", *self.where(), "--quiet")
         if done.code == 0:
             return "\n\nAWS has everything that the specs name, as far as it could be asked."
-        return f"\n\n### Not in order in AWS\n\n{fenced(done.out or done.err)}"
+        return f"\n\n### Not in order in AWS\n\n{fenced(done.out or done.err, MOST_FINDINGS_BYTES)}"
 
     def apply(self) -> int:
         """Applies the plan if it is the expected one, and shows the result on the merged pull request."""
@@ -188,7 +190,7 @@ class Action:
         output(self.environ, "plan-id", made["plan_id"])
         output(self.environ, "plan-file", str(file))
         if self.input("command") == "apply":
-            output(self.environ, "plan-artifact", f"reconciler-plan-{self.target}")
+            output(self.environ, "plan-artifact", self.artifact("plan", self.target))
         return done, made
 
     def not_applied(self, number: int | None, page: str, plan_id: str) -> int:
@@ -196,7 +198,7 @@ class Action:
         environment = f"{self.target}-approval"
         waits = self.input("on-difference") == "approve" and self.input("expect") == "reviewed"
         if waits and self.github.has_reviewers(environment):
-            output(self.environ, "approval-artifact", f"reconciler-approval-{self.target}-{plan_id}")
+            output(self.environ, "approval-artifact", f"{self.artifact('approval', self.target)}-{plan_id}")
             page = f"### Waiting for approval to apply to `{plain(self.target)}`\n\n{page}"
             return self.applied(number, page, 0)
         if waits:
@@ -207,7 +209,10 @@ class Action:
         """Shows the result of an apply in the summary and on the merged pull request. Returns `code`."""
         self.summarize(page)
         if number is not None and self.is_set("comment"):
-            self.github.comment(number, self.marker("apply"), f"{page}\n", self.folder)
+            try:
+                self.github.comment(number, self.marker("apply"), f"{page}\n", self.folder)
+            except Refused as error:  # such as a locked conversation; the result is that of the apply
+                print(f"::warning::the result is only in the summary: {plain(str(error))}")
         return code
 
     def merged_pull_request(self) -> int | None:
@@ -286,7 +291,14 @@ class Action:
 
     def snapshot_name(self) -> str:
         """Returns the name of the artifact."""
-        return f"reconciler-snapshot-{self.target}"
+        return self.artifact("snapshot", self.target)
+
+    def artifact(self, what: str, target: str) -> str:
+        """Returns the name of an artifact, which no other target and no other project of the repository has."""
+        folder = self.input("working-directory").strip("./")
+        words = re.sub(r"[^A-Za-z0-9]+", "-", folder)
+        place = f"-in-{words}-{sha256(folder.encode()).hexdigest()[:8]}" if folder else ""
+        return f"reconciler-{what}-{target}{place}"
 
     def marker(self, what: str) -> str:
         """Returns the hidden first line of the comment for this target and, if it is not the root, this folder."""
@@ -367,9 +379,11 @@ def plain(text: str) -> str:
     return re.sub(r"[^\w ./-]|-->", "?", text)
 
 
-def fenced(text: str) -> str:
-    """Returns output of a command as a block of code, shortened, with a fence that the text does not contain."""
-    shown = text.encode()[:MOST_OUTPUT_BYTES].decode(errors="ignore").rstrip("\n")
+def fenced(text: str, most: int = MOST_OUTPUT_BYTES) -> str:
+    """Returns output of a command as a block of code, shortened, with a fence that the text does not contain. The
+    annotations in it are for the runner only."""
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("::"))
+    shown = text.encode()[:most].decode(errors="ignore").rstrip("\n")
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", shown)), 3)
     return f"{fence}text\n{shown}\n{fence}"
 
