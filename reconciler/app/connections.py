@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from reconciler.model.project import Target
 if TYPE_CHECKING:
     from reconciler.aws.clients import Aws, OnCall
     from reconciler.aws.logs import Cursor
+    from reconciler.aws.progress import Progress
     from reconciler.core.ports import Clock, Inventory, Quota, Service
     from reconciler.core.run_logs import Logs, LogStream
     from reconciler.emulator import Emulator, Settings
@@ -42,14 +44,14 @@ class AwsConnections:
     """Connects to each service once, on first use. Thread-safe.
 
     No service is returned before the account is confirmed. Reads need this check as much as sends, because in another
-    account every run would appear to be lost. `on_call` is called with every AWS call; set it before the first
-    connection.
+    account every run would appear to be lost. `on_call` is called with every AWS call.
     """
 
     def __init__(self, root: Path, place: Place, target: Target, clock: Clock) -> None:
         self._root, self._place, self._target, self._clock = root, place, target, clock
         self._run_names: dict[str, str] = {}
         self.on_call: OnCall | None = None
+        self._progress: Progress | None = None
         self._lock = RLock()
         self._services: dict[str, Service] = {}
         self._aws: Aws | None = None
@@ -111,6 +113,26 @@ class AwsConnections:
             if not self._target.is_emulator and self._is_old():
                 self._identify(aws)
 
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Checks the account as `check` does. Inside the block, logs the progress of the calls to AWS if they take
+        long; `what` describes their purpose."""
+        from reconciler.aws.progress import Progress
+
+        self.check()
+        self._progress = Progress(what, self._clock)
+        try:
+            yield
+        finally:
+            self._progress = None
+
+    def _called(self, operation: str, throttled: bool) -> None:
+        progress = self._progress
+        if progress is not None:
+            progress.step(f"{operation} calls")
+        if self.on_call is not None:
+            self.on_call(operation, throttled)
+
     def check_clock(self, *, needed: bool = False) -> None:
         """Raises `ClockSkew` if AWS's clock, according to a recent reply, differs too much from this machine's. With
         `needed`, also raises `GuardError` if the reply has no time."""
@@ -146,7 +168,7 @@ class AwsConnections:
         environment."""
         from reconciler.aws.clients import Aws
 
-        aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
+        aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self._called)
         self._identify(aws)
         logger.info("account %s, region %s", self._place.account, self._place.region)
         return aws
@@ -180,7 +202,7 @@ class AwsConnections:
             credentials=CREDENTIALS,
             clock=self._clock,
             quota=self.quota,
-            on_call=self.on_call,
+            on_call=self._called,
         )
 
     def _emulator_settings(self) -> Settings:

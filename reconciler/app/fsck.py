@@ -98,8 +98,8 @@ def inspect(session: Session, since: str | None) -> Inspection:
     session.aws.name_runs(run_names(specs))
     recorded = session.ledger.refresh(rolled_back=True)
     locations = [(spec.kind, spec.content.location) for spec in specs.values()]
-    session.aws.check()
-    inventory = take_inventory(recorded, locations, session.place, session.aws.inventory, since)
+    with session.aws.reading("listing the runs in AWS"):
+        inventory = take_inventory(recorded, locations, session.place, session.aws.inventory, since)
     archived = _archived(session, recorded, inventory.present)
     if archived:
         recorded = copy(recorded)

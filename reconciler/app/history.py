@@ -162,8 +162,8 @@ def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:
     from reconciler.aws.observe import observe
 
     try:
-        session.aws.check()
-        events, sighting = observe(recorded, session.aws.service, names, now)
+        with session.aws.reading("reading the states of runs"):
+            events, sighting = observe(recorded, session.aws.service, names, now)
     except GuardError:
         raise
     except ReconcilerError as error:

@@ -32,8 +32,8 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
     intends = recorded.intends
     unknown = [spec for spec in specs if may_lack_runs(recorded, spec.name, intends=intends)]
     if unknown:
-        session.aws.check()
-        observe.find_previous_runs(unknown, recorded, session.place, session.aws.service, now).lay_over(recorded)
+        with session.aws.reading("looking for runs that the ledger may lack"):
+            observe.find_previous_runs(unknown, recorded, session.place, session.aws.service, now).lay_over(recorded)
 
 
 def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> bool:
@@ -87,5 +87,5 @@ def _look(session: Session, sends: Sequence[Action], recorded: Recorded) -> Sigh
 
     if session.target.is_emulator or not sends:
         return None
-    session.aws.check()
-    return look_before_sending(sends, recorded, session.place, session.aws.service, session.now())
+    with session.aws.reading("looking for runs that another ledger started"):
+        return look_before_sending(sends, recorded, session.place, session.aws.service, session.now())

@@ -116,11 +116,11 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
         return ()
     from reconciler.aws.observe import observe as look
 
-    session.aws.check()
-    now = session.now()
-    states, sighting = look(
-        recorded, session.aws.service, names, now, lambda submission: _sent_request(session, submission)
-    )
+    with session.aws.reading("reading the states of runs"):
+        now = session.now()
+        states, sighting = look(
+            recorded, session.aws.service, names, now, lambda submission: _sent_request(session, submission)
+        )
     sighting.lay_over(recorded)
     lost = lost_runs(recorded, sighting.unseen, now, settle_seconds)
     for event in lost:

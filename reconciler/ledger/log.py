@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from threading import RLock
 from uuid import uuid4
 
+from reconciler.aws.progress import Progress
 from reconciler.core import events as e
 from reconciler.core.archive import Indexed
 from reconciler.core.fold import fold
@@ -362,7 +363,9 @@ class Log:
             raise corrupt(last, self.address, "it is not what was read there before")
 
     def _read(self, stored: Iterable[tuple[int, bytes]]) -> None:
+        progress = Progress(f"reading the ledger {self.address}", self._clock)
         for position, raw in stored:
+            progress.step("positions")
             self._fold(position, self._chain.accept(position, raw).events)
             self._chain.move(position, raw)
             if self._cache.mark is not None and position == self._cache.mark.position:

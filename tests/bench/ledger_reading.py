@@ -1,7 +1,7 @@
-"""Measures reads of a large ledger, with its snapshot and without: `make bench`, or with a number of events.
+"""Measures reads of a large ledger, with its snapshot and without: `make bench`. Arguments: number of events, store.
 
-The ledger is a SQLite file of as many positions as events, three for each submission of 10,000 specs: intended,
-submitted, succeeded. A batch that is read is one request in S3, and a page of hundreds is one in DynamoDB.
+The ledger has three events for each submission of 10,000 specs: intended, submitted, succeeded. A SQLite ledger has one
+event at each position. A ledger in a local S3 or DynamoDB has 32, as passes write them, because its server is slow.
 """
 
 from __future__ import annotations
@@ -18,41 +18,32 @@ from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from reconciler.app.session import SystemClock
 from reconciler.core import events as e
 from reconciler.core.identity import Content, Place, Source, SubmissionKey
+from reconciler.core.ports import Store
 from reconciler.core.state import Recorded
 from reconciler.ledger.log import Log
+from reconciler.ledger.open import open_store
 from reconciler.ledger.sqlite import SqliteStore
 
 DEFAULT_EVENTS = 100_000
 SPECS = 10_000
 PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
 AT = "2026-11-22T02:00:00.000Z"
-ADDRESS = "sqlite:///ledger.sqlite"
 COMMAND = Path(sys.executable).parent / "reconciler"
 
-PROJECT = f"""\
+PROJECT = """\
 apiVersion: reconciler/v1
 kind: Project
-metadata: {{name: {PLACE.project}}}
+metadata: {{name: bench}}
 spec:
-  defaultTarget: {PLACE.target}
+  defaultTarget: prod
   targets:
-    {PLACE.target}: {{account: "{PLACE.account}", region: {PLACE.region}, ledger: "{ADDRESS}"}}
+    prod: {{account: "111122223333", region: eu-west-1, ledger: "{ledger}"}}
 """
-
-
-class Counting(SqliteStore):
-    """Counts the batches that are read."""
-
-    batches = 0
-
-    def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """As `ports.Store`."""
-        for found in super().read(after):
-            self.batches += 1
-            yield found
 
 
 def submission(number: int) -> list[e.Event]:
@@ -90,24 +81,38 @@ def always(_: Recorded) -> None:
     """Nobody else writes here."""
 
 
-def fill(folder: Path, number: int) -> None:
-    """Writes the ledger, one event each position; only the last transaction is flushed."""
-    store = SqliteStore(folder / "ledger.sqlite", ADDRESS)
+def fill(store: Store, number: int, at_once: int) -> None:
+    """Writes the ledger, some events at each position. A file is flushed only in the last transaction."""
     log = Log(store, PLACE, "0.1.0", SystemClock())
-    events = (event for index in count() for event in submission(index))
+    events = islice((event for index in count() for event in submission(index)), number)
     log.append([next(events)], always)
-    store._open_writer(2).execute("PRAGMA synchronous = OFF")
-    for event in islice(events, number - 1):
-        log.append([event], always)
-    store._open_writer(2).execute("PRAGMA synchronous = FULL")
+    _flush(store, "OFF")
+    while some := list(islice(events, at_once)):
+        log.append(some, always)
+    _flush(store, "FULL")
     log.close()
 
 
-def read(folder: Path) -> tuple[int, Recorded]:
+def _flush(store: Store, how: str) -> None:
+    if isinstance(store, SqliteStore):
+        store._open_writer(2).execute(f"PRAGMA synchronous = {how}")
+
+
+def read(address: str, folder: Path) -> tuple[int, Recorded]:
     """How many batches one read took, and what it gave."""
-    store = Counting(folder / "ledger.sqlite", ADDRESS)
-    recorded = Log(store, PLACE, "0.1.0", SystemClock()).refresh()
-    return store.batches, recorded
+    store, batches = open_store(address, folder, PLACE), count()
+    stored = store.read
+
+    def counted(after: int) -> Iterator[tuple[int, bytes]]:
+        for one in stored(after):
+            next(batches)
+            yield one
+
+    store.read = counted  # type: ignore[method-assign]
+    log = Log(store, PLACE, "0.1.0", SystemClock())
+    recorded = log.refresh()
+    log.close()
+    return next(batches), recorded
 
 
 def command(folder: Path, *arguments: str) -> None:
@@ -126,28 +131,45 @@ def measured(what: str) -> Iterator[list[str]]:
     print(f"{what:40}{time.perf_counter() - start:8.2f} s{cpu:8.2f} s CPU  {', '.join(more)}".rstrip())
 
 
-def main(number: int) -> None:
+def main(number: int, scheme: str) -> None:
     """Prints one line for each measurement."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ledger(scheme) as address:
         folder = Path(name)
-        (folder / "reconciler.yaml").write_text(PROJECT)
+        (folder / "reconciler.yaml").write_text(PROJECT.format(ledger=address))
+        print(f"{scheme}:")
+        store = open_store(address, folder, PLACE)
         with measured(f"write {number} events of {min(SPECS, number // 3)} specs"):
-            fill(folder, number)
+            fill(store, number, 1 if scheme == "sqlite" else 32)
         with measured("read with its snapshot") as more:
-            batches, known = read(folder)
+            batches, known = read(address, folder)
             more.append(f"{batches} batches")
         with measured("reconciler history, with it"):
             command(folder, "history", "job-00001")
         with measured("reconciler ledger verify"):
             command(folder, "ledger", "verify")
+        if scheme != "sqlite":
+            return
         more = [f"the snapshot had {drop_snapshot(folder) / 1e6:.1f} MB"]
         with measured("read without") as told:
-            batches, same = read(folder)
+            batches, same = read(address, folder)
             told += [f"{batches} batches", *more]
         with measured("reconciler history, without"):
             command(folder, "history", "job-00001")
         if known != same:
             raise SystemExit("the two reads differ")
+
+
+@contextmanager
+def ledger(scheme: str) -> Iterator[str]:
+    """Yields the address of a new ledger, in a local server if it is not a file."""
+    if scheme == "sqlite":
+        yield "sqlite:///ledger.sqlite"
+        return
+    from tests.ledger.server import serving
+
+    with serving() as server:
+        os.environ.update(server.environment)
+        yield server.address(scheme)
 
 
 def drop_snapshot(folder: Path) -> int:
@@ -159,4 +181,4 @@ def drop_snapshot(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_EVENTS)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_EVENTS, sys.argv[2] if len(sys.argv) > 2 else "sqlite")
