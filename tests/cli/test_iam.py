@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from botocore.client import BaseClient
 
 from tests.campaigns import pairs
+from tests.cli.doubt import batch_of_others
 from tests.cli.test_import import submitted
 from tests.cli.world import ACCOUNT, REGION, World, project_text, spark_text
 from tests.ledger.server import Server
@@ -38,6 +41,11 @@ def _object(params: Params) -> str:
     return f"arn:aws:s3:::{params['Bucket']}/{params['Key']}"
 
 
+def _log_group(params: Params) -> str:
+    stream = params.get("logStreamName", "")
+    return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{params['logGroupName']}:log-stream:{stream}"
+
+
 AUTHORIZED: dict[str, list[tuple[str, Callable[[Params], str]]]] = {
     "emr-serverless.StartJobRun": [
         ("emr-serverless:StartJobRun", _application),
@@ -49,6 +57,9 @@ AUTHORIZED: dict[str, list[tuple[str, Callable[[Params], str]]]] = {
     "emr-serverless.CancelJobRun": [("emr-serverless:CancelJobRun", _run)],
     "emr-serverless.ListApplications": [("emr-serverless:ListApplications", lambda _: "*")],
     "emr-serverless.GetApplication": [("emr-serverless:GetApplication", _application)],
+    "emr-serverless.GetDashboardForJobRun": [("emr-serverless:GetDashboardForJobRun", _run)],
+    "logs.DescribeLogStreams": [("logs:DescribeLogStreams", _log_group)],
+    "logs.GetLogEvents": [("logs:GetLogEvents", _log_group)],
     "batch.SubmitJob": [
         ("batch:SubmitJob", lambda params: f"{BATCH}job-queue/{params['jobQueue']}"),
         ("batch:SubmitJob", lambda params: f"{BATCH}job-definition/{params['jobDefinition']}"),
@@ -208,6 +219,60 @@ def test_the_plan_reads_only(shared: World, calls: list[tuple[str, Params]]) -> 
     assert used(policy, calls)
     verbs = {action.partition(":")[2] for action, _ in granted(policy)}
     assert all(verb.startswith(("Get", "List", "Describe", "Query")) for verb in verbs)
+
+
+FOLLOWING = {
+    "plan": (["status"], ["runs"], ["page", "--out", "../site"]),
+    "apply": (["wait", "--all", "--timeout", "1s"],),
+    "operate": (
+        ["logs", "orders"],
+        ["logs", "clicks"],
+        ["open", "orders", "--print"],
+        ["open", "clicks", "--print"],
+        ["status"],
+        ["runs"],
+        ["page", "--out", "../site"],
+    ),
+}
+"""The commands that follow runs, by the role that they need."""
+
+
+@pytest.mark.parametrize("shared", ["dynamodb"], indirect=True)
+@pytest.mark.parametrize("role", FOLLOWING)
+def test_a_policy_allows_to_follow_runs(shared: World, aws: Server, calls: list[tuple[str, Params]], role: str) -> None:
+    """Each call of `status`, `runs`, `page`, `wait`, `logs` and `open` is allowed on its resources, and each action
+    that only these commands need is needed by a call."""
+    shared.env |= {f"AWS_ENDPOINT_URL_{name}": aws.url for name in ("S3", "CLOUDWATCH_LOGS")}
+    runs = {run.name: run for run in shared.runs()}
+    streams = {
+        "spark": f"/applications/{FIXED}/jobs/{runs['orders'].id}/SPARK_DRIVER/stdout",
+        "/aws/batch/job": stream_of(shared, runs["clicks"].id),
+    }
+    with suppress(aws.s3.exceptions.BucketAlreadyOwnedByYou):
+        aws.s3.create_bucket(Bucket="shop-logs", CreateBucketConfiguration={"LocationConstraint": REGION})
+    aws.s3.put_object(
+        Bucket="shop-logs", Key=f"runs{streams['spark'].replace('stdout', 'stderr')}.gz", Body=gzip.compress(b"a line")
+    )
+    for group, stream in streams.items():
+        with suppress(aws.logs.exceptions.ResourceAlreadyExistsException):
+            aws.logs.create_log_group(logGroupName=group)
+        aws.logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    policy = policies(shared)[role]["policy"]
+    calls.clear()
+    for command in FOLLOWING[role]:
+        done = shared.run(*command)
+        assert done.code in {0, 3} or "the time is up" in done.err, (command, done.err)
+    needed = {action for action, _ in used(policy, calls)}
+    allowed = {action for each in policy["Statement"] for action in _listed(each["Action"])}
+    only_here = FOR_LOGS if role == "operate" else set()
+    assert only_here <= allowed
+    assert only_here <= needed | {"emr-serverless:GetApplication"}  # only if the run does not say where its logs are
+
+
+def stream_of(world: World, job: str) -> str:
+    """Returns the log stream of a job."""
+    with batch_of_others(world) as batch:
+        return str(batch.describe_jobs(jobs=[job])["jobs"][0]["container"]["logStreamName"])
 
 
 def test_trust_is_bound_to_pull_requests_and_environments(world: World) -> None:
