@@ -30,8 +30,6 @@
 What may live here: exception types, their fields and their wording. What may not: anything that raises them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

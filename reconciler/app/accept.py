@@ -1,7 +1,5 @@
 """`accept`: records the content of a spec as applied, without starting a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from reconciler import __version__

@@ -1,7 +1,5 @@
 """`adopt`: decides whether an existing run in AWS becomes the run of a spec."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Reads the environment of a CI runner: the web address of the repository, and the reviewed commit."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -4,8 +4,6 @@ A decision contains the state that the operator saw, and is refused if that stat
 AWS; the next pass carries out all other decisions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from threading import Event

@@ -1,7 +1,5 @@
 """`fsck`: checks the ledger against AWS, and rebuilds the records of runs of a lost ledger."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace

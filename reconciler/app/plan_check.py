@@ -4,8 +4,6 @@ The seal, digests and tokens of a plan file use no key, so anyone who can write 
 plan is made again from the specs of the file's commit and the ledger, and must contain every action of the file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace

@@ -1,8 +1,6 @@
 """Writes plan files with a seal, reads them back, and refuses files that are damaged, outdated, or made for another
 place."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat

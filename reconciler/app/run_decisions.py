@@ -1,7 +1,5 @@
 """`cancel`, `retry`, `backfill` and `resolve`: decide about submitted runs or past slots."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 

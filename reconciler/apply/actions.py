@@ -1,7 +1,5 @@
 """Contains the procedures for all actions except submit: adopt, supersede, cancel, and record missed slots."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from reconciler.apply.effects import Append, Cancel, Procedure, moved, now, record, renamed_since, what_moved

@@ -1,7 +1,5 @@
 """Records the content that a pass applied for each spec, so that the next plan can compare it with git."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

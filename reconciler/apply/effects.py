@@ -1,7 +1,5 @@
 """The effects that procedures yield. Each docstring describes the value that the interpreter sends back."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 

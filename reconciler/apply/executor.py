@@ -1,7 +1,5 @@
 """Executes the actions of a plan in parallel. A job that fails never stops the others and never counts as success."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace

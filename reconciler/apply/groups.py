@@ -4,8 +4,6 @@ An append takes about as long as a call to AWS. After the append of the intents,
 the other, without waiting for a quota, a pause or a lookup. If calls become slow, groups become smaller.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice

@@ -1,7 +1,5 @@
 """Builds the events that begin a submission, with the exact request that is sent."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Performs the effects of procedures through the ports."""
 
-from __future__ import annotations
-
 import sys
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence

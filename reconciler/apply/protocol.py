@@ -4,8 +4,6 @@ The command and the tests run the same code. The order of the effects is the gua
 request is transmitted, the outcome is recorded afterwards, and an unclear outcome remains unresolved.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar, assert_never
 

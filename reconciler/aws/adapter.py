@@ -1,8 +1,6 @@
 """Contains code that all adapters share: transmitting a request, complete listings, tags, parallel calls, unknown
 states."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime

@@ -4,8 +4,6 @@ SubmitJob takes no client token, so a job can be found again only by its tag. Li
 that have its name, in any state, and DescribeJobs returns their tags.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

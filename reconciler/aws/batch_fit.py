@@ -1,7 +1,5 @@
 """Compares requests of SubmitJob with the job definition, the queue and the compute environments that AWS describes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/batch/latest/userguide/using_awslogs.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

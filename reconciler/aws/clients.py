@@ -1,7 +1,5 @@
 """Makes the boto3 clients of services and ledgers: endpoints, credentials, timeouts, retries and hooks."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Callable, Mapping, MutableMapping

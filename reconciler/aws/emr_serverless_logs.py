@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/logging.html
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any

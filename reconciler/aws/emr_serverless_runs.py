@@ -4,8 +4,6 @@ A listing has the state of a run and AWS's reason, and therefore proves an end. 
 what was billed; GetJobRun returns them for one run. A run that is missing from a listing is never considered ended.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Contains AWS's error codes, and converts the errors of boto3 and botocore to those of reconciler."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
 """
 
-from __future__ import annotations
-
 import zlib
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator

@@ -2,8 +2,6 @@
 `fsck`.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,8 +1,6 @@
 """Transmits a request once, and classifies the outcome. Only replies on an allow-list count as proof; all others are
 ambiguous."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

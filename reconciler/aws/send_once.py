@@ -1,7 +1,5 @@
 """Guards a client so that each call is transmitted once, and never after its deadline."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

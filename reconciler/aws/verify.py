@@ -1,8 +1,6 @@
 """Checks in AWS the resources that requests of several services name: IAM roles, S3 files and folders, log groups,
 subnets and security groups."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,8 +1,6 @@
 """Checks in AWS Batch whether job queues, their compute environments and job definitions exist and are compatible with
 the requests."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Checks in EMR Serverless whether applications exist and are compatible with the requests."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial

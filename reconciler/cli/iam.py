@@ -1,7 +1,5 @@
 """`reconciler iam`: policies for the roles that plan, apply and operate."""
 
-from __future__ import annotations
-
 import re
 
 import click

@@ -1,7 +1,5 @@
 """The `reconciler` command: its subcommands, its exit code, and the printing of every error as one sentence."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Handles SIGINT and SIGTERM: stops a command within a time limit, and lets it record its calls in progress."""
 
-from __future__ import annotations
-
 import os
 import select
 import signal

@@ -3,8 +3,6 @@
 A date library would accept more forms, but only by guessing. docs/adr/0018 compares some libraries.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta

@@ -5,8 +5,6 @@ the clock error and the lag of listings. Absence is proven by two complete listi
 settling time and far enough apart. A failed listing does not count.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 

@@ -1,8 +1,6 @@
 """Computes the plan id that an approval covers, and finds the changes that were already on the base of a pull
 request."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, replace
 from hashlib import sha256

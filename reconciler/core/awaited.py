@@ -1,7 +1,5 @@
 """Computes the progress of the runs that a command waits for, from the plan and the ledger after a pass."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Computes the slots of schedules in UTC, also around clock changes (daylight saving time) of a time zone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush

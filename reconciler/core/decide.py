@@ -3,8 +3,6 @@
 Module `decide_scheduled` decides about specs with a schedule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime

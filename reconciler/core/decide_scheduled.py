@@ -1,7 +1,5 @@
 """Decides about the slots of a scheduled spec: the run of each slot, and the slots that never run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 

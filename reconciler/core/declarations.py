@@ -6,8 +6,6 @@ A pass that acts on new content of a spec records a declaration, which has the p
 git.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import field, replace
 from hashlib import sha256

@@ -1,7 +1,5 @@
 """Notifications that a webhook has not accepted: the events that record them, and when they are posted again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256

@@ -1,7 +1,5 @@
 """The desired state of one target: its rendered and checked specs, and facts about the checkout."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime

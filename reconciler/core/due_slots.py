@@ -1,7 +1,5 @@
 """Finds the slots of a schedule that are due or missed, and the schedules that start or stop."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice

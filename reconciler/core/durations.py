@@ -1,8 +1,6 @@
 """Computes from recorded times how long runs wait and run, the usual durations of a spec's runs, and which live runs
 are stuck."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 

@@ -1,8 +1,6 @@
 """Converts events to JSON objects and back. Ledgers contain these objects, so their keys and key order must not
 change."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache

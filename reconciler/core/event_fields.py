@@ -1,8 +1,6 @@
 """Field types that are checked when an event is read, because a ledger can be damaged or forged and all other code
 trusts the events. In memory the values are plain strings and numbers."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr

@@ -1,7 +1,5 @@
 """The events of a ledger."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import field
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Folds events into the recorded state. Accepts every log that this or an older version can write."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

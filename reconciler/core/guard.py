@@ -4,8 +4,6 @@ They take plain values; `app` reads the environment, calls AWS and opens the led
 are methods of the plan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from reconciler.errors import AccountMismatch, ClockSkew, GuardError, LocalLedgerInCI

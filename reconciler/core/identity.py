@@ -1,7 +1,5 @@
 """Identifies a submission by its key and its content, and computes the digest and client token from them."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import field
 from hashlib import sha256

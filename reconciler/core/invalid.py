@@ -3,8 +3,6 @@
 Their desired state is unknown, so nothing is submitted, cancelled, withdrawn or treated as removed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime

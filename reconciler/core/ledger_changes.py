@@ -1,7 +1,5 @@
 """Changes to a whole ledger: a copy to another address or for another place, and accepted rollbacks."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from reconciler.core.event_fields import Number, Text

@@ -1,7 +1,5 @@
 """Finds the name that a mistyped name was probably meant to be, among the names of many specs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 

@@ -1,8 +1,6 @@
 """Finds what to notify people about after a pass: ended and stuck runs, missed slots, and actions that need an
 operator. Each is reported once."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime

@@ -5,8 +5,6 @@ some time after its end. Therefore there are limits on the recorded observations
 end.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from hashlib import sha256
 

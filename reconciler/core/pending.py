@@ -1,7 +1,5 @@
 """Decides which runs are cancelled because they have not started in time (`pendingTimeoutSeconds`)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """The ports that a pass needs: clock, ledger, AWS services and quotas, with one to four methods each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import field
 from enum import StrEnum

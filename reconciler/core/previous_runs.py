@@ -4,8 +4,6 @@ one, or was rolled back.
 Work that already has a run in AWS must not run again. These runs are found by their tags, as long as AWS keeps them.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

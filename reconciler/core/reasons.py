@@ -1,7 +1,5 @@
 """The types of actions, the reasons for them, and the slots that never run."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 from reconciler.core.event_fields import Number, Text, Texts

@@ -1,8 +1,6 @@
 """Finds the archived slots that a plan needs, so that they can be read from the ledger before the plan is made.
 Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 

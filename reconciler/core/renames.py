@@ -1,7 +1,5 @@
 """Renames of specs: finds the renames requested in git, and applies them to the recorded state. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from dataclasses import field, replace

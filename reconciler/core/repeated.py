@@ -1,8 +1,6 @@
 """Repeated intents: an intent that differs little from an earlier one of its spec is stored as the difference, because
 a schedule sends almost the same request thousands of times."""
 
-from __future__ import annotations
-
 import json
 from hashlib import sha256
 from typing import Any, ClassVar

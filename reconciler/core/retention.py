@@ -1,8 +1,6 @@
 """Moves submissions on which no decision depends any more from the state to its archive, so that the state does not
 grow with history. Restores them when an event is about them."""
 
-from __future__ import annotations
-
 from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta

@@ -4,8 +4,6 @@ A run that reconciler cancelled is not retried automatically; a run that others 
 requested by an operator is always attempted.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 

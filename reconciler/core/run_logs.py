@@ -1,7 +1,5 @@
 """The logs of a run: where they are, and the port that finds them."""
 
-from __future__ import annotations
-
 from typing import Protocol, runtime_checkable
 
 from reconciler.core.ports import RunRef

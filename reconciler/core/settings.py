@@ -5,8 +5,6 @@ of the target itself (account, region, ledger, limits, variables, webhooks and s
 labels, annotations and prices have no effect on what a pass does in this target and are left out.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

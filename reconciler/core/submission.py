@@ -1,7 +1,5 @@
 """One submission and its run, as the fold records them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Builds the actions of one spec in one pass: its submits, and actions about its submissions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Commands to suggest when only an operator can decide."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from shlex import join

@@ -1,7 +1,5 @@
 """Times as text, and the schedules and slot ranges that the ledger records."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Decides about a submission whose outcome is unknown: adopt the run that carries its tag, wait, or hold."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Implements DescribeJobs and ListJobs of AWS Batch, with the field names and values of AWS's replies."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256

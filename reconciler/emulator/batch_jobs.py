@@ -1,8 +1,6 @@
 """Implements AWS Batch jobs: SubmitJob and its limits, lookups by id, dependencies between jobs, CancelJob,
 TerminateJob."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

@@ -3,8 +3,6 @@
 It is for users and their tests, so it uses plain JSON and reports errors as ``{"error": …}``.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass

@@ -5,8 +5,6 @@ errors.
 (`control`). `http` serves any `Handler`.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

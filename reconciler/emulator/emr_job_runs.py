@@ -1,8 +1,6 @@
 """Implements EMR Serverless job runs: StartJobRun and its idempotency, CancelJobRun, and the replies of Get and
 List."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets

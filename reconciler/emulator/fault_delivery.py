@@ -2,8 +2,6 @@
 reply.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import threading

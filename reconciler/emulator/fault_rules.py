@@ -1,8 +1,6 @@
 """Defines fault rules (the calls that they select, the effect on the request, and the reply), validates and matches
 them."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import random

@@ -1,7 +1,5 @@
 """Serves HTTP/1.1 on loopback with werkzeug's threaded server. Connections are kept open until the server stops."""
 
-from __future__ import annotations
-
 import contextlib
 import ipaddress
 import logging

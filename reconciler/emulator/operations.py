@@ -1,7 +1,5 @@
 """Defines the building blocks of operations: input, context, errors, pages."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Mapping, Sequence

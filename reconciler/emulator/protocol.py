@@ -6,8 +6,6 @@ Nothing here is specific to one operation, so new members in botocore work witho
 everything in one traversal. No message repeats a value, because messages are logged.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re

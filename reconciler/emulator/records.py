@@ -1,7 +1,5 @@
 """Reads and writes stored data inside one transaction: runs, dependencies, tags of other resources."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sqlite3

@@ -4,8 +4,6 @@ and runs.
 Applications, queues and definitions exist as soon as a request names them, unless the settings list them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from reconciler.emulator.operations import Context, Invalid, Missing, Params, page_of

@@ -1,7 +1,5 @@
 """Keeps the state of the emulator in one SQLite file that several processes may use at once."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sqlite3

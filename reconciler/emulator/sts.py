@@ -1,7 +1,5 @@
 """Emulates GetCallerIdentity of STS in the query protocol: the request is a form, the reply is XML."""
 
-from __future__ import annotations
-
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 

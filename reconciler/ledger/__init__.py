@@ -5,8 +5,6 @@ What may live here: stores behind `ports.Store`, the format of a batch, `Log`, a
 translated. What may not: decisions about what to write, boto3, and calls to AWS services that run jobs.
 """
 
-from __future__ import annotations
-
 from reconciler.errors import LedgerCorrupt
 
 MOST_BYTES = 256 * 1024**2

@@ -1,7 +1,5 @@
 """Appends one batch to a store, with retries if the reply is lost, and checks whether a batch may be appended."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import copy, deepcopy
 from dataclasses import fields

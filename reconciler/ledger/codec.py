@@ -1,7 +1,5 @@
 """Encodes batches of events as bytes, and checks the chain of checksums that links them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Container, Iterator, Sequence
 from hashlib import sha256

@@ -4,8 +4,6 @@ The last event of the source then names the target, so that writers cannot conti
 can be resumed if the target contains exactly the batches that the copy would have written. Nothing is ever overwritten.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

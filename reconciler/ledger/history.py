@@ -1,8 +1,6 @@
 """Reads the history of a ledger on demand: batches at given positions, and archived submissions, found with an
 index."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,8 +1,6 @@
 """Contains the in-memory log of one ledger, on top of any store. It reads, checks and appends batches, one at each
 position."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -6,8 +6,6 @@ compares with. Everyone in the project may read the file, so it must not contain
 reader must not trust it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace

@@ -1,7 +1,5 @@
 """Opens the ledger at an address: `sqlite:///PATH`, `s3://BUCKET/PREFIX` or `dynamodb://TABLE`."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pathlib import Path
 from typing import cast

@@ -4,8 +4,6 @@ Existing resources are not changed. The check of conditional writes leaves one o
 log never reads.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path

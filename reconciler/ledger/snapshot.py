@@ -5,8 +5,6 @@ order. A reference to a submission is encoded as its number, so that decoding cr
 Observations made during a pass are left out. A snapshot is valid only for the version of the fold that it contains.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 import logging

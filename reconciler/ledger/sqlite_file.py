@@ -1,8 +1,6 @@
 """Creates, opens and identifies the SQLite file of a ledger, and translates errors of SQLite and the operating
 system."""
 
-from __future__ import annotations
-
 import errno
 import glob
 import os

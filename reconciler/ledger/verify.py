@@ -1,7 +1,5 @@
 """Checks a whole ledger, batch by batch, and reports every problem in it. Does not rely on snapshots."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import field
 from enum import StrEnum

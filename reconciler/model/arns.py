@@ -1,7 +1,5 @@
 """Checks ARNs and regions: whether they exist or can exist, and whether they fit the account and region of a target."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches

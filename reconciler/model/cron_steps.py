@@ -1,7 +1,5 @@
 """Finds steps of a schedule that are probably mistakes: ``*/90`` minutes, ``*/5`` hours, ``*/2`` days."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Each kind that can be imported has a module ``described``, which implements `Described`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache

@@ -1,8 +1,6 @@
 """Converts expressions of other tools in payloads to placeholders of a spec: JSONPath, JSONata and intrinsic functions
 of Step Functions, and the context attributes of EventBridge Scheduler."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import field

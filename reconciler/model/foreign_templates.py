@@ -1,7 +1,5 @@
 """Finds templates of other tools in requests. Nothing replaces them here, so AWS would receive them unchanged."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """The registry of kinds of specs: `Kind` has everything that differs between services, and the tags of a request."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cache

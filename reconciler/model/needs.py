@@ -3,8 +3,6 @@
 Each kind has a module ``needs``, which implements `Needs`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache

@@ -4,8 +4,6 @@ Every pattern is anchored if AWS's pattern matches the whole string, and uses on
 JavaScript read alike, because pydantic, the tests and (through the JSON Schema) editors check it.
 """
 
-from __future__ import annotations
-
 import re
 
 from pydantic import BeforeValidator

@@ -1,7 +1,5 @@
 """The prices of a target, from which the cost of a run is computed."""
 
-from __future__ import annotations
-
 from pydantic import Field, field_validator
 
 from reconciler.model.base import Strict

@@ -1,7 +1,5 @@
 """Checks texts that should be S3 locations."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches

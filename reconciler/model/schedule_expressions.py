@@ -1,7 +1,5 @@
 """Converts the schedules of EventBridge to five-field cron: ``cron(0 2 * * ? *)``, ``rate(1 hour)``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

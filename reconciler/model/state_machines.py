@@ -4,8 +4,6 @@ A state comes after another one only if the machine has no other way to it. The 
 depends on data, so it is reported and not imported.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any

@@ -4,8 +4,6 @@ Such a request is a template: its strings contain ``${run.slot}``, with or witho
 a literal ``${``, so that it is unambiguous.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import datetime

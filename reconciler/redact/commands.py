@@ -6,8 +6,6 @@ manual, such as ``curl -u a:b`` or ``mysql -pSECRET``. A reference such as ``$PA
 secret.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field

@@ -1,7 +1,5 @@
 """Makes control characters and invisible characters visible, and makes text safe for CI runners."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -9,8 +9,6 @@ were written for this program and accept more lengths, so that older and newer t
 numbers near a provider's name are left out, because commits, digests and ids look the same.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache

@@ -1,7 +1,5 @@
 """Masks secrets in text: log lines, errors, lines of spec files, commands, parameter strings."""
 
-from __future__ import annotations
-
 import html
 import json
 import logging

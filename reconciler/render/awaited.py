@@ -1,7 +1,5 @@
 """Renders the runs that a command waits for: a table, a line for each change, and JSON."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Converts a plan's changes, and the declarations that applying the plan records, to JSON and back."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, ValidationError

@@ -1,7 +1,5 @@
 """Compares two requests field by field, with paths such as ``environment["STAGE"].value``."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Sequence

@@ -5,8 +5,6 @@ A value that does not fit on a line is wrapped. A long text, or a text of severa
 the result is still too long, it is truncated, and its length is shown.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher

@@ -1,7 +1,5 @@
 """Renders the findings of `fsck` and `ledger verify`, and the runs that `fsck` records, as text and as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 

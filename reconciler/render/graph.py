@@ -1,7 +1,5 @@
 """Renders the dependencies between specs as text, Mermaid and DOT."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 

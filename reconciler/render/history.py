@@ -1,7 +1,5 @@
 """Renders the events of one spec, and the explanation of one submission, as text and as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime

@@ -4,8 +4,6 @@
 `file`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 

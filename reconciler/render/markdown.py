@@ -1,8 +1,6 @@
 """Makes Markdown of limited size from untrusted text: code, links, table cells, and sections in which whole rows can be
 omitted."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field

@@ -3,8 +3,6 @@
 No text from users or AWS becomes markup, a mention, a reference or a link.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Contains what the text and Markdown forms of a plan share: its order, its phrases and its signs."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Renders a plan as text: the actions with their fields, the warnings and a summary."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

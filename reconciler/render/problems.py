@@ -1,8 +1,6 @@
 """Renders problems in files as text, with their location, message and source line with a caret, or as annotations for
 GitHub."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterator, Sequence
 

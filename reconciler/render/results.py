@@ -1,7 +1,5 @@
 """Renders the effects of a command: the results of an apply, the line about a pass, and an operator's decision."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, field

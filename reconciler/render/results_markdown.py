@@ -3,8 +3,6 @@
 No text from users or AWS becomes markup, a mention, a reference or a link.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Renders runs as a table that fits the terminal, and the usual durations and costs of a spec."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Finds the status of each spec and its last run: the rows of `status`, for JSON and for the table."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime

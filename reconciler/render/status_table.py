@@ -1,7 +1,5 @@
 """Renders the rows of `status` as a table that fits the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 

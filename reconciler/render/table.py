@@ -4,8 +4,6 @@ If all columns fit, or the output is not a terminal, each row has one line. Othe
 run ids, and the notes are on separate lines below the row, where they are never truncated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Escapes, colours and aligns text for every kind of output."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence

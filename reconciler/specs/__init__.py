@@ -4,8 +4,6 @@ What may live here: the listing of files, the strict YAML and JSON readers, plac
 and the JSON Schema. What may not: AWS, the ledger, or decisions about what runs.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 """Reads the specs of a project at a commit, such as the base of a pull request or the commit that a plan was made
 from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

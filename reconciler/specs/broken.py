@@ -4,8 +4,6 @@ are fixed.
 While a file cannot be read, a missing spec is not treated as deleted, because it may be in that file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 

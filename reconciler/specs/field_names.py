@@ -1,7 +1,5 @@
 """Finds the fields of a model by path, and the correct names of misspelt fields."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, get_args

@@ -1,7 +1,5 @@
 """Finds the files of a project, and reads their text within size limits."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

@@ -1,7 +1,5 @@
 """Writes the files of imported specs, as YAML that is read back as exactly the same request."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import takewhile

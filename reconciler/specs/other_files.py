@@ -1,7 +1,5 @@
 """Reports each file of a project that is not a spec once, with the pattern that excludes it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from glob import escape

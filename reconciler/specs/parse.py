@@ -1,7 +1,5 @@
 """Reads YAML and JSON text into documents, and finds the line and column of a path in the text."""
 
-from __future__ import annotations
-
 import json
 import re
 from bisect import bisect_right

@@ -1,7 +1,5 @@
 """File patterns with braces, ``*``, ``?``, ``[…]`` and ``**``, and exclusions that start with ``!``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate

@@ -4,8 +4,6 @@ Only the values are read, and the offsets of the two outermost levels. The offse
 problem needs one of them. At the first sign of an oddity or a flaw, the quick reader gives up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from sys import intern
 from typing import Any

@@ -4,8 +4,6 @@ The cache is not in the project folder, because anyone who clones a project woul
 else wrote. The cache folder is used only if it belongs to the user and nobody else can read or write it.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 import sys

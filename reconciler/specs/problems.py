@@ -1,8 +1,6 @@
 """Converts errors from the reader, the models and AWS's rules into problems with a location, a line, a message and a
 suggestion."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """Distributes work on many files to several processes, which are forked and exit when their result is written."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

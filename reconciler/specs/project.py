@@ -1,7 +1,5 @@
 """Reads a whole project: its folder, reconciler.yaml, its specs, and the relations between them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reads the documents of many files as specs, in several processes if that is faster."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Finds problems between specs: duplicate names, former names, dependencies and their cycles."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 

@@ -5,8 +5,6 @@ replaced. In a scheduled spec ``${run.slot}`` is kept. So is the escape ``$${`` 
 request is unambiguous. `render_slot` of `reconciler.model.template` fills in the slot later.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """Creates a first project, which passes `validate` and runs on the emulator without an AWS account."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

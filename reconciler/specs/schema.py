@@ -4,8 +4,6 @@ The schema is less strict than `validate`. It allows a placeholder in place of a
 rules that a schema cannot express.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue

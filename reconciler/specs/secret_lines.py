@@ -4,8 +4,6 @@ A single line is often not enough to detect a secret, because the key may be on 
 mapping. Therefore the secrets are first located in the whole document.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Reads one document as a spec: its envelope, its policy, and the request of each target."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace

@@ -5,8 +5,6 @@ of kinds reads.
 What may not: clients, or anything about another service.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote

@@ -4,8 +4,6 @@ overrides of a request.
 https://docs.aws.amazon.com/batch/latest/APIReference/API_JobDefinition.html
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

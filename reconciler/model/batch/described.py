@@ -4,8 +4,6 @@ DescribeJobs returns the settings of the job definition merged with the override
 value as in the definition is treated as part of the definition.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

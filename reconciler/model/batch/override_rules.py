@@ -3,8 +3,6 @@
 Every function accepts a request of any shape, because the models report wrong shapes.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ retries and tags, and the service quotas. Every function accepts a request of an
 shapes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Models the input of SubmitJob of AWS Batch, field for field, including overrides."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, get_args
 

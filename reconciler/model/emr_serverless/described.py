@@ -1,7 +1,5 @@
 """Converts the reply of GetJobRun to the input of StartJobRun (`reconciler.model.descriptions.Described`)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import JSON, part

@@ -4,8 +4,6 @@ Actions and resource types: "Actions, resources, and condition keys for Amazon E
 Authorization Reference.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import JSON, part, text

@@ -4,8 +4,6 @@ Sources: the API reference, and the EMR Serverless user guide's pages on job res
 and release 7.11. Every function accepts a request of any shape, because the models report wrong shapes.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ Source: `SparkSubmitOptionParser.java` in Spark 3 and 4, whose lists differ only
 versions.
 """
 
-from __future__ import annotations
-
 CONF = "conf"
 LISTS = frozenset({"archives", "exclude-packages", "files", "jars", "packages", "py-files", "repositories"})
 FLAGS = frozenset({"load-spark-defaults", "supervise", "verbose"})

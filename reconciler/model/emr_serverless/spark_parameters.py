@@ -7,8 +7,6 @@ docs/adr/0017 has the sources. Version 0.1.0 quoted as for a POSIX shell, ``--co
 from that form, so that an upgrade does not start any job again.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections import deque

@@ -6,8 +6,6 @@ word that belongs to no option it stops parsing options, and reads that word as 
 arguments.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The content of the page: the escaped and masked text of plans, statuses and runs that its templates show."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The drawing of the dependency graph: the positions of boxes, in columns by depth, and of the lines between them."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The files of the page: their names, and the content of each, which is rendered on request."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from functools import cache

@@ -1,8 +1,6 @@
 """The timeline of runs: a lane for each spec with a bar for each run, as positions in a drawing that is 1000 units
 wide."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
