@@ -14,16 +14,22 @@ NIGHTLY = '"0 2 * * *"'
 
 
 @pytest.fixture
-def repository(world: World) -> World:
-    """A repository with the branch main, whose only commit is applied. The branch feature is checked out."""
+def unapplied(world: World) -> World:
+    """A repository with the branch main and one commit. The branch feature is checked out."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.batch("clicks", schedule=NIGHTLY)
     world.batch("orders")
     world.batch("refunds", schedule=NIGHTLY)
     world.commit()
-    assert world.run("apply", "--yes").code == 0
     world.git("checkout", "--quiet", "-b", "feature")
     return world
+
+
+@pytest.fixture
+def repository(unapplied: World) -> World:
+    """The repository, after its commit was applied."""
+    assert unapplied.run("apply", "--yes").code == 0
+    return unapplied
 
 
 def on_main(world: World) -> None:
@@ -370,22 +376,22 @@ class TestRefused:
     """Refs that cannot be a base."""
 
     @pytest.mark.parametrize("ref", ["--upload-pack=touch x", "-x", "", "--"])
-    def test_a_ref_that_git_would_read_as_an_option(self, repository: World, ref: str):
+    def test_a_ref_that_git_would_read_as_an_option(self, unapplied: World, ref: str):
         """Every such ref is a usage error."""
-        done = repository.run("plan", "--base", ref)
+        done = unapplied.run("plan", "--base", ref)
         assert (done.code, "is not a branch, tag or commit" in done.err) == (64, True)
 
     @pytest.mark.parametrize("ref", ["nowhere", "0" * 40, "main:orders.yaml", "a b", "main^{tree}", "main\nHEAD"])
-    def test_a_ref_that_the_clone_does_not_have(self, repository: World, ref: str):
+    def test_a_ref_that_the_clone_does_not_have(self, unapplied: World, ref: str):
         """The error explains how to fetch the ref."""
-        done = repository.run("plan", "--base", ref)
+        done = unapplied.run("plan", "--base", ref)
         assert (done.code, "git fetch origin" in done.err) == (1, True), done.err
 
-    def test_histories_that_have_nothing_in_common(self, repository: World):
+    def test_histories_that_have_nothing_in_common(self, unapplied: World):
         """More fetching would not help, and the error does not suggest it."""
-        repository.git("checkout", "--quiet", "--orphan", "other")
-        repository.commit("Another root")
-        done = repository.run("plan", "--base", "main")
+        unapplied.git("checkout", "--quiet", "--orphan", "other")
+        unapplied.commit("Another root")
+        done = unapplied.run("plan", "--base", "main")
         assert (done.code, "no common history" in done.err, "fetch" in done.err) == (1, True, False)
 
     def test_a_folder_outside_git_and_a_repository_without_a_commit(self, world: World):

@@ -325,7 +325,7 @@ def test_a_misspelt_command_has_a_suggestion(world: World):
     assert "Did you mean verify?" in done.err
 
 
-@pytest.mark.parametrize("before", [0o644, 0o666])
+@pytest.mark.parametrize("before", [0o666, pytest.param(0o644, marks=pytest.mark.soak)])
 def test_files_with_requests_are_their_owners_only(world: World, before: int):
     """Ledger, plan file, export and the state folder: 0600 and 0700, also if others made them before."""
     world.batch("clicks")

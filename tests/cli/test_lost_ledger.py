@@ -95,8 +95,7 @@ def test_the_generation_is_the_one_that_ran(world: World):
     assert len(world.runs()) == 3
 
 
-@pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
-@pytest.mark.parametrize("schedule", [None, EVERY_MINUTE])
+@pytest.mark.parametrize(("kind", "schedule"), pairs(["BatchJob", "EmrServerlessJobRun"], [EVERY_MINUTE, None]))
 def test_a_failed_search_for_previous_runs_holds(world: World, kind: str, schedule: str | None):
     """Nothing is submitted until AWS can be reached. Then the run is adopted, and a new spec is submitted."""
     write = world.batch if kind == "BatchJob" else world.spark
@@ -227,7 +226,7 @@ def second_clone(world: World) -> World:
     return clone
 
 
-@pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
+@pytest.mark.parametrize("kind", ["BatchJob", pytest.param("EmrServerlessJobRun", marks=pytest.mark.soak)])
 def test_two_clones_with_a_ledger_each_start_nothing_twice(world: World, kind: str):
     """If one clone ran new content, the other clone adopts the run. If the other clone does not have the content, it
     has a conflict."""
@@ -256,7 +255,7 @@ def test_two_clones_with_a_ledger_each_start_nothing_twice(world: World, kind: s
     assert [sum(f'"{letter}"' in request for request in arguments) for letter in "ABCD"] == [1, 1, 1, 0]
 
 
-@pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
+@pytest.mark.parametrize("kind", ["EmrServerlessJobRun", pytest.param("BatchJob", marks=pytest.mark.soak)])
 def test_two_clones_run_no_slot_twice(world: World, kind: str):
     """The slot is due in both clones, which have run slots before. The second clone adopts the run of the first."""
     writes = World.batch if kind == "BatchJob" else World.spark

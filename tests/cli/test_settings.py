@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.cli import plan as plan_command
 from reconciler.core.declarations import ProjectDeclared
+from tests.campaigns import in_soak
 from tests.cli.world import World, aws_environment, project_text, sealed
 
 SUSPENDED = '\n  suspend: {reason: "audit"}'
@@ -78,7 +79,7 @@ def clone(world: World, to: Path, *options: str) -> World:
     return World(to, world.aws, env=aws_environment(world.aws.url), ledger=world.ledger)
 
 
-@pytest.mark.parametrize("stale", ["older", "diverged", "shallow"])
+@pytest.mark.parametrize("stale", in_soak(["older", "diverged", "shallow"], lambda stale: stale == "shallow"))
 def test_a_stale_checkout_does_not_lift_a_suspension(world: World, tmp_path: Path, stale: str):
     """If main has suspended the project, a checkout without that commit submits nothing, whatever new content it
     has."""
