@@ -195,6 +195,40 @@ def test_the_image_copies_what_exists() -> None:
         assert source.removeprefix("./") in allowed
 
 
+@pytest.mark.soak
+def test_the_steps_of_the_image_install_the_program(tmp_path: Path) -> None:
+    """The steps of the first stage, run one by one in a folder, lead to a program with the version that was set, and
+    the program has the options of the image's command."""
+    stage = IMAGE.split("\nFROM ")[1].replace("\\\n", "")
+    stage = stage.replace("/opt/reconciler", str(tmp_path / "opt")).replace(
+        "python -m venv", f"{sys.executable} -m venv"
+    )
+    folder = tmp_path / "src"
+    folder.mkdir()
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"VERSION": "9.8.7"}
+    steps = 0
+    for word, _, rest in (line.partition(" ") for line in stage.splitlines()[1:] if not line.startswith("#")):
+        if word == "COPY":
+            *sources, target = rest.split()
+            for source in sources:
+                into = folder / target / (Path(source).name if target == "./" else "")
+                made = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+                made(ROOT / source, into)
+        elif word == "RUN":
+            done = subprocess.run(
+                ["sh", "-ec", rest], cwd=folder, env=environ, capture_output=True, text=True, check=False
+            )
+            assert 0 == done.returncode, done.stderr
+            steps += 1
+    assert 1 == steps
+    command = tmp_path / "opt/bin/reconciler"
+    shown = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("reconciler 9.8.7")
+    usual = json.loads(re.findall(r"^CMD (.*)$", IMAGE, re.MULTILINE)[-1])
+    done = subprocess.run([command, *usual], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "give the project folder" in done.stderr  # there is no project here, and the options are known
+
+
 def test_the_steps_of_gitlab_work(world: World, tmp_path: Path) -> None:
     """The scripts of each job run in a clone, with the shell of the runner."""
     jobs = yaml.safe_load((DEPLOY / "gitlab-ci.yml").read_text("utf-8"))
