@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS, READ_SECONDS = 3, 5
 RETRIES = 3
 PAUSE_SECONDS = 0.3  # doubled with each retry
+LONGEST_TEXT = 3000
+"""The maximum number of characters of a text in a chat. Slack shortens messages of more than 4,000 characters."""
 RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 """HTTP statuses after which the request is retried."""
 
@@ -106,9 +108,9 @@ def notification_json(
     submission = notification.submission
     url = console_url(place, run.kind, run.content.location, run.run_id) if run else None
     return {
-        "text": notification_text(notification, place)
+        "text": chat_text(notification_text(notification, place))
         + (f" {url}" if url else "")
-        + (f" Logs: {plain(logs)}" if logs else ""),
+        + (f" Logs: {chat_text(plain(logs))}" if logs else ""),
         "project": place.project,
         "target": place.target,
         "spec": notification.name,
@@ -128,6 +130,16 @@ def notification_json(
         "commit": notification.commit,
         "at": at,
     }
+
+
+def chat_text(text: str) -> str:
+    """Returns text with which nobody can mention a channel or disguise a link: Slack's control characters are escaped,
+    and a long text is truncated.
+
+    https://docs.slack.dev/messaging/formatting-message-text
+    """
+    short = text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+    return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def notification_text(notification: Notification, place: Place) -> str:

@@ -46,19 +46,21 @@ def history(
     """
     from reconciler.app.history import spec_history
     from reconciler.app.session import opened
-    from reconciler.render.history import history_json_parts, history_text
+    from reconciler.render.history import event_forms, history_json_parts, history_text
 
     after = resolved(since)
     with opened(options) as session:
         pages = spec_history(session.ledger, name, limit=limit, since=after)
         if output_format == "json":
-            for part in history_json_parts(each for page in pages for each in page.events):
+            place = session.place
+            forms = (form for page in pages for form in event_forms(page.events, page.intents, place))
+            for part in history_json_parts(forms):
                 out(part)
             return DONE
         empty = True
         for page in pages:
             empty = False
-            out(history_text(page.events, coloured(), terminal_width(), page.intents))
+            out(history_text(page.events, coloured(), terminal_width(), page.intents, session.place))
         if empty:
             out(history_text([]))
     return DONE

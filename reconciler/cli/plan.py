@@ -325,6 +325,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     annotate(unsuccessful_problems(plan, results), session.options)
     if not stop.is_set():
         record_applied(session, plan, results)
+        _print_recorded(plan, how)
     if how.log is not None:
         echo_error(summary(how.log, plan, results, session.ledger.recorded.position, as_json=how.json_log))
     if stop.is_set():
@@ -334,6 +335,16 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     recorded = session.ledger.recorded
     code = apply_exit_code(plan, results, recorded, stopped=stop.is_set(), exactly=how.exactly)
     return Applied(results, code, is_over=stop.is_set())
+
+
+def _print_recorded(plan: Plan, how: ApplyOptions) -> None:
+    """Prints that the changes were recorded, if the plan had no other effect."""
+    recorded = {change.name for change in plan.changes if not change.stale}
+    recorded |= {change.name for change in plan.schedule_changes}
+    if how.format == "text" and not plan.pending and recorded:
+        from reconciler.render.text import count
+
+        out(f"\nApply complete: {count(len(recorded), 'change')} recorded, nothing to run.")
 
 
 def announce_stop() -> None:
@@ -373,7 +384,7 @@ def _print_results(
     if output_format == "json":
         from reconciler.render.awaited import awaited_json
 
-        more = {"runs": awaited_json(waited)} if waited is not None else {}
+        more = {"runs": awaited_json(waited, plan.place)} if waited is not None else {}
         out_json({**result_json(plan, results), **more})
     elif output_format == "markdown":
         from reconciler.render.results_markdown import results_markdown

@@ -54,7 +54,7 @@ def wait(
     if output_format == "json":
         from reconciler.render.awaited import awaited_json
 
-        out_json({"runs": awaited_json(waited.runs)})
+        out_json({"runs": awaited_json(waited.runs, session.place)})
     return exit_code(waited)
 
 

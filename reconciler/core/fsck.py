@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from enum import StrEnum
 
 from reconciler.core.identity import SubmissionKey
@@ -26,7 +26,8 @@ class Finding:
     """The result of one check, with a message of one sentence.
 
     `check` names the check in JSON, `position` is a position of the ledger. `name`, `run_id` and `token` identify a
-    submission. `advice` describes what to do. `commands` are reconciler commands from which an operator can choose.
+    submission; `kind` and `location` are those of its run. `advice` describes what to do. `commands` are reconciler
+    commands from which an operator can choose.
     """
 
     severity: Severity
@@ -38,6 +39,8 @@ class Finding:
     token: str | None = None
     commands: tuple[str, ...] = ()
     advice: str | None = None
+    kind: str = ""
+    location: Mapping[str, str] = field(default_factory=dict)
 
 
 def ok(message: str) -> Finding:
@@ -164,7 +167,10 @@ def _of_run(run: ListedRun, recorded: Recorded, by: Invocation) -> Finding | Non
 
 
 def _finding(check: Check, run: ListedRun, message: str, commands: tuple[str, ...] = ()) -> Finding:
-    return Finding(Severity.FAIL, message, check, name=run.name, run_id=run.run_id, token=run.token, commands=commands)
+    return Finding(
+        Severity.FAIL, message, check, name=run.name, run_id=run.run_id, token=run.token, commands=commands,
+        kind=run.kind, location=run.location,
+    )  # fmt: skip
 
 
 def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Iterator[Finding]:
@@ -175,7 +181,10 @@ def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Itera
         if submission.live and submission.run_id in stock.gone:
             run_id, state = submission.run_id, submission.run_state
             message = f"run {run_id} of {submission.key} was {state}, and AWS does not find it"
-            yield Finding(Severity.FAIL, message, Check.LOST, name=name, run_id=run_id, token=token)
+            yield Finding(
+                Severity.FAIL, message, Check.LOST, name=name, run_id=run_id, token=token,
+                kind=submission.kind, location=submission.content.location,
+            )  # fmt: skip
         elif submission.unresolved and token not in tokens:
             message = f"the outcome of {submission.key} is unknown, and AWS shows no run with its tag"
             ways = tuple(resolve(name, decision, by, token) for decision in ("submit", "abandon"))

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from reconciler.core.awaited import Awaited, Progress
+from reconciler.core.identity import Place
+from reconciler.core.state import Submission
 from reconciler.model.base import JSON
-from reconciler.render.runs import which_text
+from reconciler.render.runs import console_url, which_text
 from reconciler.render.status_table import COLOURS
 from reconciler.render.table import Layout, Line, fitted
-from reconciler.render.text import Style, lines_text, plain
+from reconciler.render.text import Style, lines_text, plain, sentence
 
 ORDER = ("NAME", "RUN OF", "STATE", "RUN ID")
 LAYOUT = Layout(always=("NAME", "STATE"), if_they_fit=("RUN OF", "RUN ID"))
@@ -28,7 +30,7 @@ def awaited_text(runs: Sequence[Awaited], *, color: bool = False, width: int | N
                 "STATE": style.paint(each.state, COLOURS.get(each.state, "")),
                 "RUN ID": plain(_run_id(each) or "-"),
             },
-            (plain(each.message),) if each.message else (),
+            (sentence(each.message),) if each.message else (),
         )
         for each in runs
     ]
@@ -37,11 +39,11 @@ def awaited_text(runs: Sequence[Awaited], *, color: bool = False, width: int | N
 
 def awaited_line(each: Awaited) -> str:
     """Returns one line about a run whose state has changed, such as ``orders running 00f… (generation 2)``."""
-    words = (each.key.name, each.state, _run_id(each) or "", f"({_which(each)})", each.message)
-    return "  ".join(plain(word) for word in words if word)
+    words = (each.key.name, each.state, _run_id(each) or "", f"({_which(each)})")
+    return "  ".join([*(plain(word) for word in words if word), *([sentence(each.message)] if each.message else [])])
 
 
-def awaited_json(runs: Sequence[Awaited]) -> list[JSON]:
+def awaited_json(runs: Sequence[Awaited], place: Place) -> list[JSON]:
     """Returns the runs as JSON. `outcome` is ``moving``, ``succeeded``, ``failed`` or ``held``."""
     return [
         {
@@ -50,12 +52,24 @@ def awaited_json(runs: Sequence[Awaited]) -> list[JSON]:
             "slot": each.key.slot,
             "attempt": each.submission.attempt if each.submission is not None else None,
             "run_id": _run_id(each),
+            **_where(each.submission, place),
             "state": each.state,
             "outcome": str(each.progress),
             "message": each.message,
         }
         for each in runs
     ]
+
+
+def _where(submission: Submission | None, place: Place) -> JSON:
+    """Returns where the run of a submission is in AWS, and its page in AWS's console."""
+    if submission is None or submission.run_id is None:
+        return {"location": {}, "console_url": None}
+    location = submission.content.location
+    return {
+        "location": dict(location),
+        "console_url": console_url(place, submission.kind, location, submission.run_id),
+    }
 
 
 def _summary(runs: Sequence[Awaited]) -> str:

@@ -7,6 +7,7 @@ from reconciler.core.fsck import Check, Finding, ListedQueue, RebuiltSubmission,
 from reconciler.core.identity import Place
 from reconciler.core.suggested_commands import Invocation
 from reconciler.model.base import JSON
+from reconciler.render.runs import console_url, location_text, where_text
 from reconciler.render.text import Style, count, hanging, lines_text, place_line, plain, sentence
 
 MARKS = {Severity.OK: "OK", Severity.WARN: "SKIP", Severity.FAIL: "NG"}
@@ -39,12 +40,17 @@ def fsck_text(
         lines += _marked(Severity.OK, plain(text), style, width)
     for finding in findings:
         lines += _marked(finding.severity, sentence(finding.message), style, width)
-        lines += [f"       {plain(command)}" for command in finding.commands]
+        where = where_text(finding.location, _url(finding, place))
+        lines += [f"       {text}" for text in (where, *map(plain, finding.commands)) if text]
     if any(finding.check is Check.UNKNOWN_TOKEN for finding in findings):
         lines += ["", plain(f"To record the missing runs: {invocation.command('fsck', '--adopt')}")]
     failed = len(failures(findings))
     lines += ["", style.bold(f"{count(failed, 'finding')}." if failed else "No findings.")]
     return lines_text(lines)
+
+
+def _url(finding: Finding, place: Place) -> str | None:
+    return console_url(place, finding.kind, finding.location, finding.run_id)
 
 
 def _listed(queue: ListedQueue) -> str:
@@ -53,7 +59,11 @@ def _listed(queue: ListedQueue) -> str:
 
 def rebuilt_lines(rebuilt: Sequence[RebuiltSubmission]) -> list[str]:
     """Returns one line for each run that is recorded again."""
-    return [plain(f"{each.run.name}: run {each.run.run_id}, {each.run.state}, {_as(each)}") for each in rebuilt]
+    return [
+        plain(f"{run.name}: run {run.run_id} ({location_text(run.location)}), {run.state}, {_as(each)}")
+        for each in rebuilt
+        for run in [each.run]
+    ]
 
 
 def _as(rebuilt: RebuiltSubmission) -> str:
@@ -72,7 +82,7 @@ def fsck_json(
         **asdict(place),
         "ledger_position": position,
         "places": [asdict(listed) for listed in places],
-        "findings": [_finding_json(finding) for finding in findings],
+        "findings": [_finding_json(finding, place) for finding in findings],
         "adopted": [
             {
                 "name": rebuilt.run.name,
@@ -82,6 +92,8 @@ def fsck_json(
                 "slot": rebuilt.key.slot,
                 "attempt": rebuilt.key.attempt,
                 "content_known": rebuilt.known,
+                "location": dict(rebuilt.run.location),
+                "console_url": console_url(place, rebuilt.run.kind, rebuilt.run.location, rebuilt.run.run_id),
             }
             for rebuilt in adopted
         ],
@@ -89,7 +101,7 @@ def fsck_json(
     }
 
 
-def _finding_json(finding: Finding) -> JSON:
+def _finding_json(finding: Finding, place: Place) -> JSON:
     return {
         "check": str(finding.check),
         "message": finding.message,
@@ -97,6 +109,8 @@ def _finding_json(finding: Finding) -> JSON:
         "run_id": finding.run_id,
         "token": finding.token,
         "commands": finding.commands,
+        "location": dict(finding.location),
+        "console_url": _url(finding, place),
     }
 
 

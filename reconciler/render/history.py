@@ -16,7 +16,7 @@ from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
 from reconciler.render.plan_json import change_json, dumps
 from reconciler.render.plan_text import change_block
-from reconciler.render.runs import duration_text, location_text, run_json, run_row
+from reconciler.render.runs import console_url, duration_text, location_text, run_json, run_row, where_text
 from reconciler.render.text import Style, columns, lines_text, plain, sentence, value_text
 from reconciler.values import dataclass
 
@@ -27,6 +27,9 @@ RUN_FIELDS = (
     "aws_state", "location", "definition", "console_url", "created_at", "started_at", "waited_seconds", "ran_seconds",
     "billed",
 )  # fmt: skip
+
+NAMES_RUN = (e.Submitted, e.Adopted, e.ManuallyAdopted)
+"""The events that record a new run."""
 
 EVENT_COLOURS = {
     "submitted": "green", "adopted": "cyan", "rejected": "red", "unsent": "yellow", "unclear": "yellow",
@@ -40,19 +43,40 @@ def history_text(
     color: bool = False,
     width: int | None = None,
     intents: Mapping[str, e.Beginning] | None = None,
+    place: Place | None = None,
 ) -> str:
     """Returns events of one spec, in the order given, one row each: time, type, submission or slots, and details. There
-    is no final line break. `width` is as in `columns`. `intents` contains the intents that are not among the events."""
+    is no final line break. `width` is as in `columns`. `intents` contains the intents that are not among the events.
+    With a `place`, the events that record a new run also have its location and its page in AWS's console."""
     style = Style(color)
-    intents = dict(intents or {}) | {event.token: event for _, event in events if isinstance(event, e.Beginning)}
-    rows = [_row(event, intents.get(getattr(event, "token", "")), style) for _, event in events]
+    found = _with_intents(events, intents)
+    rows = [_row(event, intent, style, place if isinstance(event, NAMES_RUN) else None) for _, event, intent in found]
     return lines_text(columns(rows, width)) or "Nothing is recorded."
 
 
-def _row(event: e.Event, intent: e.Beginning | None, style: Style) -> tuple[str, str, str, str]:
+def _with_intents(
+    events: Iterable[PositionedEvent], intents: Mapping[str, e.Beginning] | None
+) -> list[tuple[int, e.Event, e.Beginning | None]]:
+    """Returns each event with its position and the intent of its submission, if there is one."""
+    events = list(events)
+    known = dict(intents or {}) | {event.token: event for _, event in events if isinstance(event, e.Beginning)}
+    return [(position, event, known.get(getattr(event, "token", ""))) for position, event in events]
+
+
+def _row(event: e.Event, intent: e.Beginning | None, style: Style, place: Place | None) -> tuple[str, str, str, str]:
     about = intent.key.label if intent else _about(event)
     event_type = style.paint(event.type, EVENT_COLOURS.get(event.type, ""))
-    return plain(event.at), event_type, plain(about), "  ".join(_details(event, intent))
+    where = where_text(*_where(event, intent, place))
+    return plain(event.at), event_type, plain(about), "  ".join([*_details(event, intent), *([where] if where else [])])
+
+
+def _where(event: e.Event, intent: e.Beginning | None, place: Place | None) -> tuple[Mapping[str, str], str | None]:
+    """Returns the location of the run that an event names, and its page in AWS's console."""
+    run_id = getattr(event, "run_id", None)
+    if run_id is None or intent is None or place is None:
+        return {}, None
+    location = intent.content.location
+    return location, console_url(place, intent.kind, location, run_id)
 
 
 def _about(event: e.Event) -> str:
@@ -107,13 +131,28 @@ def _without_secrets(text: str, intent: e.Beginning | None) -> str:
 def history_json(events: Sequence[PositionedEvent]) -> JSON:
     """Returns ``{"events": [{"position", "type", "at", …}]}``: the events as recorded in the ledger. Nothing is
     masked."""
-    return {"events": [{"position": position, **encode(event)} for position, event in events]}
+    return {"events": event_forms(events)}
 
 
-def history_json_parts(events: Iterable[PositionedEvent]) -> Iterator[str]:
-    """Yields the text of `history_json` in parts that consist of whole lines, so that a long history need not fit into
-    memory."""
-    forms = (indent(dumps({"position": position, **encode(event)}), "    ") for position, event in events)
+def event_forms(
+    events: Iterable[PositionedEvent],
+    intents: Mapping[str, e.Beginning] | None = None,
+    place: Place | None = None,
+) -> list[JSON]:
+    """Returns the JSON form of each event. With a `place`, an event that names a run also has the ``location`` and the
+    ``console_url`` of the run. `intents` are as in `history_text`."""
+    forms: list[JSON] = []
+    for position, event, intent in _with_intents(events, intents):
+        location, url = _where(event, intent, place)
+        more = {"location": dict(location), "console_url": url} if location else {}
+        forms.append({"position": position, **encode(event), **more})
+    return forms
+
+
+def history_json_parts(events: Iterable[JSON]) -> Iterator[str]:
+    """Yields the text of `history_json` from the forms of its events, in parts that consist of whole lines, so that a
+    long history need not fit into memory."""
+    forms = (indent(dumps(event), "    ") for event in events)
     last = next(forms, None)
     if last is None:
         yield dumps(history_json(()))

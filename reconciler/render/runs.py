@@ -244,6 +244,11 @@ def which_text(generation: int | None, slot: str | None, attempt: int | None) ->
     return plain(which) + (f"/{attempt}" if attempt and attempt > 1 else "")
 
 
+def where_text(location: Mapping[str, str], url: str | None) -> str:
+    """Returns the location of a run and its page in AWS's console, each if it is known."""
+    return "  ".join(part for part in (location_text(location), plain(url or "")) if part)
+
+
 def location_text(location: Mapping[str, str]) -> str:
     """Returns the location of a run: ``applicationId 00f1…``."""
     return ", ".join(plain(f"{name} {value}") for name, value in location.items())

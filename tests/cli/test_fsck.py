@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core.events import ManuallyAdopted
 from tests.cli.doubt import in_doubt, submitted_by_others
-from tests.cli.world import Done, World
+from tests.cli.world import REGION, Done, World
 
 
 def _lose_the_ledger(world: World) -> None:
@@ -69,6 +69,8 @@ def test_a_lost_ledger_is_detected_and_nothing_is_written(world: World):
 
     assert done.code == 3
     assert done.out.count("[NG]") == 3
+    page = f"  https://{REGION}.console.aws.amazon.com/emr/home?region={REGION}#/serverless-applications/"
+    assert [line for line in done.out.splitlines() if "applicationId" in line and page in line]
     assert all(f"reconciler adopt clicks {run_id} -t staging" in done.out for run_id in runs[:2])
     assert "reconciler fsck --adopt -t staging" in done.out
     assert [event.type for event in world.events()] == ["opened"]
