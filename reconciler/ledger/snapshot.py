@@ -60,13 +60,22 @@ def _shape(kind: type) -> list[str]:
             lines.append(f"{each.__name__}: {[member.value for member in each]}")
             continue
         kept = [field for field in fields(each) if OF_THE_PASS not in field.metadata]
-        lines.append(f"{each.__name__}: {[(field.name, field.type) for field in kept]}")
         hints = _hints(each)
+        lines.append(f"{each.__name__}: {[(field.name, _text(hints[field.name])) for field in kept]}")
         parts = {part for field in kept for part in _parts(hints[field.name])}
         found = {part for part in parts if is_dataclass(part) or issubclass(part, Enum)}
         rest += sorted(found - seen, key=lambda part: part.__name__)
         seen |= found
     return lines
+
+
+def _text(hint: Any) -> str:  # noqa: ANN401 - a type as it is written in an annotation
+    """Returns a type as text that is the same in every process: `repr` contains addresses of functions."""
+    arguments = get_args(hint)
+    if get_origin(hint) in {Union, UnionType}:
+        return " | ".join(map(_text, arguments))
+    name = getattr(get_origin(hint) or hint, "__name__", str(hint))
+    return f"{name}[{', '.join(map(_text, arguments))}]" if arguments else name
 
 
 def _parts(hint: Any) -> Iterator[type]:  # noqa: ANN401 - a type as it is written in an annotation

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -446,3 +449,12 @@ def test_a_snapshot_is_used_after_an_upgrade_that_folds_alike(monkeypatch: pytes
     assert version() == fold_version()
     monkeypatch.setattr(snapshot_module, "FOLD", snapshot_module.FOLD + 1)
     assert version() != fold_version()
+
+
+def test_every_process_computes_the_same_version():
+    """Another process with other addresses and hashes has the same version, so it uses the snapshots of this one."""
+    code = "from reconciler.ledger.snapshot import fold_version; print(fold_version())"
+    env = {**os.environ, "PYTHONHASHSEED": "7"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+
+    assert done.stdout.strip() == fold_version()
