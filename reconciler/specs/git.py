@@ -121,10 +121,12 @@ def _is_shallow(root: Path) -> bool:
 def _repository(root: Path) -> Path | None:
     """Returns the nearest ``.git`` at or above a folder, intact or not: a file that refers to a repository, or a folder
     that is not empty."""
-    for folder in (root.resolve(), *root.resolve().parents):
-        git = folder / ".git"
-        if git.is_file() or (git.is_dir() and any(git.iterdir())):
-            return git
+    folder, above = os.path.realpath(root), ""
+    while folder != above:  # with text instead of paths, because every command asks several times
+        git = os.path.join(folder, ".git")
+        if os.path.isfile(git) or (os.path.isdir(git) and os.listdir(git)):
+            return Path(git)
+        folder, above = os.path.dirname(folder), folder
     return None
 
 

@@ -24,7 +24,8 @@ def _own_logs() -> Iterator[None]:
     logging.captureWarnings(False)
     for logger, handlers, propagate, level in before:
         logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+        if logger.level != level:
+            logger.setLevel(level)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
 from reconciler.app.session import SystemClock
 from reconciler.cli import main
 from reconciler.core.events import Event
@@ -85,16 +87,11 @@ class World:
     def run(self, *arguments: str | Path) -> Done:
         """Runs a command in this process: the same code as the installed script, without its start-up time."""
         out, err = io.StringIO(), io.StringIO()
-        before, here = dict(os.environ), Path.cwd()
-        os.environ.update(self.env)
-        os.chdir(self.folder)
-        try:
-            with redirect_stdout(out), redirect_stderr(err):
-                code = main([str(argument) for argument in arguments])
-        finally:
-            os.chdir(here)
-            os.environ.clear()
-            os.environ.update(before)
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name, value in self.env.items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            code = main([str(argument) for argument in arguments])
         return Done(code, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str | Path, **env: str) -> subprocess.Popen[str]:
