@@ -28,6 +28,7 @@ from reconciler.ledger.open import open_store
 from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, fold_version, pack, to_json, unpack
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.ledger.verify import verify
+from tests.campaigns import in_soak
 from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always, intended, submitted
 from tests.ledger.server import Server
 
@@ -332,7 +333,7 @@ def test_a_ledger_that_was_rolled_back_is_refused(
     assert anew().refresh(rolled_back=True).position == len(before)
 
 
-@pytest.mark.parametrize("rollback", ROLLBACKS)
+@pytest.mark.parametrize("rollback", in_soak(ROLLBACKS, {cut_back, written_again, deleted}.__contains__))
 def test_a_rollback_that_was_accepted_is_recorded(store: CountingStore, rollback: Callable[[CountingStore], None]):
     """All readers can use the ledger again. After the position of the old snapshot, the snapshot is replaced."""
     rollback(store)
