@@ -96,14 +96,15 @@ class Ancestry(StrEnum):
 
     CONTAINED = "contained"  # HEAD is this commit, or descends from it
     NEWER = "newer"  # HEAD is an ancestor of this commit: the checkout is old
-    UNKNOWN = "unknown"  # the commits diverged, the clone is shallow, or the commit is missing
+    UNKNOWN = "unknown"  # the commits diverged, or the clone is shallow
+    MISSING = "missing"  # this clone does not have the commit
 
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
     """The git checkout that the specs were read from. Outside git, `commit` is `None` and nothing is checked.
 
-    `ancestry` is known for the commits of the newest intents and declarations; any other commit is unknown.
+    `ancestry` is known for the commits of the newest intents and declarations; any other commit is missing.
     `uncommitted` is whether files of the project differ from the commit. `shallow` is whether the clone has only a part
     of the history, which may be the reason why a commit is unknown. `unborn` is whether the repository has no commit
     yet.
@@ -215,16 +216,21 @@ def why_stale(commit: str | None, desired: Desired) -> str | None:
     head = desired.checkout.commit
     if head is None or commit is None or commit == head or desired.allow_rollback:
         return None
-    match desired.checkout.ancestry.get(commit, Ancestry.UNKNOWN):
+    match desired.checkout.ancestry.get(commit, Ancestry.MISSING):
         case Ancestry.CONTAINED:
             return None
         case Ancestry.NEWER:
             why = f"this checkout ({head[:12]}) is older than the commit applied last ({commit[:12]})"
-        case Ancestry.UNKNOWN if desired.checkout.shallow:
+        case _ if desired.checkout.shallow:
             why = (
                 f"shallow clone: fetch the whole history. It is unknown whether this checkout ({head[:12]}) contains "
                 f"the commit applied last ({commit[:12]})"
             )
         case Ancestry.UNKNOWN:
             why = f"diverged: this checkout ({head[:12]}) does not contain the commit applied last ({commit[:12]})"
+        case Ancestry.MISSING:
+            why = (
+                f"older or diverged: this clone, at {head[:12]}, does not have the commit applied last "
+                f"({commit[:12]}). Update it, for example with `git pull`"
+            )
     return f"{why}; --allow-rollback overrides"

@@ -39,16 +39,16 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
-    """Returns the commit checked out in `root`, and for each of `commits` whether it is older, newer or unknown.
+    """Returns the commit checked out in `root`, and for each of `commits` how it relates to that one.
 
     If no commit is checked out, nothing is compared. Only the history in this clone is used, so a commit that a shallow
-    clone cannot reach is unknown. Raises the errors of `read_head`.
+    clone cannot reach is unknown or missing. Raises the errors of `read_head`.
     """
     commit = read_head(root)
     if commit is None:
         return Checkout(unborn=_repository(root) is not None)
     ancestry = _ancestry(root, commit, set(commits))
-    shallow = Ancestry.UNKNOWN in ancestry.values() and _is_shallow(root)
+    shallow = bool({Ancestry.UNKNOWN, Ancestry.MISSING} & set(ancestry.values())) and _is_shallow(root)
     return Checkout(commit, ancestry, uncommitted=_uncommitted(root), shallow=shallow)
 
 
@@ -197,13 +197,14 @@ def _no_filters(root: Path) -> dict[str, str]:
 
 def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
     """Returns how each commit relates to HEAD. Runs three git processes for any number of commits."""
-    ancestry = dict.fromkeys(sorted(commits), Ancestry.UNKNOWN)
+    ancestry = dict.fromkeys(sorted(commits), Ancestry.MISSING)
     present = _present(root, sorted(commit for commit in commits if _COMMIT.fullmatch(commit)))
     if not present:
         return ancestry
     # These commits are reachable from the given commits but not from HEAD. HEAD contains every other given commit.
     outside = _listed(root, present, f"^{head}")
     newer = _listed(root, outside & present, f"^{head}", "--ancestry-path") & present if outside else set()
+    ancestry |= dict.fromkeys(present, Ancestry.UNKNOWN)
     ancestry |= dict.fromkeys(present - outside, Ancestry.CONTAINED)
     ancestry |= dict.fromkeys(newer, Ancestry.NEWER)
     return ancestry

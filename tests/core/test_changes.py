@@ -229,7 +229,8 @@ def test_a_ledger_without_declarations_hides_no_change(now: DesiredSpec, paths: 
 
 STALE = {
     "older": (Checkout("old", {"new": Ancestry.NEWER}), "is older than"),
-    "diverged": (Checkout("old", {"new": Ancestry.UNKNOWN}), "diverged"),
+    "diverged": (Checkout("old", {"new": Ancestry.UNKNOWN}), "diverged: this checkout"),
+    "not fetched": (Checkout("old", {"new": Ancestry.MISSING}), "older or diverged: this clone"),
     "shallow": (Checkout("old", {"new": Ancestry.UNKNOWN}, shallow=True), "shallow clone: fetch the whole history"),
 }
 

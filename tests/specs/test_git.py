@@ -110,7 +110,8 @@ def test_plan_files_are_no_uncommitted_changes(repository):
 
 
 def test_contained_newer_and_diverged(repository):
-    """HEAD and its ancestors are contained, its descendants are newer, all others are unknown."""
+    """HEAD and its ancestors are contained, its descendants are newer, all others are unknown, or missing if they are
+    not in this repository."""
     # given one, two (checked out), three on main, and a branch from one
     one, two, three = (commit(repository, message) for message in ("one", "two", "three"))
     git(repository, "checkout", "-q", "-b", "side", one)
@@ -122,7 +123,7 @@ def test_contained_newer_and_diverged(repository):
     # then
     assert two == checkout.commit
     expected = {one: Ancestry.CONTAINED, two: Ancestry.CONTAINED, three: Ancestry.NEWER, side: Ancestry.UNKNOWN}
-    assert {**expected, **dict.fromkeys(strange, Ancestry.UNKNOWN)} == checkout.ancestry
+    assert {**expected, **dict.fromkeys(strange, Ancestry.MISSING)} == checkout.ancestry
 
 
 def test_merged_branches_are_contained(repository):
@@ -142,11 +143,11 @@ def test_merged_branches_are_contained(repository):
 
 
 def test_a_shallow_clone_does_not_guess(repository, tmp_path):
-    """In a shallow clone, commits beyond the boundary are unknown."""
+    """In a shallow clone, commits beyond the boundary are missing."""
     one, two = commit(repository, "one"), commit(repository, "two")
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", "clone")
     checkout = read_checkout(tmp_path / "clone", [one, two])
-    assert {one: Ancestry.UNKNOWN, two: Ancestry.CONTAINED} == checkout.ancestry
+    assert {one: Ancestry.MISSING, two: Ancestry.CONTAINED} == checkout.ancestry
 
 
 def test_git_variables_do_not_select_another_repository(repository, tmp_path, monkeypatch):
