@@ -101,6 +101,10 @@ def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool
     plan's commit."""
     checkout = read_checkout(session.root, [plan.commit] if plan.commit is not None else [])
     file, commit, from_objects = session.project_file, checkout.commit, False
+    if plan.commit is None and commit is not None:  # an intent without a commit would end the check of old checkouts
+        raise PlanFileError(
+            f"the plan names no commit, and this checkout is at {commit[:12]}: nothing was sent. Plan again"
+        )
     if plan.commit is not None:
         _check_commit(session, plan.commit, checkout.commit, checkout.ancestry.get(plan.commit))
         if not plan.uncommitted and (checkout.uncommitted or plan.commit != checkout.commit):

@@ -156,6 +156,14 @@ def test_a_commit_that_was_not_merged_asks_for_nothing(checkout: World):
     refused(checkout, "does not contain it")
 
 
+def test_a_plan_without_a_commit_is_refused_in_git(checkout: World):
+    """The commit was removed from the file. Its intents would hide from which commit the runs came."""
+    form = saved(checkout)
+    (checkout.folder / "a.plan").write_text(sealed({**form, "commit": None}))
+
+    refused(checkout, "names no commit")
+
+
 def test_a_commit_without_git_is_refused(checkout: World):
     """Only git has the content of the commit. The error explains the alternative."""
     saved(checkout)
