@@ -250,7 +250,7 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
     """Returns the records for which the age of the checkout matters: their spec differs from the content that last ran
-    or was applied, has left git, or has an unresolved submission."""
+    or was applied, has left git, has an unresolved submission, or returns to a run that is replaced."""
     records = []
     pending = find_renames(desired, recorded).pending
     recorded = after_renames(recorded, pending)
@@ -258,7 +258,11 @@ def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
         record, spec = recorded.spec(name), desired.specs.get(name)
         baseline = record.baseline
         differs_from_run = record.newest is not None and (
-            spec is None or baseline is None or baseline.digest != spec.digest or bool(record.unresolved)
+            spec is None
+            or baseline is None
+            or baseline.digest != spec.digest
+            or baseline.replaced
+            or bool(record.unresolved)
         )
         known = name in recorded.specs or record.predecessor is not None
         if name in pending or differs_from_run or (known and differs(spec, record)):

@@ -17,6 +17,7 @@ from reconciler.errors import LimitExceeded
 from reconciler.model.project import Limits
 from reconciler.model.spec import Suspension
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, spec, token
+from tests.core.test_changes import declared
 
 
 def decide(wanted: Any, known: Recorded) -> Action:
@@ -582,6 +583,16 @@ class TestPlanValue:
         known = recorded(*ran("A"), *ran("A", name="same"), *ran("A", name="gone"))
         wanted = desired(spec("B"), spec("A", "same"), spec("A", "new"))
         assert [record.name for record in changed_names(wanted, known)] == ["gone", "orders"]
+
+    def test_the_checkout_matters_for_a_return_to_a_replaced_run(self) -> None:
+        """The declared content is that of the run which makes room: a new generation runs, so the commit counts."""
+        run = intended("A", commit="old")
+        asked = outcome("cancel-asked", run, replacing=True)
+        events = [run, outcome("submitted", run), asked, outcome("cancelled", run), declared(spec("A"), commit="old")]
+        known = recorded(*events)
+        wanted = desired(spec("A"), checkout=Checkout("head", {"old": Ancestry.CONTAINED}))
+        assert [record.name for record in changed_names(wanted, known)] == ["orders"]
+        assert plan(wanted, known, NOW).actions[0].action is ActionType.SUBMIT
 
     def test_one_action_for_each_open_submission(self) -> None:
         """Two unresolved submissions of one spec have two actions."""
