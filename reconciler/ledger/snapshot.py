@@ -139,7 +139,7 @@ def _coder(hint: Any, reference: Coder) -> Coder:  # noqa: ANN401 - a type as it
     if isinstance(origin, type) and issubclass(origin, Collection):
         return _collection(origin, arguments, reference)
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return (attrgetter("value"), hint)
+        return (attrgetter("value"), {member.value: member for member in hint}.__getitem__)
     if is_dataclass(hint):
         return _whole(cast("type", hint), reference)
     raise TypeError(f"the snapshot codec does not support {hint}")

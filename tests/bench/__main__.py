@@ -17,14 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.growth import growth
-from tests.bench.measure import Row, run, save, show
+from tests.bench.measure import RESULT, Row, run, save, show
 from tests.bench.projects import BARE, generate
 from tests.bench.stub_aws import StubAws, serving
 
 ROUNDS = 3
-SPECS, SUBMISSIONS = 1000, 300
+SPECS, SUBMISSIONS, LIVE = 1000, 300, 2000
 ROOT = Path(__file__).parents[2]
-RESULT = ROOT / "bench.json"
 COMMANDS = {
     "--version": ["--version"],
     "validate": ["validate"],
@@ -92,6 +91,19 @@ def submit(aws: StubAws, tree: Path, what: str, kind: str, workers: int) -> dict
     return dict(json.loads(done.stdout))
 
 
+def states(rounds: int) -> list[Row]:
+    """The states of live runs, 100 in a call, as a pass reads them, beside the same calls alone."""
+    bare, ours = Row("boto3", "CPU s"), Row("ours", "CPU s")
+    with serving() as aws:
+        for _ in range(rounds):
+            for row, what in ((bare, "bare"), (ours, "ours")):
+                program = [sys.executable, str(ROOT / "tests/bench/observing.py"), what, str(LIVE)]
+                done = subprocess.run(program, env=aws.environ, stdout=subprocess.PIPE, text=True, check=True)
+                row.samples.append(json.loads(done.stdout)["cpu"])
+    ours.compare(bare)
+    return [bare, ours]
+
+
 def submissions(rounds: int) -> list[Row]:
     """Submissions with durable intents and outcomes; the ratio is that of a bare loop's time to ours."""
     rows: list[Row] = []
@@ -157,6 +169,7 @@ def main(reference: str | None) -> None:
         for title, table in (
             (f"{SPECS} new specs; ratio to a plain read, and of --version to a bare click command", commands),
             (f"Terraform, {SPECS} new blocks", terraform),
+            (f"states of {LIVE} live Batch runs from a stub; ratio to the calls alone", states),
             (f"{SUBMISSIONS} submissions to a stub; ratio of bare boto3 to ours", submissions),
             ("Four times as many specs; ratio to the time for 250", growth),
         ):

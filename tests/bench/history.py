@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -36,10 +34,11 @@ from reconciler.ledger.open import open_store
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.model.kind import kind_named
 from reconciler.specs.project import load, read_project
+from tests.bench.measure import RESULT, Row, Usage, run, save, show
 
 SPECS = 50
 SUBMISSIONS = 500_000
-SHORT = {"5,000 submissions": 5_000, "one week": SPECS * 96 * 7}
+SHORT = {"one week": SPECS * 96 * 7}
 ROUNDS = 3
 QUARTER = timedelta(minutes=15)
 PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
@@ -164,34 +163,10 @@ def _rendered(spec: DesiredSpec, slot: str, token: str) -> dict[str, Any]:
     return kind_named(KIND).as_sent(rendered(spec, slot, {}), token, PLACE.owner(spec.name))
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a process took: CPU seconds (user and system) and MB of memory."""
-
-    seconds: float
-    megabytes: float
-
-
-def cost(history: History, *arguments: str) -> Cost:
-    """The median CPU time and the largest memory of some runs of a command, which must not fail."""
-    environ = os.environ | {"RECONCILER_TARGET": "prod"} | dict(history.environ)
-    seconds, most = [], 0.0
-    for _ in range(ROUNDS):
-        process = subprocess.Popen(
-            [*COMMAND, *arguments], cwd=history.folder, env=environ, stdout=subprocess.DEVNULL
-        )  # the peak of this process alone
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in {0, 3}:
-            raise SystemExit(f"{arguments} ended with {process.returncode}")
-        seconds.append(usage.ru_utime + usage.ru_stime)
-        most = max(most, usage.ru_maxrss / 1024)
-    return Cost(median(seconds), most)
-
-
 COMMANDS = {
     "plan": ("plan", "--no-refresh"),
     "status": ("status", "--no-refresh"),
+    "runs": ("runs", "job-07", "--no-refresh"),
     "history, newest 50": ("history", "job-07", "--limit", "50"),
     "history, whole": ("history", "job-07"),
     "ledger verify": ("ledger", "verify"),
@@ -200,18 +175,26 @@ GROWING = {"history, whole", "ledger verify"}
 """Commands that read the whole history, so that their time grows with it, but not their memory."""
 
 
-def compare(short: Mapping[str, History], long: History) -> None:
-    """Prints one line for each command: its cost with the long history, and as ratios to the short ones."""
+def compare(short: Mapping[str, History], long: History) -> list[Row]:
+    """The CPU time and the memory of each command with the long history, as ratios to a short one. The time of commands
+    that read the whole history is compared for each submission."""
+    rows: list[Row] = []
     for name, arguments in COMMANDS.items():
-        whole = cost(long, *arguments)
-        line = f"{name:20}{whole.seconds:9.2f} s{whole.megabytes:8.0f} MB"
         for label, history in short.items():
-            part = cost(history, *arguments)
             scale = long.submissions / history.submissions if name in GROWING else 1
-            line += (
-                f"   {whole.seconds / part.seconds / scale:6.2f} × {whole.megabytes / part.megabytes:5.2f} × {label}"
-            )
-        print(line + (" (time for each submission)" if name in GROWING else ""), flush=True)
+            pairs = [(_use(history, arguments), _use(long, arguments)) for _ in range(1 if name in GROWING else ROUNDS)]
+            few, seconds = Row(name, "s", [few.cpu * scale for few, _ in pairs]), Row(f"{name} / {label}", "CPU s")
+            memory = Row(f"{name} / {label}", "MB", [many.memory for _, many in pairs])
+            seconds.samples = [many.cpu for _, many in pairs]
+            seconds.compare(few)
+            memory.compare(Row(name, "MB", [few.memory for few, _ in pairs]))
+            rows += [seconds, memory]
+    return rows
+
+
+def _use(history: History, arguments: Sequence[str]) -> Usage:
+    environ = os.environ | {"RECONCILER_TARGET": "prod"} | dict(history.environ)
+    return run([*COMMAND, *arguments], history.folder, environ, codes=(0, 3), quiet=True)
 
 
 def write(histories: Sequence[History]) -> None:
@@ -250,7 +233,10 @@ def main(submissions: int, schemes: Sequence[str]) -> None:
             }
             long = History(Path(name) / "long", address(scheme), submissions, environ)
             write([*short.values(), long])
-            compare(short, long)
+            title = f"{submissions} submissions in {scheme}; ratio to the same with a short history"
+            rows = compare(short, long)
+            show(title, rows)
+            save(RESULT, {title: rows}, add=True)
 
 
 if __name__ == "__main__":

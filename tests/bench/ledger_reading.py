@@ -28,10 +28,12 @@ from reconciler.core.state import Recorded
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
 from reconciler.ledger.sqlite import SqliteStore
+from tests.bench.measure import RESULT, Row, save
 
 DEFAULT_EVENTS = 100_000
 SPECS = 10_000
 PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
+ROWS: list[Row] = []
 AT = "2026-11-22T02:00:00.000Z"
 COMMAND = Path(sys.executable).parent / "reconciler"
 
@@ -122,12 +124,13 @@ def command(folder: Path, *arguments: str) -> None:
 
 @contextmanager
 def measured(what: str) -> Iterator[list[str]]:
-    """Prints what it took, by the clock and in CPU time, and what is added to the list."""
+    """Prints what it took, by the clock and in CPU time, and what is added to the list. Keeps it in `ROWS`."""
     more: list[str] = []
     start, before = time.perf_counter(), os.times()
     yield more
     after = os.times()
     cpu = sum(after[:4]) - sum(before[:4])
+    ROWS.append(Row(what, "CPU s", [cpu]))
     print(f"{what:40}{time.perf_counter() - start:8.2f} s{cpu:8.2f} s CPU  {', '.join(more)}".rstrip())
 
 
@@ -148,6 +151,7 @@ def main(number: int, scheme: str) -> None:
         with measured("reconciler ledger verify"):
             command(folder, "ledger", "verify")
         if scheme != "sqlite":
+            save(RESULT, {f"{number} events in {scheme}": ROWS}, add=True)
             return
         more = [f"the snapshot had {drop_snapshot(folder) / 1e6:.1f} MB"]
         with measured("read without") as told:
@@ -157,6 +161,7 @@ def main(number: int, scheme: str) -> None:
             command(folder, "history", "job-00001")
         if known != same:
             raise SystemExit("the two reads differ")
+        save(RESULT, {f"{number} events in {scheme}": ROWS}, add=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
+RESULT = Path(__file__).parents[2] / "bench.json"
 HEADER = f"{'':44}{'min':>9}{'median':>9}{'max':>9}{'ratio':>8}"
 
 
@@ -41,9 +42,10 @@ def show(title: str, rows: Sequence[Row]) -> None:
     print("\n".join(map(str, rows)), flush=True)
 
 
-def save(file: Path, tables: Mapping[str, Sequence[Row]]) -> None:
-    """Writes all samples as JSON."""
-    form = {title: [asdict(row) for row in rows] for title, rows in tables.items()}
+def save(file: Path, tables: Mapping[str, Sequence[Row]], *, add: bool = False) -> None:
+    """Writes all samples as JSON, or adds them to those in the file."""
+    form = json.loads(file.read_text("utf-8")) if add and file.exists() else {}
+    form |= {title: [asdict(row) for row in rows] for title, rows in tables.items()}
     file.write_text(json.dumps(form, indent=2) + "\n", "utf-8")
 
 
@@ -56,14 +58,25 @@ class Usage:
     memory: float
 
 
-def run(arguments: Sequence[str | Path], folder: Path, environ: Mapping[str, str] | None = None) -> Usage:
-    """Runs one command, which must succeed, and returns what it used."""
+def run(
+    arguments: Sequence[str | Path],
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    codes: Sequence[int] = (0,),
+    quiet: bool = False,
+) -> Usage:
+    """Runs one command, which must end with one of these exit codes, and returns what it used."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        [*map(str, arguments)], cwd=folder, stdout=subprocess.DEVNULL, env=None if environ is None else dict(environ)
+        [*map(str, arguments)],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if quiet else None,
+        env=None if environ is None else dict(environ),
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode not in codes:
         raise SystemExit(f"{' '.join(map(str, arguments))} failed")
     return Usage(usage.ru_utime + usage.ru_stime, time.perf_counter() - start, usage.ru_maxrss / 1024)
