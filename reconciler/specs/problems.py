@@ -245,7 +245,7 @@ class View:
 
     def location(self, loc: Loc) -> Problem:
         """Returns a problem at the location of a path, without a message. The caller adds the message later."""
-        return self.problem(loc, "", LOCATION)
+        return self.at(find(self.document, self._as_written(loc)).offset, "", LOCATION)
 
     def position(self, loc: Loc) -> tuple[int, int]:
         """Returns the line and column of a path."""

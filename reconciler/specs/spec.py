@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 
 from pydantic import ValidationError
 
@@ -32,6 +32,7 @@ from reconciler.values import dataclass
 
 NAME: Loc = ("metadata", "name")
 RENAMED_FROM: Loc = ("metadata", "renamedFrom")
+PROJECT_KIND = "Project"
 UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is still checked
 UNSURE: Collection[Loc] = ((), NAME[:1], NAME)
 """The paths at which a syntactic flaw, such as a duplicate key, makes the intended name of a spec uncertain."""
@@ -95,16 +96,18 @@ class SpecReader:
 
     def read(self, view: View) -> ReadSpec:
         """Reads one document as a spec and collects all its problems."""
-        location = view.location(())
-        read = ReadSpec(location, location.line)
-        read.problems += view.flaws()
         value = view.document.value
+        has_name = isinstance(part(value, "metadata").get("name"), str)
+        is_spec = has_name and value.get("apiVersion") == API_VERSION and value.get("kind") != PROJECT_KIND
+        line, _ = view.source.position(view.document.offset)
+        read = ReadSpec(view.location(NAME if is_spec else ()), line)
+        read.problems += view.flaws()
         read.claimed, read.formerly = _stated(value, "name"), _stated(value, "renamedFrom")
         read.labels = {key: text for key, text in part(value, "metadata", "labels").items() if isinstance(text, str)}
         read.is_named = read.claimed is not None and not any(flaw.loc in UNSURE for flaw in view.document.flaws)
         if not isinstance(value, dict) or value.get("apiVersion") != API_VERSION:
             read.problems.append(not_a_spec(view))
-        elif value.get("kind") == "Project":
+        elif value.get("kind") == PROJECT_KIND:
             message = "a Project is allowed only in reconciler.yaml, in the project folder"
             read.problems.append(view.problem(("kind",), message, "unknown-kind"))
         else:
@@ -115,7 +118,9 @@ class SpecReader:
         document, value = _validated(view, value, read)
         name = part(value, "metadata").get("name")
         if isinstance(name, str):
-            read.name, read.location = name, view.location(NAME)
+            read.name = name
+            if document is None:  # the name may be in a field with a misspelt name
+                read.location = view.location(NAME)
         kind = _kind(view, value.get("kind"), read)
         spec = part(value, "spec")
         request = spec.get("request")
@@ -168,10 +173,7 @@ class SpecReader:
                 warnings += [(name, warning) for name in names for warning in checked.warnings]
                 warnings += self._misplaced(written, checked.request, names)
                 if checked.request is not None and not read.problems:
-                    made = _desired(written, checked.request, checked.identity or checked.request, labels)
-                    doubts = tuple(f"{position(each)}: {each.message}" for each in checked.doubts)
-                    complete = replace(made, renamed_from=_renamed_from(read), doubts=doubts)
-                    read.desired |= dict.fromkeys(names, complete)
+                    read.desired |= dict.fromkeys(names, _desired(written, checked, checked.request, labels, read))
         read.problems += merged(problems, targets)
         read.warnings += merged(warnings, targets)
 
@@ -217,25 +219,28 @@ def _renamed_from(read: ReadSpec) -> RenamedFrom | None:
     return RenamedFrom(former.name, position(former.location)) if former is not None else None
 
 
-def _desired(written: WrittenRequest, request: JSON, identity: JSON, labels: Mapping[str, str]) -> DesiredSpec:
-    kind, view = written.kind, written.view
+def _desired(
+    written: WrittenRequest, checked: CheckedRequest, request: JSON, labels: Mapping[str, str], read: ReadSpec
+) -> DesiredSpec:
+    kind = written.kind
     streaming = kind.is_streaming(request)
     policy = written.policy.effective(streaming=streaming)
-    line, _ = view.source.position(view.document.offset)
     return DesiredSpec(
         name=written.name,
         kind=kind.name,
         content=Content(
-            digest=digest(kind.name, written.policy.revision, identity),
+            digest=digest(kind.name, written.policy.revision, checked.identity or request),
             revision=written.policy.revision,
             request=request,
             location=kind.location(request),
             deletion_policy=policy.deletionPolicy,
             streaming=streaming,
-            source=Source(view.source.path, line),
+            source=Source(written.view.source.path, read.line),
         ),
         policy=policy,
         labels=labels,
+        renamed_from=_renamed_from(read),
+        doubts=tuple(f"{position(each)}: {each.message}" for each in checked.doubts),
     )
 
 
