@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -253,8 +254,6 @@ def _wait(session: Session, plan: Plan, applied: Applied, how: ApplyOptions) -> 
 
 def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detached: bool) -> int:
     """Applies the plan in a file, which must follow from git unless it is `detached`."""
-    from dataclasses import replace
-
     from reconciler.app.plan_file import check, read
     from reconciler.app.session import opened
 
@@ -271,8 +270,7 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
 class ApplyOptions:
     """How to apply a plan: whether to ask first, the format of standard output, whether the plan must be applied
     exactly, and the name in a summary line on standard error (`None` for no line), which is JSON with `json_log`. With
-    `waits`, the command then waits for the runs for at most `timeout` seconds, and prints JSON and Markdown at the
-    end."""
+    `waits`, the command then waits at most `timeout` seconds for the runs, and prints JSON and Markdown at the end."""
 
     ask: bool
     format: str
@@ -354,8 +352,6 @@ def announce_stop() -> None:
 
 def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Plan:
     """Adds suggested commands to each submission that became unknown."""
-    from dataclasses import replace
-
     from reconciler.core.plan import ActionOutcome
     from reconciler.core.suggested_commands import suggested_commands
 
