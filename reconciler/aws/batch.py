@@ -14,6 +14,7 @@ from typing import TypeVar
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
 from reconciler.aws.batch_logs import logs_of
 from reconciler.aws.batch_reasons import array_has_started, explained, failed_children_of, reason_of, stopped_by_queue
+from reconciler.aws.batch_usage import ended_children, hours_of, usage_of
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
@@ -23,7 +24,6 @@ from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
-from reconciler.model.batch import RESOURCES
 from reconciler.model.batch.submit_job import SubmitJobRequest
 
 SERVICE = "batch"
@@ -80,6 +80,7 @@ class Batch:
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._children: dict[str, tuple[int, Sequence[Described]]] = {}  # failed children by array, and their number
+        self._hours: dict[str, float | None] = {}  # the hours that the children of ended arrays ran
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
         """Calls SubmitJob. The request is transmitted at most once."""
@@ -97,8 +98,11 @@ class Batch:
             else:
                 unknown = RunReport(exists=False)
                 failed = self._failed_children(jobs.values())
+                hours = {job_id: self._hours_of_children(job) for job_id, job in jobs.items()}
                 reports |= {
-                    run.token: _report_of(jobs[run.run_id], failed.get(run.run_id)) if run.run_id in jobs else unknown
+                    run.token: _report_of(jobs[run.run_id], failed.get(run.run_id), hours[run.run_id])
+                    if run.run_id in jobs
+                    else unknown
                     for run in some
                 }
         return reports
@@ -169,6 +173,22 @@ class Batch:
                 with suppress(ServiceError):
                     self._children[job_id] = (count, self._children_page(job_id))
         return {job_id: self._children[job_id][1] for job_id in arrays if job_id in self._children}
+
+    def _hours_of_children(self, job: Described) -> float | None:
+        """Returns the hours that the children of an ended array ran in total, which ListJobs returns; `None` if they
+        are not known. An ended array is listed once."""
+        counts, job_id = ended_children(job), job["jobId"]
+        if counts and job_id not in self._hours:
+            self._hours = self._hours if len(self._hours) < MOST_ARRAYS else {}
+            call, found = self._aws.reader(SERVICE).list_jobs, dict[str, Described]()
+            with suppress(ServiceError):
+                for state in counts:
+                    query = {"arrayJobId": job_id, "jobStatus": state}
+                    for page in pages("ListJobs", call, "jobSummaryList", "jobId", **query):
+                        found |= page
+            complete = len(found) == sum(counts.values())
+            self._hours[job_id] = hours_of(found.values()) if complete else None
+        return self._hours.get(job_id)
 
     def _children_page(self, job_id: str) -> Sequence[Described]:
         """Returns the first page of the failed children of an array. Raises `ServiceError`."""
@@ -272,7 +292,9 @@ def _definitions(client: Client, arns: Sequence[str]) -> dict[str, JSON]:
     return definitions
 
 
-def _report_of(job: Described, failed_children: Sequence[Described] | None = None) -> RunReport | str:
+def _report_of(
+    job: Described, failed_children: Sequence[Described] | None = None, child_hours: float | None = None
+) -> RunReport | str:
     word = job.get("status")
     state = STATES.get(str(word))
     if state is None:
@@ -289,7 +311,7 @@ def _report_of(job: Described, failed_children: Sequence[Described] | None = Non
         detail=clean(reason_of(job, failed_children)) or None,
         started_at=_text(job.get("startedAt")),
         finished_at=None if state.live else _text(job.get("stoppedAt")),
-        usage=_usage(job),
+        usage=usage_of(job, child_hours),
         created_at=_text(job.get("createdAt")),
         definition=clean(job.get("jobDefinition")) or None,
         partial=unsuccessful and not explained(job, failed_children),
@@ -305,32 +327,6 @@ def _facts(job: Described) -> RunFacts:
             created_at=_text(job["createdAt"]) or "",
             report=_report_of(job),
         )
-
-
-def _usage(job: Described) -> JSON | None:
-    """Returns how often the container was started, how many children of an array are in each state, and the vCPUs and
-    memory of a single container."""
-    children = job.get("arrayProperties", {}).get("statusSummary", {})
-    usage = {
-        "attempts": len(job.get("attempts", ())),
-        "statusSummary": {k: n for k, n in children.items() if n},
-        RESOURCES: {} if children else _resources(job.get("container", {})),
-    }
-    return {name: fact for name, fact in usage.items() if fact} or None
-
-
-def _resources(container: Described) -> JSON:
-    """Returns the vCPUs and the GB of memory of a container, from its requirements in vCPUs and MiB.
-
-    https://docs.aws.amazon.com/batch/latest/APIReference/API_ResourceRequirement.html
-    """
-    needs = {str(need.get("type")).upper(): need.get("value") for need in container.get("resourceRequirements", ())}
-    try:
-        vcpu = float(needs.get("VCPU") or container.get("vcpus") or 0)
-        memory = float(needs.get("MEMORY") or container.get("memory") or 0) / 1024
-    except ValueError:
-        return {}
-    return {"vcpu": vcpu, "memory_gb": round(memory, 3)} if vcpu and memory else {}
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

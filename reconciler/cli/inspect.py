@@ -21,8 +21,12 @@ from reconciler.cli.options import (
 from reconciler.cli.output import coloured, out, out_json, terminal_width
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reconciler.app.options import CommandOptions
     from reconciler.cli.times import WrittenTime
+    from reconciler.model.base import JSON
+    from reconciler.render.history import PositionedEvent
 
 
 @click.command("history")
@@ -46,15 +50,20 @@ def history(
     """
     from reconciler.app.history import spec_history
     from reconciler.app.session import opened
-    from reconciler.render.history import event_forms, history_json_parts, history_text
+    from reconciler.render.history import history_json_parts, history_text, runs_in
 
     after = resolved(since)
     with opened(options) as session:
         pages = spec_history(session.ledger, name, limit=limit, since=after)
         if output_format == "json":
-            place = session.place
-            forms = (form for page in pages for form in event_forms(page.events, page.intents, place))
-            for part in history_json_parts(forms):
+            runs: dict[str, JSON] = {}
+
+            def events() -> Iterator[PositionedEvent]:
+                for page in pages:
+                    runs.update(runs_in(page.events, page.intents, session.place))
+                    yield from page.events
+
+            for part in history_json_parts(events(), runs):
                 out(part)
             return DONE
         empty = True

@@ -24,7 +24,7 @@ from reconciler.cli.options import (
     yes_option,
 )
 from reconciler.cli.output import annotate, coloured, confirm, echo_error, out, out_json, progress
-from reconciler.cli.plan_output import PlanOutput, annotate_holds, page_options
+from reconciler.cli.plan_output import PlanOutput, annotate_holds, page_options, print_recorded
 from reconciler.cli.signals import stop_on_signals
 from reconciler.values import dataclass
 
@@ -323,7 +323,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     annotate(unsuccessful_problems(plan, results), session.options)
     if not stop.is_set():
         record_applied(session, plan, results)
-        _print_recorded(plan, how)
+        print_recorded(plan, shown=how.format == "text")
     if how.log is not None:
         echo_error(summary(how.log, plan, results, session.ledger.recorded.position, as_json=how.json_log))
     if stop.is_set():
@@ -333,16 +333,6 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     recorded = session.ledger.recorded
     code = apply_exit_code(plan, results, recorded, stopped=stop.is_set(), exactly=how.exactly)
     return Applied(results, code, is_over=stop.is_set())
-
-
-def _print_recorded(plan: Plan, how: ApplyOptions) -> None:
-    """Prints that the changes were recorded, if the plan had no other effect."""
-    recorded = {change.name for change in plan.changes if not change.stale}
-    recorded |= {change.name for change in plan.schedule_changes}
-    if how.format == "text" and not plan.pending and recorded:
-        from reconciler.render.text import count
-
-        out(f"\nApply complete: {count(len(recorded), 'change')} recorded, nothing to run.")
 
 
 def announce_stop() -> None:

@@ -100,3 +100,13 @@ def annotate_holds(plan: Plan, options: CommandOptions) -> None:
     from reconciler.render.problems import held_problems
 
     annotate(held_problems(plan), options)
+
+
+def print_recorded(plan: Plan, *, shown: bool) -> None:
+    """Prints that the changes of a plan were recorded, if that was its only effect and text is `shown`."""
+    recorded = {change.name for change in plan.changes if not change.stale}
+    recorded |= {change.name for change in plan.schedule_changes}
+    if shown and recorded and not plan.pending:
+        from reconciler.render.text import count
+
+        out(f"\nApply complete: {count(len(recorded), 'change')} recorded, nothing to run.")

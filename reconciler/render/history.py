@@ -131,37 +131,36 @@ def _without_secrets(text: str, intent: e.Beginning | None) -> str:
 def history_json(events: Sequence[PositionedEvent]) -> JSON:
     """Returns ``{"events": [{"position", "type", "at", …}]}``: the events as recorded in the ledger. Nothing is
     masked."""
-    return {"events": event_forms(events)}
+    return {"events": [{"position": position, **encode(event)} for position, event in events]}
 
 
-def event_forms(
-    events: Iterable[PositionedEvent],
-    intents: Mapping[str, e.Beginning] | None = None,
-    place: Place | None = None,
-) -> list[JSON]:
-    """Returns the JSON form of each event. With a `place`, an event that names a run also has the ``location`` and the
-    ``console_url`` of the run. `intents` are as in `history_text`."""
-    forms: list[JSON] = []
-    for position, event, intent in _with_intents(events, intents):
+def runs_in(
+    events: Iterable[PositionedEvent], intents: Mapping[str, e.Beginning] | None, place: Place
+) -> dict[str, JSON]:
+    """Returns the ``location`` and the ``console_url`` of each run that the events name, by run id. `intents` are as in
+    `history_text`."""
+    runs = {}
+    for _, event, intent in _with_intents(events, intents):
         location, url = _where(event, intent, place)
-        more = {"location": dict(location), "console_url": url} if location else {}
-        forms.append({"position": position, **encode(event), **more})
-    return forms
+        if location:
+            runs[getattr(event, "run_id", "")] = {"location": dict(location), "console_url": url}
+    return runs
 
 
-def history_json_parts(events: Iterable[JSON]) -> Iterator[str]:
-    """Yields the text of `history_json` from the forms of its events, in parts that consist of whole lines, so that a
-    long history need not fit into memory."""
-    forms = (indent(dumps(event), "    ") for event in events)
+def history_json_parts(events: Iterable[PositionedEvent], runs: Mapping[str, JSON]) -> Iterator[str]:
+    """Yields the text of `history_json`, with `runs` as a second key, in parts that consist of whole lines, so that a
+    long history need not fit into memory. `runs` may be filled while the events are read."""
+    forms = (indent(dumps({"position": position, **encode(event)}), "    ") for position, event in events)
     last = next(forms, None)
     if last is None:
-        yield dumps(history_json(()))
+        yield dumps({**history_json(()), "runs": runs})
         return
     yield '{\n  "events": ['
     for form in forms:
         yield f"{last},"
         last = form
-    yield f"{last}\n  ]\n}}"
+    yield f"{last}\n  ],"
+    yield f'  "runs": {indent(dumps(runs), "  ").lstrip()}\n}}'
 
 
 @dataclass(frozen=True, slots=True)

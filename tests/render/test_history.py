@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.core import events as e
 from reconciler.core.event_codec import decode, encode
 from reconciler.model.project import EMULATOR_ACCOUNT
-from reconciler.render.history import event_forms, history_json, history_text, why_json, why_text
+from reconciler.render.history import history_json, history_json_parts, history_text, runs_in, why_json, why_text
 from reconciler.render.plan_json import dumps
 from tests.render.golden_files import check
 from tests.render.samples import PLACE, changed, intended, observed, recorded, submitted, token
@@ -102,13 +102,16 @@ def test_colour_adds_nothing_but_colour():
 
 
 def test_a_history_locates_each_new_run():
-    """The events that record a new run have its location and its console page; in JSON, every event with a run id has
-    them. Other events, and the embedded emulator, have none."""
+    """The events that record a new run have its location and its console page, and JSON has them by run id. Other
+    events, and the embedded emulator, have none."""
     text = history_text(events(), place=PLACE)
     (line,) = [line for line in text.splitlines() if "adopted " in line]
     assert "applicationId 00f1abcdefg" in line
     assert "https://eu-west-1.console.aws.amazon.com/emr/home" in line
     assert "00f7run1" in line.rpartition("https://")[2]
-    forms = event_forms(events(), place=PLACE)
-    assert all(("console_url" in form) == ("run_id" in form) for form in forms)
+    assert list(runs_in(events(), None, PLACE)) == ["00f7run1", "00f7run2"]
+    assert runs_in(events(), None, PLACE)["00f7run2"]["location"] == {"applicationId": "00f1abcdefg"}
+    for some in ([], events()):
+        runs = runs_in(some, None, PLACE)
+        assert json.loads("\n".join(history_json_parts(some, runs))) == {**history_json(some), "runs": runs}
     assert "console" not in history_text(events(), place=replace(PLACE, account=EMULATOR_ACCOUNT))

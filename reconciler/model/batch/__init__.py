@@ -20,8 +20,9 @@ containerOverrides:
   command: [resize, "--width", "800", "s3://${var.bucket}/images/"]
 """
 
-RESOURCES = "resources"
-"""The key of the vCPUs and the GB of memory of a job, as recorded in its usage."""
+RESOURCES, CHILD_HOURS = "resources", "childHours"
+"""The keys of the vCPUs and the GB of memory of a job or of one child of an array, and of the hours that the children
+ran in total, as recorded in the usage of the job."""
 
 
 def console(region: str, _location: Mapping[str, str], job_id: str) -> str:
@@ -30,15 +31,13 @@ def console(region: str, _location: Mapping[str, str], job_id: str) -> str:
 
 
 def billed(usage: Mapping[str, Any], hours: float) -> Resources | None:
-    """Returns the vCPUs and the memory of a job with one container, times the hours that it ran.
-
-    Returns `None` for arrays, for jobs with several nodes or containers, and for jobs on EKS, because their parts run
-    for different times, which are not known without a call for each part.
-    """
+    """Returns the vCPUs and the memory that a job declares, times the hours that it or its children ran. Returns `None`
+    if either is not known."""
     resources = usage.get(RESOURCES, {})
     vcpu, memory = resources.get("vcpu"), resources.get("memory_gb")
     if not isinstance(vcpu, int | float) or not isinstance(memory, int | float):
         return None
+    hours = usage.get(CHILD_HOURS, hours)
     return Resources(vcpu * hours, memory * hours)
 
 

@@ -55,7 +55,9 @@ def vcpus(request: JSON, definition: JSON) -> float:
     count = int(overrides.get("numNodes") or nodes.get("numNodes") or 0)
     by_range = {str(each.get("targetNodes")): each for _, each in entries(overrides, "nodePropertyOverrides")}
     needed = [0.0] * count
-    ranges = [(_range(str(each.get("targetNodes")), count), each) for _, each in entries(nodes, "nodeRangeProperties")]
+    ranges = [
+        (nodes_of(str(each.get("targetNodes")), count), each) for _, each in entries(nodes, "nodeRangeProperties")
+    ]
     for targets, each in sorted(ranges, key=lambda pair: -len(pair[0])):  # a range inside another one overrides it
         size = _of_group(by_range.get(str(each.get("targetNodes")), {}), each)
         for node in targets:
@@ -63,8 +65,8 @@ def vcpus(request: JSON, definition: JSON) -> float:
     return sum(needed)
 
 
-def _range(target: str, count: int) -> range:
-    """Returns the nodes of a range such as ``0:3``, ``4:`` or ``2``."""
+def nodes_of(target: str, count: int) -> range:
+    """Returns the nodes of a range such as ``0:3``, ``4:`` or ``2``, of a job with `count` nodes."""
     match = _RANGE.fullmatch(target)
     if match is None:
         return range(0)
