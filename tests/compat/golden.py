@@ -77,14 +77,16 @@ def _old_runs() -> frozenset[str]:
 
 
 LATER_TYPES = {"declared", "undeclared", "project-declared", "undelivered", "redelivering"}
+LATER_KINDS = {"missed", "stuck", "recovered", "succeeded"}
 
 
 def by_name(events: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     """Events by spec, comparable: what passes do about several specs at once has no order between them. Events of types
-    that 0.1.0 did not have are left out."""
+    that 0.1.0 did not have, and records of notifications that 0.1.0 did not send, are left out."""
     forms: dict[str, list[Any]] = {}
     for event in events:
-        if event["type"] not in LATER_TYPES:
+        later = event["type"] in LATER_TYPES or (event["type"] == "notified" and LATER_KINDS.issuperset(event["kinds"]))
+        if not later:
             forms.setdefault(event.get("name", ""), []).append(comparable(event))
     return forms
 
