@@ -16,7 +16,7 @@ from reconciler.core.plan import ActionType, Reason
 from reconciler.core.retries import decide_attempts
 from reconciler.core.state import Recorded, Submission
 from reconciler.core.submission import attempts_of
-from reconciler.core.submits import SpecContext
+from reconciler.core.submit_actions import SpecContext
 from reconciler.errors import ReconcilerError
 
 OPS = {"add": "added", "remove": "removed", "change": "changed", "reorder": "reordered"}

@@ -21,7 +21,7 @@ from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Reason
 from reconciler.core.ports import Precondition, RunFacts, RunReport
 from reconciler.core.state import Recorded, RunState, Submission
-from reconciler.core.submits import SpecContext, submit
+from reconciler.core.submit_actions import SpecContext, submit
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG

@@ -13,7 +13,7 @@ from reconciler.app.inputs import PassInputs, read
 from reconciler.app.reconcile import make_plan, prepare, record_renames
 from reconciler.app.session import Session
 from reconciler.core import events as e
-from reconciler.core.absence import settles_at
+from reconciler.core.absent_runs import settles_at
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Plan, Reason
 from reconciler.core.ports import Moved, Precondition, RunRef, RunReport

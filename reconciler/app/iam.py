@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.ledger.prepare import access
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES
-from reconciler.model.needs import Arns, Grant, Role, needs_of, shared_grants
+from reconciler.model.required_resources import Arns, Grant, Role, needs_of, shared_grants
 from reconciler.model.template import mapped
 from reconciler.specs.git import remote
 from reconciler.specs.project import load

@@ -16,13 +16,13 @@ from reconciler.core.ports import RunReport, RunSource
 from reconciler.core.state import RunState
 from reconciler.errors import Problem, ReconcilerError, SpecErrors, UsageError
 from reconciler.model.base import nests_deeper
-from reconciler.model.descriptions import described
-from reconciler.model.expressions import escaped
+from reconciler.model.import_descriptions import described
+from reconciler.model.import_expressions import escaped
+from reconciler.model.import_payloads import Payload, find
 from reconciler.model.kind import MODULES, SPEC_TAG, kind_named
-from reconciler.model.payloads import Payload, find
 from reconciler.model.template import mapped
 from reconciler.specs.files import is_wanted
-from reconciler.specs.imported import default_folder, spec_text, unique_name
+from reconciler.specs.import_files import default_folder, spec_text, unique_name
 from reconciler.specs.project import load, read_project
 from reconciler.specs.reading import read_specs
 from reconciler.specs.spec import SpecReader

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from reconciler import __version__
 from reconciler.app.session import Session
-from reconciler.core.deliveries import Redelivering, Undelivered, delivery_id, may_ask, waiting, webhook_id
 from reconciler.core.events import Notified
 from reconciler.core.identity import Place
+from reconciler.core.notification_retries import Redelivering, Undelivered, delivery_id, may_ask, waiting, webhook_id
 from reconciler.core.notifications import Notification, after_results, new_notifications
 from reconciler.core.plan import ActionResult, Plan
 from reconciler.core.ports import Moved

@@ -4,14 +4,14 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from reconciler.app.decisions import Decision, EventBatch, SpecView, chosen_submission, unresolved_facts
-from reconciler.core.absence import forgotten, settles_at
+from reconciler.core.absent_runs import forgotten, settles_at
 from reconciler.core.cron import slots_between
 from reconciler.core.desired import DesiredSpec, sentence
 from reconciler.core.events import BackfillAsked, CancelAsked, Event, Resolved, RetryAsked
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submission import attempts_of, last_of
-from reconciler.core.submits import of_submission
+from reconciler.core.submit_actions import of_submission
 from reconciler.core.suggested_commands import adopt
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError, UsageError

@@ -109,7 +109,7 @@ class Service:
             self._stack = stack.pop_all()
 
     def _serve_metrics(self, address: tuple[str, int], stack: ExitStack) -> Metrics:
-        from reconciler.app.endpoint import Endpoint
+        from reconciler.app.http_endpoint import Endpoint
         from reconciler.app.metrics import Metrics, application
 
         metrics = Metrics(self._clock, self._every, self._max_checkout_age)
@@ -119,7 +119,7 @@ class Service:
         return metrics
 
     def _serve_page(self, address: tuple[str, int], stack: ExitStack) -> LivePage:
-        from reconciler.app.endpoint import Endpoint
+        from reconciler.app.http_endpoint import Endpoint
         from reconciler.app.page import LivePage, allowed_hosts
 
         page = LivePage(allowed_hosts(address[0]))

@@ -27,7 +27,7 @@ from reconciler.apply.effects import (
     what_moved,
 )
 from reconciler.core import events as e
-from reconciler.core.absence import may_repeat_at, proven_absent
+from reconciler.core.absent_runs import may_repeat_at, proven_absent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
 from reconciler.core.ports import (
     Accepted,

@@ -7,7 +7,7 @@ from reconciler.aws.verify import NETWORK_UNASKED, Said
 from reconciler.core.ports import Answer
 from reconciler.model.base import JSON, Loc, integer, part
 from reconciler.model.batch.definitions import vcpus
-from reconciler.model.needs import Need, Resource
+from reconciler.model.required_resources import Need, Resource
 
 OVERRIDES = {
     "containerOverrides": "containerProperties",

@@ -21,8 +21,8 @@ from reconciler.aws.verify import INVENTED, Said, SharedResources, is_invented
 from reconciler.core.ports import Answer, Verdict
 from reconciler.model.base import JSON, Loc, part
 from reconciler.model.batch.definitions import LOG_GROUP, log_groups, roles, service_accounts, vcpus
-from reconciler.model.batch.needs import DEFINITION, QUEUE, needs
-from reconciler.model.needs import Resource
+from reconciler.model.batch.required_resources import DEFINITION, QUEUE, needs
+from reconciler.model.required_resources import Resource
 
 SERVICE, PRINCIPAL = "batch", "ecs-tasks.amazonaws.com"
 NO_CALL = "service account {} of Kubernetes: not asked, because no call of AWS describes it"

@@ -144,7 +144,7 @@ def _make(
     from reconciler.app.history import explain
     from reconciler.app.reconcile import preview
     from reconciler.core.approval import with_origins
-    from reconciler.specs.base import read_base
+    from reconciler.specs.specs_at_commit import read_base
 
     start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
     inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved)

@@ -16,8 +16,8 @@ from reconciler.core.due_slots import schedule_changes
 from reconciler.core.durations import usual
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
-from reconciler.core.invalid import decide_invalid, why_invalid
-from reconciler.core.pending import cancel_not_started, has_started_after_all
+from reconciler.core.invalid_specs import decide_invalid, why_invalid
+from reconciler.core.pending_timeout import cancel_not_started, has_started_after_all
 from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, SpecChange, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
@@ -25,7 +25,7 @@ from reconciler.core.retries import decide_attempts
 from reconciler.core.settings import held_back, pending_settings, settings_change
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submission import attempts_of, ended_at
-from reconciler.core.submits import SpecContext, another_send, of_submission, submit
+from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit
 from reconciler.core.suggested_commands import retry, suggested_commands
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import decide_unresolved

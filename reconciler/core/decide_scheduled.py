@@ -12,7 +12,7 @@ from reconciler.core.retention import UNDONE, no_longer_retried
 from reconciler.core.retries import decide_attempts
 from reconciler.core.state import Submission
 from reconciler.core.submission import Attempts, attempts_of, last_of
-from reconciler.core.submits import SpecContext, of_submission, submit
+from reconciler.core.submit_actions import SpecContext, of_submission, submit
 from reconciler.core.times import MissedReason, parse_time
 
 

@@ -13,7 +13,7 @@ from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, MissedSlots
 from reconciler.core.retries import will_retry
 from reconciler.core.state import Phase, Recorded, RunState, SpecRecord, Submission
 from reconciler.core.submission import Attempts, attempts_of, last_of
-from reconciler.core.submits import SpecContext, with_run_ids
+from reconciler.core.submit_actions import SpecContext, with_run_ids
 from reconciler.core.times import MissedReason, parse_time, seconds_text
 from reconciler.model.kind import kind_named
 from reconciler.model.project import Limits

@@ -15,7 +15,7 @@ from reconciler.core.desired import DesiredSpec
 from reconciler.core.identity import Content, Place, SubmissionKey, client_token
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Recorded
-from reconciler.core.submits import SpecContext, location_of, rendered, submit
+from reconciler.core.submit_actions import SpecContext, location_of, rendered, submit
 from reconciler.core.suggested_commands import rebuild
 from reconciler.core.times import seconds_text
 from reconciler.model.base import JSON

@@ -10,7 +10,7 @@ from datetime import timedelta
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submission import Attempts, ended_at, last_of
-from reconciler.core.submits import SpecContext, another_send, of_submission, submit
+from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.model.spec import Policy
 

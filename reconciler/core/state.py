@@ -7,9 +7,9 @@ from dataclasses import field, fields
 
 from reconciler.core.archive import Archive
 from reconciler.core.declarations import Declaration, ProjectDeclaration
-from reconciler.core.deliveries import Undelivered
 from reconciler.core.identity import Place, SubmissionKey
 from reconciler.core.ledger_changes import AcceptedRollback, MovedTo
+from reconciler.core.notification_retries import Undelivered
 from reconciler.core.submission import CountsAs, Phase, RunState, Send, Submission
 from reconciler.core.times import Schedule, SlotRange, parse_time
 from reconciler.values import dataclass

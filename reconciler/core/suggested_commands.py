@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from shlex import join
 
-from reconciler.core.absence import settles_at
+from reconciler.core.absent_runs import settles_at
 from reconciler.core.event_fields import Text, Texts
 from reconciler.core.state import Phase, Recorded, Submission
 from reconciler.core.times import parse_time, seconds_text

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.core.absence import forgotten, may_repeat_at, proven_absent, proving_looks, settles_at
+from reconciler.core.absent_runs import forgotten, may_repeat_at, proven_absent, proving_looks, settles_at
 from reconciler.core.desired import Desired, DesiredSpec, stale_message
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
-from reconciler.core.submits import of_submission, rendered
+from reconciler.core.submit_actions import of_submission, rendered
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.model.kind import kind_named
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, cast
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from reconciler.model import patterns
+from reconciler.model import string_patterns as patterns
 from reconciler.model.base import JSON, Loc, Remark, Strict, part
 from reconciler.values import dataclass
 

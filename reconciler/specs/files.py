@@ -10,8 +10,8 @@ from typing import Protocol
 
 from reconciler.errors import Problem, UsageError
 from reconciler.specs import PROJECT_FILE
+from reconciler.specs.file_patterns import Patterns, Segments
 from reconciler.specs.parse import SourceText
-from reconciler.specs.patterns import Patterns, Segments
 from reconciler.specs.stamps import FoundFolder, entries_digest
 from reconciler.values import dataclass
 

@@ -9,8 +9,8 @@ from reconciler.model.base import Unquoted
 from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.document import Unreadable
+from reconciler.specs.file_patterns import EXCEPT
 from reconciler.specs.parse import SourceText
-from reconciler.specs.patterns import EXCEPT
 from reconciler.specs.problems import View, at, unreadable
 
 FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"

@@ -12,9 +12,9 @@ from reconciler.errors import Problem, Severity
 from reconciler.model.arns import region_problem
 from reconciler.model.base import Loc, Remark, Strict, Unquoted, source_text
 from reconciler.model.kind import RESERVED_FIELD, RequestProblems
-from reconciler.model.patterns import PATTERN_HINTS
 from reconciler.model.project import ACCOUNT_PATTERN, LEDGER_PATTERN, REGION_PATTERN, VARIABLE_PATTERN
 from reconciler.model.spec import NAME_PATTERN
+from reconciler.model.string_patterns import PATTERN_HINTS
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning

@@ -15,10 +15,10 @@ from reconciler.model.project import ALLOWED_VARIABLE, Project, variable_problem
 from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE, SPECS_FOLDER, project_folder
 from reconciler.specs.document import Document, Unreadable
+from reconciler.specs.file_patterns import EXCEPT, MOST_ALTERNATIVES, Patterns, expanded, matches, patterns
 from reconciler.specs.files import ChosenFiles, Folder, NotReadable, ProjectFiles, chosen_files
 from reconciler.specs.other_files import NOT_A_SPEC, reported_once
 from reconciler.specs.parse import SourceText, yaml_documents
-from reconciler.specs.patterns import EXCEPT, MOST_ALTERNATIVES, Patterns, expanded, matches, patterns
 from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
 from reconciler.specs.reading import read_all
 from reconciler.specs.relations import reference_warnings, relation_problems

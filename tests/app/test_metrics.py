@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
-from reconciler.app import endpoint as endpoints
-from reconciler.app.endpoint import Endpoint
+from reconciler.app import http_endpoint as endpoints
+from reconciler.app.http_endpoint import Endpoint
 from reconciler.app.metrics import Metrics, application
 from reconciler.core import events as e
 from reconciler.core.decide import plan

@@ -6,7 +6,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from reconciler.app.endpoint import Endpoint
+from reconciler.app.http_endpoint import Endpoint
 from reconciler.app.page import LivePage, allowed_hosts, write
 from reconciler.errors import ReconcilerError
 from reconciler.render.page.site import Site

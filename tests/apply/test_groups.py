@@ -17,7 +17,7 @@ from reconciler.apply.intents import Provenance, Task
 from reconciler.apply.interpreter import World as Ports
 from reconciler.apply.interpreter import _append_in_turn, _carry_out, drive
 from reconciler.aws.quota import Buckets
-from reconciler.core.absence import absences
+from reconciler.core.absent_runs import absences
 from reconciler.core.decide import plan
 from reconciler.core.events import Notified
 from reconciler.core.plan import ActionOutcome, ActionResult, Plan

@@ -158,7 +158,7 @@ def slot_events(log: Log, specs: Mapping[str, DesiredSpec], moment: datetime, nu
 
 
 def _rendered(spec: DesiredSpec, slot: str, token: str) -> dict[str, Any]:
-    from reconciler.core.submits import rendered
+    from reconciler.core.submit_actions import rendered
 
     return kind_named(KIND).as_sent(rendered(spec, slot, {}), token, PLACE.owner(spec.name))
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from reconciler.app import notifications
-from reconciler.core.deliveries import Redelivering, Undelivered
 from reconciler.core.events import Notified
+from reconciler.core.notification_retries import Redelivering, Undelivered
 from tests.app.webhook_receiver import Hook, hook
 from tests.cli.test_notify import with_hooks
 from tests.cli.world import World, finished

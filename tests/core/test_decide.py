@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.absence import absences, proving_looks
+from reconciler.core.absent_runs import absences, proving_looks
 from reconciler.core.decide import changed_names, plan
 from reconciler.core.desired import Ancestry, Checkout
 from reconciler.core.events import Unclear

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
-from reconciler.core.absence import proven_absent
+from reconciler.core.absent_runs import proven_absent
 from reconciler.core.decide import plan
 from reconciler.core.desired import Ancestry, Checkout, Desired
 from reconciler.core.plan import Action, ActionType, Reason

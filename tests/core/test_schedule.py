@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
-from reconciler.core.absence import lost_runs
+from reconciler.core.absent_runs import lost_runs
 from reconciler.core.cron import before, is_slot, newest_slot, next_slot, slots_between
 from reconciler.core.decide import plan
 from reconciler.core.desired import Ancestry, Checkout, Desired

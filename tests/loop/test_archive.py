@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from reconciler.core import durations, retention
 from reconciler.core import events as e
 from reconciler.core.archive import where_of
+from reconciler.core.archived_slots import archived_slots
 from reconciler.core.cron import slots_between
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
 from reconciler.core.fold import fold
 from reconciler.core.notifications import new_notifications
 from reconciler.core.plan import Action
-from reconciler.core.recall import archived_slots
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import time_text
 from tests.builders import spec

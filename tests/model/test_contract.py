@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter
 
-from reconciler.model import patterns as hints
-from reconciler.model.patterns import PATTERN_HINTS
+from reconciler.model import string_patterns as hints
+from reconciler.model.string_patterns import PATTERN_HINTS
 from reconciler.specs.schema import schema
 from tests.campaigns import examples
 from tests.model.contract import Walk, reachable, service_shapes

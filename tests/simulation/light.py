@@ -21,7 +21,7 @@ from reconciler.aws import adapter, outcome
 from reconciler.aws import clients as session
 from reconciler.aws import observe as look
 from reconciler.core import previous_runs as one_off
-from reconciler.core import submits
+from reconciler.core import submit_actions
 from reconciler.ledger import codec as batch
 from reconciler.ledger import codec as chain
 from reconciler.ledger import log
@@ -96,7 +96,7 @@ def light() -> Iterator[None]:
         patched.enter_context(patch.object(one_off, "GENERATIONS", GENERATIONS))
         patched.enter_context(patch.object(command, "Event", _Flag))
         patched.enter_context(patch.object(outcome, "secrets_of", _remembered(secrets_of)))
-        for module in (submits, one_off):
+        for module in (submit_actions, one_off):
             patched.enter_context(patch.object(module, "client_token", lru_cache(5000)(module.client_token)))
         patched.enter_context(patch.object(session, "Config", _configs()))
         freeze()

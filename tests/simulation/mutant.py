@@ -32,6 +32,6 @@ def mutant(name: str, rule: str, says: str, *patches: Patch, **faults: Any) -> M
 
 
 PROTOCOL, DECIDED = "apply.protocol", "apply.actions"
-SETTLING, UNRESOLVED, DECIDE = "core.absence", "core.unresolved", "core.decide"
+SETTLING, UNRESOLVED, DECIDE = "core.absent_runs", "core.unresolved", "core.decide"
 OUTCOME, TRANSMISSION, LOG, FOLD = "aws.outcome", "aws.send_once", "ledger.log", "core.fold"
 """Shipped modules, below ``reconciler``."""

@@ -13,10 +13,10 @@ import pytest
 
 from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
-from reconciler.specs import patterns
+from reconciler.specs import file_patterns
 from reconciler.specs.document import MOST_PROBLEMS
+from reconciler.specs.file_patterns import expanded, matches
 from reconciler.specs.files import MOST_BYTES
-from reconciler.specs.patterns import expanded, matches
 from tests.specs.builders import PROJECT, batch, load, problems, write
 
 SPEC = batch("a")
@@ -187,7 +187,7 @@ def test_a_pattern_is_matched_without_backtracking(monkeypatch):
 
         return match
 
-    monkeypatch.setattr(patterns, "_segment", counting)
+    monkeypatch.setattr(file_patterns, "_segment", counting)
     pattern, path = ("**", "a") * 20 + ("x",), ("a",) * 60
     assert not matches(pattern, path)
     assert len(steps) <= len(pattern) * len(path)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import UsageError
+from reconciler.specs.file_patterns import expanded, matches, may_hold
 from reconciler.specs.files import MOST_BYTES
-from reconciler.specs.patterns import expanded, matches, may_hold
 from reconciler.specs.project import find_root
 from tests.specs.builders import PROJECT, batch, load, problems, write
 

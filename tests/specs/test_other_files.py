@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from reconciler.specs.file_patterns import Patterns, patterns
 from reconciler.specs.files import MOST_BYTES
-from reconciler.specs.patterns import Patterns, patterns
 from tests.specs.builders import PROJECT, batch, load, problems, warnings, write
 
 PLAN = {"format_version": "1.1", "tool_version": "0.2.0", "project": "analytics", "actions": [{"run_id": None}]}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.specs import stamps
+from reconciler.specs.file_patterns import patterns
 from reconciler.specs.files import find_files
-from reconciler.specs.patterns import patterns
 from reconciler.specs.stamps import FoundFolder, StampedTree, Start, is_unchanged, on_network, stamped_tree
 
 

@@ -1,4 +1,4 @@
-"""Converts the reply of DescribeJobs to the input of SubmitJob (`reconciler.model.descriptions.Described`).
+"""Converts the reply of DescribeJobs to the input of SubmitJob (`reconciler.model.import_descriptions.Described`).
 
 DescribeJobs returns the settings of the job definition merged with the overrides of the job. A setting with the same
 value as in the definition is treated as part of the definition.
@@ -16,7 +16,7 @@ from reconciler.model.batch.submit_job import (
     NodePropertyOverride,
     SubmitJobRequest,
 )
-from reconciler.model.descriptions import DescribedRequest, known, own_tags, short, unlike
+from reconciler.model.import_descriptions import DescribedRequest, known, own_tags, short, unlike
 
 ADDED_VARIABLES = ("AWS_BATCH", "MANAGED_BY_AWS")
 """The prefixes of environment variables that Batch adds to jobs, including jobs that Step Functions submitted."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from reconciler.model import patterns
+from reconciler.model import string_patterns as patterns
 from reconciler.model.base import INTEGER_MAX, JSON, LONG_MAX, Shape, entries, optional, required, text
 from reconciler.model.kind import BatchTags, SpecReference
 
@@ -147,7 +147,8 @@ class NodePropertyOverride(Shape):
     """Overrides the job definition's settings of a range of nodes."""
 
     targetNodes: str = required(
-        'The nodes, by index: "0:3" is 0 to 3, ":3" the same, "4:" from 4 to the last.', pattern=patterns.NODE_RANGE
+        'The nodes, by index: "0:3" is 0 to 3, ":3" the same, "4:" from 4 to the last.',
+        pattern=patterns.NODE_RANGE,
     )
     containerOverrides: ContainerOverrides = optional("The container of each node.")
     ecsPropertiesOverride: EcsPropertiesOverride = optional("The task of each node, on Amazon ECS.")

@@ -1,10 +1,10 @@
-"""Converts the reply of GetJobRun to the input of StartJobRun (`reconciler.model.descriptions.Described`)."""
+"""Converts the reply of GetJobRun to the input of StartJobRun (`reconciler.model.import_descriptions.Described`)."""
 
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import JSON, part
-from reconciler.model.descriptions import DescribedRequest, known, own_tags
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
+from reconciler.model.import_descriptions import DescribedRequest, known, own_tags
 
 TIMEOUT_MINUTES = 720
 """The timeout of a BATCH run that sets none, from the API reference of StartJobRun. A STREAMING run has 0."""

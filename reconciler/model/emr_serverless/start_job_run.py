@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from reconciler.model import patterns
+from reconciler.model import string_patterns as patterns
 from reconciler.model.base import EXACTLY_ONE, Shape, optional, required
 from reconciler.model.emr_serverless.spark_parameters import string_or_mapping
 from reconciler.model.kind import EmrTags
@@ -23,14 +23,18 @@ KmsKeyArn = Annotated[
     patterns.pattern_first(patterns.KMS_KEY_ARN),
 ]
 RoleArn = Annotated[
-    str, Field(min_length=20, max_length=2048, pattern=patterns.ROLE_ARN), patterns.pattern_first(patterns.ROLE_ARN)
+    str,
+    Field(min_length=20, max_length=2048, pattern=patterns.ROLE_ARN),
+    patterns.pattern_first(patterns.ROLE_ARN),
 ]
 Word = Annotated[str, Field(min_length=1, max_length=50, pattern=patterns.WORD)]
 LogTypes = Annotated[list[Word], Field(min_length=1, max_length=5)]
 ContextKey = Annotated[str, Field(min_length=1, max_length=128)]
 ContextValue = Annotated[str, Field(min_length=1, max_length=384)]
 PolicyArn = Annotated[
-    str, Field(min_length=20, max_length=2048, pattern=patterns.POLICY_ARN), patterns.pattern_first(patterns.POLICY_ARN)
+    str,
+    Field(min_length=20, max_length=2048, pattern=patterns.POLICY_ARN),
+    patterns.pattern_first(patterns.POLICY_ARN),
 ]
 
 
@@ -55,7 +59,10 @@ class S3MonitoringConfiguration(Shape):
     """Logs to S3."""
 
     logUri: str = optional(
-        "Where the logs go, such as s3://my-bucket/logs/.", min_length=1, max_length=10_280, pattern=patterns.LOG_URI
+        "Where the logs go, such as s3://my-bucket/logs/.",
+        min_length=1,
+        max_length=10_280,
+        pattern=patterns.LOG_URI,
     )
     encryptionKeyArn: KmsKeyArn = optional("The KMS key that encrypts them.")
 
@@ -88,7 +95,10 @@ class PrometheusMonitoringConfiguration(Shape):
     """Metrics to Amazon Managed Service for Prometheus."""
 
     remoteWriteUrl: str = optional(
-        "The remote write URL of the workspace.", min_length=1, max_length=10_280, pattern=patterns.REMOTE_WRITE_URL
+        "The remote write URL of the workspace.",
+        min_length=1,
+        max_length=10_280,
+        pattern=patterns.REMOTE_WRITE_URL,
     )
 
 
@@ -145,10 +155,16 @@ class Hive(Shape):
     """A Hive job."""
 
     query: str = required(
-        "The query, or the S3 location of a file with it.", min_length=1, max_length=10_280, pattern=patterns.VISIBLE
+        "The query, or the S3 location of a file with it.",
+        min_length=1,
+        max_length=10_280,
+        pattern=patterns.VISIBLE,
     )
     initQueryFile: str = optional(
-        "S3 location of a file with statements to run first.", min_length=1, max_length=256, pattern=patterns.VISIBLE
+        "S3 location of a file with statements to run first.",
+        min_length=1,
+        max_length=256,
+        pattern=patterns.VISIBLE,
     )
     parameters: str = optional(
         "Options of the Hive command line, such as --hiveconf key=value.",
@@ -198,7 +214,10 @@ class StartJobRunRequest(Shape):
         "The application to run on, by its id.", min_length=1, max_length=64, pattern=patterns.APPLICATION_ID
     )
     clientToken: str = required(
-        "The idempotency token. The reconciler sets it.", min_length=1, max_length=64, pattern=patterns.CLIENT_TOKEN
+        "The idempotency token. The reconciler sets it.",
+        min_length=1,
+        max_length=64,
+        pattern=patterns.CLIENT_TOKEN,
     )
     executionRoleArn: RoleArn = required("The IAM role that the run acts as.")
     executionIamPolicy: JobRunExecutionIamPolicy = optional("Restricts the execution role for this run.")

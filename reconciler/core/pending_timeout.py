@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, RunState, SpecRecord, Submission
-from reconciler.core.submits import of_submission
+from reconciler.core.submit_actions import of_submission
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.model.spec import suspension
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.payloads import find
+from reconciler.model.import_payloads import find
 
 JOB = "arn:aws:states:::batch:submitJob"
 

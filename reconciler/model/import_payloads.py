@@ -13,11 +13,11 @@ from dataclasses import field, replace
 from typing import Any, get_args, get_origin
 
 from reconciler.model.base import JSON
-from reconciler.model.descriptions import DescribedRequest, bare, described, fields_of
-from reconciler.model.expressions import Fillings, escaped, is_jsonata
+from reconciler.model.import_descriptions import DescribedRequest, bare, described, fields_of
+from reconciler.model.import_expressions import Fillings, escaped, is_jsonata
+from reconciler.model.import_schedules import NO_SCHEDULE, CronSchedule, cron_schedule
+from reconciler.model.import_state_machines import Order, is_machine, orders
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
-from reconciler.model.schedule_expressions import NO_SCHEDULE, CronSchedule, cron_schedule
-from reconciler.model.state_machines import Order, is_machine, orders
 from reconciler.model.template import mapped
 from reconciler.values import dataclass
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core.deliveries import Redelivering, Undelivered, may_ask, waiting, webhook_id
+from reconciler.core.notification_retries import Redelivering, Undelivered, may_ask, waiting, webhook_id
 from reconciler.model.project import Webhook
 from tests.builders import NOW, at, recorded
 

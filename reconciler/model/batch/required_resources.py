@@ -1,4 +1,4 @@
-"""The AWS resources and permissions that requests of SubmitJob need (`reconciler.model.needs.Needs`).
+"""The AWS resources and permissions that requests of SubmitJob need (`reconciler.model.required_resources.Needs`).
 
 Actions and resource types: "Actions, resources, and condition keys for AWS Batch" of the Service Authorization
 Reference.
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import JSON, entries, part, text
 from reconciler.model.batch.definitions import LOG_GROUP
-from reconciler.model.needs import EVERY, Arns, Grant, Need, Resource, Role
+from reconciler.model.required_resources import EVERY, Arns, Grant, Need, Resource, Role
 
 QUEUE, DEFINITION = "job queue", "job definition"
 

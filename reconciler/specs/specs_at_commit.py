@@ -10,10 +10,10 @@ from reconciler.core.settings import project_settings
 from reconciler.errors import Problem, SpecErrors
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.broken import UsableSpecs, load_usable
+from reconciler.specs.file_patterns import Patterns, Segments
 from reconciler.specs.files import MOST_BYTES, NotReadable, is_wanted, source_text
 from reconciler.specs.git import blobs, merge_base, tree_entries
 from reconciler.specs.parse import SourceText
-from reconciler.specs.patterns import Patterns, Segments
 from reconciler.specs.project import ProjectFile, read_project
 from reconciler.specs.requests import place_of
 
