@@ -113,5 +113,7 @@ def test_a_history_locates_each_new_run():
     assert runs_in(events(), None, PLACE)["00f7run2"]["location"] == {"applicationId": "00f1abcdefg"}
     for some in ([], events()):
         runs = runs_in(some, None, PLACE)
-        assert json.loads("\n".join(history_json_parts(some, runs))) == {**history_json(some), "runs": runs}
+        assert json.loads("\n".join(history_json_parts(some, runs))) == json.loads(
+            dumps({**history_json(some), "runs": runs})
+        )
     assert "console" not in history_text(events(), place=replace(PLACE, account=EMULATOR_ACCOUNT))
