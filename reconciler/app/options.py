@@ -59,7 +59,7 @@ def target_name(
     name = options.target or environ.get(TARGET_VARIABLE) or default
     if name in names:
         return name
-    from reconciler.core.renames import did_you_mean
+    from reconciler.core.near_names import did_you_mean
 
     problem = (
         f"unknown target {name!r}.{did_you_mean(name, names)}"
@@ -116,7 +116,7 @@ def _labels(specs: Mapping[str, DesiredSpec | InvalidSpec]) -> str:
 
 def _elsewhere(name: str, names: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
     """Returns a suggestion for the message: the same spec in another target, or a similar name."""
-    from reconciler.core.renames import did_you_mean
+    from reconciler.core.near_names import did_you_mean
 
     targets = sorted(target for target, others in elsewhere.items() if name in others)
     return f" It exists in: {', '.join(targets)}" if targets else did_you_mean(name, names)

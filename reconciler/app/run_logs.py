@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from reconciler.app.history import find
+from reconciler.core.near_names import did_you_mean
 from reconciler.core.ports import RunRef, RunReport
-from reconciler.core.renames import did_you_mean
 from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.core.state import RunState
 from reconciler.errors import ReconcilerError, ServiceError

@@ -1,52 +1,15 @@
-"""Renames of specs: finds the renames requested in git, and applies them to the recorded state. Also finds the name
-that a mistyped name was probably meant to be. Pure."""
+"""Renames of specs: finds the renames requested in git, and applies them to the recorded state. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from dataclasses import field, replace
-from difflib import get_close_matches
 
 from reconciler.core.archive import Archive
 from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, stale_message
+from reconciler.core.near_names import NearNames
 from reconciler.core.state import FormerName, Recorded, SpecRecord
 from reconciler.errors import LedgerCorrupt
 from reconciler.values import dataclass
-
-MOST_COMPARED = 100_000
-"""The maximum number of comparisons between mistyped names and names, about two seconds of work. After that, nothing is
-suggested, because a project with so many mistakes does not need a suggestion for each."""
-
-
-LEAST = 10
-"""The number of mistyped names for which a suggestion is always sought, however many names the project has."""
-
-
-class NearNames:
-    """The names of a project. Each mistyped name is compared with them only once, however often it is mentioned.
-
-    Case is ignored, and the order of `names` does not matter.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = {name.lower(): name for name in sorted(names)}
-        self._near: dict[str, str | None] = {}
-        self._left = max(LEAST, MOST_COMPARED // max(1, len(self._names)))
-
-    def to(self, word: str) -> str | None:
-        """Returns the nearest name, or `None` if no name is similar to `word`."""
-        if word not in self._near:
-            if self._left == 0:
-                return None
-            self._left -= 1
-            close = get_close_matches(word.lower(), self._names, n=1)
-            self._near[word] = self._names[close[0]] if close else None
-        return self._near[word]
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Returns a question that suggests the most similar name, or an empty text if no name is similar."""
-    close = get_close_matches(name, sorted(names), n=1)
-    return f" Did you mean {close[0]}?" if close else ""
 
 
 @dataclass(frozen=True, slots=True)
