@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -90,12 +91,9 @@ def execute(
         waiting.put(indexes)
 
     def specs() -> Iterator[Steps]:
-        while True:
-            try:
-                indexes = waiting.get_nowait()
-            except Empty:
-                return
-            yield steps(plan, indexes, task, done.put, check)
+        with suppress(Empty):
+            while True:
+                yield steps(plan, waiting.get_nowait(), task, done.put, check)
 
     number = min(workers, len(names))
     groups = [together(specs(), _group_size(len(names), number), claim_seconds) for _ in range(number)]

@@ -106,8 +106,7 @@ def plan(
     """
     from reconciler.app.remembered_answers import QuietAnswer
 
-    if fail_on_pending and base is None:
-        raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
+    _require_base(base, needed=fail_on_pending)
     if snapshot is not None and (file is not None or not no_refresh):
         raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
     plain = output_format == "text" and not any((file, at, base, snapshot))
@@ -131,6 +130,11 @@ def plan(
     if fail_on_pending and plan.pending_on_base:
         echo_error(f"Error: changes that {base} has are not applied yet: {_names_on_base(plan)}. Apply them first")
     return plan_exit_code(plan, inputs.recorded, detailed=detailed_exitcode, fail_on_pending=fail_on_pending)
+
+
+def _require_base(base: str | None, *, needed: bool) -> None:
+    if needed and base is None:
+        raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
 
 
 def _names_on_base(plan: Plan) -> str:

@@ -56,8 +56,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     different = [
         name for name in usable if name in renames.pending or differs(desired.specs.get(name), recorded.spec(name))
     ]
-    if desired.applied_only:
-        desired = replace(desired, unapplied=frozenset(different))
+    desired = replace(desired, unapplied=frozenset(different)) if desired.applied_only else desired
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
     runs = _PreviousRuns(recorded.intends, any(recorded.runs_by_token.values()))
     in_force = [name for name in usable if name not in stale and desired.stale is None]
