@@ -36,14 +36,14 @@ def status_text(
     if not rows:
         return "No specs, and nothing recorded."
     style = Style(color)
-    lines = [line for row in rows for line in _lines(row, now, style, wide=wide)]
+    lines = [line for row in rows for line in _lines(row, now, style)]
     scheduled = any(row.next_slot for row in rows)
     headings = [heading for heading in ORDER if scheduled or heading != "NEXT SLOT"] + [*(WIDE if wide else ())]
     table = fitted(lines, headings, LAYOUT, style, None if wide else width)
     return lines_text([*table, "", *_suggestions(rows), style.bold(_summary(rows))])
 
 
-def _lines(row: StatusRow, now: datetime, style: Style, *, wide: bool) -> Iterator[Line]:
+def _lines(row: StatusRow, now: datetime, style: Style) -> Iterator[Line]:
     """Yields the line of a spec, and one line for each further live run of the spec."""
     own = next((run for run in row.runs if run.run_id == row.run_id), None)
     yield Line(
