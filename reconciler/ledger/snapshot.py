@@ -39,8 +39,8 @@ DERIVED = "by_token"
 
 FOLD = 1
 """The version of the fold. Raise it if the same events now lead to another state than before, so that older snapshots
-are not used. `tests/ledger/fold_sources.json` records the code that this version stands for, and a test fails if that
-code was changed without a decision."""
+are not used. `tests/ledger/fold_sources.json` contains digests of the modules that fold events. A test fails if one
+of these modules has changed, so that nobody forgets this number."""
 
 
 @cache

@@ -142,8 +142,8 @@ class Document:
 
     `records` contains one list of offsets for each mapping and list, keyed by its `id`. The first offset is the start
     of the mapping or list. The other offsets are those of a list's entries, or of a mapping's keys and values, in
-    order. `records` is valid as long as `value` exists. If it is incomplete, `read_again` reads
-    the same document with all its records.
+    order. `records` is valid as long as `value` exists. If it is incomplete, `read_again`
+    reads the same document with all its records.
     """
 
     value: Any = None
