@@ -16,8 +16,9 @@ from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
 from reconciler.render.plan_json import change_json, dumps
 from reconciler.render.plan_text import change_block
-from reconciler.render.runs import console_url, duration_text, location_text, run_json, run_row, where_text
-from reconciler.render.text import Style, columns, lines_text, plain, sentence, value_text
+from reconciler.render.runs import console_url, duration_text, location_text, run_json, run_row
+from reconciler.render.table import GAP, INDENT, packed
+from reconciler.render.text import Style, columns, hanging, lines_text, plain, sentence, value_text, visible_length
 from reconciler.values import dataclass
 
 PositionedEvent = tuple[int, e.Event]
@@ -46,12 +47,22 @@ def history_text(
     place: Place | None = None,
 ) -> str:
     """Returns events of one spec, in the order given, one row each: time, type, submission or slots, and details. There
-    is no final line break. `width` is as in `columns`. `intents` contains the intents that are not among the events.
-    With a `place`, the events that record a new run also have its location and its page in AWS's console."""
+    is no final line break. If the rows do not fit a terminal of `width` columns, the details are on separate lines
+    below. `intents` contains the intents that are not among the events. With a `place`, the events that record a new
+    run also have its location and its page in AWS's console."""
     style = Style(color)
-    found = _with_intents(events, intents)
-    rows = [_row(event, intent, style, place if isinstance(event, NAMES_RUN) else None) for _, event, intent in found]
-    return lines_text(columns(rows, width)) or "Nothing is recorded."
+    rows = [
+        (*_cells(event, intent, style), [*_details(event, intent), *_where(event, intent, place)])
+        for _, event, intent in _with_intents(events, intents)
+    ]
+    lines = columns([(*cells, (" " * GAP).join(details)) for *cells, details in rows])
+    if width is not None and any(visible_length(line) > width for line in lines):
+        lines = []
+        for head, (*_, details) in zip(columns([row[:-1] for row in rows], width), rows, strict=True):
+            lines.append(head)
+            for detail in packed(details, width - len(INDENT) - 1):
+                lines += hanging(INDENT, detail, width)
+    return lines_text(lines) or "Nothing is recorded."
 
 
 def _with_intents(
@@ -63,14 +74,19 @@ def _with_intents(
     return [(position, event, known.get(getattr(event, "token", ""))) for position, event in events]
 
 
-def _row(event: e.Event, intent: e.Beginning | None, style: Style, place: Place | None) -> tuple[str, str, str, str]:
+def _cells(event: e.Event, intent: e.Beginning | None, style: Style) -> tuple[str, str, str]:
     about = intent.key.label if intent else _about(event)
-    event_type = style.paint(event.type, EVENT_COLOURS.get(event.type, ""))
-    where = where_text(*_where(event, intent, place))
-    return plain(event.at), event_type, plain(about), "  ".join([*_details(event, intent), *([where] if where else [])])
+    return plain(event.at), style.paint(event.type, EVENT_COLOURS.get(event.type, "")), plain(about)
 
 
-def _where(event: e.Event, intent: e.Beginning | None, place: Place | None) -> tuple[Mapping[str, str], str | None]:
+def _where(event: e.Event, intent: e.Beginning | None, place: Place | None) -> Iterator[str]:
+    """Yields the location and the page of the run that an event records."""
+    if isinstance(event, NAMES_RUN):
+        location, url = _location(event, intent, place)
+        yield from (part for part in (location_text(location), plain(url or "")) if part)
+
+
+def _location(event: e.Event, intent: e.Beginning | None, place: Place | None) -> tuple[Mapping[str, str], str | None]:
     """Returns the location of the run that an event names, and its page in AWS's console."""
     run_id = getattr(event, "run_id", None)
     if run_id is None or intent is None or place is None:
@@ -141,7 +157,7 @@ def runs_in(
     `history_text`."""
     runs = {}
     for _, event, intent in _with_intents(events, intents):
-        location, url = _where(event, intent, place)
+        location, url = _location(event, intent, place)
         if location:
             runs[getattr(event, "run_id", "")] = {"location": dict(location), "console_url": url}
     return runs

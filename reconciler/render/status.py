@@ -32,8 +32,9 @@ class StatusRow:
 
     `aws_state` and `detail` are AWS's own state and reason of the run, and `console_url` is its page in AWS's console.
     `location` contains the fields that identify where the run is in AWS, such as the application id. `definition` is
-    the job definition revision that AWS runs. `runs` are all live runs of the spec, oldest first. `stuck` is
-    ``waiting`` or ``running`` if the run has been doing so for much longer than usual.
+    the job definition revision that AWS runs, and `commit` is the commit from which the run was submitted. `runs` are
+    all live runs of the spec, oldest first. `stuck` is ``waiting`` or ``running`` if the run has been doing so for much
+    longer than usual.
     """
 
     name: str
@@ -58,6 +59,7 @@ class StatusRow:
     definition: str | None = None
     runs: tuple[RunRow, ...] = ()
     stuck: str | None = None
+    commit: str | None = None
 
 
 def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
@@ -106,6 +108,7 @@ def _with_runs(row: StatusRow, last: Submission | None, record: SpecRecord, plac
         detail=last.detail,
         location=dict(last.content.location),
         definition=last.definition,
+        commit=last.commit,
         console_url=console_url(place, last.kind, last.content.location, last.run_id),
         runs=live,
         stuck=stuck(last, typical, now),

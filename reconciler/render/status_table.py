@@ -54,7 +54,7 @@ def _lines(row: StatusRow, now: datetime, style: Style) -> Iterator[Line]:
             "AGE": _age(row.finished_at or row.submitted_at, now),
             "RUN ID": plain(row.run_id or "-"),
             "NEXT SLOT": plain(row.next_slot or "-"),
-            **(wide_cells(own) if own is not None else _wide_of(row)),
+            **wide_cells(row),
         },
         tuple(_notes(row, own, now)),
     )
@@ -86,19 +86,15 @@ def _notes(row: StatusRow, own: RunRow | None, now: datetime) -> Iterator[str]:
         yield f"stuck: {row.stuck} for {duration_text(taken)}, much longer than usual"
 
 
-def wide_cells(run: RunRow) -> dict[str, str]:
-    """Returns the cells of a run that only wide tables have."""
+def wide_cells(row: RunRow | StatusRow) -> dict[str, str]:
+    """Returns the cells about a run that only wide tables have."""
     return {
-        "KIND": run.kind,
-        "COMMIT": plain((run.commit or "-")[:DIGITS]),
-        "WHERE": location_text(run.location) or "-",
-        "DEFINITION": plain(run.definition or "-"),
-        "CONSOLE": plain(run.console_url or "-"),
+        "KIND": row.kind,
+        "COMMIT": plain((row.commit or "-")[:DIGITS]),
+        "WHERE": location_text(row.location or {}) or "-",
+        "DEFINITION": plain(row.definition or "-"),
+        "CONSOLE": plain(row.console_url or "-"),
     }
-
-
-def _wide_of(row: StatusRow) -> dict[str, str]:
-    return {"KIND": row.kind, "CONSOLE": plain(row.console_url or "-")}
 
 
 def _age(since: str | None, now: datetime) -> str:

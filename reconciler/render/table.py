@@ -38,7 +38,7 @@ def fitted(
     lines: Sequence[Line], headings: Sequence[str], layout: Layout, style: Style, width: int | None
 ) -> list[str]:
     """Returns a table with these headings. It has one line for each row if all columns fit a terminal of `width`
-    characters, or if `width` is `None`. Otherwise some cells and all notes are below their rows."""
+    columns, or if `width` is `None`. Otherwise some cells and all notes are below their rows."""
     cells = [[*(_cell(line, heading) for heading in headings), "; ".join(line.notes)] for line in lines]
     head = [*map(style.bold, headings), ""]
     if width is None or _fits([head, *cells], width):
@@ -50,15 +50,26 @@ def fitted(
     for line, text in zip(lines, rest, strict=True):
         table += columns([(line.long_name,)], width) if line.long_name else []
         table.append(text)
-        for note in (*_moved(line, headings, kept), *line.notes):
+        for note in (*packed(_moved(line, headings, kept), width - len(INDENT) - 1), *line.notes):
             table += hanging(INDENT, note, width)
     return table
+
+
+def packed(texts: Iterable[str], width: int) -> list[str]:
+    """Joins short texts, so that as many as possible share a line of `width` columns and none is folded needlessly."""
+    lines: list[str] = []
+    for text in texts:
+        if lines and visible_length(lines[-1]) + GAP + visible_length(text) <= width:
+            lines[-1] += " " * GAP + text
+        else:
+            lines.append(text)
+    return lines
 
 
 def _with_short_name(line: Line, width: int) -> Line:
     """Moves a name that takes more than half of the terminal's width to a separate line."""
     name = line.cells[NAME]
-    return replace(line, cells={**line.cells, NAME: ""}, long_name=name) if len(name) > width // 2 else line
+    return replace(line, cells={**line.cells, NAME: ""}, long_name=name) if visible_length(name) > width // 2 else line
 
 
 def _cell(line: Line, heading: str) -> str:

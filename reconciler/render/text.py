@@ -64,8 +64,14 @@ def hanging(mark: str, text: str, width: int | None = None) -> list[str]:
 
 
 def visible_length(cell: str) -> int:
-    """Returns the number of characters of a cell, without colour codes."""
-    return len(ANSI.sub("", cell))
+    """Returns the number of columns that a cell takes on a terminal, without colour codes. A Chinese character or an
+    emoji takes two columns, and a combining mark takes none."""
+    text = ANSI.sub("", cell)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - most output is ASCII and does not need rich
+
+    return cell_len(text)
 
 
 def _padded(cell: str, width: int) -> str:

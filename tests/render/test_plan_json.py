@@ -161,7 +161,7 @@ def test_the_status_in_json():
     assert list(form["specs"][0]) == [
         "name", "kind", "generation", "slot", "attempt", "state", "run_id", "client_token", "digest", "submitted_at",
         "finished_at", "in_sync", "reason", "next_slot", "aws_state", "detail", "console_url", "location",
-        "definition", "runs", "stuck",
+        "definition", "runs", "stuck", "commit",
     ]  # fmt: skip
 
 

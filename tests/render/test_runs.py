@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from reconciler.core import events as e
 from reconciler.core.durations import Spread, Usual
@@ -18,6 +20,7 @@ from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import age_text, parse_time, time_text
 from reconciler.model.prices import Prices
 from reconciler.model.project import EMULATOR_ACCOUNT
+from reconciler.render.history import history_text
 from reconciler.render.plan_json import plan_from_json, plan_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
@@ -25,7 +28,7 @@ from reconciler.render.runs import Runs, console_url, duration_text, runs_csv, r
 from reconciler.render.runs_table import runs_text
 from reconciler.render.status import StatusRow, rows, selected
 from reconciler.render.status_table import status_text
-from reconciler.render.text import ANSI
+from reconciler.render.text import ANSI, columns
 from tests.render.samples import NOW, PLACE, action, intended, observed, plan, recorded, submitted
 
 AT = parse_time(NOW)
@@ -34,6 +37,8 @@ REASON = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that "
     "can be met by the CE(s) attached to the job queue. password=hunter2 \x1b[31m"
 )
+FOREIGN = "容量が不足しています🚀🚀 Verbindung fehlgeschlagen: e\u0301te\u0301 한국어 오류 메시지, ❤\ufe0f 🇩🇪 नमस्ते" * 3
+"""A text whose number of characters differs from the number of columns that it takes on a terminal."""
 RUN_ID = "9f8a2c1e-4a55-4d8a-9a3b-0c1d2e3f4a5b"
 
 
@@ -42,22 +47,22 @@ def before(seconds: float) -> str:
     return time_text(AT - timedelta(seconds=seconds))
 
 
-def waiting(name: str = "orders-daily", number: int = 1, run_id: str = RUN_ID) -> list[e.Event]:
+def waiting(name: str = "orders-daily", number: int = 1, run_id: str = RUN_ID, detail: str = REASON) -> list[e.Event]:
     """A run that has been RUNNABLE for three hours."""
     accepted = submitted(name, number, run_id=run_id)
     state: dict[str, Any] = {
         "state": "submitted",
         "aws_state": "RUNNABLE",
-        "detail": REASON,
+        "detail": detail,
         "started_at": None,
         "finished_at": None,
     }
     return [intended(name, number), accepted, observed(name, number, run_id=run_id, created_at=before(10_800), **state)]
 
 
-def status_rows(*names: str) -> tuple[StatusRow, ...]:
+def status_rows(*names: str, detail: str = REASON) -> tuple[StatusRow, ...]:
     """Returns rows with a waiting run for each name, and two for the first name."""
-    events = [event for name in names for event in waiting(name)]
+    events = [event for name in names for event in waiting(name, detail=detail)]
     events += waiting(names[0], 2, "00f7second")
     actions = [
         action(n, action=ActionType.NONE, reason=Reason.IN_SYNC, next_slot="2026-11-23T02:00:00Z") for n in names
@@ -77,6 +82,49 @@ def test_status_fits_the_terminal(width: int, names: tuple[str, ...]):
     text = " ".join(" ".join(shown).split())
     assert "RUNNABLE 3h: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job" in text
     assert "hunter2" not in text
+
+
+def without_space(text: str) -> str:
+    """Returns a text without colours, and without the spaces and line breaks that depend on the width."""
+    return "".join(ANSI.sub("", text).split())
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_wide_characters_fit_the_terminal(width: int):
+    """Chinese characters, emoji and combining marks are counted as the columns that they take. No text is lost."""
+    table = status_rows("orders-daily", "b", detail=FOREIGN)
+    runs = found(*finished(detail=FOREIGN, state="failed"), *waiting("orders-daily", 2, detail=FOREIGN))
+    for text in (
+        status_text(table, AT, color=True, width=width),
+        runs_text(runs, AT, color=True, width=width),
+        history_text(list(enumerate(waiting(detail=FOREIGN))), color=True, width=width, place=PLACE),
+    ):
+        assert max(cell_len(ANSI.sub("", line)) for line in text.split("\n")) <= width
+        assert without_space(FOREIGN) in without_space(text)
+        assert RUN_ID in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_narrow_table_shows_all_that_a_wide_one_shows(width: int):
+    """Every cell of a table without a terminal is also in a narrow table, and the states are below each other."""
+    runs = found(*finished(detail=FOREIGN, state="failed"), *waiting("orders-daily", 2, detail=FOREIGN))
+    table = status_rows("orders-daily", "b", detail=FOREIGN)
+    for wide, narrow in (
+        (status_text(table, AT), status_text(table, AT, width=width)),
+        (runs_text(runs, AT), runs_text(runs, AT, width=width)),
+    ):
+        cells = re.split(" {2,}|; |\n", wide.split("\n\n", maxsplit=1)[0].partition("\n")[2])
+        assert len(cells) >= 20
+        assert [cell for cell in cells if cell != "-" and without_space(cell) not in without_space(narrow)] == []
+        head, *lines = narrow.split("\n\n", maxsplit=1)[0].split("\n")
+        first = [line for line in lines if not line.startswith(" ")]
+        assert {line[head.index("STATE") :].split(maxsplit=1)[0] for line in first} <= {"submitted", "failed"}
+
+
+def test_wide_columns_are_aligned():
+    """A cell with wide characters takes as much space as it shows."""
+    lines = columns([("名前", "b"), ("e\u0301", "c"), ("🚀", "d"), ("abcd", "e")])
+    assert [cell_len(line[:-1]) for line in lines] == [6, 6, 6, 6]
 
 
 def test_a_pipe_gets_one_line_for_each_run():
@@ -106,6 +154,10 @@ def test_wide_adds_where_a_run_is():
     assert "applicationId 00f1abcdefg" in wide
     page = f"emr/home?region=eu-west-1#/serverless-applications/00f1abcdefg/{RUN_ID}"
     assert f"https://eu-west-1.console.aws.amazon.com/{page}" in wide
+    ended = rows(plan(action(action=ActionType.NONE, reason=Reason.IN_SYNC)), recorded(*finished()))
+    assert "applicationId 00f1abcdefg" in status_text(ended, AT, wide=True)
+    assert ended[0].commit is not None
+    assert ended[0].commit[:12] in status_text(ended, AT, wide=True)
 
 
 def test_rows_are_selected_and_sorted():
