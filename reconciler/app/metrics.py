@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.ports import Clock
     from reconciler.core.state import Recorded, Submission
-    from reconciler.model.prices import Prices
+    from reconciler.model.project import Prices
 
 PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histogram of pass durations, in seconds."""

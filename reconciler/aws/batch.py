@@ -13,8 +13,16 @@ from typing import TypeVar
 
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
 from reconciler.aws.batch_logs import logs_of
-from reconciler.aws.batch_reasons import array_has_started, explained, failed_children_of, reason_of, stopped_by_queue
-from reconciler.aws.batch_usage import ended_children, hours_of, usage_of
+from reconciler.aws.batch_runs import (
+    array_has_started,
+    ended_children,
+    explained,
+    failed_children_of,
+    hours_of,
+    reason_of,
+    stopped_by_queue,
+    usage_of,
+)
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply

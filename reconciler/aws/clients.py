@@ -18,7 +18,7 @@ from botocore.loaders import Loader, create_loader
 
 from reconciler import __version__
 from reconciler.aws.errors import THROTTLING, refuse_undecodable, service_error, translate_errors, unexpected_reply
-from reconciler.aws.send_once import guard
+from reconciler.aws.outcome import guard
 from reconciler.core.ports import Clock, Quota
 
 TIMEOUTS = (3.0, 15.0)
@@ -165,7 +165,7 @@ class Aws(Clients):
         self._quota, self._on_call = quota, on_call
 
     def submitter(self, service: str, *, validates: bool = False) -> Client:
-        """Returns a client that transmits one request inside each `send_once.once` block and refuses every other
+        """Returns a client that transmits one request inside each `outcome.once` block and refuses every other
         transmission.
 
         `total_max_attempts` overrides every setting of environment and profile. The mode is fixed too, because

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.completion import complete_specs
 from reconciler.cli.exit_codes import DONE, ERROR
 from reconciler.cli.options import (
     allow_rollback_option,
+    complete_specs,
     format_option,
     ledger_options,
     resolved,

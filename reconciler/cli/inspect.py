@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.completion import complete_specs
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE
 from reconciler.cli.options import (
+    complete_specs,
     format_option,
     ledger_options,
     place_options,

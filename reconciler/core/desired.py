@@ -14,8 +14,7 @@ from reconciler.core.suggested_commands import Invocation
 from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.model.base import JSON
-from reconciler.model.prices import Prices
-from reconciler.model.project import Limits
+from reconciler.model.project import Limits, Prices
 from reconciler.model.spec import Policy, Suspension
 from reconciler.values import dataclass
 

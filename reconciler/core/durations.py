@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from reconciler.core.state import RunState, Submission
 from reconciler.core.times import parse_time
 from reconciler.model.kind import MODULES, Resources, kind_named
-from reconciler.model.prices import Prices
+from reconciler.model.project import Prices
 from reconciler.values import dataclass
 
 LAST_RUNS = 20

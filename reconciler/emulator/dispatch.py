@@ -2,7 +2,7 @@
 errors.
 
 `dispatcher` returns a `Handler`. Other handlers wrap it: the faults (`fault_delivery`) and the control endpoint
-(`control`). `http` serves any `Handler`.
+(`server`). `http` serves any `Handler`.
 """
 
 import json

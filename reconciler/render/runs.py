@@ -15,8 +15,7 @@ from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import UNITS, age_text, parse_time
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, Resources, kind_named
-from reconciler.model.prices import Prices
-from reconciler.model.project import EMULATOR_ACCOUNT
+from reconciler.model.project import EMULATOR_ACCOUNT, Prices
 from reconciler.render.text import count, plain, sentence
 from reconciler.values import dataclass
 

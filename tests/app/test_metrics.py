@@ -25,7 +25,7 @@ from reconciler.core.decide import plan
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionResult, ActionType, Reason
 from reconciler.core.state import Recorded
-from reconciler.model.prices import Prices
+from reconciler.model.project import Prices
 from tests.builders import NOW, at, desired, intended, outcome, recorded
 from tests.ledger.builders import StandingClock
 from tests.waiting import PATIENCE_SECONDS, eventually

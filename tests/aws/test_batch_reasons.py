@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.app.session import SystemClock
-from reconciler.aws.batch_reasons import array_has_started, explained, reason_of, stopped_by_queue
+from reconciler.aws.batch_runs import array_has_started, explained, reason_of, stopped_by_queue
 from reconciler.aws.clients import Aws
 from reconciler.core.ports import RunReport
 from tests.aws.conftest import CREDENTIALS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.app.session import SystemClock
-from reconciler.aws.batch_usage import usage_of
+from reconciler.aws.batch_runs import usage_of
 from reconciler.aws.clients import Aws
 from reconciler.core.ports import RunReport
 from reconciler.model.batch import KIND

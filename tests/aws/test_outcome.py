@@ -15,8 +15,7 @@ from reconciler import __version__
 from reconciler.app.session import SystemClock
 from reconciler.aws.batch import REPLY
 from reconciler.aws.clients import Aws
-from reconciler.aws.outcome import REFUSED, classify
-from reconciler.aws.send_once import Transmission
+from reconciler.aws.outcome import REFUSED, Transmission, classify
 from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, NotSent, Outcome, Refused, RunRef, Wanted
 from tests.aws.conftest import Connect, Wired
 from tests.aws.requests import BATCH, EMR, Submit, in_a_minute

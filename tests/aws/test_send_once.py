@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 
 from reconciler.app.session import SystemClock
-from reconciler.aws.send_once import DeadlinePassed, Transmission, TransmissionRefused, once
+from reconciler.aws.outcome import DeadlinePassed, Transmission, TransmissionRefused, once
 from reconciler.core.ports import Accepted, Ambiguous, Deadline, NotSent
 from tests.aws.conftest import Connect, Wired
 from tests.aws.requests import BATCH, EMR, Submit, in_a_minute

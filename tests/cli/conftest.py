@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.log_lines import LIBRARIES
+from reconciler.cli.output import LIBRARIES
 from tests.cli.clients import running_aws
 from tests.cli.world import World, aws_environment, project_text
 

@@ -11,7 +11,7 @@ from reconciler.core import events as e
 from reconciler.core.durations import LAST_RUNS, LEAST_RUNS, Spread, billed, ran, stuck, usual, waited
 from reconciler.core.state import Submission
 from reconciler.model.kind import Resources
-from reconciler.model.prices import PriceList, Prices
+from reconciler.model.project import PriceList, Prices
 from tests.builders import NOW, at, intended, outcome, recorded
 
 DAY = 86_400

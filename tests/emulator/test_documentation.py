@@ -12,7 +12,7 @@ from typing import get_args
 
 import pytest
 
-from reconciler.emulator import Rule, Settings, control, read_plan
+from reconciler.emulator import Rule, Settings, read_plan, server
 from reconciler.emulator.dispatch import OPERATIONS
 from reconciler.emulator.fault_rules import Answer, Request
 
@@ -81,7 +81,7 @@ def _default(value: object) -> str:
 def test_every_control_request_is_listed() -> None:
     """The table contains the method and the path."""
     listed = re.findall(r"^\| `(\w+ /_emulator/\w+)`", section("Control endpoint"), re.MULTILINE)
-    assert listed == list(control.NAMES)
+    assert listed == list(server.NAMES)
 
 
 def _rows(title: str) -> list[list[str]]:

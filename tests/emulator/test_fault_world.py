@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 from werkzeug.datastructures import Headers
 
 from reconciler.emulator import Emulator, Plan, Rule, Settings
-from reconciler.emulator.control import Control
 from reconciler.emulator.dispatch import dispatcher
 from reconciler.emulator.http import Call
 from reconciler.emulator.records import Records
+from reconciler.emulator.server import Control
 from reconciler.emulator.state import State
 from tests.emulator.conftest import APPLICATION, NOON, Clock, client, run_request, send
 from tests.waiting import eventually

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator import Emulator, http
-from reconciler.emulator.control import Control
 from reconciler.emulator.dispatch import dispatcher
 from reconciler.emulator.http import Call, Reply, Server, _Connection
+from reconciler.emulator.server import Control
 from reconciler.emulator.state import State
 from reconciler.errors import UsageError
 from tests.emulator.conftest import client, job_request, send

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.base import SourceFloat, Unquoted
-from reconciler.model.emr_serverless.spark_options import OPTIONS
+from reconciler.model.emr_serverless.spark_parameters import OPTIONS
 from reconciler.model.emr_serverless.spark_parameters import settings as taken_apart
 from reconciler.model.kind import RequestProblems
 from tests.model.requests import EMR, emr, spark

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.base import Remark
-from reconciler.model.emr_serverless.spark_options import ALL, NO_RUN, NOT_TAKEN
+from reconciler.model.emr_serverless.spark_parameters import ALL, NO_RUN, NOT_TAKEN
 from reconciler.model.emr_serverless.spark_string_rules import MOST
 from tests.model.requests import EMR, corpus, emr, sent, spark
 

@@ -12,7 +12,7 @@ import yaml
 
 from reconciler.cli.program import COMMANDS, program
 from reconciler.errors import ReconcilerError
-from reconciler.model.emr_serverless.spark_options import ALL
+from reconciler.model.emr_serverless.spark_parameters import ALL
 from tests.crash.points import POINTS
 from tests.project.place import COMMAND, ROOT, git, project_copy, run
 from tests.project.transcript import blocks, output, plain, renewed

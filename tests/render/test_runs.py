@@ -18,8 +18,7 @@ from reconciler.core.durations import Spread, Usual
 from reconciler.core.identity import Place
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import age_text, parse_time, time_text
-from reconciler.model.prices import Prices
-from reconciler.model.project import EMULATOR_ACCOUNT
+from reconciler.model.project import EMULATOR_ACCOUNT, Prices
 from reconciler.render.history import history_text
 from reconciler.render.plan_json import plan_from_json, plan_json
 from reconciler.render.plan_markdown import plan_markdown

@@ -33,5 +33,5 @@ def mutant(name: str, rule: str, says: str, *patches: Patch, **faults: Any) -> M
 
 PROTOCOL, DECIDED = "apply.protocol", "apply.actions"
 SETTLING, UNRESOLVED, DECIDE = "core.absent_runs", "core.unresolved", "core.decide"
-OUTCOME, TRANSMISSION, LOG, FOLD = "aws.outcome", "aws.send_once", "ledger.log", "core.fold"
+OUTCOME, LOG, FOLD = "aws.outcome", "ledger.log", "core.fold"
 """Shipped modules, below ``reconciler``."""

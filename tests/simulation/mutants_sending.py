@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.mutant import FOLD, OUTCOME, PROTOCOL, TRANSMISSION, mutant, text
+from tests.simulation.mutant import FOLD, OUTCOME, PROTOCOL, mutant, text
 
 ALWAYS_SENT = "    if self.sent:\n"
 NEVER_SENT = "    if False:\n"
@@ -72,20 +72,18 @@ INTENT = (
 )
 
 TRANSMISSIONS = (
-    mutant(
-        "no-deadline", "R2", "never checks the deadline", text(f"{TRANSMISSION}:Transmission.pass_on", (CHECK, "False"))
-    ),
+    mutant("no-deadline", "R2", "never checks the deadline", text(f"{OUTCOME}:Transmission.pass_on", (CHECK, "False"))),
     mutant(
         "deadline-before-signing",
         "R2",
         "checks the deadline before the request is signed",
-        text(f"{TRANSMISSION}:guard", ('"before-send"', '"before-call"')),
+        text(f"{OUTCOME}:guard", ('"before-send"', '"before-call"')),
     ),
     mutant(
         "boot-clock-only",
         "R2",
         "checks the deadline by the boot-time clock alone, which may stop while a machine sleeps",
-        text(f"{TRANSMISSION}:Transmission.pass_on", (CHECK, "self.clock.boot() > self.deadline.boot")),
+        text(f"{OUTCOME}:Transmission.pass_on", (CHECK, "self.clock.boot() > self.deadline.boot")),
         aim="connecting",
         freezing=True,
     ),
@@ -93,7 +91,7 @@ TRANSMISSIONS = (
         "sdk-retries",
         "R2",
         "lets the SDK transmit again",
-        text(f"{TRANSMISSION}:Transmission.pass_on", (ALWAYS_SENT, NEVER_SENT)),
+        text(f"{OUTCOME}:Transmission.pass_on", (ALWAYS_SENT, NEVER_SENT)),
         text("aws.clients:Aws.submitter", ('"total_max_attempts": 1', '"total_max_attempts": 3')),
     ),
 )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from reconciler.model.base import JSON, Remark, part, text
-from reconciler.model.emr_serverless.spark_options import (
+from reconciler.model.emr_serverless.spark_parameters import (
     ALL,
     CONF,
     DASHED_VALUES,
@@ -22,10 +22,12 @@ from reconciler.model.emr_serverless.spark_options import (
     MAY_HAVE_SPACES,
     NO_RUN,
     NOT_TAKEN,
+    PARAMETERS,
+    RULE,
     SHORTS,
+    SPARK,
     WITHOUT_VALUE,
 )
-from reconciler.model.emr_serverless.spark_parameters import PARAMETERS, RULE, SPARK
 from reconciler.values import dataclass
 
 DASHES = {
