@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reconciler.ledger.prepare import access
+from reconciler.model.arns import Arns
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES
-from reconciler.model.required_resources import Arns, Grant, Role, needs_of, shared_grants
+from reconciler.model.required_resources import Grant, Role, needs_of, shared_grants
 from reconciler.model.template import mapped
 from reconciler.specs.git import remote
 from reconciler.specs.project import load

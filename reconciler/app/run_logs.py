@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.app.history import find
+from reconciler.aws.errors import TRANSIENT
 from reconciler.core.near_names import did_you_mean
 from reconciler.core.ports import RunRef, RunReport
 from reconciler.core.run_logs import LogStream, RunLogs
@@ -29,6 +31,11 @@ LOOK_EVERY = 5
 """The number of reads after which the state of the run, and the list of its logs, are read again."""
 LATE_SECONDS = 30.0
 """Seconds after the end of a run for which its logs are still read, because AWS writes the last lines late."""
+
+MOST_FAILURES = 30
+"""The number of reads in a row that may fail, for example because AWS throttles them, before following ends."""
+
+logger = logging.getLogger(__name__)
 
 Line = tuple[LogStream, str]
 """A line of a log, with the log that contains it."""
@@ -94,9 +101,21 @@ def chosen(logs: RunLogs, name: str | None) -> tuple[LogStream, ...]:
 
 def lines(session: Session, streams: Iterable[LogStream], newest: int | None = None) -> Iterator[Line]:
     """Yields the lines of these logs, one log after the other. With `newest`, yields only that many lines from the end
-    of each log. Raises `ServiceError`."""
-    for stream in streams:
-        yield from _first_lines(stream, session.aws.log_cursor(stream, newest), newest)
+    of each log. Logs a warning for a log that does not exist. Raises `ServiceError`, and `ReconcilerError` if none of
+    them exists."""
+    cursors = [(stream, session.aws.log_cursor(stream, newest)) for stream in streams]
+    for stream, cursor in cursors:
+        yield from _first_lines(stream, cursor, newest)
+    _check_exist(cursors)
+
+
+def _check_exist(cursors: Sequence[tuple[LogStream, Cursor]]) -> None:
+    """Logs a warning for each log that does not exist. Raises `ReconcilerError` if none of them exists."""
+    absent = [absent_text(stream, cursor.absent) for stream, cursor in cursors if cursor.absent is not None]
+    if absent and len(absent) == len(cursors):
+        raise ReconcilerError("\n".join(absent))
+    for text in absent:
+        logger.warning("%s", text)
 
 
 def _first_lines(stream: LogStream, cursor: Cursor, newest: int | None) -> Iterator[Line]:
@@ -105,38 +124,91 @@ def _first_lines(stream: LogStream, cursor: Cursor, newest: int | None) -> Itera
         yield stream, line
 
 
+def absent_text(stream: LogStream, why: str) -> str:
+    """Returns the sentence about a log that does not exist. `why` is AWS's message."""
+    if stream.in_s3:
+        return f"there is no log at {stream.address}: {why}"
+    return (
+        f"there is no log at {stream.address}: {why.rstrip('.')}. Nothing was written yet, or the log was deleted, or "
+        "the role of the run lacks logs:CreateLogStream and logs:PutLogEvents"
+    )
+
+
 def follow(
     session: Session, run: LoggedRun, name: str | None, newest: int | None, stop: threading.Event
 ) -> Iterator[Line]:
     """Yields the lines of the chosen logs, and then new lines, until the run has ended and its last lines were written,
     or until `stop` is set. Waits for a run that has not started. Raises `ServiceError` and `ReconcilerError`.
     """
-    cursors: dict[LogStream, Cursor] = {}
-    ended_at: float | None = None
+    followed = _Followed(session, run, name, newest)
+    failures = 0
     for number in _until(stop):
-        if number % LOOK_EVERY == 0:
-            if ended_at is None and _has_ended(session, run):
-                ended_at = session.clock.boot()
-            yield from _open_new(session, run, name, newest, cursors)
-        for stream, cursor in cursors.items():
+        try:
+            yield from followed.new_lines(look=number % LOOK_EVERY == 0)
+        except ServiceError as error:
+            failures += 1
+            if error.code not in TRANSIENT or failures >= MOST_FAILURES:
+                raise
+            logger.warning("the logs could not be read, and are read again: %s", error)
+        else:
+            failures = 0
+            if followed.is_over():
+                followed.check_exist()
+                return
+
+
+class _Followed:
+    """The logs of a run that are followed, and whether the run has ended."""
+
+    def __init__(self, session: Session, run: LoggedRun, name: str | None, newest: int | None) -> None:
+        self._session, self._run, self._name, self._newest = session, run, name, newest
+        self._cursors: dict[LogStream, Cursor] = {}
+        self._ended_at: float | None = None
+        self._look_failed = False
+        self._missing, self._warnings = "", tuple[str, ...]()
+
+    def new_lines(self, *, look: bool) -> Iterator[Line]:
+        """Yields the lines that were added since the last call. With `look`, or if that failed before, first reads the
+        state of the run and the list of its logs. Raises `ServiceError` and `ReconcilerError`."""
+        if look or self._look_failed:
+            self._look_failed = True
+            if self._ended_at is None and _has_ended(self._session, self._run):
+                self._ended_at = self._session.clock.boot()
+            yield from self._open_new()
+            self._look_failed = False
+        for stream, cursor in self._cursors.items():
             for line in cursor.lines():
                 yield stream, line
-                ended_at = ended_at and session.clock.boot()  # more lines may follow the last one
-        if ended_at is not None and session.clock.boot() - ended_at >= LATE_SECONDS:
-            return
+                self._ended_at = self._ended_at and self._session.clock.boot()  # more lines may follow the last one
 
+    def is_over(self) -> bool:
+        """Returns whether the run has ended and its last lines were written."""
+        return self._ended_at is not None and self._session.clock.boot() - self._ended_at >= LATE_SECONDS
 
-def _open_new(
-    session: Session, run: LoggedRun, name: str | None, newest: int | None, cursors: dict[LogStream, Cursor]
-) -> Iterator[Line]:
-    """Opens the chosen logs that did not exist before, and yields their lines."""
-    logs = logs_of(session, run)
-    if not logs.streams and not logs.expected:
-        raise ReconcilerError(f"run {run.ref.run_id}: {logs.missing}")
-    for stream in chosen(logs, name):
-        if stream not in cursors:
-            cursors[stream] = session.aws.log_cursor(stream, newest)
-            yield from _first_lines(stream, cursors[stream], newest)
+    def check_exist(self) -> None:
+        """Raises `ReconcilerError` if none of the logs exists."""
+        if not self._cursors:
+            raise ReconcilerError(f"run {self._run.ref.run_id}: {self._missing}")
+        _check_exist([*self._cursors.items()])
+
+    def _open_new(self) -> Iterator[Line]:
+        """Opens the chosen logs that did not exist before, and yields their lines."""
+        logs = logs_of(self._session, self._run)
+        self._missing = logs.missing
+        if not logs.streams and not logs.expected:
+            self.check_exist()
+        if logs.warnings != self._warnings:
+            self._warnings = logs.warnings
+            for warning in logs.warnings:
+                logger.warning("%s", warning)
+        for stream in chosen(logs, self._name):
+            if stream not in self._cursors:
+                cursor = self._session.aws.log_cursor(stream, self._newest)
+                if self._newest is not None:  # all at once, so that a failed read starts again from the end
+                    last = [*_first_lines(stream, cursor, self._newest)]
+                    self._cursors[stream] = cursor
+                    yield from last
+                self._cursors[stream] = cursor
 
 
 def _until(stop: threading.Event) -> Iterator[int]:

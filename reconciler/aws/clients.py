@@ -20,6 +20,7 @@ from reconciler import __version__
 from reconciler.aws.errors import THROTTLING, refuse_undecodable, service_error, translate_errors, unexpected_reply
 from reconciler.aws.outcome import guard
 from reconciler.core.ports import Clock, Quota
+from reconciler.model.arns import Arns
 
 TIMEOUTS = (3.0, 15.0)
 """Seconds to connect and to read."""
@@ -72,6 +73,7 @@ class Clients:
         """Returns a client like `reader`, which also reads S3 buckets in other regions. Raises `ServiceError`."""
         client = self._client("follower", service, retries={"total_max_attempts": READ_ATTEMPTS, "mode": "standard"})
         client.meta.events.unregister("before-parameter-build.s3", _stay_in_region)
+        client.meta.events.register_last("before-parameter-build.s3", _redirect_once, unique_id="redirect-once")
         return client
 
     def writer(self, service: str) -> Client:
@@ -144,7 +146,7 @@ class Aws(Clients):
 
     `endpoint_url` is for the embedded emulator only. `quota` delays reads and cancellations, `on_call` is called after
     every call. `clock_ahead`, set by `account`, is how many seconds our clock is ahead of AWS's clock. It is `None`
-    until then, and if the reply had no usable date.
+    until then, and if the reply had no usable date. `arns` makes ARNs, with any account until `account` was called.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class Aws(Clients):
         super().__init__(region, endpoint_url, credentials, profile=profile, timeouts=timeouts)
         self.clock = clock
         self.clock_ahead: float | None = None
+        self.arns = Arns("*", region)
         self._quota, self._on_call = quota, on_call
 
     def submitter(self, service: str, *, validates: bool = False) -> Client:
@@ -185,6 +188,7 @@ class Aws(Clients):
             account = answer.get("Account")
             if not isinstance(account, str) or not account:
                 raise unexpected_reply("GetCallerIdentity", "the reply names no account")
+            self.arns = Arns(account, self._region)
             return account
 
     def elsewhere(self, region: str | None) -> Clients:
@@ -271,6 +275,13 @@ def _stay_in_region(context: MutableMapping[str, Any], **_: object) -> None:
     """Prevents S3 clients from repeating a request in the bucket's own region, which would be a second transmission.
     Sets the flag that botocore sets after it has redirected a request."""
     context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _redirect_once(model: Any, context: MutableMapping[str, Any], **_: object) -> None:  # noqa: ANN401 - botocore's
+    """Prevents an endless redirection. If a reply does not name the region of a bucket, botocore calls HeadBucket, and
+    would redirect that call in the same way."""
+    if model.name == "HeadBucket":
+        _stay_in_region(context)
 
 
 def _send_at_once(params: MutableMapping[str, Any], **_: object) -> None:

@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from reconciler.aws.access import Access
 from reconciler.aws.adapter import Described
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import translate_errors
+from reconciler.aws.logs import HINTS, bucket_hints, log_group_arn
 from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.errors import ServiceError
 
@@ -47,7 +49,7 @@ def logs_of(aws: Aws, client: Client, run: Described, attempt: int | None) -> Ru
     """Returns the logs of a job run that exist now. If a log is in both S3 and CloudWatch Logs, the one in CloudWatch
     Logs is used, because AWS writes it sooner. Raises `ServiceError` if neither can be read.
     """
-    settings, failures = _settings(client, run)
+    settings, failures = _settings(aws, client, run)
     places: list[tuple[str, Callable[[], Iterator[LogStream]]]] = []
     if settings.get(S3, {}).get("logUri"):
         places.append((settings[S3]["logUri"], lambda: _in_s3(aws, settings[S3]["logUri"], run, attempt)))
@@ -72,16 +74,18 @@ def logs_of(aws: Aws, client: Client, run: Described, attempt: int | None) -> Ru
     )
 
 
-def _settings(client: Client, run: Described) -> tuple[dict[str, Any], list[ServiceError]]:
+def _settings(aws: Aws, client: Client, run: Described) -> tuple[dict[str, Any], list[ServiceError]]:
     """Returns the monitoring settings of a run, and the error if those of its application could not be read. Settings
     that are missing from the request are taken from the application.
     """
     own: dict[str, Any] = run.get("configurationOverrides", {}).get("monitoringConfiguration") or {}
     if S3 in own and CLOUDWATCH in own:
         return own, []
+    application_id = run["applicationId"]
+    needed = Access("emr-serverless:GetApplication", aws.arns.of("emr-serverless", "/applications/", application_id))
     try:
-        with translate_errors("GetApplication"):
-            application: Mapping[str, Any] = client.get_application(applicationId=run["applicationId"])["application"]
+        with translate_errors("GetApplication", needed):
+            application: Mapping[str, Any] = client.get_application(applicationId=application_id)["application"]
     except ServiceError as error:
         return own, [error]
     return {**(application.get("monitoringConfiguration") or {}), **own}, []
@@ -99,7 +103,8 @@ def _missing(settings: Mapping[str, Any], state: str, places: Iterable[str]) -> 
 def _in_s3(aws: Aws, uri: str, run: Described, attempt: int | None) -> Iterator[LogStream]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     folder = "/".join(part for part in (prefix.strip("/"), _folder(run)) if part) + "/"
-    with translate_errors("ListObjectsV2"):
+    needed = Access("s3:ListBucket", aws.arns.in_s3(bucket))
+    with translate_errors("ListObjectsV2", needed, bucket_hints(bucket)):
         pages = aws.follower("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
         keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
     for name, key in _of_attempt({key.removeprefix(folder): key for key in keys}, attempt):
@@ -111,7 +116,8 @@ def _in_cloudwatch(
     aws: Aws, group: str, settings: Mapping[str, Any], run: Described, attempt: int | None
 ) -> Iterator[LogStream]:
     folder = f"{settings.get('logStreamNamePrefix') or ''}/{_folder(run)}/"
-    with translate_errors("DescribeLogStreams"):
+    needed = Access("logs:DescribeLogStreams", log_group_arn(aws, group))
+    with translate_errors("DescribeLogStreams", needed, HINTS):
         paginator = aws.reader("logs").get_paginator("describe_log_streams")
         pages = paginator.paginate(logGroupName=group, logStreamNamePrefix=folder)
         paths = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]

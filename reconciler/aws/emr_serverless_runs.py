@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 
+from reconciler.aws.access import Access
 from reconciler.aws.adapter import Described, pages, unknown_state
 from reconciler.aws.clients import Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
@@ -144,7 +145,8 @@ def read_run(client: Client, application: str, run_id: str, attempt: int | None 
     Raises `ServiceError`, even if the reply is about another run, because that reply must not be read as a run without
     tags.
     """
-    with translate_errors("GetJobRun"):
+    runs = f"arn:aws:emr-serverless:*:*:/applications/{application}/jobruns/*"
+    with translate_errors("GetJobRun", Access("emr-serverless:GetJobRun", runs)):
         of_attempt = {} if attempt is None else {"attempt": attempt}
         run: Described = client.get_job_run(applicationId=application, jobRunId=run_id, **of_attempt)["jobRun"]
         if run["jobRunId"] != run_id:

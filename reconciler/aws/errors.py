@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
+from reconciler.aws.access import CODES as REFUSED_ACCESS
+from reconciler.aws.access import NEEDED, Access, advice
 from reconciler.errors import LedgerDenied, LedgerError, LedgerUnreachable, ServiceError
 from reconciler.redact.text import mask_sentence, without
 from reconciler.values import dataclass
@@ -53,6 +55,8 @@ HINTS = {
 }
 """The hint that precedes a message, keyed by AWS's error code or the name of the exception."""
 
+NO_HINTS: Mapping[str, str] = {}
+
 THROTTLING = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
     "RequestLimitExceeded", "TooManyRequestsException",
@@ -68,6 +72,14 @@ CLOCK_SKEW = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheF
 
 SLOW_DOWN = THROTTLING | {"SlowDown", "ProvisionedThroughputExceededException"}
 ACCESS_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem"})
+
+TRANSIENT = SLOW_DOWN | {
+    "InternalError", "InternalServerError", "InternalServerException", "InternalFailure", "ServiceUnavailable",
+    "ServiceUnavailableException", "RequestTimeout", "500", "502", "503", "504", "EndpointConnectionError",
+    "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "HTTPClientError", "ResponseStreamingError",
+    "IncompleteReadError", "ProxyConnectionError", "ResponseParserError",
+}  # fmt: skip
+"""The codes of errors after which the same read may succeed a little later."""
 
 NO_CREDENTIALS = frozenset({
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound",
@@ -123,11 +135,18 @@ def clean(text: object) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def message_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
+def message_of(
+    error: BaseException,
+    secrets: Sequence[str] = (),
+    *,
+    needed: Access | None = None,
+    hints: Mapping[str, str] = NO_HINTS,
+) -> str:
     """Returns the error as one printable line that starts with a hint, if there is one, and does not contain
-    `secrets`.
+    `secrets`. `needed` is the permission that the call needs, and `hints` are hints for this call, as in `HINTS`.
     """
-    text, hint = _text_of(error, secrets), HINTS.get(code_of(error))
+    text, code = _text_of(error, secrets), code_of(error)
+    hint = hints.get(code) or HINTS.get(code) or (advice(text, needed) if code in REFUSED_ACCESS else None)
     return f"{hint} ({text})" if hint and text else hint or text or "no message"
 
 
@@ -211,9 +230,12 @@ def _is_xml(body: bytes) -> bool:
 # --- errors of services -----------------------------------------------------------------------------------------------
 
 
-def service_error(operation: str, error: BaseException) -> ServiceError:
+def service_error(
+    operation: str, error: BaseException, needed: Access | None = None, hints: Mapping[str, str] = NO_HINTS
+) -> ServiceError:
     """Converts an error of boto3 or botocore to a `ServiceError`."""
-    return ServiceError(operation, code_of(error), message_of(error))
+    needed = needed or NEEDED.get(operation)
+    return ServiceError(operation, code_of(error), message_of(error, needed=needed, hints=hints))
 
 
 def unexpected_reply(operation: str, why: str) -> ServiceError:
@@ -223,8 +245,11 @@ def unexpected_reply(operation: str, why: str) -> ServiceError:
 
 
 @contextmanager
-def translate_errors(operation: str) -> Iterator[None]:
-    """Converts every error of a call to AWS, and of reading its reply, to `ServiceError`.
+def translate_errors(
+    operation: str, needed: Access | None = None, hints: Mapping[str, str] = NO_HINTS
+) -> Iterator[None]:
+    """Converts every error of a call to AWS, and of reading its reply, to `ServiceError`. `needed` is the permission
+    that the call needs (by default, that in `access.NEEDED`), and `hints` are hints for this call.
 
     The block must also read the reply, because botocore returns a damaged reply as a reply without fields.
     """
@@ -233,7 +258,7 @@ def translate_errors(operation: str) -> Iterator[None]:
     except ServiceError:
         raise
     except Exception as error:
-        raise service_error(operation, error) from error
+        raise service_error(operation, error, needed, hints) from error
 
 
 # --- errors of ledgers ------------------------------------------------------------------------------------------------

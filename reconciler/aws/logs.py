@@ -6,10 +6,12 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogE
 import zlib
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
+from reconciler.aws.access import GET_OBJECT, Access
 from reconciler.aws.clients import Aws, Client
-from reconciler.aws.errors import translate_errors, unexpected_reply
+from reconciler.aws.errors import THROTTLING, translate_errors, unexpected_reply
 from reconciler.core.run_logs import LogStream
 from reconciler.errors import ServiceError
 
@@ -26,8 +28,37 @@ MOST_EMPTY_PAGES = 1000
 """The number of pages without events, one after the other, after which a stream is considered damaged."""
 
 
+TOO_MANY = "AWS accepts no more calls of this kind for now. Try again later."
+ELSEWHERE = "the bucket {bucket} is in a region in which it cannot be read. Check the name of the bucket."
+KMS = "the KMS key of the log cannot be used: it is disabled, deleted or not accessible."
+
+HINTS = {
+    **dict.fromkeys(THROTTLING | {"SlowDown"}, TOO_MANY),
+    "InvalidObjectState": "the log was moved to an archive storage class. Restore the object first.",
+    "KMS.DisabledException": KMS,
+    "KMS.NotFoundException": KMS,
+    "KMS.InvalidStateException": KMS,
+    "KMS.KMSInvalidStateException": KMS,
+}
+"""Hints for errors of calls that list or read logs, by AWS's error code."""
+
+
+def bucket_hints(bucket: str) -> dict[str, str]:
+    """Returns the hints for calls to a bucket that contains logs."""
+    redirected = ELSEWHERE.format(bucket=bucket)
+    return {
+        **HINTS,
+        **dict.fromkeys(("PermanentRedirect", "301", "AuthorizationHeaderMalformed"), redirected),
+        "NoSuchBucket": f"the bucket {bucket} does not exist. Check the logUri in the settings of the run or its "
+        "application.",
+    }
+
+
 class Cursor(Protocol):
-    """A log stream, and how much of it has been read."""
+    """A log stream, and how much of it has been read. `absent` is the reason why it does not exist, if AWS said so in
+    the last call."""
+
+    absent: str | None
 
     def lines(self) -> Iterator[str]:
         """Yields the lines that were added since the last call, without their ends. Yields nothing if the log does not
@@ -40,14 +71,22 @@ def opened(aws: Aws, stream: LogStream, newest: int | None = None) -> Cursor:
     It may yield more lines, and callers drop them."""
     if stream.in_s3:
         return ObjectCursor(aws, stream)
-    return EventCursor(aws.elsewhere(stream.region).reader("logs"), stream, newest)
+    return EventCursor(aws, stream, newest)
+
+
+def log_group_arn(aws: Aws, group: str, region: str | None = None) -> str:
+    """Returns the ARN of all log streams of a log group, by default in the target's region."""
+    return (aws.arns if region is None else replace(aws.arns, region=region)).of("logs", f"log-group:{group}:*")
 
 
 class EventCursor:
     """Reads a log stream of CloudWatch Logs by GetLogEvents, page by page. One event may contain several lines."""
 
-    def __init__(self, client: Client, stream: LogStream, newest: int | None = None) -> None:
-        self._client, self._stream = client, stream
+    def __init__(self, aws: Aws, stream: LogStream, newest: int | None = None) -> None:
+        self._stream = stream
+        self._client: Client = aws.elsewhere(stream.region).reader("logs")
+        self._needed = Access("logs:GetLogEvents", log_group_arn(aws, stream.group, stream.region))
+        self.absent: str | None = None
         self._from_end = newest if newest is not None and newest <= MOST_EVENTS else None
         self._token: str | None = None
         self._read = 0  # the number of events that were read with this token
@@ -69,15 +108,17 @@ class EventCursor:
         for _ in range(MOST_EMPTY_PAGES):
             position: dict[str, Any] = {"nextToken": self._token} if self._token else self._start()
             try:
-                with translate_errors("GetLogEvents"):
+                with translate_errors("GetLogEvents", self._needed, HINTS):
                     answer = self._client.get_log_events(
                         logGroupName=self._stream.group, logStreamName=self._stream.path, **position
                     )
                     events, token = list(answer["events"]), answer["nextForwardToken"]
             except ServiceError as error:
                 if error.code in ABSENT:
+                    self.absent = error.message
                     return [], True
                 raise
+            self.absent = None
             new, at_end = events[self._read :], token == self._token
             self._token, self._read = token, len(events) if at_end else 0
             if new or at_end:
@@ -100,15 +141,20 @@ class ObjectCursor:
     def __init__(self, aws: Aws, stream: LogStream) -> None:
         self._aws, self._stream = aws, stream
         self._client: Client = aws.follower("s3")
+        prefix = stream.path.partition("applications/")[0]
+        self._needed = Access(GET_OBJECT, aws.arns.in_s3(f"{stream.group}/{prefix}*"))
+        self._hints = bucket_hints(stream.group)
+        self.absent: str | None = None
         self._etag: str | None = None
         self._yielded, self._length = 0, 0  # the number of yielded lines, and the length of the last one
 
     def lines(self) -> Iterator[str]:
         """Yields the lines of the object that were not yielded before."""
-        body = self._body()
-        if body is None:
+        answer = self._answer()
+        if answer is None:
             return
-        with translate_errors("GetObject"):
+        with translate_errors("GetObject", self._needed, self._hints):
+            body = answer["Body"]
             chunks = body.iter_chunks(CHUNK)
             number, before = 0, self._yielded
             for number, line in enumerate(split_lines(decoded(chunks, gzip=self._stream.path.endswith(".gz"))), 1):
@@ -118,19 +164,25 @@ class ObjectCursor:
                 elif number == before and len(line) > self._length:  # the line was incomplete when it was read
                     yield line[self._length :]
             self._yielded = number  # a rotated log may have become shorter
+            self._etag = answer.get("ETag")  # only now: an object whose body could not be read is read again
 
-    def _body(self) -> Any | None:  # noqa: ANN401 - botocore's streaming body
-        """Returns the content of the object, or `None` if it does not exist or has not changed."""
+    def _answer(self) -> dict[str, Any] | None:
+        """Returns the reply with the content of the object, or `None` if it does not exist or has not changed."""
         condition = {"IfNoneMatch": self._etag} if self._etag else {}
         try:
-            with translate_errors("GetObject"):
-                answer = self._client.get_object(Bucket=self._stream.group, Key=self._stream.path, **condition)
-                self._etag, body = answer.get("ETag"), answer["Body"]
+            with translate_errors("GetObject", self._needed, self._hints):
+                answer: dict[str, Any] = self._client.get_object(
+                    Bucket=self._stream.group, Key=self._stream.path, **condition
+                )
         except ServiceError as error:
-            if error.code in ABSENT | UNCHANGED:
+            if error.code in UNCHANGED:
+                return None
+            if error.code in ABSENT:
+                self.absent = error.message
                 return None
             raise
-        return body
+        self.absent = None
+        return answer
 
 
 def decoded(chunks: Iterable[bytes], *, gzip: bool) -> Iterator[str]:

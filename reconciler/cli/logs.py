@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.exit_codes import DONE
+from reconciler.cli.exit_codes import DONE, ERROR
 from reconciler.cli.options import format_option, ledger_options, takes_options
 from reconciler.cli.output import echo_error, harmless, out, out_json
 from reconciler.cli.signals import stop_on_signals
@@ -72,7 +72,7 @@ def logs(
         run = run_named(session, what, attempt)
         if followed and not listed and output_format == "text":
             _print_lines(follow(session, run, stream, newest, stop), headed=None, raw=raw)
-            return DONE
+            return ERROR if stop.is_set() else DONE
         available = logs_of(session, run)
         for warning in available.warnings:
             echo_error(f"Warning: {warning}")

@@ -1,4 +1,4 @@
-"""Checks ARNs and regions: whether they exist or can exist, and whether they fit the account and region of a target."""
+"""Makes ARNs, and checks ARNs and regions: whether they can exist and fit the account and region of a target."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from reconciler.model.base import JSON, Loc, Remark
+from reconciler.values import dataclass
 
 REGIONS: dict[str, tuple[str, ...]] = {
     "aws": (
@@ -31,6 +32,29 @@ PARTITIONS = {region: partition for partition, regions in REGIONS.items() for re
 ARN = re.compile(
     r"arn:(?P<partition>[^:\s]*):(?P<service>[^:\s]+):(?P<region>[^:\s]*):(?P<account>[^:\s]*):(?P<resource>\S+)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Arns:
+    """Makes ARNs in one account and region."""
+
+    account: str
+    region: str
+
+    @property
+    def partition(self) -> str:
+        """The partition of the region, ``aws`` if it is unknown."""
+        return PARTITIONS.get(self.region, "aws")
+
+    def of(self, service: str, resource: str, name: str = "") -> str:
+        """Returns the ARN of a resource. A `name` that is an ARN is returned itself."""
+        if name.startswith("arn:"):
+            return name
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}{name}"
+
+    def in_s3(self, name: str) -> str:
+        """Returns the ARN of a bucket, or of an object as ``BUCKET/KEY``."""
+        return f"arn:{self.partition}:s3:::{name}"
 
 
 class Arn(NamedTuple):

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
 
-from reconciler.model.arns import PARTITIONS
+from reconciler.model.arns import Arns
 from reconciler.model.base import JSON, Loc, texts
 from reconciler.model.kind import MODULES
 from reconciler.values import dataclass
@@ -56,25 +56,6 @@ class Grant:
     actions: tuple[str, ...]
     resources: tuple[str, ...] = ("*",)
     condition: Mapping[str, Mapping[str, str]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Arns:
-    """Makes ARNs in one account and region."""
-
-    account: str
-    region: str
-
-    @property
-    def partition(self) -> str:
-        """The partition of the region, ``aws`` if it is unknown."""
-        return PARTITIONS.get(self.region, "aws")
-
-    def of(self, service: str, resource: str, name: str = "") -> str:
-        """Returns the ARN of a resource. A `name` that is an ARN is returned itself."""
-        if name.startswith("arn:"):
-            return name
-        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}{name}"
 
 
 class Needs(Protocol):
@@ -139,4 +120,4 @@ def shared_grants(needs: Iterable[Need], arns: Arns) -> Iterator[Grant]:
 
 
 def _in_s3(arns: Arns, names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"arn:{arns.partition}:s3:::{name}" for name in sorted(set(names)))
+    return tuple(arns.in_s3(name) for name in sorted(set(names)))

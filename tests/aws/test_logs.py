@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
+from botocore.response import StreamingBody
 
 from reconciler.app.session import SystemClock
 from reconciler.aws.batch_logs import logs_of as batch_logs
@@ -289,6 +291,24 @@ def test_an_object_that_grows_is_read_on(server: Server, aws: Aws, bucket: str):
     assert list(cursor.lines()) == []
     put(server, bucket, "SPARK_DRIVER/stdout.gz", "one\ntwo\nthree\nfour\n")
     assert list(cursor.lines()) == ["ee", "four"]
+
+
+def test_an_object_whose_body_was_cut_is_read_again(server: Server, aws: Aws, bucket: str, monkeypatch: Any):
+    """The object did not change, and the lines that were missing are yielded by the next read."""
+    put(server, bucket, "SPARK_DRIVER/stdout", "one\ntwo\n")
+    cursor = opened(aws, LogStream("driver/stdout", bucket, f"logs/{FOLDER}/SPARK_DRIVER/stdout", in_s3=True))
+
+    def cut(_body: object, _size: int) -> Iterator[bytes]:
+        yield b"one\n"
+        raise ReadTimeoutError(endpoint_url="s3")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamingBody, "iter_chunks", cut)
+        first = cursor.lines()
+        assert next(first) == "one"
+        with pytest.raises(ServiceError, match="ReadTimeoutError"):
+            next(first)
+    assert (list(cursor.lines()), list(cursor.lines())) == (["two"], [])
 
 
 def test_members_of_a_compressed_log_are_joined():

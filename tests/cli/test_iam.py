@@ -275,6 +275,18 @@ def stream_of(world: World, job: str) -> str:
         return str(batch.describe_jobs(jobs=[job])["jobs"][0]["container"]["logStreamName"])
 
 
+def test_encrypted_logs_can_be_decrypted(world: World) -> None:
+    """Only the operate role, which reads logs, may use the key with which a spec encrypts its logs in S3."""
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    encrypted = LOGS.replace("s3://shop-logs/runs/", f"s3://shop-logs/runs/, encryptionKeyArn: '{key}'")
+    world.write("orders.yaml", spark_text("orders") + encrypted)
+    granted_to = {
+        role: [each["Resource"] for each in documents["policy"]["Statement"] if each["Action"] == "kms:Decrypt"]
+        for role, documents in policies(world).items()
+    }
+    assert {"plan": [], "apply": [], "operate": [key]} == granted_to
+
+
 def test_trust_is_bound_to_pull_requests_and_environments(world: World) -> None:
     """Only workflows of the repository can assume a role: the plan role in pull requests, the other roles in
     environments."""

@@ -11,6 +11,8 @@ from itertools import count
 import pytest
 
 from reconciler.app import run_logs
+from reconciler.aws.logs import EventCursor
+from reconciler.errors import ServiceError
 from tests.cli.doubt import batch_of_others, terminated_by_others
 from tests.cli.world import World
 from tests.ledger.server import Server
@@ -102,7 +104,7 @@ def test_a_run_without_logs_says_how_to_keep_them(world: World):
 
 
 def test_a_run_is_followed_to_its_end(world: World, stored: Server, monkeypatch: pytest.MonkeyPatch):
-    """Each line is printed once, including lines that arrive after the end of the run."""
+    """Each line is printed once, including lines that arrive after the end of the run, although a read is throttled."""
     world.batch("clicks")
     world.run("apply", "--yes")
     (run,) = world.runs()
@@ -113,6 +115,14 @@ def test_a_run_is_followed_to_its_end(world: World, stored: Server, monkeypatch:
         stored.logs.create_log_group(logGroupName=place["logGroupName"])
     stored.logs.create_log_stream(**place)
 
+    read = EventCursor.lines
+    refused = iter([False, True])
+
+    def throttled(cursor: EventCursor) -> Iterator[str]:
+        if next(refused, False):
+            raise ServiceError("GetLogEvents", "ThrottlingException", "Rate exceeded")
+        return read(cursor)
+
     def rounds(_stop: object) -> Iterator[int]:
         for number in count():
             event = {"timestamp": int(time.time() * 1000), "message": f"line {number}"}
@@ -121,11 +131,23 @@ def test_a_run_is_followed_to_its_end(world: World, stored: Server, monkeypatch:
                 terminated_by_others(world, run.id)
             yield number
 
+    monkeypatch.setattr(EventCursor, "lines", throttled)
     monkeypatch.setattr(run_logs, "_until", rounds)
     monkeypatch.setattr(run_logs, "LATE_SECONDS", 0.0)
     done = world.run("logs", "clicks", "--follow")
     assert done.code == 0, done.err
     assert done.out.splitlines() == [f"line {number}" for number in range(run_logs.LOOK_EVERY + 1)]
+    assert "are read again: GetLogEvents: ThrottlingException" in done.err
+
+
+def test_a_log_that_does_not_exist_is_an_error(world: World, stored: Server):
+    """The message names the log group and the stream, quotes AWS, and lists what may be wrong."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    done = world.run("logs", "clicks")
+    assert (done.code, done.out) == (1, "")
+    assert "there is no log at log group /aws/batch/job, stream " in done.err
+    assert "logs:CreateLogStream" in done.err
 
 
 def test_the_pages_of_a_run(world: World, spark_run: str):

@@ -6,9 +6,10 @@ Reference.
 
 from collections.abc import Iterator, Sequence
 
+from reconciler.model.arns import Arns
 from reconciler.model.base import JSON, entries, part, text
 from reconciler.model.batch.definitions import LOG_GROUP
-from reconciler.model.required_resources import EVERY, Arns, Grant, Need, Resource, Role
+from reconciler.model.required_resources import EVERY, Grant, Need, Resource, Role
 
 QUEUE, DEFINITION = "job queue", "job definition"
 

@@ -6,9 +6,10 @@ Authorization Reference.
 
 from collections.abc import Iterator, Sequence
 
+from reconciler.model.arns import Arns
 from reconciler.model.base import JSON, part, text
 from reconciler.model.emr_serverless.spark_parameters import settings
-from reconciler.model.required_resources import EVERY, Arns, Grant, Need, Resource, Role, objects
+from reconciler.model.required_resources import EVERY, Grant, Need, Resource, Role, objects
 
 APPLICATION = "application"
 LOG_GROUP = "/aws/emr-serverless"
@@ -64,5 +65,8 @@ def grants(requests: Sequence[JSON], arns: Arns) -> Iterator[Grant]:
     yield Grant("RunsAreTagged", apply, ("emr-serverless:TagResource",), runs)
     yield Grant("RunsAreStopped", stop, ("emr-serverless:CancelJobRun",), runs)
     yield Grant("DashboardsAreOpened", frozenset({Role.OPERATE}), ("emr-serverless:GetDashboardForJobRun",), runs)
+    storage = (part(request, *MONITORING, "s3MonitoringConfiguration") for request in requests)
+    if keys := tuple(sorted({key for settings in storage if (key := text(settings, "encryptionKeyArn"))})):
+        yield Grant("LogFilesAreDecrypted", frozenset({Role.OPERATE}), ("kms:Decrypt",), keys)
     passed = {"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}}
     yield Grant("RolesArePassed", apply, ("iam:PassRole",), roles, passed)
