@@ -59,7 +59,7 @@ def advice(text: str, needed: Access | None) -> str | None:
     """Returns what to allow, from AWS's message and the permission that the call needs; `None` if both name nothing.
 
     AWS may refuse another action than that of the call, such as ``kms:Decrypt``. If it refuses the same action, the
-    resource of `needed` is preferred, because it also covers the other logs of the run, unless its account is not known.
+    resource of `needed` is preferred, because it covers other logs too, unless it has no account.
     """
     match = _REFUSED.search(text)
     if match is None:
