@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
@@ -27,6 +28,24 @@ RELATIVE = (
     r"|.+ (?:ago|from now)|[+-]?\d+ ?[a-z]+"
 )
 TIME_FORMS = 'write a date, the start of that day in UTC, as in "2026-12-01", or a time, as in "2026-12-01T00:00:00Z"'
+
+
+CRON_FIELDS = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day": "1 to 31, or L for the last day",
+    "month": "1 to 12, or JAN to DEC",
+    "weekday": "0 to 7, or SUN to SAT",
+}
+MACROS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 
 
 def _moment(value: str) -> str:
@@ -51,15 +70,29 @@ def _moment(value: str) -> str:
 def _schedule(value: str) -> str:
     """Checks a five-field cron expression as Debian's cron interprets it. Raises `ValueError`."""
     fields = value.split()
-    if len(fields) != 5:
+    if len(fields) != len(CRON_FIELDS):
+        meant = f"; write {MACROS[value]!r}" if value in MACROS else ""
         raise ValueError(
-            f'a schedule has five fields (minute hour day month weekday), as in "0 2 * * *"; got {value!r}'
+            f'a schedule has five fields (minute hour day month weekday), as in "0 2 * * *"; got {value!r}{meant}'
         )
+    wrong = [
+        f"{name} {field} (write {form})"
+        for field, (name, form) in zip(fields, CRON_FIELDS.items(), strict=True)
+        if not _is_cron(" ".join(field if name == other else "*" for other in CRON_FIELDS))
+    ]
+    if wrong:
+        raise ValueError(f"{value!r} is not a cron schedule: bad {', bad '.join(wrong)}")
+    if not _is_cron(value):
+        raise ValueError(f"{value!r} is not a cron schedule: its months do not have its days")
+    return value
+
+
+def _is_cron(value: str) -> bool:
     try:
         CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
-    except CronSimError as error:
-        raise ValueError(f"{value!r} is not a cron schedule: {str(error).lower()}") from None
-    return value
+    except CronSimError:
+        return False
+    return True
 
 
 @cache
@@ -68,7 +101,9 @@ def _time_zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, OSError, ValueError):  # a missing zone raises KeyError, a folder OSError
-        raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Madrid") from None
+        close = get_close_matches(value.lower(), names := {name.lower(): name for name in available_timezones()}, n=1)
+        meant = f"; did you mean {names[close[0]]}?" if close else ", such as Europe/Madrid"
+        raise ValueError(f"{value!r} is not an IANA time zone{meant}") from None
     return value
 
 

@@ -284,10 +284,9 @@ class Builder:
         """Adds the value of the anchor `name` itself instead of a copy, so that it has the anchor's location."""
         anchored = self._anchors.get(name)
         if anchored is None:
-            inside = any(frame.anchor == name for frame in self._stack)
-            raise Unreadable(
-                offset, f"*{name} is inside its own anchor" if inside else f"undefined alias *{name}", "alias"
-            )
+            if any(frame.anchor == name for frame in self._stack):
+                raise Unreadable(offset, f"*{name} is inside its own anchor: write the value out", "alias")
+            raise Unreadable(offset, f"undefined alias *{name}: put a text that starts with * in quotes", "alias")
         self._nodes += anchored.nodes
         self._expanded += anchored.nodes
         if self._expanded > MOST_EXPANDED:
@@ -315,7 +314,7 @@ class Builder:
         elif is_plain and text[0] in SUSPECT and not isinstance(plain(text), str):
             self.flaw(offset, f'the key {text} is {meaning(text)}: write "{text}" in quotes', "quotes")
         elif text in self._container:
-            self.flaw(offset, f"duplicate key {text}", "duplicate-key")
+            self.flaw(offset, f"duplicate key {text}: remove one of them", "duplicate-key")
         elif "\0" in text:
             self.flaw(offset, "NUL characters are not allowed", "control-character")
         elif is_plain and text[0].isspace():

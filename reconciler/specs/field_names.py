@@ -19,6 +19,33 @@ def known_fields(model: type[Strict], loc: Loc) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for each in models for name in each.model_fields))
 
 
+def fields_inside(model: type[Strict], loc: Loc) -> tuple[str, ...]:
+    """Returns the fields of the mapping at `loc`, or of each mapping in the list at `loc`. Returns no fields for any
+    other value."""
+    above = tuple(element for element in loc if isinstance(element, str))[:-1]
+    inside = known_fields(model, loc)
+    return inside if inside != known_fields(model, above) else ()
+
+
+DEEPEST_SEARCH = 4
+
+
+def path_of_field(model: type[Strict], name: str) -> Loc | None:
+    """Returns the shortest path to a field with this name in `model`, or `None` if there is no such field."""
+    level: list[tuple[Loc, type[Strict]]] = [((), model)]
+    for _ in range(DEEPEST_SEARCH):
+        for path, each in level:
+            if name in each.model_fields:
+                return (*path, name)
+        level = [
+            ((*path, field), inner)
+            for path, each in level
+            for field, info in each.model_fields.items()
+            for inner in _models(info.annotation)
+        ]
+    return None
+
+
 def _models(annotation: Any) -> list[type[Strict]]:  # noqa: ANN401 - a type annotation
     """Returns the models in an annotation: the annotation itself, or the models in its list, its mapping or the
     branches of its union."""

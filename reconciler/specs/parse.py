@@ -98,15 +98,24 @@ MOST_LINES = 5  # the maximum number in one message
 
 _UNREADABLE_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 _USUAL = b"\t\n\r" + bytes(range(0x20, 0x7F))
+QUOTE_BRACKETS = "put values that contain {, }, [, ] or , in quotes"
 _CLEARER = {
     "mapping values are not allowed in this context": "a second ': ' in this value: put the value in quotes",
     "found character that cannot start any token": "this character cannot start a value: put the value in quotes",
     "did not find expected key": "expected a key: check the indentation and the quotes above",
     "did not find expected '-' indicator": "expected a list entry: check the indentation",
-    "did not find expected ',' or ']'": "expected ',' or ']': put values that contain {, }, [, ] or , in quotes",
-    "did not find expected ',' or '}'": "expected ',' or '}': put values that contain {, }, [, ] or , in quotes",
+    "did not find expected ',' or ']'": f"expected ',' or ']': close the list, or {QUOTE_BRACKETS}",
+    "did not find expected ',' or '}'": f"expected ',' or '}}': close the mapping, or {QUOTE_BRACKETS}",
     "did not find expected node content": "expected a value",
-    "found unexpected end of stream": "the file ends inside a quoted string",
+    "did not find expected alphabetic or numeric character": "& and * start an anchor or an alias: put a text that "
+    "starts with them in quotes",
+    "did not find expected comment or line break": "text behind | or >: start it on the next line, or put it in quotes",
+    "did not find expected <document start>": "expected a new document: write --- on a line of its own before it",
+    "block sequence entries are not allowed in this context": "a list starts on a line of its own: put a text that "
+    "starts with '- ' in quotes",
+    "mapping keys are not allowed in this context": "put a text that starts with '? ' in quotes",
+    "could not find expected ':'": "the line above has no ': ': write KEY: VALUE, with a space after the colon",
+    "found unexpected end of stream": "the file ends inside a quoted string: close it",
     "found incompatible YAML document": "only YAML 1.1 and 1.2 can be read",
     "found unknown escape character": r"unknown escape: write \\ for a backslash, or use single quotes",
 }
@@ -187,6 +196,12 @@ def _tag(builder: Builder, event: Any) -> None:  # noqa: ANN401 - an event of th
     builder.flaw(event.start_mark.index, f"tags ({tag}) are not allowed: write the value without it", "tag")
 
 
+A_SPACE_AFTER_THE_COLON = "write KEY: VALUE, with a space after the colon"
+_SECOND_COLON = {"mapping values are not allowed in this context", "could not find expected ':'"}
+_CONFLICT = re.compile(r"^<<<<<<< ", re.MULTILINE)
+_CONTENT = re.compile(r"\S.*")
+_NO_SPACE = re.compile(r"(?!.*:(?:\s|$))[\w.-]+ *[:=：]")
+_KEY_ONLY = re.compile(r"\s*[\w.-]+")
 _INDENTATION = re.compile(r"^ *\t[ \t]*(?=\S)", re.MULTILINE)
 
 
@@ -199,10 +214,33 @@ def _unreadable(error: Exception, text: str) -> Unreadable:
     problem = error.problem or error.context or "not YAML"
     if mark and (tab := _tab(text, mark.index)) is not None:
         return tab
+    if mark and (clearer := _clearer(text, mark.index, problem)):
+        return clearer
     message = _CLEARER.get(problem, problem)
     if mark and error.context_mark and error.context_mark.line < mark.line:
         message += f" (in the value that starts at line {error.context_mark.line + 1})"
     return Unreadable(min(mark.index, len(text)) if mark else 0, message, "syntax")
+
+
+def _clearer(text: str, offset: int, problem: str) -> Unreadable | None:
+    """Returns the mistake that probably caused a syntax error, or `None` if the parser's own message is as good."""
+    start = text.rfind("\n", 0, offset) + 1
+    above = next(reversed(list(_CONTENT.finditer(text[:start].rstrip()[-LONGEST_LINE:]))), None)
+    before, at = text[start:offset], text[offset : offset + 1]
+    if conflict := _CONFLICT.search(text):
+        message = "git left a merge conflict here: choose one side, and remove the lines <<<<<<<, ======= and >>>>>>>"
+        return Unreadable(conflict.start(), message, "merge-conflict")
+    if problem in _SECOND_COLON and above and _NO_SPACE.match(above[0]):
+        line = text.rfind(above[0], 0, start)
+        return Unreadable(line, f"this line has no ': ': {A_SPACE_AFTER_THE_COLON}", "syntax")
+    message = ""
+    if problem == "mapping values are not allowed in this context" and _KEY_ONLY.fullmatch(before) and above:
+        message = "this line continues the value above: indent it like the line above, or put the value in quotes"
+    elif problem == "did not find expected key" and before.rstrip(" ")[-1:] in {'"', "'"}:
+        message = "text behind a closing quote: put the whole value in one pair of quotes"
+    elif problem == "did not find expected key" and at in {"}", "]"}:
+        message = f"this {at} closes nothing: remove it, or put the value in quotes"
+    return Unreadable(offset, message, "syntax") if message else None
 
 
 def _tab(text: str, offset: int) -> Unreadable | None:

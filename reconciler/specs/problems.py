@@ -1,6 +1,8 @@
 """Converts errors from the reader, the models and AWS's rules into problems with a location, a line, a message and a
 suggestion."""
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -10,16 +12,16 @@ from pydantic import ValidationError
 
 from reconciler.errors import Problem, Severity
 from reconciler.model.arns import region_problem
-from reconciler.model.base import Loc, Remark, Strict, Unquoted, source_text
-from reconciler.model.kind import RESERVED_FIELD, RequestProblems
+from reconciler.model.base import Loc, Remark, Strict, Unquoted, part, source_text
+from reconciler.model.kind import MODULES, RESERVED_FIELD, RequestProblems, kind_named
 from reconciler.model.project import ACCOUNT_PATTERN, LEDGER_PATTERN, REGION_PATTERN, VARIABLE_PATTERN
 from reconciler.model.spec import NAME_PATTERN
 from reconciler.model.string_patterns import PATTERN_HINTS
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
-from reconciler.specs.field_names import known_fields, meant_field, renamed
-from reconciler.specs.parse import Node, SourceText, find, offset_in_scalar, path_text
+from reconciler.specs.field_names import fields_inside, known_fields, meant_field, path_of_field, renamed
+from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON, Node, SourceText, find, offset_in_scalar, path_text
 from reconciler.specs.secret_lines import SHORTEST_SECRET, SecretLines
 
 Context = Mapping[str, Any]
@@ -40,7 +42,7 @@ def error_message(kind: str, message: str, value: object, context: Context) -> s
     if kind in _BY_TYPE:
         return _BY_TYPE[kind](value, context)
     if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}, got {_shown(value)}"
+        return f"expected {_EXPECTED[kind]}, got {_shown(value)}{_one_entry(kind, value)}"
     if kind == "value_error":
         return str(context.get("error", message))
     return message[:1].lower() + message[1:]
@@ -142,8 +144,8 @@ def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
     if not isinstance(value, str) or "${" not in value.replace("$${", ""):
         return ""
     if loc[:2] != REQUEST:
-        of_project = loc[:2] == ("spec", "targets") and isinstance(loc[2], str)
-        what = "a policy field" if loc[0] == "spec" and not of_project else "outside of it"
+        of_project = loc[:2] == ("spec", "targets") and all(isinstance(each, str) for each in loc[2:]) and len(loc) > 2
+        what = "a policy field" if loc[:1] == ("spec",) and not of_project else "outside of it"
         return f"; placeholders are for text of the request; this is {what}: write the value itself"
     if kind not in _TYPES:
         return ""
@@ -151,6 +153,16 @@ def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
         f"; placeholders are for text of the request; this is {_TYPES[kind]}: write the value itself; if it "
         "differs between targets, write a spec for each (spec.targets)"
     )
+
+
+def _one_entry(kind: str, value: object) -> str:
+    """Returns the remedy for a text in the place of a mapping or a list, or an empty string."""
+    if not isinstance(value, str) or len(value) > LONGEST_SHOWN or "${" in value:
+        return ""
+    if _EXPECTED[kind] == "a list":
+        words = value.split() if value.isprintable() and not re.search("[\"'\\\\]", value) else ()
+        return f": write [{', '.join(json.dumps(word, ensure_ascii=False) for word in words)}]" if words else ""
+    return f": {A_SPACE_AFTER_THE_COLON}" if re.match(r"[\w.-]+ *[:：]\S", value) else ""
 
 
 _EXPECTED = {
@@ -169,7 +181,7 @@ _BY_TYPE: dict[str, Callable[[object, Context], str]] = {
 }
 
 
-MOST_SUGGESTED = 12
+MOST_SUGGESTED = 20
 REQUEST: Loc = ("spec", "request")
 KEY = "[key]"  # pydantic appends it to the path of a mapping's key
 LOCATION = "location"  # the rule name of problems that only record a location
@@ -319,13 +331,28 @@ class View:
         if kind == MISSING:
             return self.problem((*node.loc, loc[-1]), "is missing", MISSING)
         if kind == UNKNOWN:
-            names = [name for name in known_fields(model, detail["loc"][:-1]) if name != RESERVED_FIELD]
+            others = [name for name in known_fields(model, detail["loc"][:-1]) if name != RESERVED_FIELD]
             message = f"unknown field {path_text(node.loc)}"
-            hint = suggestion(str(loc[-1]), names, "expected one of" if len(names) <= MOST_SUGGESTED else "")
+            hint = suggestion(str(loc[-1]), others) or self._other_path(model, str(loc[-1]), prefix)
+            if not hint and len(others) <= MOST_SUGGESTED:
+                hint = f"; expected one of {', '.join(others)}"
             return self.at(node.key_offset, message + hint, "unknown-field")
         if isinstance(node.value, Unquoted) and any(flaw.offset == node.offset for flaw in self.document.flaws):
             return None  # a null or another syntactic flaw, already reported at this offset
-        return self._wrong_value(detail, node, on_key=loc[-1:] == (KEY,))
+        problem = self._wrong_value(detail, node, on_key=loc[-1:] == (KEY,))
+        names = fields_inside(model, detail["loc"]) if kind in ("model_type", "list_type", "tuple_type") else ()
+        if not 0 < len(names) <= MOST_SUGGESTED:
+            return problem
+        what = "it has" if kind == "model_type" else "each entry has"
+        return replace(problem, message=f"{problem.message}; {what} {', '.join(names)}")
+
+    def _other_path(self, model: type[Strict], name: str, prefix: Loc) -> str:
+        """Returns a hint that a field belongs somewhere else in the request, or an empty string."""
+        kind = part(self.document.value).get("kind")
+        if not prefix and kind in MODULES:
+            prefix, model = REQUEST, kind_named(kind).model
+        path = path_of_field(model, name) if prefix else None
+        return f"; did you mean {path_text((*prefix, *path))}?" if path is not None else ""
 
     def _wrong_value(self, detail: Mapping[str, Any], node: Node, *, on_key: bool) -> Problem:
         """Returns a problem that shows the value: a scalar as written, any other value as the model received it. A

@@ -190,7 +190,7 @@ def load(
 
     If `only_paths` are given, reads only these files, the files below these folders, and the files with specs that they
     refer to. Then only the problems, warnings and specs of the chosen files are reported. Raises `SpecErrors` with all
-    problems, and `UsageError` for targets and paths that the project does not have.
+    problems and the warnings of the specs, and `UsageError` for targets and paths that the project does not have.
     """
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
@@ -204,11 +204,11 @@ def load(
         problems += spec.problems
     problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
     problems = [problem for problem in problems if _is_chosen(chosen, problem)]
-    if problems:
-        raise SpecErrors(reported(problems, specs), _listed(specs, chosen))
     counted = [spec for spec in specs if _is_chosen(chosen, spec.location)]
     warnings = {warning for spec in counted for warning in spec.warnings}
     warnings.update(warning for warning in reference_warnings(specs) if _is_chosen(chosen, warning))
+    if problems:
+        raise SpecErrors([*reported(problems, specs), *warnings], _listed(specs, chosen))
     if chosen is None:
         warnings.update(file.unused(paths), file.warnings())
     ordered = tuple(sorted(warnings, key=Problem.order))

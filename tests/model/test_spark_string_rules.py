@@ -70,6 +70,14 @@ MISTAKES = [
     ("--jars s3://b/a.jar ,s3://b/b.jar -v", ",s3://b/b.jar", "write the list of --jars with commas"),
     ("--py-files a.zip b.zip --class c", "b.zip", "write the list of --py-files with commas and without spaces"),
     ("--conf spark.x=1, --conf spark.y=2", "spark.x=1,", "the , at the end is part of the value: remove it"),
+    ("--jars s3:/b/a.jar --class c", "s3:/b/a.jar", "s3:// has two slashes"),
+    ("--conf spark.jars=s3://<BUCKET>/a.jar", "spark.jars=s3://<BUCKET>/a.jar", "<BUCKET> is to be filled in"),
+    (
+        "--conf executor.memory=4g",
+        "executor.memory=4g",
+        "spark-submit ignores executor.memory: write spark.executor.me",
+    ),
+    ("--conf fs.s3.x=1 --class c", "fs.s3.x=1", "or spark.hadoop.fs.s3.x if it is Hadoop's"),
     # unknown options
     ("--config spark.x=1", "--config", "unknown option --config; did you mean --conf?"),
     ("--executor_memory 4g", "--executor_memory", "did you mean --executor-memory?"),

@@ -284,7 +284,32 @@ DOCUMENTS = {
         batch(policy="targets: [staging]"),
         ["6:13: spec.targets[0]: there is no target staging; the targets are local, prod"],
     ),
-    "cron": (batch(policy='schedule: "61 * * * *"'), ["6:13: spec.schedule: '61 * * * *' is not a cron schedule: bad"]),
+    "cron": (
+        batch(policy='schedule: "61 * * * *"'),
+        ["6:13: spec.schedule: '61 * * * *' is not a cron schedule: bad minute 61 (write 0 to 59)"],
+    ),
+    "all fields of a cron": (
+        batch(policy='schedule: "61 24 ? * FRIDAY"'),
+        [
+            "6:13: spec.schedule: '61 24 ? * FRIDAY' is not a cron schedule: bad minute 61 (write 0 to 59), bad "
+            "hour 24 (write 0 to 23), bad day ? (write 1 to 31"
+        ],
+    ),
+    "a day that does not exist": (
+        batch(policy='schedule: "0 2 30 2 *"'),
+        ["6:13: spec.schedule: '0 2 30 2 *' is not a cron schedule: its months do not have its days"],
+    ),
+    "a macro": (
+        batch(policy='schedule: "@daily"'),
+        [
+            "6:13: spec.schedule: a schedule has five fields (minute hour day month weekday), as "
+            "in \"0 2 * * *\"; got '@daily'; write '0 0 * * *'"
+        ],
+    ),
+    "misspelt time zone": (
+        batch(policy='schedule: "0 2 * * *"\ntimeZone: Europe/Madird'),
+        ["7:13: spec.timeZone: 'Europe/Madird' is not an IANA time zone; did you mean Europe/Madrid?"],
+    ),
     "six fields": (batch(policy='schedule: "0 0 2 * * *"'), ["6:13: spec.schedule: a schedule has five fields"]),
     "zone": (
         batch(policy='schedule: "0 2 * * *"\ntimeZone: Madrid'),
@@ -351,6 +376,29 @@ DOCUMENTS = {
     "placeholder for a mapping": (
         batch(request='tags: "${var.bucket}"'),
         ['9:11: spec.request.tags: expected a mapping, got "${var.bucket}"; placeholders are for text'],
+    ),
+    "placeholder for the targets": (
+        batch(policy='targets: "${var.bucket}"'),
+        ['6:12: spec.targets: expected a list, got "${var.bucket}"; placeholders are for text'],
+    ),
+    "text for a list": (
+        batch(request="containerOverrides: {command: python x.py}"),
+        ['9:35: spec.request.containerOverrides.command: expected a list, got "python x.py": write ["python", "x.py"]'],
+    ),
+    "mapping for a list of mappings": (
+        batch(request="containerOverrides: {environment: {A: b}}"),
+        [
+            "9:39: spec.request.containerOverrides.environment: expected a list, got a mapping; each entry has "
+            "name, value"
+        ],
+    ),
+    "text for a mapping": (
+        batch(policy="dependsOn: [other]"),
+        ['6:15: spec.dependsOn[0]: expected a mapping, got "other"; it has name, condition'],
+    ),
+    "field of the request beside it": (
+        batch(policy="jobQueue: high"),
+        ["6:3: unknown field spec.jobQueue; did you mean spec.request.jobQueue?"],
     ),
     "placeholder for a list": (
         batch(request='dependsOn: "${var.bucket}"'),
@@ -520,9 +568,10 @@ def test_only_some_files(tmp_path):
         },
     )
     assert 1 == load(root, only_paths=[root / "a.yaml"]).count
-    assert ["sub/c.yaml:9:5: unknown field spec.request.nope"] == [
-        line.split(";")[0] for line in problems(root, only_paths=[root / "sub"])
-    ]
+    warned, unknown = problems(root, only_paths=[root / "sub"])
+    assert warned.startswith("sub/b.yaml:6:3: spec.catchup")
+    # the warning of another file does not wait until the error is mended
+    assert unknown.startswith("sub/c.yaml:9:5: unknown field spec.request.nope; expected one of")
     (warning,) = load(root, only_paths=[root / "sub/b.yaml"]).warnings
     assert "sub/b.yaml" == warning.path
     with pytest.raises(UsageError, match="no such file"):

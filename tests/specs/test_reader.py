@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.model.base import Unquoted
 from reconciler.specs.document import MOST_EXPANDED, Document, Unreadable
-from reconciler.specs.parse import SourceText, find, json_documents, path_text, yaml_documents
+from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON, SourceText, find, json_documents, path_text, yaml_documents
 
 Read = Callable[[str], Iterator[Document]]
 
@@ -30,7 +30,7 @@ def flaws_in(text: str, read: Read = yaml_documents) -> list[str]:
 
 NULL_MESSAGE = '1:4: a: null is not allowed: remove it, or write "~" in quotes if you mean the string'
 RULES = {
-    "duplicate key": ("a: 1\nb: {c: 1,\n    c: 2}\n", ["3:5: b: duplicate key c"]),
+    "duplicate key": ("a: 1\nb: {c: 1,\n    c: 2}\n", ["3:5: b: duplicate key c: remove one of them"]),
     "merge key": ("a: &a {x: 1}\nb: {<<: *a}\n", ["2:5: b: merge keys (<<) are not allowed: write the fields out"]),
     "tag on a scalar": ("a: [1, !!str 2]\n", ["1:8: a[1]: tags (!!str) are not allowed: write the value without it"]),
     "tag on a mapping": ("a: !x {b: 1}\n", ["1:4: a: tags (!x) are not allowed: write the value without it"]),
@@ -53,19 +53,55 @@ RULES = {
     ),
     "alias as key": ("a: &a b\n*a : c\n", ["2:1: : an alias cannot be a key: write the key instead of *a"]),
     "anchor twice": ("a: &a b\nc: &a d\n", ["2:4: c: the anchor &a is defined twice"]),
-    "no such anchor": ("a: *b\n", ["1:4: undefined alias *b"]),
-    "alias of itself": ("a: &a [*a]\n", ["1:8: *a is inside its own anchor"]),
-    "flaws before the end": ("a: ~\nb: *c\n", ["2:4: undefined alias *c", NULL_MESSAGE]),
+    "no such anchor": ("a: *b\n", ["1:4: undefined alias *b: put a text that starts with * in quotes"]),
+    "alias of itself": ("a: &a [*a]\n", ["1:8: *a is inside its own anchor: write the value out"]),
+    "flaws before the end": (
+        "a: ~\nb: *c\n",
+        ["2:4: undefined alias *c: put a text that starts with * in quotes", NULL_MESSAGE],
+    ),
     "NUL in quotes": ('a: "\\0"\n', ["1:4: a: NUL characters are not allowed"]),
     "NUL in a key": ('"a\\0": 1\n', ["1:1: : NUL characters are not allowed"]),
     "control character": ("a: b\x07\n", ["1:5: the character U+0007 is not allowed in YAML"]),
     "line separator": ("a: b\u2028c\n", ["1:5: the character U+2028 is not allowed in YAML"]),
     "lone surrogate": ("a: \ud800\n", ["1:4: the character U+D800 is not allowed in YAML"]),
-    "unclosed quote": ("a: 'b\n", ["2:1: the file ends inside a quoted string (in the value that starts at line 1)"]),
+    "unclosed quote": (
+        "a: 'b\n",
+        ["2:1: the file ends inside a quoted string: close it (in the value that starts at line 1)"],
+    ),
     "colon in a value": ("a: b: c\n", ["1:5: a second ': ' in this value: put the value in quotes"]),
     "at sign": ("a: @b\n", ["1:4: this character cannot start a value: put the value in quotes"]),
     "tab": ("a:\n\tb: c\n", ["2:1: tab in indentation: use spaces"]),
-    "indentation": ("a: b\n c: d\n", ["2:3: a second ': ' in this value: put the value in quotes"]),
+    "indentation": (
+        "a: b\n c: d\n",
+        ["2:3: this line continues the value above: indent it like the line above, or put the value in quotes"],
+    ),
+    "no space after a colon": ("a: b\nc:d\ne: f\n", [f"2:1: this line has no ': ': {A_SPACE_AFTER_THE_COLON}"]),
+    "no space after the last colon": ("a: b\nc:d\n", [f"2:1: this line has no ': ': {A_SPACE_AFTER_THE_COLON}"]),
+    "an equals sign": ("a = b\nc: d\n", [f"1:1: this line has no ': ': {A_SPACE_AFTER_THE_COLON}"]),
+    "merge conflict": (
+        "a: b\n<<<<<<< HEAD\nc: d\n=======\nc: e\n>>>>>>> main\n",
+        [
+            "2:1: git left a merge conflict here: choose one side, and remove the lines <<<<<<<, ======= and >>>>>>>",
+        ],
+    ),
+    "asterisk": ("a: *\n", ["1:5: & and * start an anchor or an alias: put a text that starts with them in quotes"]),
+    "text behind quotes": (
+        'a: "b" c\n',
+        ["1:8: text behind a closing quote: put the whole value in one pair of quotes"],
+    ),
+    "brace that closes nothing": ("a: {}}\n", ["1:6: this } closes nothing: remove it, or put the value in quotes"]),
+    "text behind a block's sign": (
+        "a: |b\n",
+        ["1:5: text behind | or >: start it on the next line, or put it in quotes"],
+    ),
+    "list on the line of its key": (
+        "a: - b\n",
+        ["1:4: a list starts on a line of its own: put a text that starts with '- ' in quotes"],
+    ),
+    "text behind a document": (
+        "a: b\n...\nc\n",
+        ["3:1: expected a new document: write --- on a line of its own before it"],
+    ),
     "YAML 2": ("%YAML 2.0\n---\na: 1\n", ["1:1: only YAML 1.1 and 1.2 can be read"]),
     "too deep": ("[" * 65, ["1:65: nested deeper than 64 levels"]),
     "far too deep": ("[" * 100_000, ["1:65: nested deeper than 64 levels"]),
@@ -136,7 +172,7 @@ def test_values_keep_their_text():
 
 
 JSON_RULES = {
-    "duplicate key": ('{"a": 1,\n "a": 2}', ["2:2: : duplicate key a"]),
+    "duplicate key": ('{"a": 1,\n "a": 2}', ["2:2: : duplicate key a: remove one of them"]),
     "null": (
         '{"a": null}',
         ['1:7: a: null is not allowed: remove it, or write "null" in quotes if you mean the string'],

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
+from reconciler.model import s3
 from reconciler.model.base import JSON, Remark, part, text
 from reconciler.model.emr_serverless.spark_parameters import (
     ALL,
@@ -261,31 +262,33 @@ class _Check:
 
     def _value(self, name: str, value: Word) -> None:
         """Checks a value, and the following words that may belong to it."""
+        key, equals, setting = value.text.partition("=") if name == CONF else ("", "", value.text)
+        for remark in s3.text_remarks((), setting):
+            self._warn(value.start, value.raw, remark.message)
         if name != CONF:
             self._rest_of_value(name, "")
             return
-        key, equals, setting = value.text.partition("=")
         following = self._peek()
-        if following is not None and (following.names_option or _is_setting(following)):
+        if following and (following.names_option or _is_setting(following)):
             following = None
-        if following is not None and (
-            following.text.startswith("=") if not equals else not setting and value.raw.endswith("=")
-        ):
+        if following and (following.text.startswith("=") if not equals else not setting and value.raw.endswith("=")):
             self._warn(value.start, value.raw, f"= with spaces around it: write {key}=VALUE without spaces")
             self._take_right_side()
         elif not equals:
-            name_only = _NAME.match(key)
-            meant = name_only[0] if name_only is not None and name_only[0] else "KEY"
+            meant = match[0] if (match := _NAME.match(key)) and match[0] else "KEY"
             self._warn(value.start, value.raw, f"--conf wants KEY=VALUE: write {meant}=VALUE")
             if following is not None and not _is_remark(following):
                 self._next += 1
         elif following is None and value.raw.endswith((",", ";")):
             self._warn(value.start, value.raw, f"the {value.raw[-1]} at the end is part of the value: remove it")
+        elif not key.startswith("spark."):
+            message = f"spark-submit ignores {key}: write spark.{key}, or spark.hadoop.{key} if it is Hadoop's"
+            self._warn(value.start, value.raw, message)
         self._rest_of_value(name, key)
 
     def _take_right_side(self) -> None:
         """Consumes ``= 1`` or ``=1`` or ``1`` after the left side of an equals sign."""
-        if self._take().text == "=" and (right := self._peek()) is not None and not right.names_option:
+        if self._take().text == "=" and (right := self._peek()) and not right.names_option:
             self._next += 1
 
     def _rest_of_value(self, name: str, key: str) -> None:
