@@ -99,11 +99,12 @@ def _changed_lines(*, shown: bool) -> Callable[[Sequence[Awaited]], None]:
     program reads standard output."""
     from reconciler.render.awaited import awaited_line
 
-    before: dict[SubmissionKey, tuple[str, str]] = {}
+    before: dict[SubmissionKey, tuple[str, ...]] = {}
 
     def report(runs: Sequence[Awaited]) -> None:
         for each in runs:
-            state = (each.state, each.submission.run_id or "" if each.submission is not None else "")
+            run_id = each.submission.run_id if each.submission is not None else None
+            state = (each.state, each.progress, run_id or "")
             if before.get(each.key) != state:
                 before[each.key] = state
                 out(harmless(awaited_line(each))) if shown else echo_error(awaited_line(each))

@@ -84,7 +84,11 @@ def progress(
     if any(each is None for each in alone.values()):
         moving = {key.name for key, each in alone.items() if each is not None and each.progress is Progress.MOVING}
         behind = _behind(moving | {name for name, record in recorded.specs.items() if _is_open(record)}, specs)
-    awaited = [each if each is not None else _gated(actions[key], key, behind) for key, each in alone.items()]
+    first_actions = {action.name: action for action in reversed(plan.actions)}
+    awaited = [
+        each if each is not None else _gated(actions[key], key, behind, _cause(key.name, first_actions, specs))
+        for key, each in alone.items()
+    ]
     return sorted(awaited, key=lambda each: (each.key.name, each.key.generation or 0, each.key.slot or ""))
 
 
@@ -121,18 +125,45 @@ def _progress_of(last: Submission, spec: DesiredSpec | None) -> Progress:
     return Progress.SUCCEEDED if done else Progress.FAILED if last.run_state is not None else Progress.HELD
 
 
-def _gated(action: Action, key: SubmissionKey, behind: Collection[str]) -> Awaited:
+def _gated(action: Action, key: SubmissionKey, behind: Collection[str], cause: Action | None) -> Awaited:
     """Returns the progress of a run that waits for its dependencies. `behind` has the specs whose runs may still be
-    submitted; all others are held."""
-    return Awaited(key, Progress.MOVING if key.name in behind else Progress.HELD, "waiting", action.message)
+    submitted; all others are held, and `cause` is the action that stops them."""
+    if key.name in behind:
+        return Awaited(key, Progress.MOVING, "waiting", action.message)
+    is_named = cause is not None and cause.run_id is not None and cause.run_id in action.message
+    why = "" if cause is None or is_named else f"; {cause.name}: {cause.message or cause.reason}"
+    return Awaited(key, Progress.HELD, "waiting", action.message + why)
+
+
+def _cause(name: str, actions: Mapping[str, Action], specs: Mapping[str, DesiredSpec]) -> Action | None:
+    """Returns the action about a spec that `name` directly or indirectly depends on, and that stops the whole chain: a
+    hold, or a wait for something other than a dependency."""
+    passed, rest = {name}, [name]
+    while rest:
+        dependencies = [other for other in _dependencies(specs.get(rest.pop())) if other not in passed]
+        passed.update(dependencies)
+        for other in dependencies:
+            action = actions.get(other)
+            if action is not None and action.action in {ActionType.HOLD, ActionType.WAIT}:
+                if action.reason is not Reason.DEPENDENCY:
+                    return action
+                rest.append(other)
+    return None
+
+
+def _dependencies(spec: DesiredSpec | None) -> list[str]:
+    """Returns the names of the specs that a spec depends on."""
+    if spec is None:
+        return []
+    named = kind_named(spec.kind).spec_dependencies(spec.request)
+    return [*(dependency.name for dependency in spec.policy.dependsOn), *named]
 
 
 def _behind(names: Iterable[str], specs: Mapping[str, DesiredSpec]) -> set[str]:
     """Returns the names of the specs that directly or indirectly depend on one of `names`."""
     dependents = defaultdict[str, list[str]](list)
     for spec in specs.values():
-        named = kind_named(spec.kind).spec_dependencies(spec.request)
-        for name in (*(dependency.name for dependency in spec.policy.dependsOn), *named):
+        for name in _dependencies(spec):
             dependents[name].append(spec.name)
     behind, rest = set[str](), [*names]
     while rest:

@@ -17,7 +17,7 @@ from reconciler.core.submit_actions import SpecContext, with_run_ids
 from reconciler.core.times import MissedReason, parse_time, seconds_text
 from reconciler.model.kind import kind_named
 from reconciler.model.project import Limits
-from reconciler.model.spec import Dependency
+from reconciler.model.spec import Dependency, suspension
 from reconciler.values import dataclass
 
 LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
@@ -196,7 +196,7 @@ def _run_of(context: SpecContext, name: str, slot: str | None) -> Attempts | Unm
         return Unmet(f"{name} does not run in this target")
     record = context.recorded.spec(name)
     if other.policy.schedule is None:
-        return _current(other, record)
+        return _current(other, record, context)
     if slot is not None and (same := _of_slot(other, record, context.recorded, slot)) is not None:
         return same
     return _newest(other, record, any_content=slot is not None)
@@ -216,7 +216,7 @@ def _of_slot(other: DesiredSpec, record: SpecRecord, recorded: Recorded, slot: s
     return Unmet(f"slot {slot} of {other.name} has not been submitted") if _has(other, record, slot) else None
 
 
-def _current(other: DesiredSpec, record: SpecRecord) -> Attempts | Unmet:
+def _current(other: DesiredSpec, record: SpecRecord, context: SpecContext) -> Attempts | Unmet:
     """Returns the attempts of the generation with the current content in git."""
     newest = next((s for s in reversed(record.submissions) if s.digest == other.digest), None)
     baseline = record.baseline
@@ -224,7 +224,9 @@ def _current(other: DesiredSpec, record: SpecRecord) -> Attempts | Unmet:
         return attempts_of(record.submissions, baseline)
     if newest is not None and newest is record.newest:  # rejected, unsent or abandoned: it has no run
         return attempts_of(record.submissions, newest)
-    return Unmet(f"the current content of {other.name} has not been submitted")
+    how = suspension(other.policy.suspend)
+    why = "" if how is None else f": {sentence(other.name, how, context.now)}"
+    return Unmet(f"the current content of {other.name} has not been submitted{why}")
 
 
 def _newest(other: DesiredSpec, record: SpecRecord, *, any_content: bool) -> Attempts | Unmet:

@@ -27,7 +27,7 @@ def awaited_text(runs: Sequence[Awaited], *, color: bool = False, width: int | N
             {
                 "NAME": plain(each.key.name),
                 "RUN OF": _which(each),
-                "STATE": style.paint(each.state, COLOURS.get(each.state, "")),
+                "STATE": style.paint(_state(each), COLOURS.get(each.state, "")),
                 "RUN ID": plain(_run_id(each) or "-"),
             },
             (sentence(each.message),) if each.message else (),
@@ -39,7 +39,7 @@ def awaited_text(runs: Sequence[Awaited], *, color: bool = False, width: int | N
 
 def awaited_line(each: Awaited) -> str:
     """Returns one line about a run whose state has changed, such as ``orders running 00f… (generation 2)``."""
-    words = (each.key.name, each.state, _run_id(each) or "", f"({_which(each)})")
+    words = (each.key.name, _state(each), _run_id(each) or "", f"({_which(each)})")
     return "  ".join([*(plain(word) for word in words if word), *([sentence(each.message)] if each.message else [])])
 
 
@@ -70,6 +70,11 @@ def _where(submission: Submission | None, place: Place) -> JSON:
         "location": dict(location),
         "console_url": console_url(place, submission.kind, location, submission.run_id),
     }
+
+
+def _state(each: Awaited) -> str:
+    """Returns the state for text output. A run that nothing will submit while the command waits is shown as held."""
+    return str(each.progress) if each.submission is None and each.progress is Progress.HELD else each.state
 
 
 def _summary(runs: Sequence[Awaited]) -> str:

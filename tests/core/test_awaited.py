@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 
 from reconciler.core.awaited import Progress, keys_of_plan, progress
+from reconciler.core.desired import DesiredSpec
 from reconciler.core.identity import Content, Place, SubmissionKey
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.state import Phase, Recorded, RunState, Submission
+from reconciler.model.spec import Dependency
+from tests.builders import spec
 
 KEY = SubmissionKey("clicks", 1)
 
@@ -89,3 +95,43 @@ def test_the_plan_decides_after_a_failed_attempt(kind: ActionType, reason: Reaso
     plan = plan_of(action(kind, reason, overdue=overdue))
     (each,) = progress([KEY], plan, recorded_with(RunState.FAILED), {})
     assert each.progress is expected
+
+
+def chain(stopped: Action | None, *names: str) -> tuple[Plan, dict[str, DesiredSpec]]:
+    """Returns a plan in which the second spec and its successors wait, and `stopped` is the action about the first one.
+    Also returns the specs, each of which depends on the one before it."""
+    waits = [
+        Action(name, "BatchJob", ActionType.WAIT, Reason.DEPENDENCY, SubmissionKey(name, 1), message=f"{before} first")
+        for before, name in pairwise(names)
+    ]
+    specs = {name: spec(name=name, policy={"dependsOn": [Dependency(name=before)]}) for before, name in pairwise(names)}
+    return plan_of(*([stopped] if stopped is not None else []), *waits), specs
+
+
+@pytest.mark.parametrize(
+    ("stopped", "expected"),
+    [
+        (
+            Action("a", "BatchJob", ActionType.HOLD, Reason.RETRIES_EXHAUSTED, message="run 7 failed"),
+            "; a: run 7 failed",
+        ),
+        (Action("a", "BatchJob", ActionType.WAIT, Reason.SUSPENDED), "; a: suspended"),
+        (None, ""),
+    ],
+)
+def test_a_held_chain_names_what_stopped_it(stopped: Action | None, expected: str):
+    """The last spec of a chain is held with the reason of the first one, which is not its direct dependency."""
+    plan, specs = chain(stopped, "a", "b", "c")
+    (each,) = progress([SubmissionKey("c", 1)], plan, Recorded(), specs)
+    assert (each.progress, each.message) == (Progress.HELD, "b first" + expected)
+
+
+def test_a_run_that_a_wait_names_is_not_repeated():
+    """The message of a direct dependent already contains the failed run."""
+    failed = replace(
+        action(ActionType.HOLD, Reason.RETRIES_EXHAUSTED), name="a", run_id="run-7", message="run-7 failed"
+    )
+    plan, specs = chain(failed, "a", "b")
+    plan = replace(plan, actions=(failed, replace(plan.actions[1], message="run run-7 of a failed")))
+    (each,) = progress([SubmissionKey("b", 1)], plan, Recorded(), specs)
+    assert each.message == "run run-7 of a failed"

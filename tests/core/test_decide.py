@@ -413,6 +413,16 @@ class TestGates:
         project = plan(desired(spec("A", "z"), suspension=Suspension(until=until)), live, NOW)
         assert (len(project.pending), len(project.held)) == (0, 2 * held)
 
+    def test_a_dependent_of_a_suspended_spec_names_the_suspension(self) -> None:
+        """The dependent waits for content that is not submitted until the suspension ends."""
+        first = spec("A", policy={"suspend": {"reason": "audit"}})
+        second = spec("A", "later", policy={"dependsOn": ({"name": "orders"},)})
+        action, _ = plan(desired(first, second), recorded(), NOW).actions
+        assert (said(action), action.message) == (
+            (ActionType.WAIT, Reason.DEPENDENCY),
+            "the current content of orders has not been submitted: orders is suspended (audit)",
+        )
+
     def test_a_suspended_project_waits(self) -> None:
         """A suspension of the project stops submissions."""
         action = decide(desired(spec("A"), suspension=Suspension(reason="audit")), recorded())
