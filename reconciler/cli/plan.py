@@ -168,11 +168,28 @@ def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
     out("\n" + inert(f"Saved in {plain(str(file))}. To apply exactly this plan: {plain(command)}"))
 
 
+def _plan_id(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Returns a plan id. Raises a usage error for anything else, such as the empty text of a variable that is not
+    set."""
+    if value is None:
+        return None
+    from reconciler.core.approval import is_plan_id
+
+    if is_plan_id(value):
+        return value
+    raise click.BadParameter(f"{value!r} is not a plan id: give the id that `plan` prints, p- and 16 hex digits")
+
+
 @click.command("apply")
 @click.argument("plan_file", required=False, metavar="[PLANFILE]", type=click.Path(path_type=Path, dir_okay=False))
 @yes_option
 @format_option("json", "markdown")
-@click.option("--expect", metavar="PLAN_ID", help="Apply only if the plan has this id, which `plan` prints.")
+@click.option(
+    "--expect",
+    metavar="PLAN_ID",
+    callback=_plan_id,
+    help="Apply only if the plan has this id, which `plan` prints.",
+)
 @click.option(
     "--detached",
     is_flag=True,

@@ -1,6 +1,7 @@
 """Computes the plan id that an approval covers, and finds the changes that were already on the base of a pull
 request."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, replace
 from hashlib import sha256
@@ -42,6 +43,11 @@ def plan_id(changes: Sequence[SpecChange], actions: Sequence[Action], desired: D
         "cancels": cancels,
     }
     return PLAN_ID_PREFIX + sha256(canonical(form)).hexdigest()[:PLAN_ID_HEX_DIGITS]
+
+
+def is_plan_id(text: str) -> bool:
+    """Returns whether a text has the form of a plan id."""
+    return re.fullmatch(rf"{PLAN_ID_PREFIX}[0-9a-f]{{{PLAN_ID_HEX_DIGITS}}}", text) is not None
 
 
 def _change(change: SpecChange, desired: Desired, recorded: Recorded) -> JSON:

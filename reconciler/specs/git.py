@@ -229,16 +229,18 @@ def _listed(root: Path, commits: set[str], boundary: str, *options: str) -> set[
 
 
 def actor(environ: Mapping[str, str], root: Path | None = None) -> str:
-    """Returns the user name to record: in a GitHub workflow the user who started or re-ran it, otherwise git's user
-    name, otherwise the local account."""
-    for name in ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR"):
+    """Returns the user name to record: in a GitHub workflow the user who started or re-ran it, otherwise the author
+    that git would use (from the environment, then from its configuration), otherwise the local account."""
+    for name in ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GIT_AUTHOR_EMAIL"):
         if environ.get(name):
             return environ[name]
     try:
         email = run_git(root or Path(), "config", "--get", "user.email").stdout.strip()
     except (FileNotFoundError, ReconcilerError):
         email = ""
-    return email or next((environ[name] for name in ("LOGNAME", "USER", "USERNAME") if environ.get(name)), "unknown")
+    return email or next(
+        (environ[name] for name in ("EMAIL", "LOGNAME", "USER", "USERNAME") if environ.get(name)), "unknown"
+    )
 
 
 def run_git(

@@ -112,6 +112,8 @@ def test_reconcile_exits_as_apply_does(world: World):
         (["plan", "--at", "tomorow"], "tomorrow 02:00"),
         (["plan", "--at", "2026-01-01 02:00 CET"], "zone"),
         (["plan", "--format", "xml"], "xml"),
+        (["apply", "--yes", "--expect", ""], "p- and 16 hex digits"),
+        (["apply", "--yes", "--expect", "p-0123456789ABCDEF"], "p- and 16 hex digits"),
         (["-C", "nowhere", "plan"], "nowhere"),
         (["--only", "clicks", "schema"], "schema takes no --only"),
         (["completion", "tcsh"], "tcsh"),

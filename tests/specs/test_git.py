@@ -184,7 +184,9 @@ def test_the_actor(repository, tmp_path, monkeypatch):
     assert "hand" == actor({"GITHUB_ACTOR": "octo", "GITHUB_TRIGGERING_ACTOR": "hand"}, repository)
     assert "ops@example.org" == actor({"GITHUB_ACTOR": ""}, repository)
     monkeypatch.setenv("PATH", "")
+    assert "ann@example.org" == actor({"GIT_AUTHOR_EMAIL": "ann@example.org"}, repository)
     assert "ops" == actor({"USER": "ops"}, tmp_path)
+    assert "ann@example.org" == actor({"EMAIL": "ann@example.org", "USER": "ops"}, tmp_path)
     assert "unknown" == actor({}, tmp_path)
 
 
