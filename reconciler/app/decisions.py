@@ -13,7 +13,6 @@ from reconciler.app.inputs import PassInputs, read
 from reconciler.app.reconcile import make_plan, prepare, record_renames
 from reconciler.app.session import Session
 from reconciler.core import events as e
-from reconciler.core.absent_runs import settles_at
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Plan, Reason
 from reconciler.core.ports import Moved, Precondition, RunRef, RunReport
@@ -260,7 +259,7 @@ def unresolved_facts(view: SpecView, submission: Submission) -> list[tuple[str, 
     return [
         ("unknown since", seconds_text(parse_time(submission.first_intent_at))),
         ("newest send", f"{send.number}, {seconds_text(parse_time(send.at))}"),
-        ("settles at", seconds_text(settles_at(submission, view.session.target.settleSeconds))),
+        ("settles at", seconds_text(submission.settles_at(view.session.target.settleSeconds))),
         *([("last answer", submission.error)] if submission.error else []),
         ("lookup now", f"failed: {failure}" if failure else ", ".join(run_ids) or "AWS lists no run with its token"),
         ("client token", submission.token),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from reconciler.core.durations import billed
-from reconciler.core.reasons import ActionType
+from reconciler.core.plan import ActionType
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time
 

@@ -28,9 +28,8 @@ from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read,
 from reconciler.app.notifications import notify
 from reconciler.app.other_ledgers import find_previous_runs, look_for_other_ledgers
 from reconciler.aws.quota import quota_warnings
-from reconciler.core.absent_runs import absences, conflicts, lost_runs
-from reconciler.core.archived_slots import archived_slots
 from reconciler.core.decide import plan
+from reconciler.core.decide_scheduled import archived_slots
 from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.observations import incomplete, is_recorded
@@ -39,6 +38,7 @@ from reconciler.core.renames import after_renames, find_renames
 from reconciler.core.settings import others_applied, settling_seconds
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
+from reconciler.core.unresolved import absences, conflicts, lost_runs
 from reconciler.errors import LedgerError, ReconcilerError
 from reconciler.specs.git import actor
 from reconciler.values import dataclass

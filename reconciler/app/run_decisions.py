@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from reconciler.app.decisions import Decision, EventBatch, SpecView, chosen_submission, unresolved_facts
-from reconciler.core.absent_runs import forgotten, settles_at
 from reconciler.core.cron import slots_between
 from reconciler.core.desired import DesiredSpec, sentence
 from reconciler.core.events import BackfillAsked, CancelAsked, Event, Resolved, RetryAsked
@@ -14,6 +13,7 @@ from reconciler.core.submission import attempts_of, last_of
 from reconciler.core.submit_actions import of_submission
 from reconciler.core.suggested_commands import adopt
 from reconciler.core.times import parse_time, seconds_text
+from reconciler.core.unresolved import forgotten
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model.spec import suspension
 from reconciler.render.runs import console_url
@@ -317,7 +317,7 @@ def unsettled(view: SpecView, submission: Submission) -> str | None:
     """Returns why a run of the submission may still appear. Returns `None` if no send can arrive any more and a
     complete lookup has just found no run. Raises `ClockSkew` if this machine's clock is too inaccurate for that
     conclusion."""
-    settles = settles_at(submission, view.session.target.settleSeconds)
+    settles = submission.settles_at(view.session.target.settleSeconds)
     if view.session.now() < settles:
         sent = seconds_text(parse_time(submission.newest_send.at))
         return f"it was sent at {sent}, and the request may still arrive until {seconds_text(settles)}"

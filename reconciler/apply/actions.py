@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from reconciler.apply.effects import Append, Cancel, Procedure, moved, now, record, renamed_since, what_moved
 from reconciler.core import events as e
-from reconciler.core.absent_runs import proven_absent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
 from reconciler.core.ports import Moved
 from reconciler.core.state import Phase, Recorded, RunState
+from reconciler.core.unresolved import proven_absent
 from reconciler.errors import LedgerError
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from reconciler.apply import protocol
 from reconciler.apply.effects import always, moment
 from reconciler.apply.interpreter import World
-from reconciler.core.absent_runs import is_repeat
 from reconciler.core.events import Intended, ManuallyAdopted, intent_of
 from reconciler.core.identity import Content, Place
 from reconciler.core.plan import Action
 from reconciler.core.ports import Precondition
+from reconciler.core.unresolved import is_repeat
 from reconciler.model.kind import kind_named
 from reconciler.values import dataclass
 

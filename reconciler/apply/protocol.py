@@ -27,7 +27,6 @@ from reconciler.apply.effects import (
     what_moved,
 )
 from reconciler.core import events as e
-from reconciler.core.absent_runs import may_repeat_at, proven_absent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
 from reconciler.core.ports import (
     Accepted,
@@ -42,6 +41,7 @@ from reconciler.core.ports import (
     Wanted,
 )
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
+from reconciler.core.unresolved import may_repeat_at, proven_absent
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named

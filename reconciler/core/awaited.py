@@ -7,8 +7,7 @@ from enum import StrEnum
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.identity import SubmissionKey
-from reconciler.core.plan import SENDS, Action, ActionType, Plan
-from reconciler.core.reasons import Reason
+from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason
 from reconciler.core.state import Recorded, RunState, SpecRecord, Submission
 from reconciler.model.kind import kind_named
 from reconciler.values import dataclass

@@ -13,11 +13,11 @@ from reconciler.core.declarations import (
     declaration,
     withdrawn,
 )
+from reconciler.core.event_codec import IntendedAs
 from reconciler.core.identity import Content, Place, SubmissionKey
 from reconciler.core.ledger_changes import AcceptedRollback, MovedAway, MovedTo, RollbackAccepted
 from reconciler.core.notification_retries import Redelivering, Undelivered, add_delivery
 from reconciler.core.renames import rename
-from reconciler.core.repeated_intents import IntendedAs
 from reconciler.core.retention import archive_ended, index, restore_group, restore_token
 from reconciler.core.state import CountsAs, Phase, Recorded, RunState, Send, SpecRecord, Submission
 from reconciler.core.times import MissedReason, Schedule, SlotRange

@@ -1,4 +1,4 @@
-"""The plan as a value: actions, changes, limits and results."""
+"""The plan as a value: actions with their types and reasons, changes, limits and results."""
 
 from __future__ import annotations
 
@@ -12,17 +12,77 @@ from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, PendingDecl
 from reconciler.core.durations import Usual
 from reconciler.core.event_fields import Flag, Number, Request, Text, TextMapping, Texts
 from reconciler.core.identity import NO_CONTENT, Content, Place, Source, SubmissionKey
-from reconciler.core.reasons import ActionType, MissedSlots, Reason
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import LimitExceeded, Problem
 from reconciler.model.base import JSON
 from reconciler.model.project import Limits
 from reconciler.values import dataclass
 
-__all__ = [
-    "COUNTED", "SENDS", "Action", "ActionOutcome", "ActionResult", "ActionType", "Change", "ChangeType", "Effect",
-    "MissedSlots", "Op", "Origin", "Plan", "Reason", "ScheduleChange", "SpecChange", "stopped",
-]  # fmt: skip
+
+class ActionType(StrEnum):
+    """The type of an action. The order is that of the summary."""
+
+    SUBMIT = "submit"
+    REPLACE = "replace"
+    ADOPT = "adopt"
+    CANCEL = "cancel"
+    SKIP = "skip"
+    WAIT = "wait"
+    HOLD = "hold"
+    NONE = "none"
+
+
+class Reason(StrEnum):
+    """The reason for an action."""
+
+    NEW = "new"
+    SPEC_CHANGED = "spec-changed"
+    REVISION_CHANGED = "revision-changed"
+    SLOT_DUE = "slot-due"
+    RETRY = "retry"
+    RESTART = "restart"
+    BACKFILL = "backfill"
+    FOUND = "found"
+    SPEC_REMOVED = "spec-removed"
+    ASKED = "asked"
+    NOT_STARTED = "not-started"
+    MISSED = "missed"
+    SUPERSEDED = "superseded"
+    DEPENDENCY = "dependency"
+    CONCURRENCY = "concurrency"
+    BACKOFF = "backoff"
+    SETTLING = "settling"
+    REPLACING = "replacing"
+    SUSPENDED = "suspended"
+    QUOTA = "quota"
+    LIMIT = "limit"
+    RETRIES_EXHAUSTED = "retries-exhausted"
+    UNKNOWN = "unknown"
+    LOST = "lost"
+    REJECTED = "rejected"
+    CONFLICT = "conflict"
+    CANCELLED_OUTSIDE = "cancelled-outside"
+    STALE_CHECKOUT = "stale-checkout"
+    INVALID_SPEC = "invalid-spec"
+    RENAME_CONFLICT = "rename-conflict"
+    IN_SYNC = "in-sync"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class MissedSlots:
+    """Slots that came due and never run, for one `MissedReason`.
+
+    `slots` lists them; `None` if there are too many. Then they are all slots from `first` to `last` that were not
+    submitted. `count` is their number, `None` if there are too many to count.
+    """
+
+    first: Text
+    last: Text
+    count: Number | None
+    slots: Texts | None
+    reason: Text
+
 
 Op = Literal["add", "remove", "change", "reorder"]
 
@@ -261,8 +321,7 @@ class Plan:
 
     @property
     def held(self) -> tuple[Action, ...]:
-        """The actions that need an operator or a reply from AWS: holds, settling submissions, and waits that should
-        have ended."""
+        """The actions that need an operator or a reply from AWS: holds, settling submissions, overdue waits."""
         return tuple(a for a in self.actions if a.action is ActionType.HOLD or a.reason is Reason.SETTLING or a.overdue)
 
     def check(self, limits: Limits) -> None:
@@ -284,27 +343,19 @@ class Plan:
     def with_changes(
         self, changes: dict[str, tuple[Change, ...]], requests: Mapping[str, tuple[Change, ...]] | None = None
     ) -> Plan:
-        """Returns the same plan with field differences: `changes` maps client tokens of actions to their changes.
-        `requests` maps names of changed specs to the changes of their requests, which are added after those of their
-        policies."""
+        """Returns the same plan with field differences: `changes` by client token of an action, and `requests` by name
+        of a changed spec, whose changes are added after those of the policy."""
         more = requests or {}
-        return replace(
-            self,
-            actions=tuple(
-                replace(action, changes=changes[action.client_token]) if action.client_token in changes else action
-                for action in self.actions
-            ),
-            changes=tuple(
-                replace(change, fields=(*change.fields, *more[change.name])) if change.name in more else change
-                for change in self.changes
-            ),
+        actions = tuple(
+            replace(a, changes=changes[a.client_token]) if a.client_token in changes else a for a in self.actions
         )
+        specs = tuple(replace(c, fields=(*c.fields, *more[c.name])) if c.name in more else c for c in self.changes)
+        return replace(self, actions=actions, changes=specs)
 
-
-COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
-"""Reasons for submissions that follow a change. If these exceed the limit, the whole plan is refused."""
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
+COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
+"""Reasons for submissions that follow a change. If these exceed the limit, the whole plan is refused."""
 
 
 class ActionOutcome(StrEnum):
@@ -322,11 +373,8 @@ class ActionOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """The result of one action. `outcome` is an `ActionOutcome` value.
-
-    `run_id` is the run that was submitted, adopted or cancelled, `None` if there is none. `error` is ``CODE: message``,
-    `None` without an error.
-    """
+    """The result of one action. `outcome` is an `ActionOutcome` value. `run_id` is the run that was submitted, adopted
+    or cancelled, `None` if there is none. `error` is ``CODE: message``, `None` without an error."""
 
     outcome: str
     run_id: str | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.core.identity import Content, SubmissionKey
@@ -220,6 +220,10 @@ class Submission:
     def newest_send(self) -> Send:
         """The last transmission."""
         return self.sends[-1]
+
+    def settles_at(self, settle_seconds: int) -> datetime:
+        """Returns the time after which the newest send can no longer arrive."""
+        return parse_time(self.newest_send.at) + timedelta(seconds=settle_seconds)
 
 
 Attempts = Sequence[Submission]

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Sequence
 from shlex import join
 
-from reconciler.core.absent_runs import settles_at
 from reconciler.core.event_fields import Text, Texts
 from reconciler.core.state import Phase, Recorded, Submission
 from reconciler.core.times import parse_time, seconds_text
@@ -76,7 +75,7 @@ def suggested_commands(
     return SuggestedCommands(
         tuple(_commands(submission, runs, by, token if several else None)),
         seconds_text(parse_time(submission.first_intent_at)),
-        seconds_text(settles_at(submission, settle_seconds)),
+        seconds_text(submission.settles_at(settle_seconds)),
     )
 
 

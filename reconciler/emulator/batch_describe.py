@@ -10,7 +10,7 @@ from reconciler.emulator.batch_jobs import Job, count_nodes, find_job, require_j
 from reconciler.emulator.lifecycle import BATCH_ENDED, EXIT_FAILED, EXIT_TIMEOUT, Step, children, current, steps_until
 from reconciler.emulator.operations import Context, Invalid, Params, page, position_after
 from reconciler.emulator.records import BATCH, Run, Search
-from reconciler.emulator.reports import Report
+from reconciler.emulator.settings import Report
 
 MAX_DESCRIBED = 100
 """The maximum number of ids in one DescribeJobs call, from the API reference."""

@@ -23,7 +23,7 @@ from reconciler.emulator.lifecycle import (
 )
 from reconciler.emulator.operations import Context, Invalid, Missing, Params
 from reconciler.emulator.records import BATCH, Records, Run
-from reconciler.emulator.reports import NO_REPORT
+from reconciler.emulator.settings import NO_REPORT
 
 MAX_REQUEST_BYTES = 30 * 1024
 MAX_DEPENDENCIES = 20

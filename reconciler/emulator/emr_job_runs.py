@@ -11,7 +11,7 @@ from reconciler.emulator import resources
 from reconciler.emulator.lifecycle import EMR_ENDED, Facts, Step, Stop, current, steps_until
 from reconciler.emulator.operations import Conflict, Context, Invalid, Missing, Params, page, page_of, position_after
 from reconciler.emulator.records import EMR, Run, Search
-from reconciler.emulator.reports import NO_REPORT
+from reconciler.emulator.settings import NO_REPORT
 
 MAX_BATCH_TIMEOUT_MINUTES = 10080
 MAX_ATTEMPTS = 10

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reconciler.emulator.reports import NO_REPORT, Report
+from reconciler.emulator.settings import NO_REPORT, Report
 
 
 @dataclass(frozen=True, slots=True)

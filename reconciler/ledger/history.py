@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from reconciler.core import events as e
 from reconciler.core.archive import SPEC, Entry, Indexed, owns, run_digits, token_digits
+from reconciler.core.event_codec import IntendedAs, as_difference, like, restored
 from reconciler.core.fold import fold
 from reconciler.core.ports import Store
-from reconciler.core.repeated_intents import IntendedAs, as_difference, like, restored
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerCorrupt, LedgerError
 from reconciler.ledger.codec import corrupt, decode

@@ -17,11 +17,11 @@ from reconciler.apply.intents import Provenance, Task
 from reconciler.apply.interpreter import World as Ports
 from reconciler.apply.interpreter import _append_in_turn, _carry_out, drive
 from reconciler.aws.quota import Buckets
-from reconciler.core.absent_runs import absences
 from reconciler.core.decide import plan
 from reconciler.core.events import Notified
 from reconciler.core.plan import ActionOutcome, ActionResult, Plan
 from reconciler.core.ports import Appended, Outcome, Quota, Refused, Wanted
+from reconciler.core.unresolved import absences
 from reconciler.errors import LedgerError, LedgerFull, LedgerUnreachable
 from reconciler.ledger.log import Log
 from reconciler.model.base import JSON

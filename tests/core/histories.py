@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from reconciler.core import event_fields as typed
 from reconciler.core import events as e
-from reconciler.core.event_codec import decode, encode, event_types
+from reconciler.core.event_codec import IntendedAs, decode, encode, event_types
 from reconciler.core.fold import fold
 from reconciler.core.identity import Content, Source, SubmissionKey
-from reconciler.core.repeated_intents import IntendedAs
 from reconciler.core.state import Recorded, RunState
 from tests.builders import at, intended
 

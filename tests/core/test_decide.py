@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.absent_runs import absences, proving_looks
 from reconciler.core.decide import changed_names, plan
 from reconciler.core.desired import Ancestry, Checkout
 from reconciler.core.events import Unclear
 from reconciler.core.plan import Action, ActionType, Change, Reason
 from reconciler.core.state import Recorded, Sighting
+from reconciler.core.unresolved import absences, proving_looks
 from reconciler.errors import LimitExceeded
 from reconciler.model.project import Limits
 from reconciler.model.spec import Suspension

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
-from reconciler.core.absent_runs import proven_absent
 from reconciler.core.decide import plan
 from reconciler.core.desired import Ancestry, Checkout, Desired
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, Sighting
+from reconciler.core.unresolved import proven_absent
 from tests.builders import NOW, desired, intended, outcome, recorded, spec
 
 # One submission's story: the events after its intent.

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.event_codec import decode, encode
+from reconciler.core.event_codec import IntendedAs, as_difference, decode, encode, restored
 from reconciler.core.events import Intended
 from reconciler.core.fold import fold
-from reconciler.core.repeated_intents import IntendedAs, as_difference, restored
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from tests.builders import intended

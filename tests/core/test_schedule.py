@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
-from reconciler.core.absent_runs import lost_runs
 from reconciler.core.cron import before, is_slot, newest_slot, next_slot, slots_between
 from reconciler.core.decide import plan
 from reconciler.core.desired import Ancestry, Checkout, Desired
 from reconciler.core.due_slots import due_slots, event_of
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, Sighting
+from reconciler.core.unresolved import lost_runs
 from reconciler.model.spec import Policy, Suspension
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, slot_intended, spec
 

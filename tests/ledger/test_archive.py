@@ -12,11 +12,10 @@ import pytest
 from reconciler.app.history import find, spec_history, submission_history
 from reconciler.core import events as e
 from reconciler.core.archive import Indexed
-from reconciler.core.event_codec import encode
+from reconciler.core.event_codec import IntendedAs, encode
 from reconciler.core.fold import fold
 from reconciler.core.identity import Content, Source, SubmissionKey, client_token
 from reconciler.core.ports import Appended, Moved
-from reconciler.core.repeated_intents import IntendedAs
 from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import LedgerCorrupt, ReconcilerError

@@ -136,7 +136,7 @@ def test_another_number_of_fields_is_refused() -> None:
 FOLD_SOURCES = Path(__file__).with_name("fold_sources.json")
 FOLD_MODULES = (
     "archive", "declarations", "notification_retries", "event_codec", "event_fields", "events", "fold", "identity",
-    "ledger_changes", "renames", "repeated_intents", "retention", "state", "submission", "times",
+    "ledger_changes", "renames", "retention", "state", "submission", "times",
 )  # fmt: skip
 """The modules of `reconciler.core` that determine how events are folded into the state."""
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from reconciler.core import durations, retention
 from reconciler.core import events as e
 from reconciler.core.archive import where_of
-from reconciler.core.archived_slots import archived_slots
 from reconciler.core.cron import slots_between
 from reconciler.core.decide import plan
+from reconciler.core.decide_scheduled import archived_slots
 from reconciler.core.desired import Desired
 from reconciler.core.fold import fold
 from reconciler.core.notifications import new_notifications

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.import_expressions import Fillings
-from reconciler.model.import_payloads import Payload, find
-from reconciler.model.import_schedules import cron_schedule
+from reconciler.model.import_payloads import Payload, cron_schedule, find
 from tests.model.requests import corpus
 
 BATCH, SPARK = "arn:aws:states:::batch:submitJob.sync", "arn:aws-us-gov:states:::emr-serverless:startJobRun.sync"

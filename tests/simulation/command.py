@@ -16,12 +16,12 @@ from reconciler.aws import batch, emr_serverless
 from reconciler.aws.observe import find_previous_runs, observe
 from reconciler.aws.quota import Buckets
 from reconciler.core import guard
-from reconciler.core.absent_runs import absences, conflicts, lost_runs
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
 from reconciler.core.plan import ActionResult, Plan
 from reconciler.core.ports import Moved, Service
 from reconciler.core.state import Recorded
+from reconciler.core.unresolved import absences, conflicts, lost_runs
 from reconciler.errors import ReconcilerError
 from reconciler.ledger.log import Log
 from tests.builders import PLACE

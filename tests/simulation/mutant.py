@@ -32,6 +32,6 @@ def mutant(name: str, rule: str, says: str, *patches: Patch, **faults: Any) -> M
 
 
 PROTOCOL, DECIDED = "apply.protocol", "apply.actions"
-SETTLING, UNRESOLVED, DECIDE = "core.absent_runs", "core.unresolved", "core.decide"
+SUBMISSION, UNRESOLVED, DECIDE = "core.submission", "core.unresolved", "core.decide"
 OUTCOME, LOG, FOLD = "aws.outcome", "ledger.log", "core.fold"
 """Shipped modules, below ``reconciler``."""

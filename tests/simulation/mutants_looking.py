@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.simulation.mutant import PROTOCOL, SETTLING, UNRESOLVED, mutant, text
+from tests.simulation.mutant import PROTOCOL, SUBMISSION, UNRESOLVED, mutant, text
 from tests.simulation.patches import Value
 
 DAY = timedelta(hours=24)
@@ -59,7 +59,7 @@ LOOKS = (
     ),
 )
 
-SETTLES = "return parse_time(submission.newest_send.at) + timedelta(seconds=settle_seconds)"
+SETTLES = "return parse_time(self.newest_send.at) + timedelta(seconds=settle_seconds)"
 
 BLIND = {"fates": ("reply lost",), "on_unknown": "Resubmit", "glitch": 0.5, "clocks": 1.0, "lag": 0.0}
 """Every reply is lost, and listings leave out everything for a while."""
@@ -69,26 +69,26 @@ ABSENCE = (
         "no-settling",
         "R5",
         "does not wait for settling",
-        text(f"{SETTLING}:settles_at", (SETTLES, "return parse_time(submission.newest_send.at)")),
+        text(f"{SUBMISSION}:Submission.settles_at", (SETTLES, "return parse_time(self.newest_send.at)")),
     ),
     mutant(
         "settling-without-lag",
         "R5",
         "leaves out the listing lag and the margin from the settling time",
-        text(f"{SETTLING}:settles_at", ("seconds=settle_seconds", "seconds=settle_seconds - 300 - 210")),
+        text(f"{SUBMISSION}:Submission.settles_at", ("seconds=settle_seconds", "seconds=settle_seconds - 300 - 210")),
     ),
     mutant(
         "settling-from-the-first-send",
         "R5",
         "counts settling from the first send, not the newest",
-        text(f"{SETTLING}:settles_at", ("submission.newest_send.at", "submission.first_intent_at")),
+        text(f"{SUBMISSION}:Submission.settles_at", ("self.newest_send.at", "self.first_intent_at")),
     ),
     mutant(
         "one-look",
         "R5",
         "accepts one empty lookup as proof",
         text(
-            f"{SETTLING}:proven_absent",
+            f"{UNRESOLVED}:proven_absent",
             ("len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)", "len(looks) > 0"),
         ),
     ),
@@ -96,23 +96,23 @@ ABSENCE = (
         "looks-together",
         "R5",
         "accepts two lookups at the same moment as proof",
-        text(f"{SETTLING}:_apart", ("seconds=settle_seconds / LOOKS_APART", "seconds=0")),
+        text(f"{UNRESOLVED}:_apart", ("seconds=settle_seconds / LOOKS_APART", "seconds=0")),
         **BLIND,
     ),
     mutant(
         "early-looks-count",
         "R5",
         "counts lookups from before settling",
-        text(f"{SETTLING}:proving_looks", ("moment >= settled and ", "")),
+        text(f"{UNRESOLVED}:proving_looks", ("moment >= settled and ", "")),
         text(
-            f"{SETTLING}:_counts", ("settled = looked_at >= settles_at(submission, settle_seconds) and ", "settled = ")
+            f"{UNRESOLVED}:_counts", ("settled = looked_at >= submission.settles_at(settle_seconds) and ", "settled = ")
         ),
     ),
     mutant(
         "no-24-hours",
         "R5",
         "trusts AWS to remember runs for ever",
-        Value(f"{SETTLING}:MEMORY", DAY, timedelta(days=10_000)),
+        Value(f"{UNRESOLVED}:MEMORY", DAY, timedelta(days=10_000)),
     ),
     mutant(
         "hold-is-resubmit",
@@ -133,7 +133,7 @@ REPEATS = (
         "repeats-for-an-hour",
         "R6",
         "repeats the same token long after the first minute",
-        Value(f"{SETTLING}:REPEAT_SECONDS", 60.0, 3600.0),
+        Value(f"{UNRESOLVED}:REPEAT_SECONDS", 60.0, 3600.0),
     ),
     mutant(
         "batch-repeats",

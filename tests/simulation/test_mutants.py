@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core import absent_runs as settling
+from reconciler.core import unresolved as settling
 from tests.simulation.campaign import MOST_STORIES, hunt
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutants import BY_NAME, MUTANTS
@@ -73,9 +73,9 @@ def _shipped(name: str) -> list[object]:
 
 def test_a_patch_of_code_that_has_changed_is_an_error() -> None:
     """A patch of text or of a value that no longer exists raises an error."""
-    absent = Text("core.absent_runs:settles_at", (("this is not there", "nor this"),))
-    other = Value("core.absent_runs:LOOKS_APART", 24, 1)
-    gone = Text("core.absent_runs:no_such_function", (("a", "b"),))
+    absent = Text("core.unresolved:proving_looks", (("this is not there", "nor this"),))
+    other = Value("core.unresolved:LOOKS_APART", 24, 1)
+    gone = Text("core.unresolved:no_such_function", (("a", "b"),))
     for patch in (absent, other, gone):
         with pytest.raises(PatchedTextMissing), patch.applied():
             pass
