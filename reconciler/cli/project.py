@@ -51,7 +51,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
 
 @click.command("validate")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
-@format_option("junit")
+@format_option("json", "junit")
 @click.option("--strict", is_flag=True, help="Exit 1 also for warnings, such as values that look like secrets.")
 @cache_option
 @place_options
@@ -81,13 +81,12 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
     try:
         loaded = _load(options, file, paths)
     except SpecErrors as error:
-        if output_format == "junit":
-            _print_junit(options, error.specs, error.problems)
+        _print_problems(options, output_format, error.specs, error.problems)
         raise
     print_problems(loaded.warnings)
     annotate(loaded.warnings, options)
-    if output_format == "junit":
-        _print_junit(options, loaded.listed, loaded.warnings)
+    if output_format != "text":
+        _print_problems(options, output_format, loaded.listed, loaded.warnings)
     else:
         text = f"{count(loaded.count, 'spec')} valid"
         out(text)
@@ -113,12 +112,20 @@ def _load(options: CommandOptions, file: ProjectFile, paths: Sequence[Path]) -> 
     return load(file, targets=targets, only_paths=[Path.cwd() / path for path in paths] or None)
 
 
-def _print_junit(options: CommandOptions, specs: Sequence[tuple[str, str, int]], problems: Sequence[Problem]) -> None:
-    from reconciler.core.identity import Source
-    from reconciler.render.junit import problems_junit
+def _print_problems(
+    options: CommandOptions, output_format: str, specs: Sequence[tuple[str, str, int]], problems: Sequence[Problem]
+) -> None:
+    """Prints the specs and the problems in a format for machines; in text, the problems are on standard error only."""
+    if output_format == "json":
+        from reconciler.render.problems import problems_json
 
-    sources = [(name, Source(path, line)) for name, path, line in specs]
-    out(problems_junit("validate", sources, problems, project_folder(options)))
+        out_json(problems_json(specs, problems))
+    elif output_format == "junit":
+        from reconciler.core.identity import Source
+        from reconciler.render.junit import problems_junit
+
+        sources = [(name, Source(path, line)) for name, path, line in specs]
+        out(problems_junit("validate", sources, problems, project_folder(options)))
 
 
 @click.command("targets")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.core.plan import Action, ActionResult, Plan
 from reconciler.errors import Problem
+from reconciler.model.base import JSON
 from reconciler.redact.escape import escape, visible
 from reconciler.redact.text import SENSITIVE, mask_sentence, replaced, secret_spans
 from reconciler.render.plan_phrases import what_happens
@@ -63,6 +64,20 @@ def message_of(problem: Problem) -> str:
             if len(secret) >= SHORTEST_SECRET:
                 message = message.replace(secret, SENSITIVE)
     return escape(message)
+
+
+def problems_json(specs: Sequence[tuple[str, str, int]], problems: Sequence[Problem]) -> JSON:
+    """Returns whether there are no errors, the name, path and first line of each spec, and the problems. Secrets in
+    messages are masked."""
+    keys = ("path", "line", "col", "severity", "message", "rule")
+    return {
+        "valid": all(problem.severity != "error" for problem in problems),
+        "specs": [{"name": name, "path": path, "line": line} for name, path, line in sorted(specs)],
+        "problems": [
+            {key: getattr(problem, key) for key in keys} | {"message": message_of(problem)}
+            for problem in sorted(problems, key=_location)
+        ],
+    }
 
 
 def _shown_line(line: str, column: int) -> tuple[str, int]:

@@ -166,6 +166,26 @@ def test_strict_validation_fails_for_a_warning(project: World):
     assert strict.out == lenient.out == "1 spec valid\n"
 
 
+def test_validate_prints_json_for_valid_and_for_invalid_files(project: World):
+    """Standard output is one JSON value in both cases, and masks secrets."""
+    for other in ("clicks.json", "orders-daily.yaml"):
+        (project.folder / other).unlink()
+    project.batch("orders-late", "--password=correct-horse-battery")
+    valid = project.run("validate", "--format", "json")
+    project.write("broken.yaml", "apiVersion: reconciler/v1\nkind: BatchJob\nmetadata: {name: broken}\nspec: 1\n")
+    invalid = project.run("validate", "--format", "json")
+
+    (warning,) = valid.json["problems"]
+    assert (valid.code, valid.json["valid"], warning["severity"], warning["rule"]) == (0, True, "warning", "secret")
+    assert valid.json["specs"] == [{"name": "orders-late", "path": "orders-late.yaml", "line": 1}]
+    assert (invalid.code, invalid.json["valid"]) == (1, False)
+    assert [(each["path"], each["line"], each["col"]) for each in invalid.json["problems"]] == [
+        ("broken.yaml", 4, 7),
+        (warning["path"], warning["line"], warning["col"]),
+    ]
+    assert "correct-horse" not in valid.out + invalid.out
+
+
 def test_version_and_module(empty: World):
     """--version prints the version; `python -m reconciler` is the same program."""
     done = subprocess.run(
