@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli import options as shared
 from reconciler.cli.exit_codes import DONE, ERROR
-from reconciler.cli.options import (
-    allow_rollback_option,
-    complete_specs,
-    format_option,
-    ledger_options,
-    resolved,
-    stacked,
-    takes_options,
-    time_option,
-    yes_option,
-)
 from reconciler.cli.output import coloured, confirm, out, out_json
 
 if TYPE_CHECKING:
@@ -27,16 +17,16 @@ if TYPE_CHECKING:
     from reconciler.app.decisions import Decision, SpecView
     from reconciler.app.options import CommandOptions
 
-decision_options = stacked(
+decision_options = shared.stacked(
     click.option("--reason", metavar="TEXT", help="Reason for this action; recorded in the ledger."),
-    yes_option,
-    format_option("json"),
-    ledger_options,
+    shared.yes_option,
+    shared.format_option("json"),
+    shared.ledger_options,
 )
 
 
 def _slot_option(help_text: str) -> Callable[[Any], Any]:
-    return time_option("--slot", help_text=help_text)
+    return shared.time_option("--slot", help_text=help_text)
 
 
 def _values(view: SpecView, values: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +35,9 @@ def _values(view: SpecView, values: dict[str, Any]) -> dict[str, Any]:
     from reconciler.cli.times import WrittenTime
     from reconciler.core.times import seconds_text
 
-    times = {name: resolved(value, view.time_zone) for name, value in values.items() if isinstance(value, WrittenTime)}
+    times = {
+        name: shared.resolved(value, view.time_zone) for name, value in values.items() if isinstance(value, WrittenTime)
+    }
     return {**values, **{name: seconds_text(at) if name == "slot" and at else at for name, at in times.items()}}
 
 
@@ -60,10 +52,10 @@ def _decision_command(name: str, decide: str, help_text: str, *options: Callable
     values of `options`, and the reason."""
 
     @click.command(name, help=help_text)
-    @click.argument("name", shell_complete=complete_specs)
-    @stacked(*options)
+    @click.argument("name", shell_complete=shared.complete_specs)
+    @shared.stacked(*options)
     @decision_options
-    @takes_options
+    @shared.takes_options
     def command(options: CommandOptions, name: str, *, yes: bool, output_format: str, **values: Any) -> int:  # noqa: ANN401 - click's own values
         from reconciler.app.decisions import view_spec
         from reconciler.app.session import opened
@@ -155,8 +147,10 @@ backfill = _decision_command(
 
     Times without a zone are in the spec's timeZone, like its schedule.
     """,
-    time_option("--from", "first", required=True, help_text="The first slot, or a time before it, as in 2026-11-01."),
-    time_option(
+    shared.time_option(
+        "--from", "first", required=True, help_text="The first slot, or a time before it, as in 2026-11-01."
+    ),
+    shared.time_option(
         "--to",
         "last",
         required=True,
@@ -213,7 +207,7 @@ adopt = _decision_command(
     ),
     _slot_option("For a scheduled spec: the slot of the run."),
     click.option("--token", metavar="TOKEN", help="For which submission, if several are unresolved."),
-    allow_rollback_option,
+    shared.allow_rollback_option,
 )
 
 accept = _decision_command(
@@ -230,5 +224,5 @@ accept = _decision_command(
       reconciler accept orders-daily -t prod --reason "only propagateTags changed"
       reconciler accept orders-daily -t prod --reason "ran manually"
     """,
-    allow_rollback_option,
+    shared.allow_rollback_option,
 )

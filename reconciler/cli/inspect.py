@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli import options as shared
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE
-from reconciler.cli.options import (
-    complete_specs,
-    format_option,
-    ledger_options,
-    place_options,
-    resolved,
-    selection_options,
-    takes_options,
-    time_option,
-)
 from reconciler.cli.output import coloured, out, out_json, terminal_width
 
 if TYPE_CHECKING:
@@ -30,12 +21,12 @@ if TYPE_CHECKING:
 
 
 @click.command("history")
-@click.argument("name", shell_complete=complete_specs)
+@click.argument("name", shell_complete=shared.complete_specs)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N events.")
-@time_option("--since", ago=True, help_text="Only events recorded since then, as in 2026-11-30 or 36h.")
-@format_option("json")
-@ledger_options
-@takes_options
+@shared.time_option("--since", ago=True, help_text="Only events recorded since then, as in 2026-11-30 or 36h.")
+@shared.format_option("json")
+@shared.ledger_options
+@shared.takes_options
 def history(
     options: CommandOptions, name: str, limit: int | None, since: WrittenTime | None, output_format: str
 ) -> int:
@@ -52,7 +43,7 @@ def history(
     from reconciler.app.session import opened
     from reconciler.render.history import history_json_parts, history_text, runs_in
 
-    after = resolved(since)
+    after = shared.resolved(since)
     with opened(options) as session:
         pages = spec_history(session.ledger, name, limit=limit, since=after)
         if output_format == "json":
@@ -76,11 +67,11 @@ def history(
 
 
 @click.command("why")
-@click.argument("what", shell_complete=complete_specs)
-@format_option("json")
+@click.argument("what", shell_complete=shared.complete_specs)
+@shared.format_option("json")
 @click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
-@ledger_options
-@takes_options
+@shared.ledger_options
+@shared.takes_options
 def why(options: CommandOptions, what: str, output_format: str, no_refresh: bool) -> int:
     """Find the commit that caused a run, or the newest run of a spec: who submitted it, when, from which file, and what
     changed since the previous run.
@@ -109,9 +100,9 @@ def why(options: CommandOptions, what: str, output_format: str, no_refresh: bool
 
 
 @click.command("suspensions")
-@format_option("json")
-@place_options
-@takes_options
+@shared.format_option("json")
+@shared.place_options
+@shared.takes_options
 def suspensions(options: CommandOptions, output_format: str) -> int:
     """Show what is suspended in git: the project or single specs, why, by whom and until when.
 
@@ -148,10 +139,10 @@ def suspensions(options: CommandOptions, output_format: str) -> int:
 
 
 @click.command("graph")
-@format_option("mermaid", "dot")
-@selection_options
-@place_options
-@takes_options
+@shared.format_option("mermaid", "dot")
+@shared.selection_options
+@shared.place_options
+@shared.takes_options
 def graph(options: CommandOptions, output_format: str) -> int:
     """Show the dependencies between specs, from the files alone. With --only or -l, show only the dependencies of the
     selected specs.

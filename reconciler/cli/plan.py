@@ -9,20 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from reconciler.cli import options as shared
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE, ERROR, apply_exit_code, plan_exit_code
-from reconciler.cli.options import (
-    cache_option,
-    format_option,
-    ledger_options,
-    pass_options,
-    resolved,
-    selection_options,
-    stacked,
-    takes_options,
-    time_option,
-    timeout_option,
-    yes_option,
-)
 from reconciler.cli.output import annotate, coloured, confirm, echo_error, out, out_json, progress
 from reconciler.cli.plan_output import PlanOutput, annotate_holds, page_options, print_recorded
 from reconciler.cli.signals import stop_on_signals
@@ -41,14 +29,14 @@ if TYPE_CHECKING:
     from reconciler.core.suggested_commands import Invocation
     from reconciler.model.project import Limits
 
-plan_options = stacked(selection_options, pass_options, cache_option, ledger_options)
+plan_options = shared.stacked(shared.selection_options, shared.pass_options, shared.cache_option, shared.ledger_options)
 
 
 @click.command("plan")
 @click.option(
     "--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan in a file."
 )
-@format_option("json", "markdown", "junit")
+@shared.format_option("json", "markdown", "junit")
 @click.option(
     "--max-bytes",
     type=click.IntRange(min=2_000),
@@ -59,7 +47,7 @@ plan_options = stacked(selection_options, pass_options, cache_option, ledger_opt
 )
 @click.option("--no-refresh", is_flag=True, help="Do not call AWS; plan from the recorded state.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending, 3 if an action is required.")
-@time_option("--at", help_text="Plan as if it were this time, as in 2026-11-30, tomorrow 02:00 or in 2h.")
+@shared.time_option("--at", help_text="Plan as if it were this time, as in 2026-11-30, tomorrow 02:00 or in 2h.")
 @click.option(
     "--base", metavar="REF", help="Tell the changes of this checkout from those that the branch REF already has."
 )
@@ -74,7 +62,7 @@ plan_options = stacked(selection_options, pass_options, cache_option, ledger_opt
     help="With --no-refresh: plan from a file of `ledger export --snapshot`, without credentials or network.",
 )
 @plan_options
-@takes_options
+@shared.takes_options
 def plan(
     options: CommandOptions,
     *,
@@ -116,7 +104,7 @@ def plan(
         return DONE
     from reconciler.app.ledgers import opened_with
 
-    moment, output = resolved(at), PlanOutput(options, output_format, max_bytes)
+    moment, output = shared.resolved(at), PlanOutput(options, output_format, max_bytes)
     with output.failures(), opened_with(options, snapshot) as session:
         inputs, plan = _make(session, base, moment, output_format, refresh=not no_refresh, saved=file is not None)
         refusal = plan.refusal(session.limits)
@@ -182,8 +170,8 @@ def _plan_id(_context: click.Context, _option: click.Parameter, value: str | Non
 
 @click.command("apply")
 @click.argument("plan_file", required=False, metavar="[PLANFILE]", type=click.Path(path_type=Path, dir_okay=False))
-@yes_option
-@format_option("json", "markdown")
+@shared.yes_option
+@shared.format_option("json", "markdown")
 @click.option(
     "--expect",
     metavar="PLAN_ID",
@@ -196,9 +184,9 @@ def _plan_id(_context: click.Context, _option: click.Parameter, value: str | Non
     help="With PLANFILE: do not compare it with the checkout; it must have the HMAC of the key in RECONCILER_PLAN_KEY.",
 )
 @click.option("--wait", "waits", is_flag=True, help="Wait until the runs have ended, and submit what waits for them.")
-@timeout_option
+@shared.timeout_option
 @plan_options
-@takes_options
+@shared.takes_options
 def apply(
     options: CommandOptions,
     *,

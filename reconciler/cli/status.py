@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli import options as shared
 from reconciler.cli.exit_codes import DONE, status_exit_code
-from reconciler.cli.options import (
-    cache_option,
-    format_option,
-    ledger_options,
-    output_option,
-    selection_options,
-    takes_options,
-    time_option,
-)
 from reconciler.cli.output import coloured, echo_error, harmless, out, out_json, print_problems, terminal_width
 from reconciler.errors import ReconcilerError, UsageError
 
@@ -41,16 +33,16 @@ STATES = ("none", "intended", "submitted", "running", "succeeded", "failed", "ca
 
 
 @click.command("status")
-@format_option("json")
-@output_option("wide", "name", "json")
+@shared.format_option("json")
+@shared.output_option("wide", "name", "json")
 @click.option("--sort", type=click.Choice(SORTS), default="name", show_default=True, help="The order of the rows.")
 @click.option("--state", "states", help=f"Only specs in these states, separated by commas: {', '.join(STATES)}.")
 @click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
 @click.option("--watch", is_flag=True, help="Refresh the table every few seconds until interrupted, on a terminal.")
-@selection_options
-@cache_option
-@ledger_options
-@takes_options
+@shared.selection_options
+@shared.cache_option
+@shared.ledger_options
+@shared.takes_options
 def status(
     options: CommandOptions,
     *,
@@ -194,13 +186,13 @@ def _watched_table(sessions: ReusableSession, *, refresh: bool) -> Text:
 
 @click.command("runs")
 @click.argument("name", required=False)
-@format_option("json", "csv")
-@output_option("wide", "name", "json")
-@time_option("--since", ago=True, help_text="Only runs submitted since then, as in 2026-11-30 or 36h.")
+@shared.format_option("json", "csv")
+@shared.output_option("wide", "name", "json")
+@shared.time_option("--since", ago=True, help_text="Only runs submitted since then, as in 2026-11-30 or 36h.")
 @click.option("--failed", is_flag=True, help="Only runs that failed, were cancelled or are lost.")
 @click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
-@ledger_options
-@takes_options
+@shared.ledger_options
+@shared.takes_options
 def runs(
     options: CommandOptions,
     *,

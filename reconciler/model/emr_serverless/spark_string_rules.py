@@ -14,21 +14,7 @@ from difflib import get_close_matches
 
 from reconciler.model import s3
 from reconciler.model.base import JSON, Remark, part, text
-from reconciler.model.emr_serverless.spark_parameters import (
-    ALL,
-    CONF,
-    DASHED_VALUES,
-    JAVA_OPTIONS,
-    LISTS,
-    MAY_HAVE_SPACES,
-    NO_RUN,
-    NOT_TAKEN,
-    PARAMETERS,
-    RULE,
-    SHORTS,
-    SPARK,
-    WITHOUT_VALUE,
-)
+from reconciler.model.emr_serverless import spark_parameters as spark
 from reconciler.values import dataclass
 
 DASHES = {
@@ -80,19 +66,19 @@ class Word:
     @property
     def is_option(self) -> bool:
         """`True` if the word starts with two dashes and is an option of spark-submit or unquoted."""
-        known = self.text.partition("=")[0][2:] in ALL
+        known = self.text.partition("=")[0][2:] in spark.ALL
         return self.text.startswith("--") and len(self.text) > 2 and (known or self.raw.startswith("-"))
 
     @property
     def names_option(self) -> bool:
         """`True` if the word is an option with one dash or two. A value such as ``-Xmx2g`` is not an option."""
         bare = self.text.partition("=")[0]
-        return self.is_option or bare in SHORTS or (bare[:1] == "-" and bare[1:] in ALL)
+        return self.is_option or bare in spark.SHORTS or (bare[:1] == "-" and bare[1:] in spark.ALL)
 
 
 def warnings(request: JSON) -> list[Remark]:
     """Returns the mistakes in the Spark parameters of a request as it is sent, in the order of the text."""
-    parameters = text(part(request, "jobDriver", "sparkSubmit"), PARAMETERS)
+    parameters = text(part(request, "jobDriver", "sparkSubmit"), spark.PARAMETERS)
     if parameters is None:
         return []
     return _Check(parameters).run()
@@ -121,7 +107,7 @@ class _Check:
         if len(self._remarks) < MOST:
             known = _searchable(self._parameters[start : start + len(word)])
             nth = self._parameters.count(known, 0, start)
-            self._remarks.append((start, Remark((*SPARK, PARAMETERS), message, RULE, known, nth)))
+            self._remarks.append((start, Remark((*spark.SPARK, spark.PARAMETERS), message, spark.RULE, known, nth)))
 
     def _shown(self, word: Word) -> str:
         """Returns the part of a word that messages show. It can be found in the file, and it is hidden if it is a
@@ -166,7 +152,7 @@ class _Check:
         plain[start:end] = "-" * (end - start)
         what = next(DASHES[character] for character in match[0] if character in DASHES)
         name = _NAME.match(self._parameters, end)
-        meant = f"--{name[0]}" if name is not None and name[0] in ALL else "- instead"
+        meant = f"--{name[0]}" if name is not None and name[0] in spark.ALL else "- instead"
         return f"{what} is not an option's dash: write {meant}"
 
     def _is_text(self, offset: int, texts: Sequence[int]) -> bool:
@@ -184,7 +170,7 @@ class _Check:
                 meant = word
             else:
                 bare = word.lstrip("-")
-                meant = f"--{bare}" if bare.partition("=")[0] in ALL else f"-{bare}"
+                meant = f"--{bare}" if bare.partition("=")[0] in spark.ALL else f"-{bare}"
             pieces = list(_PIECE.finditer(meant))
             opened = next((piece for piece in pieces if piece["open"]), None)
             if opened is not None:
@@ -225,17 +211,17 @@ class _Check:
     def _option(self, word: Word) -> None:
         """Checks the option that starts with a word, and consumes its value."""
         written, equals, inline = word.text.partition("=")
-        name = SHORTS.get(written, written.lstrip("-"))
+        name = spark.SHORTS.get(written, written.lstrip("-"))
         if not word.names_option:
             self._stray(word)
-        elif name not in ALL:
+        elif name not in spark.ALL:
             self._unknown(word, written)
         else:
-            if written not in SHORTS and written != f"--{name}":
+            if written not in spark.SHORTS and written != f"--{name}":
                 self._warn(word.start, word.raw, f"an option has two dashes: write --{name}")
-            if name in NOT_TAKEN or name in NO_RUN:
+            if name in spark.NOT_TAKEN or name in spark.NO_RUN:
                 self._warn(word.start, word.raw, f"--{name} {_useless(name)}")
-            if name in WITHOUT_VALUE:
+            if name in spark.WITHOUT_VALUE:
                 if equals:
                     self._warn(word.start, word.raw, f"--{name} takes no value: write --{name}")
             elif equals and inline:
@@ -246,12 +232,14 @@ class _Check:
     def _next_value(self, name: str, word: Word, *, with_equals: bool) -> None:
         """Checks the value of an option that is in the next word."""
         following = self._peek()
-        example = "KEY=VALUE" if name == CONF else "VALUE"
+        example = "KEY=VALUE" if name == spark.CONF else "VALUE"
         if following is None and self._is_cut:
             return
         if following is None:
             self._warn(word.start, word.raw, f"--{name} has no value: write --{name} {example}, or remove it")
-        elif following.names_option and (name not in DASHED_VALUES or following.text.partition("=")[0][2:] in ALL):
+        elif following.names_option and (
+            name not in spark.DASHED_VALUES or following.text.partition("=")[0][2:] in spark.ALL
+        ):
             message = f"--{name} has no value, {following.text.partition('=')[0]} follows: write --{name} {example}"
             self._warn(word.start, word.raw, message)
         elif with_equals or following.text.startswith("="):
@@ -262,10 +250,10 @@ class _Check:
 
     def _value(self, name: str, value: Word) -> None:
         """Checks a value, and the following words that may belong to it."""
-        key, equals, setting = value.text.partition("=") if name == CONF else ("", "", value.text)
+        key, equals, setting = value.text.partition("=") if name == spark.CONF else ("", "", value.text)
         for remark in s3.text_remarks((), setting):
             self._warn(value.start, value.raw, remark.message)
-        if name != CONF:
+        if name != spark.CONF:
             self._rest_of_value(name, "")
             return
         following = self._peek()
@@ -296,8 +284,8 @@ class _Check:
         following = self._peek()
         if following is None or following.names_option:
             return
-        in_list = name in LISTS and not _is_remark(following) and not _is_setting(following)
-        if not in_list and (name not in MAY_HAVE_SPACES or _ends_value(following)):
+        in_list = name in spark.LISTS and not _is_remark(following) and not _is_setting(following)
+        if not in_list and (name not in spark.MAY_HAVE_SPACES or _ends_value(following)):
             return
         remedy = f"write the list of --{name} with commas and without spaces"
         if not in_list:
@@ -310,15 +298,15 @@ class _Check:
     def _unknown(self, word: Word, written: str) -> None:
         """Warns about an option that spark-submit does not have, and consumes its value."""
         bare = written.lstrip("-")
-        glued = next((name for name in sorted(ALL, key=len, reverse=True) if bare.startswith(name)), None)
-        close = get_close_matches(bare.lower().replace("_", "-"), sorted(ALL), n=1)
-        if bare in JAVA_OPTIONS:
+        glued = next((name for name in sorted(spark.ALL, key=len, reverse=True) if bare.startswith(name)), None)
+        close = get_close_matches(bare.lower().replace("_", "-"), sorted(spark.ALL), n=1)
+        if bare in spark.JAVA_OPTIONS:
             hint = ", which is Java's: quote the value that it belongs to"
         elif bare.startswith("spark."):
             hint = f"; write --conf {bare}=VALUE"
         elif glued is not None and bare[len(glued) :].startswith(("spark.", "s3:", ":s")):
             hint = f"; write --{glued} with a space after it"
-        elif close or written.lower() in SHORTS:
+        elif close or written.lower() in spark.SHORTS:
             hint = f"; did you mean {f'--{close[0]}' if close else written.lower()}?"
         else:
             single = not written.startswith("--")
@@ -358,7 +346,7 @@ class _Check:
     def _join_dashes(self) -> None:
         """Joins single dashes and the name after them to an option."""
         following = self._peek()
-        if following is not None and following.text.partition("=")[0] in ALL:
+        if following is not None and following.text.partition("=")[0] in spark.ALL:
             option = f"--{following.text}"
             self._words[self._next] = replace(following, text=option, raw=option)
 
@@ -384,7 +372,11 @@ def _unquoted(piece: re.Match[str]) -> str:
 
 def _useless(name: str) -> str:
     """Returns why an option has no use on EMR Serverless, and what to do."""
-    return f"{NO_RUN[name]} and runs nothing: remove it" if name in NO_RUN else f"has no place here: {NOT_TAKEN[name]}"
+    return (
+        f"{spark.NO_RUN[name]} and runs nothing: remove it"
+        if name in spark.NO_RUN
+        else f"has no place here: {spark.NOT_TAKEN[name]}"
+    )
 
 
 def _is_setting(word: Word) -> bool:
