@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING
 
 from reconciler.app.reconcile import reconcile
 from reconciler.core.awaited import Awaited, Progress, open_keys, progress
-from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors, UsageError
+from reconciler.errors import (
+    AccountMismatch,
+    LedgerCorrupt,
+    LedgerFormatNewer,
+    LedgerMissing,
+    LedgerMoved,
+    LedgerPinned,
+    LedgerRolledBack,
+    LedgerStoreInvalid,
+    LedgerStoreMissing,
+    LimitExceeded,
+    ReconcilerError,
+    SpecErrors,
+    UsageError,
+)
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
@@ -25,7 +39,20 @@ GROWTH = 1.5
 STEP_SECONDS = 0.2
 MOST_FAILURES = 10
 """The number of failed passes in a row after which waiting ends with their error."""
-FINAL_ERRORS = (UsageError, SpecErrors, LimitExceeded)
+FINAL_ERRORS = (
+    UsageError,
+    SpecErrors,
+    LimitExceeded,
+    AccountMismatch,
+    LedgerMissing,
+    LedgerCorrupt,
+    LedgerRolledBack,
+    LedgerMoved,
+    LedgerFormatNewer,
+    LedgerPinned,
+    LedgerStoreMissing,
+    LedgerStoreInvalid,
+)
 """Errors that another pass would raise again."""
 
 logger = logging.getLogger(__name__)

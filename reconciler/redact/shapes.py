@@ -28,13 +28,14 @@ def _secret_words() -> re.Pattern[str]:
     return re.compile(
         r"secret|passw(?:or)?d|passphrase|passcode|passkey|credential|userinfo"
         r"|(?:^| )[a-z0-9]*tokens?(?: |$)"
-        r"|(?:^| )(?:[a-z0-9]*pwd|(?!(?:by|com|sur|tres)pass)[a-z0-9]*pass|(?:db|pg|my)?pw|pswd|creds?|auths"
+        r"|(?:^| )(?:[a-z0-9]*pwd|(?!(?:by|com|sur|tres)pass)[a-z0-9]*pass|(?:db|pg|my|bind)?pw|pswd|creds?|auths"
         r"|authorization|bearer)(?: |$)"
         r"|(?:access|api|private|secret|encryption|decryption|signing|master|account|shared|storage|ssh|auth|license"
-        r"|subscription|webhook|sas|fernet|aes|hmac|jwt|cipher|deploy|admin|customer|sse c) ?keys?(?: |$)"
-        r"|(?:basic|http|proxy|rediscli|registry|npm) ?auth(?: |$)"
+        r"|subscription|app|application|webhook|sas|fernet|aes|hmac|jwt|cipher|deploy|admin|customer|sse c"
+        r"|gpg|pgp|tls|ssl|enc|crypt|unseal|recovery|wireguard|mailgun|sendgrid|algolia|firebase|honeycomb) ?keys?(?: |$)"
+        r"|(?:basic|http|proxy|redis|rediscli|registry|docker|smtp|npm) ?auth(?: |$)"
         r"|(?:github|gitlab|gh|gl|git|devops|ext|azure|ado|databricks|snowflake|jira) pat$"
-        r"|(?:^| )cookies?$|sonar login$"
+        r"|(?:^| )cookies?$|sonar login$|shared access signature$"
     )
 
 

@@ -133,6 +133,16 @@ def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatc
     assert "a pass failed and is repeated" in done.err
 
 
+def test_a_missing_ledger_ends_the_wait_at_once(world: World):
+    """An error that another pass would raise again is not repeated."""
+    world.batch("clicks")
+    (world.folder / "ledger.sqlite").unlink()
+    done = world.run("wait", "--all")
+    assert done.code == 1
+    assert "Error: there is no ledger" in done.err
+    assert "repeated" not in done.err
+
+
 def test_a_terminal_shows_a_table(quick: World):
     """The table is updated while the command waits, and is printed at the end."""
     quick.spark("one")

@@ -21,6 +21,7 @@ from reconciler.redact.text import mask_text
         "url.userinfo", "Authorization", "encryptionKey", "spark.ssl.keyPassword", "--db-password", "signing_key",
         "spark.hadoop.javax.jdo.option.ConnectionPassword", "spark.authenticate.secret",
         "DB_PW", "pw", "registry-creds", "AIRFLOW__CORE__FERNET_KEY", "REDISCLI_AUTH", "GITHUB_PAT", "auths",
+        "DD_APP_KEY", "REDIS_AUTH", "TLS_KEY", "GPG_KEY", "vault.unsealKey", "LDAP_BINDPW", "SENDGRID_KEY",
     ],
 )  # fmt: skip
 def test_names_of_secrets(key):
@@ -35,7 +36,7 @@ def test_names_of_secrets(key):
         "spark.sql.shuffle.partitions", "primary_key", "keyword", "monkey", "bypass", "compass", "author", "stage",
         "entryPoint", "kmsKeyId",
         "passenger", "pipeline", "path", "compat", "StrictHostKeyChecking", "GCP_AUTH_MODE", "power", "pwm", "credit",
-        "spark.executor.memory", "",
+        "spark.executor.memory", "session_key", "spark.app.keyspace", "encKeyspace", "",
     ],
 )  # fmt: skip
 def test_names_of_other_things(key):
