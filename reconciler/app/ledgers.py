@@ -17,8 +17,7 @@ from reconciler.ledger.open import open_ledger, open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reconciler.app.options import CommandOptions
-    from reconciler.app.session import ChosenTarget, Session
+    from reconciler.app.session import ChosenTarget
     from reconciler.core.identity import Place
     from reconciler.core.ports import Store
     from reconciler.ledger.copy import Copied
@@ -94,26 +93,6 @@ def export_masked(chosen: ChosenTarget, file: Path) -> int:
         content = export(log, chosen.place, seconds_text(datetime.fromtimestamp(clock.now(), UTC)))
     save(file, content, "ledger snapshot")
     return position
-
-
-@contextmanager
-def opened_with(options: CommandOptions, file: Path | None) -> Iterator[Session]:
-    """Opens a session whose ledger is the masked export in `file` or, without `file`, the target's ledger.
-
-    The file may have been written by anyone. Raises `DamagedExport` if the file, or an error in the block, shows that
-    it is not the export of a ledger. Also raises the errors of `opened` and `masked_export.read`.
-    """
-    from reconciler.app.session import opened
-    from reconciler.ledger.masked_export import DamagedExport
-
-    try:
-        with opened(options, export=file) as session:
-            yield session
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        if file is None:
-            raise
-        logger.debug("plan from %s", file, exc_info=True)
-        raise DamagedExport(str(file), f"has a state that no ledger leads to ({type(error).__name__})") from error
 
 
 def _check_account(chosen: ChosenTarget) -> None:

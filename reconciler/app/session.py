@@ -165,13 +165,14 @@ def opened(
     """Context manager: opens the session of one command and closes it at the end. With `export`, the session's ledger
     is this file, and the target's ledger is not opened.
 
-    Raises the errors of `choose_target`, `GuardError`, and `LedgerError` for an unknown ledger address.
+    Raises the errors of `choose_target`, `GuardError`, `LedgerError` for an unknown ledger address, and those of
+    `masked_export.read`.
     """
     chosen = choose_target(options, fallback_target)
     clock = SystemClock()
     with ExitStack() as stack:
-        ledger = _ledger(chosen, options, clock) if export is None else _exported_ledger(chosen, export, clock)
-        stack.callback(ledger.close)
+        opened_ledger = closing(_ledger(chosen, options, clock)) if export is None else _export(chosen, export, clock)
+        ledger = stack.enter_context(opened_ledger)
         aws = stack.enter_context(closing(AwsConnections(chosen.root, chosen.place, chosen.target, clock)))
         masked = export is not None
         yield Session(**vars(chosen), options=options, ledger=ledger, aws=aws, clock=clock, masked=masked)
@@ -185,10 +186,18 @@ def _ledger(chosen: ChosenTarget, options: CommandOptions, clock: Clock) -> Log:
     return open_ledger(address, chosen.root, chosen.place, __version__, clock, founds=emulated)
 
 
-def _exported_ledger(chosen: ChosenTarget, file: Path, clock: Clock) -> Log:
-    from reconciler.ledger.masked_export import read
+@contextmanager
+def _export(chosen: ChosenTarget, file: Path, clock: Clock) -> Iterator[Log]:
+    """Context manager: opens the masked export in `file`, which may have been written by anyone. Raises `DamagedExport`
+    if the file, or an error in the block, shows that it is not the export of a ledger."""
+    from reconciler.ledger.masked_export import DamagedExport, read
 
-    return read(file, chosen.place, clock, founds=chosen.target.is_emulator)
+    try:
+        with closing(read(file, chosen.place, clock, founds=chosen.target.is_emulator)) as ledger:
+            yield ledger
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        logger.debug("plan from %s", file, exc_info=True)
+        raise DamagedExport(str(file), f"has a state that no ledger leads to ({type(error).__name__})") from error
 
 
 @cache

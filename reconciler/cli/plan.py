@@ -102,10 +102,10 @@ def plan(
     if quiet is not None and (answer := quiet.find()) is not None:
         out(answer)
         return DONE
-    from reconciler.app.ledgers import opened_with
+    from reconciler.app.session import opened
 
     moment, output = shared.resolved(at), PlanOutput(options, output_format, max_bytes)
-    with output.failures(), opened_with(options, snapshot) as session:
+    with output.failures(), opened(options, export=snapshot) as session:
         inputs, plan = _make(session, base, moment, output_format, refresh=not no_refresh, saved=file is not None)
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)

@@ -93,8 +93,7 @@ def _show(
 ) -> tuple[int, str | Sequence[AgedLine]]:
     """Prints the rows in these states. Returns the exit code, and the output to cache."""
     from reconciler.core.settings import change_of_settings
-    from reconciler.render.status import rows, selected
-    from reconciler.render.status_table import aged_lines
+    from reconciler.render.status import aged_lines, rows, selected
 
     every = rows(plan, recorded)
     table = selected(every, wanted, sort)
@@ -132,7 +131,7 @@ def _states(text: str | None) -> frozenset[str]:
 def _table_text(plan: Plan, table: Sequence[StatusRow], *, wide: bool = False) -> str:
     """Returns the table as text, with ages relative to the time of the plan."""
     from reconciler.core.times import parse_time
-    from reconciler.render.status_table import status_text
+    from reconciler.render.status import status_text
 
     return status_text(table, parse_time(plan.created_at), color=coloured(), width=terminal_width(), wide=wide)
 
@@ -214,8 +213,7 @@ def runs(
     """
     from reconciler.app.history import recorded_runs
     from reconciler.app.session import opened
-    from reconciler.render.runs import runs_csv, runs_json
-    from reconciler.render.runs_table import runs_text
+    from reconciler.render.runs import runs_csv, runs_json, runs_text
 
     after = since.utc() if since is not None else None
     with opened(options) as session:

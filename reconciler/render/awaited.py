@@ -7,8 +7,7 @@ from reconciler.core.awaited import Awaited, Progress
 from reconciler.core.identity import Place
 from reconciler.core.state import Submission
 from reconciler.model.base import JSON
-from reconciler.render.runs import console_url, which_text
-from reconciler.render.status_table import COLOURS
+from reconciler.render.runs import COLOURS, console_url, which_text
 from reconciler.render.table import Layout, Line, fitted
 from reconciler.render.text import Style, lines_text, plain, sentence
 

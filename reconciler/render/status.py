@@ -1,6 +1,6 @@
-"""Finds the status of each spec and its last run: the rows of `status`, for JSON and for the table."""
+"""Renders the status of each spec and its last run: the rows of `status`, and their table, which fits the terminal."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,8 +11,20 @@ from reconciler.core.renames import after_renames
 from reconciler.core.retries import waits_words
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.suggested_commands import SuggestedCommands
-from reconciler.core.times import parse_time
-from reconciler.render.runs import RunRow, console_url, run_row
+from reconciler.core.times import age_text, parse_time
+from reconciler.render.plan_phrases import suggested_lines
+from reconciler.render.runs import (
+    COLOURS,
+    RunRow,
+    aws_words,
+    console_url,
+    duration_text,
+    run_row,
+    which_text,
+    wide_cells,
+)
+from reconciler.render.table import Layout, Line, fitted
+from reconciler.render.text import Style, lines_text, plain, sentence
 from reconciler.values import dataclass
 
 NO_RUN = "none"
@@ -189,3 +201,106 @@ def _not_run(actions: Sequence[Action], last: Submission | None) -> Iterable[str
         reason = last.error or str(last.phase)
         if not any(reason in f"{action.reason} {action.message}" for action in actions):
             yield f"{last.phase}: {last.error}" if last.error else reason
+
+
+LAYOUT = Layout(always=("NAME", "STATE", "AGE"), if_they_fit=("RUN OF", "NEXT SLOT", "RUN ID"))
+ORDER = ("NAME", "RUN OF", "STATE", "AGE", "RUN ID", "NEXT SLOT")
+WIDE = ("KIND", "COMMIT", "WHERE", "DEFINITION", "CONSOLE")
+SHOWN_ENDS = {"failed", "cancelled", "lost"}
+
+
+def status_text(
+    rows: Sequence[StatusRow], now: datetime, color: bool = False, width: int | None = None, *, wide: bool = False
+) -> str:
+    """Returns the rows as a table without a final line break: the name, generation or slot, state, age, run id, the
+    next slot if any spec has a schedule, and the reason unless the spec is in sync, with AWS's own state and reason.
+    Each further live run of a spec has a separate line. The age is the time since the run ended or, for a live run,
+    since it was submitted.
+
+    The table fits a terminal of `width` characters; `None` and `wide` mean that lines are never folded. `wide` adds the
+    kind, the commit, the location, the job definition and the console page of each run.
+    """
+    if not rows:
+        return "No specs, and nothing recorded."
+    style = Style(color)
+    lines = [line for row in rows for line in _lines(row, now, style)]
+    scheduled = any(row.next_slot for row in rows)
+    headings = [heading for heading in ORDER if scheduled or heading != "NEXT SLOT"] + [*(WIDE if wide else ())]
+    table = fitted(lines, headings, LAYOUT, style, None if wide else width)
+    return lines_text([*table, "", *_suggestions(rows), style.bold(_summary(rows))])
+
+
+def _lines(row: StatusRow, now: datetime, style: Style) -> Iterator[Line]:
+    """Yields the line of a spec, and one line for each further live run of the spec."""
+    own = next((run for run in row.runs if run.run_id == row.run_id), None)
+    yield Line(
+        {
+            "NAME": plain(row.name),
+            "RUN OF": which_text(row.generation, row.slot, row.attempt or 1),
+            "STATE": style.paint(row.state, COLOURS[row.state]),
+            "AGE": _age(row.finished_at or row.submitted_at, now),
+            "RUN ID": plain(row.run_id or "-"),
+            "NEXT SLOT": plain(row.next_slot or "-"),
+            **wide_cells(row.kind, row.commit, row.location, row.definition, row.console_url),
+        },
+        tuple(_notes(row, own, now)),
+    )
+    for run in row.runs:
+        if run is not own:
+            cells = {
+                "NAME": plain(run.name),
+                "RUN OF": which_text(run.generation, run.slot, run.attempt),
+                "STATE": style.paint(run.state, COLOURS[run.state]),
+                "AGE": _age(run.submitted_at, now),
+                "RUN ID": plain(run.run_id or "-"),
+                **wide_cells(run.kind, run.commit, run.location, run.definition, run.console_url),
+            }
+            words = aws_words(run, now)
+            yield Line(cells, tuple(note for note in ("also live", words) if note))
+
+
+def _notes(row: StatusRow, own: RunRow | None, now: datetime) -> Iterator[str]:
+    """Yields the reason unless the spec is in sync, AWS's own words, and whether the run is stuck."""
+    if row.reason != Reason.IN_SYNC:
+        yield sentence(row.reason)
+    known = row.detail is not None and row.detail in row.reason  # the reason already contains AWS's words
+    if own is not None and not known and (words := aws_words(own, now)):
+        yield words
+    elif own is None and row.state in SHOWN_ENDS and row.detail and row.detail not in row.reason:
+        yield ": ".join(part for part in (plain(row.aws_state or ""), sentence(row.detail)) if part)
+    if row.stuck is not None and own is not None:
+        taken = own.waited_seconds if row.stuck == "waiting" else own.ran_seconds
+        yield f"stuck: {row.stuck} for {duration_text(taken)}, much longer than usual"
+
+
+def _age(since: str | None, now: datetime) -> str:
+    """Returns the time since `since`, such as ``2h``, or ``-`` if `since` is `None`."""
+    return age_text((now - parse_time(since)).total_seconds()) if since else "-"
+
+
+def aged_lines(text: str, rows: Sequence[StatusRow]) -> list[tuple[str, float | str, str]]:
+    """Splits each line of a table at its age into the text before, the time from which the age is computed (in seconds
+    since the epoch), and the text after. The table has no colours, and one line for each of `rows`. For other lines,
+    the text after is empty."""
+    heading, *lines = text.split("\n")
+    start = heading.find("AGE")
+    if start < 0:
+        return [(line, "", "") for line in (heading, *lines)]
+    end = start + max(len(line[start:].partition(" ")[0]) for line in (heading, *lines[: len(rows)]))
+    aged: list[tuple[str, float | str, str]] = [(heading[:start], "AGE", heading[end:])]
+    for line, row in zip(lines, rows, strict=False):
+        since = row.finished_at or row.submitted_at
+        aged.append((line[:start], parse_time(since).timestamp() if since else "-", line[end:]))
+    return [*aged, *((line, "", "") for line in lines[len(rows) :])]
+
+
+def _suggestions(rows: Iterable[StatusRow]) -> Iterator[str]:
+    """Yields each spec's suggested commands, which are printed below the table."""
+    for row in rows:
+        if row.suggested is not None:
+            first, *commands = suggested_lines(row.suggested)
+            yield from (f"{plain(row.name)}: {first}", *commands, "")
+
+
+def _summary(rows: Sequence[StatusRow]) -> str:
+    return f"{sum(row.in_sync for row in rows)} of {len(rows)} in sync."

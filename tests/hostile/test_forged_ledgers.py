@@ -17,8 +17,7 @@ from reconciler.ledger.codec import checksum
 from reconciler.ledger.log import Log
 from reconciler.render.history import history_text, why_text
 from reconciler.render.plan_text import plan_text
-from reconciler.render.status import rows
-from reconciler.render.status_table import status_text
+from reconciler.render.status import rows, status_text
 from tests.builders import NOW, PLACE, at, desired, spec
 from tests.campaigns import examples
 from tests.core.histories import possible, stories

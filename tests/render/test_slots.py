@@ -12,8 +12,7 @@ from reconciler.render.history import history_text
 from reconciler.render.plan_json import plan_from_json, plan_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
-from reconciler.render.status import rows
-from reconciler.render.status_table import status_text
+from reconciler.render.status import rows, status_text
 from tests.builders import NOW, at, recorded, scheduled
 from tests.render.samples import action, plan
 

@@ -10,8 +10,7 @@ import pytest
 from reconciler.core import events as e
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import age_text, parse_time
-from reconciler.render.status import StatusRow, rows
-from reconciler.render.status_table import status_text
+from reconciler.render.status import StatusRow, rows, status_text
 from tests.render.golden_files import check
 from tests.render.samples import NOW, action, every_kind_of_action, intended, observed, plan, recorded, submitted, token
 

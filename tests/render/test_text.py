@@ -7,8 +7,7 @@ import subprocess
 import sys
 
 from reconciler.core.times import parse_time
-from reconciler.render.status import rows
-from reconciler.render.status_table import status_text
+from reconciler.render.status import rows, status_text
 from reconciler.render.text import Style, columns
 from tests.render.samples import NOW, every_kind_of_action, recorded
 
