@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from tests.simulation.command import Command
 
 
+BY_QUEUE = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job was cancelled by its queue"
+TIMED_OUT = "The job run timed out in the queue"
+"""AWS's reasons for a run that did not start within the time limit of its queue."""
+
+
 class SimulatedAws(Aws):
     """The shipped session, whose clients end in the simulated cloud."""
 
@@ -109,6 +114,9 @@ class _Client:
             raise client_error(500, "InternalServerException")
         return {}
 
+    def _has_ended(self, run: Run) -> bool:
+        return self._command.world.timeline.now >= run.ends
+
     def _page(self, token: str | None, key: str, shown: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
         """One page of a listing, which tells what was there at its first page: with `paging` one run a page."""
         start = int(token or 0)
@@ -159,6 +167,8 @@ class BatchClient(_Client):
             "status": self._cloud.state(run),
             "isTerminated": run.cancelled,
             "tags": run.request["tags"] if run.token is not None else {},
+            **({"createdAt": int((EPOCH + run.accepted) * 1000)} if self._command.world.faults.pending_seconds else {}),
+            **({"isCancelled": True, "statusReason": BY_QUEUE} if run.by_queue and self._has_ended(run) else {}),
         }
 
 
@@ -203,7 +213,12 @@ class EmrClient(_Client):
             raise client_error(404, "ResourceNotFoundException")
         ended = datetime.fromtimestamp(EPOCH + run.ends, UTC)
         tags = run.request["tags"] if run.token is not None else {}
-        return {"jobRun": {"jobRunId": run.run_id, "state": self._cloud.state(run), "tags": tags, "endedAt": ended}}
+        known = {"jobRunId": run.run_id, "state": self._cloud.state(run), "tags": tags, "endedAt": ended}
+        if self._command.world.faults.pending_seconds:
+            known["createdAt"] = datetime.fromtimestamp(EPOCH + run.accepted, UTC)
+        if run.by_queue and self._has_ended(run):
+            known["stateDetails"] = TIMED_OUT
+        return {"jobRun": known}
 
     def cancel_job_run(self, *, applicationId: str, jobRunId: str) -> dict[str, Any]:  # noqa: N803
         """CancelJobRun."""

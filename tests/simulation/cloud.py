@@ -41,7 +41,7 @@ URL = "https://aws.example"
 @dataclass(slots=True, eq=False)
 class Run:
     """A run that AWS accepted. Times are true seconds, `memory` is how long its token is remembered; `clone` says that
-    somebody copied another one, tags and all."""
+    somebody copied another one, tags and all; `by_queue`, that its queue's time limit ends it before it starts."""
 
     run_id: str
     token: str | None
@@ -54,6 +54,8 @@ class Run:
     memory: float
     clone: bool = False
     cancelled: bool = False
+    starts: float = 0.0
+    by_queue: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -196,6 +198,11 @@ class Cloud:
         lag = self.faults.lag if self.faults.edges else self.faults.lag * dice.random()
         ends = now + dice.choice((20.0, 600.0, 20_000.0, 20_000.0))
         kept = dice.choice((0.0, 0.0, 4000.0, 1e7))
+        starts, by_queue = now + 5, False
+        if self.faults.pending_seconds:
+            starts = now + dice.choice((5.0, 300.0, 50_000.0, 50_000.0))
+            by_queue = 0 < self.faults.queue_seconds < starts - now
+            ends = now + self.faults.queue_seconds if by_queue else starts + ends - now
         run = Run(
             f"run-{len(self.runs) + 1}",
             token,
@@ -206,6 +213,8 @@ class Cloud:
             dice.random() < 0.15,
             ends + RUN_MEMORY + kept,
             TOKEN_MEMORY + kept,
+            starts=starts,
+            by_queue=by_queue,
         )
         self.runs.append(run)
         return run
@@ -233,10 +242,10 @@ class Cloud:
         emr, now = self.faults.kind == EMR, self.timeline.now
         if run.cancelled:
             return "CANCELLED" if emr else "FAILED"
-        if now < run.accepted + 5:
-            return "SUBMITTED"
         if now < run.ends:
-            return "RUNNING"
+            return "SUBMITTED" if now < run.starts else "RUNNING"
+        if run.by_queue:
+            return "CANCELLED" if emr else "FAILED"
         if run.failed:
             return "FAILED"
         return "SUCCESS" if emr else "SUCCEEDED"
@@ -245,12 +254,16 @@ class Cloud:
         """Stops a run, where it goes on."""
         run = next((run for run in self.runs if run.run_id == run_id), None)
         if run is not None and self.timeline.now < run.ends:
-            run.cancelled, run.ends = True, self.timeline.now
+            run.cancelled, run.by_queue, run.ends = True, False, self.timeline.now
             run.forgotten = min(run.forgotten, run.ends + RUN_MEMORY)
 
     def live(self) -> list[Run]:
         """Our runs that go on now."""
         return [run for run in self.runs if run.token is not None and self.timeline.now < run.ends]
+
+    def waiting(self) -> list[Run]:
+        """Our runs that have not started and go on waiting."""
+        return [run for run in self.live() if self.timeline.now < run.starts]
 
     def _shows(self, run: Run, now: float) -> bool:
         if now >= run.forgotten:

@@ -20,13 +20,15 @@ BATCH, EMR = "BatchJob", "EmrServerlessJobRun"
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The spec as one commit has it. `content` decides what runs, `None`: the spec is not there; `tag` is content that
-    runs nothing."""
+    runs nothing; `pending` is the time within which a run must start, and `backoff` how often it is attempted again."""
 
     content: str | None = "A"
     suspended: bool = False
     tag: str = "1"
     deletion: str = "Orphan"
     concurrency: str = "Forbid"
+    pending: int | None = None
+    backoff: int = 0
 
     @property
     def asks(self) -> str | None:
@@ -72,7 +74,14 @@ def _spec(kind: str, wanted: Wanted) -> DesiredSpec | None:
     if wanted.content is None:
         return None
     policy = Policy.model_validate(
-        {"suspend": wanted.suspended, "deletionPolicy": wanted.deletion, "concurrencyPolicy": wanted.concurrency}
+        {
+            "suspend": wanted.suspended,
+            "deletionPolicy": wanted.deletion,
+            "concurrencyPolicy": wanted.concurrency,
+            "pendingTimeoutSeconds": wanted.pending,
+            "backoffLimit": wanted.backoff,
+            "backoffSeconds": 0 if wanted.backoff else 60,
+        }
     )
     request, location = _request(kind, wanted.content, wanted.tag)
     return DesiredSpec(

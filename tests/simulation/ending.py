@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from reconciler.core import events as e
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from tests.simulation.desired import content_of
+from tests.simulation.oracle import CLOCKS
 
 if TYPE_CHECKING:
+    from reconciler.core.identity import SubmissionKey
     from tests.simulation.cloud import Run
     from tests.simulation.oracle import Oracle
     from tests.simulation.schedule import World
 
 DAY = 86_400.0
-CLOCKS = 130.0
-"""How far two clocks can be from each other, and room."""
 
 
 def settled(made: Plan) -> bool:
@@ -49,7 +49,8 @@ def _justified(world: World, action: Action) -> bool:
         case Reason.REJECTED:
             return token in oracle.declined
         case Reason.RETRIES_EXHAUSTED:
-            return any(run.failed for run in runs)
+            exhausted = (action.attempt or 1) > world.wanted.backoff
+            return exhausted and (oracle.late(token) or any(run.failed for run in runs))
         case Reason.CANCELLED_OUTSIDE:
             return any(run.cancelled for run in runs) and not _asked(oracle, token)
         case Reason.UNKNOWN:
@@ -89,17 +90,23 @@ def _nothing_missing(world: World, made: Plan) -> None:
     generations = _accepted(world.oracle)
     if not generations or content_of(generations[-1].request) != wanted:
         world.oracle.broken(f"in sync, and what runs is not what the spec asks for ({wanted})")
+    elif world.oracle.late(generations[-1].token or "") and not _forgotten(world, generations[-1].run_id):
+        world.oracle.broken(f"in sync, and {generations[-1].run_id} never started")
 
 
 def _no_content_twice(oracle: Oracle) -> None:
     """The same content runs again only after other content ran: nobody asked for more."""
-    contents = [content_of(run.request) for run in _accepted(oracle)]
+    contents = [content_of(run.request) for run in _accepted(oracle) if _key(oracle, run).attempt == 1]
     for before, after in pairwise(contents):
         if before == after:
             oracle.broken(f"content {after} ran again though nothing else ran in between")
 
 
 def _accepted(oracle: Oracle) -> list[Run]:
-    """The runs that AWS accepted, in order of generation."""
+    """The runs that AWS accepted, in order of generation and attempt."""
     runs = [run for runs in oracle.runs.values() for run in runs if not run.clone]
-    return sorted(runs, key=lambda run: oracle.intents[run.token or ""][0].key.generation or 0)
+    return sorted(runs, key=lambda run: (_key(oracle, run).generation or 0, _key(oracle, run).attempt))
+
+
+def _key(oracle: Oracle, run: Run) -> SubmissionKey:
+    return oracle.intents[run.token or ""][0].key

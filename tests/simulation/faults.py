@@ -78,7 +78,8 @@ class Faults:
     a transmission draws from. `lag` is how late a listing shows a run, `flicker` the chance that it shows it earlier,
     `glitch` that a listing leaves out everything for less than a minute; `edges` makes times as unlucky as they may be.
     `rates` are the client's own quotas. `clocks` is how far clocks are off at most, `wrong` the chance of one that is
-    off by hours.
+    off by hours. If `pending_seconds` is set, it is the spec's `pendingTimeoutSeconds`, and many runs start late or
+    never; `queue_seconds` is the time limit of the queue itself, after which AWS cancels a run that has not started.
     """
 
     kind: str
@@ -99,6 +100,8 @@ class Faults:
     paging: bool = False
     stopping: float = 0.0
     rates: Mapping[str, Rate] = field(default_factory=dict)
+    pending_seconds: int = 0
+    queue_seconds: float = 0.0
 
     def calm(self) -> None:
         """No more faults from here on; what happened before goes on having happened."""

@@ -19,6 +19,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *looking.ABSENCE,
     *looking.REPEATS,
     *recording.ENDS,
+    *recording.STARTS,
     *recording.WRITES,
     *recording.CLOCKS,
     *recording.STOPPING,

@@ -33,6 +33,52 @@ ENDS = (
     ),
 )
 
+WAITING = {"pending_seconds": 600, "read_faults": 0.2, "fates": ("accepted", "reply lost"), "wrong": 0.0}
+QUEUED = {**WAITING, "queue_seconds": 900.0}
+"""Runs that start late or never, without and with a time limit of the queue."""
+
+NOT_STARTED = "core.pending_timeout:cancel_not_started"
+
+STARTS = (
+    mutant(
+        "given-up-too-early",
+        "R7",
+        "cancels runs that wait for half of their pendingTimeoutSeconds",
+        text(NOT_STARTED, ("limit = timedelta(seconds=seconds)", "limit = timedelta(seconds=seconds / 2)")),
+        **WAITING,
+    ),
+    mutant(
+        "waits-for-ever",
+        "R7",
+        "never cancels a run that does not start",
+        text(
+            NOT_STARTED, ("seconds = spec.policy.pendingTimeoutSeconds if spec is not None else None", "seconds = None")
+        ),
+        **WAITING,
+    ),
+    mutant(
+        "unread-has-not-started",
+        "R7",
+        "cancels runs that had not started when their state was last read",
+        text(NOT_STARTED, (" and run.token not in recorded.observe_errors", "")),
+        **{**WAITING, "freeze": 0.0, "aim": None, "read_faults": 0.5},
+    ),
+    mutant(
+        "not-started-is-no-failure",
+        "R7",
+        "does not attempt a run again that did not start in time",
+        text("core.submission:Submission.failed", ("return late or (", "return (")),
+        **WAITING,
+    ),
+    mutant(
+        "queue-is-a-person",
+        "R7",
+        "treats a run that the time limit of its queue ended as cancelled by a person",
+        text("aws.batch_runs:stopped_by_queue", ("return stopped and ", "return False and ")),
+        **{**QUEUED, "kind": BATCH, "pending_seconds": 7200},
+    ),
+)
+
 WRITES = (
     mutant(
         "lost-reply-is-won",

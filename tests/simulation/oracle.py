@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core import events as e
@@ -19,6 +19,12 @@ from tests.simulation.timeline import EPOCH, Timeline
 if TYPE_CHECKING:
     from tests.simulation.cloud import Flight, Run
     from tests.simulation.command import Command
+
+
+CLOCKS = 130.0
+"""How far two clocks can be from each other, and room."""
+LONG_AGO = 120.0
+"""Seconds for which the calls of one undisturbed pass can take."""
 
 
 class Violation(BaseException):
@@ -94,6 +100,8 @@ class Oracle:
             self.broken(f"a second intent for {event.key.label} with another token")
         if any(earlier.send == event.send for earlier in self.intents.get(event.token, ())):
             self.broken(f"send {event.send} of {event.token[:9]} was intended twice")
+        if event.key.attempt > 1 and event.token not in self.intents:
+            self._check_attempt(event)
         for token in self.intents:
             if token != event.token and self.may_still_run(token):
                 self.broken(f"a new intent while {token[:9]} has a run nobody recorded, or can still have one")
@@ -148,8 +156,37 @@ class Oracle:
     def cancelling(self, command: Command, run_id: str) -> None:
         """AWS is asked to stop a run: that must be written down before."""
         events = [o for outcomes in self.outcomes.values() for o in outcomes]
-        if not any(isinstance(o, e.CancelAsked) and o.run_id == run_id for o in events):
+        asked = [o for o in events if isinstance(o, e.CancelAsked) and o.run_id == run_id]
+        if not asked:
             self.broken(f"{command.who} cancels {run_id} and nobody wrote that down")
+        elif asked[-1].not_started:
+            self._check_not_started(
+                command, next(run for runs in self.runs.values() for run in runs if run.run_id == run_id)
+            )
+
+    def _check_not_started(self, command: Command, run: Run) -> None:
+        """A run that is given up because it has not started waited long enough, and has not started a while ago."""
+        now = self.timeline.now
+        self.record("cancelled", "a run that had not started")
+        if now - run.accepted < self.faults.pending_seconds - CLOCKS:
+            self.broken(f"{command.who} gives {run.run_id} up before its time")
+        if run.starts + LONG_AGO < now < run.ends and not self.faults.freeze and self.faults.aim is None:
+            self.broken(f"{command.who} gives {run.run_id} up, which has long started")
+
+    def late(self, token: str) -> bool:
+        """Whether the run of a submission ended because it had not started in time, which nobody else asked for."""
+        asked = [o for o in self.outcomes.get(token, ()) if isinstance(o, e.CancelAsked)]
+        given_up = bool(asked) and all(o.not_started for o in asked)
+        return any(run.by_queue or (run.cancelled and given_up) for run in self.runs.get(token, ()))
+
+    def _check_attempt(self, event: e.Intended) -> None:
+        """A further attempt needs the failure of the one before it."""
+        before = self.keys.get(replace(event.key, attempt=event.key.attempt - 1), "")
+        self.record("attempt", "a further one")
+        if any(self.timeline.now < run.ends for run in self.runs.get(before, ())):
+            self.broken(f"{event.key.label} is intended while the attempt before it goes on")
+        if not self.late(before) and not any(run.failed and not run.cancelled for run in self.runs.get(before, ())):
+            self.broken(f"{event.key.label} is intended though the attempt before it did not fail")
 
     # --- what is true -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from tests.ledger.builders import MemoryStore
-from tests.simulation.cloud import Cloud, foreign_request
+from tests.simulation.cloud import Cloud, Run, foreign_request
 from tests.simulation.command import SETTLE, Command
 from tests.simulation.desired import Wanted, edited
 from tests.simulation.ending import judge, settled
@@ -39,6 +39,8 @@ class World:
         self.wanted = Wanted(
             deletion="Cancel" if dice.random() < 0.5 else "Orphan",
             concurrency="Allow" if dice.random() < 0.5 else "Forbid",
+            pending=self.faults.pending_seconds or None,
+            backoff=1 if self.faults.pending_seconds else 0,
         )
         self._commands = self._nonces = 0
 
@@ -105,6 +107,13 @@ class World:
             return dice.choice((1.0, 20.0, 61.0) if self.faults.glitch else (1.0, 61.0, 61.0, 122.0))
         return dice.choice((400.0, 1000.0, 1600.0, 100_000.0))
 
+    def _late_runs(self) -> list[Run]:
+        """Our runs that wait, and that the spec gives up if they do not start in time."""
+        if not self.faults.pending_seconds or self.wanted.asks is None:
+            return []
+        known = {run_id for token in self.oracle.runs for run_id in self.oracle.known(token)}
+        return [run for run in self.cloud.waiting() if run.run_id in known]
+
     # --- quiet --------------------------------------------------------------------------------------------------------
 
     def quiet(self) -> None:
@@ -113,10 +122,12 @@ class World:
         for _ in range(QUIET_PASSES):
             command = self.command()
             self.timeline.drain()
-            if command.made is not None and settled(command.made):
+            waiting = self._late_runs()
+            if command.made is not None and settled(command.made) and not waiting:
                 judge(self, command.made)
                 return
-            self.timeline.now = max([self.timeline.now + SETTLE + 65, *(run.ends for run in self.cloud.live())])
+            ends = [run.ends for run in self.cloud.live() if not waiting]
+            self.timeline.now = max([self.timeline.now + SETTLE + 65, *ends])
         self.oracle.broken("after many quiet passes something is still pending")
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.simulation.campaign import Campaign, run
 from tests.simulation.events import EVERYTHING, OFTEN, unmet
 from tests.simulation.light import light, threadless
+from tests.simulation.mutants_recording import QUEUED
 from tests.simulation.schedule import Story, play
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,22 @@ def test_every_promise_is_kept_in_a_million_stories(shard: int) -> None:
     """A million other stories break no promise either."""
     first = 1_000_000 + shard * SOAK_STORIES
     _check(run(range(first, first + SOAK_STORIES)), SOAK_STORIES, EVERYTHING)
+
+
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 2000), marks=pytest.mark.soak)], ids=str)
+def test_runs_that_start_late_are_given_up_and_attempted_again(seeds: range) -> None:
+    """No promise is broken if runs start late or never, and if the queue gives them up first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    with threadless(), light():
+        broken = [play(seed, counts, faults={**QUEUED, "queue_seconds": 300.0 * (seed % 4)}).broken for seed in seeds]
+    assert [None] * len(seeds) == broken
+    wanted = (
+        ("plan", "cancel not-started"),
+        ("cancelled", "a run that had not started"),
+        ("attempt", "a further one"),
+        ("plan", "hold retries-exhausted"),
+    )
+    assert [] == unmet(counts, wanted)
 
 
 @pytest.mark.parametrize("seeds", [range(25), pytest.param(range(25, 60), marks=pytest.mark.soak)], ids=str)
