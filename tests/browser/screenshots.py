@@ -42,7 +42,8 @@ def invented() -> PageContent:
             state = "failed" if chance.random() < 0.04 else "succeeded"
             runs.append(run(name, hours - 0.4, chance.uniform(6, 50 if every == 1 else 200), state, cost=1.25))
     runs.append(run("users-daily", 0.3, state="running"))
-    commands = ("reconciler resolve stock-import --submit -t prod", "reconciler resolve stock-import --abandon -t prod")
+    resolve = "reconciler resolve stock-import"
+    commands = tuple(f'{resolve} --{choice} -t prod --reason "..."' for choice in ("submit", "abandon"))
     held = row(
         "stock-import",
         in_sync=False,
@@ -57,6 +58,7 @@ def invented() -> PageContent:
         state="failed",
         aws_state="FAILED",
         detail="Essential container in task exited: 137",
+        suggested=SuggestedCommands(('reconciler retry orders-report -t prod --reason "..."',)),
     )
     special = {"stock-import": held, "orders-report": failed, "users-daily": row("users-daily", state="running")}
     rows = [special.get(name, row(name)) for name in NAMES]
@@ -81,10 +83,11 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         pictures: tuple[tuple[str, str, Literal["light", "dark"], int], ...] = (
             ("page", "index.html", "light", 1000),
-            ("page-dark", "specs.html", "dark", 900),
+            ("page-dark", "timeline.html", "dark", 520),
         )
         for name, file, scheme, height in pictures:
             page = browser.new_page(viewport={"width": 1100, "height": height}, color_scheme=scheme)
+            page.clock.set_fixed_time(NOW + timedelta(minutes=5))  # the page shows its age
             page.goto(f"{Path(folder).as_uri()}/{file}")
             page.screenshot(path=IMAGES / f"{name}.png")
         browser.close()

@@ -17,9 +17,9 @@ import pytest
 from reconciler.app.http_endpoint import Endpoint
 from reconciler.app.page import LivePage, allowed_hosts, write
 from reconciler.core.times import time_text
-from reconciler.render.page.site import Site
+from reconciler.render.page.site import ROWS, Site
 from tests.builders import NOW, spec
-from tests.render.test_page import HOSTILE, after, content, row, run
+from tests.render.test_page import after, content, hostile_site, row, run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make setup-dev)")
 CHROMIUM = shutil.which("chromium")
@@ -79,28 +79,40 @@ def look(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Returns the address of a site with 130 specs, 8 of which have runs, in a local folder."""
-    names = [f"job-{number:03}" for number in range(130)]
+    """Returns the address of a site with 210 specs, 8 of which have runs, in a local folder."""
+    names = [f"job-{number:03}" for number in range(210)]
     rows = [row(name, state="failed" if name.endswith("7") else "succeeded") for name in names]
     runs = tuple(
         run(name, hours, state="failed" if hours == 30 else "succeeded") for name in names[:8] for hours in (2, 30, 300)
     )
-    specs = {name: spec(name=name) for name in names} | {"job-001": after("job-001", "job-000")}
+    specs = {name: spec(name=name, labels={"team": f"t{name[-1]}"}) for name in names}
+    specs["job-001"] = after("job-001", "job-000")
     folder = tmp_path_factory.mktemp("site")
     write(Site(content(*rows, runs=runs, specs=specs)), folder)
     return folder.as_uri()
 
 
+EVERY = ("index", "specs-2", "timeline", "runs", "graph", "plan", "specs/job-007")
+
+
 @pytest.mark.parametrize(
-    ("scheme", "rules"), [("light", {}), ("dark", COLOURS), pytest.param("dark", {}, marks=pytest.mark.soak)]
+    ("scheme", "rules", "files"),
+    [
+        ("light", {}, ("index", "specs-2", "graph", "specs/job-007")),
+        ("dark", COLOURS, ("index", "runs", "plan")),
+        pytest.param("light", {}, EVERY, marks=pytest.mark.soak),
+        pytest.param("dark", {}, EVERY, marks=pytest.mark.soak),
+    ],
 )
-def test_each_page_is_quiet_and_accessible(look: Any, site: str, scheme: str, rules: dict[str, Any]):
+def test_each_page_is_quiet_and_accessible(
+    look: Any, site: str, scheme: str, rules: dict[str, Any], files: tuple[str, ...]
+):
     """In both colour schemes, each page prints nothing to the console, requests nothing from other hosts, and violates
     no rule of axe. The schemes differ only in colours."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     looked = look(f"{site}/index.html", color_scheme=scheme)
     violations = []
-    for file in ("index", "specs-2", "graph", "plan", "specs/job-007"):
+    for file in files:
         looked.page.goto(f"{site}/{file}.html")
         looked.clean("file:///")
         found = axe.run(looked.page, options={"resultTypes": ["violations"], **rules}).response["violations"]
@@ -109,11 +121,15 @@ def test_each_page_is_quiet_and_accessible(look: Any, site: str, scheme: str, ru
     assert violations == []
 
 
-@pytest.mark.parametrize("file", ["index", "specs", "specs/job-007"])
-def test_a_narrow_screen_does_not_scroll_sideways(look: Any, site: str, file: str):
-    """At a width of 400 pixels, only wide tables and drawings scroll sideways."""
-    page = look(f"{site}/{file}.html", viewport={"width": 400, "height": 800}).page
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+def test_a_narrow_screen_does_not_scroll_sideways(look: Any, site: str, tmp_path: Path):
+    """At a width of 400 pixels, only wide tables and drawings scroll sideways, even if a word is very long."""
+    page = look(f"{site}/index.html", viewport={"width": 400, "height": 800}).page
+    write(hostile_site(), tmp_path)
+    files = ("index", "specs", "timeline", "runs", "graph", "plan", "specs/job-007")
+    hostile = ("index", "specs", "timeline", "runs", "plan", "specs/job")
+    for folder, file in [(site, file) for file in files] + [(tmp_path.as_uri(), file) for file in hostile]:
+        page.goto(f"{folder}/{file}.html")
+        assert (file, page.evaluate("document.documentElement.scrollWidth") <= 400) == (file, True)
 
 
 def test_the_timeline_zooms_by_the_keyboard(look: Any, site: str):
@@ -124,7 +140,7 @@ def test_the_timeline_zooms_by_the_keyboard(look: Any, site: str):
     page.locator("#zoom-week").focus()
     page.keyboard.press("ArrowRight")
     assert [name for name, each in shown.items() if each.is_visible()] == ["month"]
-    assert page.locator(".timeline-month rect.b-failed").count() > 0
+    assert page.locator(".timeline-month path.b-failed").count() > 0
 
 
 def test_search_finds_specs_by_name_and_state(look: Any, site: str):
@@ -134,15 +150,45 @@ def test_search_finds_specs_by_name_and_state(look: Any, site: str):
     page.keyboard.press("/")
     page.keyboard.type("12 failed")
     page.wait_for_selector("#results a")
-    assert page.locator("#results a").all_inner_texts() == ["job-127"]
+    assert page.locator("#results a").all_inner_texts() == ["job-127\nfailed"]
     page.keyboard.press("Enter")
     page.wait_for_url("**/specs/job-127.html")
+    page.keyboard.press("/")
+    page.keyboard.type("batchjob team=t9 19")
+    page.wait_for_selector("#results a")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.href").endswith("/specs/job-019.html")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Escape")
     page.keyboard.press("/")
     page.keyboard.type("no such spec")
     page.wait_for_selector("text=No spec matches.")
     page.keyboard.press("Escape")
     assert page.locator("#results li").count() == 0
     looked.clean("file:///")
+
+
+def test_specs_are_listed_by_state_without_javascript(look: Any, site: str):
+    """Links lead from the number of failed specs to their list."""
+    page = look(f"{site}/index.html", java_script_enabled=False).page
+    page.get_by_role("link", name="21 failed").click()
+    page.wait_for_url("**/specs-failed.html")
+    assert page.locator("tbody tr").count() == 21
+    page.get_by_role("link", name="all 210").click()
+    page.wait_for_url("**/specs.html")
+    page.get_by_role("link", name="2", exact=True).click()
+    page.wait_for_url("**/specs-2.html")
+    assert page.locator("tbody tr").count() == 10
+
+
+def test_the_zoom_is_kept_on_other_pages(look: Any, site: str):
+    """A reload, and the page of a spec, keep the zoom that the user chose."""
+    page = look(f"{site}/index.html").page
+    page.get_by_text("Month", exact=True).click()
+    page.goto(f"{site}/timeline.html")
+    assert page.locator(".timeline-month").is_visible()
+    page.reload()
+    assert page.locator("#zoom-month").is_checked()
 
 
 def test_the_keyboard_reaches_the_content_first(look: Any, site: str):
@@ -156,17 +202,18 @@ def test_the_keyboard_reaches_the_content_first(look: Any, site: str):
 
 def test_hostile_text_runs_nothing(look: Any, tmp_path: Path):
     """No dialog opens, the text creates no element, and nothing is printed to the console."""
-    hostile = row("job", state="failed", reason=HOSTILE, detail=HOSTILE, aws_state=HOSTILE, run_id=HOSTILE)
-    bad = run("job", state="failed", detail=HOSTILE, aws_state=HOSTILE, run_id=HOSTILE, commit=HOSTILE)
-    specs = {"job": spec(name="job", request={"jobName": HOSTILE, "jobQueue": HOSTILE})}
-    write(Site(content(hostile, runs=(bad,), held=("job",), specs=specs)), tmp_path)
+    write(hostile_site(), tmp_path)
     dialogs: list[Any] = []
     looked = look("about:blank")
     looked.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
-    for file in ("index", "specs", "specs/job", "graph", "plan"):
+    for file in ("index", "specs", "specs-failed", "timeline", "runs", "specs/job", "graph", "plan"):
         looked.page.goto(f"{tmp_path.as_uri()}/{file}.html")
-        assert looked.page.locator("img, iframe, object").count() == 0
+        assert looked.page.locator("img, iframe, object, [onload], [onerror], [href^='javascript:']").count() == 0
         assert looked.page.locator("script").count() == 1
+        looked.page.keyboard.press("/")
+        looked.page.keyboard.type("job")
+        looked.page.wait_for_selector("#results a")
+        looked.page.keyboard.press("Escape")
         looked.clean("file:///")
     assert dialogs == []
 
@@ -198,14 +245,23 @@ def _at(given: Any, moment: str) -> Any:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("number", [2_000, 10_000])
-def test_many_specs_stay_usable(look: Any, tmp_path: Path, number: int):
-    """The list is divided into pages, and the search finds every spec."""
+def test_many_specs_stay_usable(look: Any, tmp_path: Path, number: int, record_property: Any):
+    """Lists are divided into pages, the search finds every spec, and each file is small enough to open at once."""
     names = [f"job-{each:05}" for each in range(number)]
-    write(Site(content(*map(row, names), runs=tuple(map(run, names)))), tmp_path)
+    specs = {name: after(name, names[at - 1]) if at % 4 else spec(name=name) for at, name in enumerate(names)}
+    runs = tuple(run(name, hours, state="failed" if at % 50 == 0 else "succeeded")
+                 for hours in (1, 25, 49) for at, name in enumerate(names))  # fmt: skip
+    rows = [row(name, state="failed" if at % 50 == 0 else "succeeded") for at, name in enumerate(names)]
+    write(Site(content(*rows, runs=runs, specs=specs)), tmp_path)
+    sizes = {path.relative_to(tmp_path).as_posix(): path.stat().st_size for path in tmp_path.rglob("*.*")}
+    record_property("bytes", sum(sizes.values()))
+    assert max(sizes.values()) < 600_000, max(sizes, key=lambda name: sizes[name])
+    assert sum(sizes.values()) < 12_000 * number
     looked = look(f"{tmp_path.as_uri()}/index.html")
     looked.page.keyboard.press("/")
     looked.page.keyboard.type(names[-1])
     looked.page.wait_for_selector(f"#results >> text={names[-1]}")
-    assert looked.page.goto(f"{tmp_path.as_uri()}/specs.html")
-    assert looked.page.locator("tbody tr").count() == 100
+    for file in ("timeline", "runs", "graph", "plan", "specs-attention", "specs"):
+        assert looked.page.goto(f"{tmp_path.as_uri()}/{file}.html")
+    assert looked.page.locator("tbody tr").count() == ROWS
     looked.clean("file:///")

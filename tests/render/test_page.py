@@ -12,18 +12,22 @@ import pytest
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.durations import Spread, Usual
+from reconciler.core.identity import Source
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.core.times import time_text
 from reconciler.render.page.content import PageContent, Views
 from reconciler.render.page.drawing import drawing
-from reconciler.render.page.site import PAGE, Site
-from reconciler.render.page.timeline import NARROWEST, WIDTH, ZOOMS, timelines
+from reconciler.render.page.site import ROWS, SEARCH, Site
+from reconciler.render.page.timeline import NARROWEST, WIDTH, ZOOMS, Zoom, states_of, timelines
 from reconciler.render.runs import RunRow
 from reconciler.render.status import StatusRow
 from tests.builders import NOW, PLACE, spec
 
-HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b[31m"
+HOSTILE = (
+    "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>"
+    "\" onload='alert(4)' {{7*7}} javascript:alert(5)\u202e\x1b[31m\x1b]8;;https://evil.example\x07\x00" + "x" * 3000
+)
 
 
 def row(name: str, **more: object) -> StatusRow:
@@ -65,15 +69,16 @@ def content(*rows: StatusRow, runs: tuple[RunRow, ...] = (), held: tuple[str, ..
 
 def test_every_link_leads_to_a_file():
     """Checks the links in every file of the page, relative to the file's folder."""
-    names = [f"job-{number:03}" for number in range(PAGE + 1)]
+    names = [f"job-{number:03}" for number in range(ROWS + 1)]
     site = Site(content(*map(row, names), runs=tuple(map(run, names))))
     files = set(site.names())
-    assert {"index.html", "specs.html", "specs-2.html", "graph.html", "plan.html", "specs/job-000.html"} <= files
-    for name in ("index.html", "specs.html", "specs-2.html", "graph.html", "plan.html", "specs/job-100.html"):
+    checked = ["index", "specs", "specs-2", "specs-succeeded", "timeline-2", "runs", "graph", "plan", "specs/job-100"]
+    for name in (f"{each}.html" for each in checked):
+        assert name in files
         folder = name.rpartition("/")[0]
-        for link in Links.of(site.file(name) or ""):
+        for link in filter(None, (each.partition("#")[0] for each in Links.of(site.file(name) or ""))):
             target = re.sub(r"^[^/]+/\.\./", "", f"{folder}/{link}" if folder else link)
-            assert target.partition("#")[0] in files, (name, link)
+            assert target in files, (name, link)
 
 
 class Links(HTMLParser):
@@ -112,19 +117,36 @@ def test_holds_come_first_with_their_commands():
     assert "calm" not in section
 
 
+def hostile_site() -> Site:
+    """Returns a page whose texts try to run scripts, to change the direction or colour of text, or to overflow."""
+    url = "javascript:alert(3)"
+    texts: dict[str, object] = {
+        "detail": HOSTILE,
+        "run_id": HOSTILE,
+        "aws_state": HOSTILE,
+        "definition": HOSTILE,
+        "console_url": url,
+    }
+    hostile = row("job", reason=HOSTILE, state="failed", suggested=SuggestedCommands((HOSTILE,)), **texts)
+    bad = run("job", 1, 30, "failed", commit=HOSTILE, slot=HOSTILE, location={HOSTILE: HOSTILE}, **texts)
+    asked = {"jobName": HOSTILE, "jobQueue": HOSTILE, HOSTILE: None, "password": "hunter2hunter2"}
+    specs = {"job": spec(name="job", request=asked, labels={HOSTILE: HOSTILE}, source=Source(HOSTILE, 1))}
+    missed = {"job": [(time_text(NOW), time_text(NOW))]}
+    made = content(hostile, runs=(bad,), held=("job",), specs=specs, missed=missed, currency=HOSTILE)
+    return Site(replace(made, plan=replace(made.plan, warnings=(HOSTILE,))))
+
+
 def test_hostile_text_is_inert_everywhere():
     """Hostile text in names, reasons, states, ids and requests never becomes an element or an attribute."""
-    hostile = row("job", reason=HOSTILE, detail=HOSTILE, run_id=HOSTILE, state="failed", aws_state=HOSTILE)
-    bad = run("job", state="failed", detail=HOSTILE, aws_state=HOSTILE, run_id=HOSTILE, commit=HOSTILE)
-    specs = {"job": spec(name="job", request={"jobName": HOSTILE, "jobQueue": HOSTILE, "password": "hunter2hunter2"})}
-    missed = {"job": [(time_text(NOW), time_text(NOW))]}
-    site = Site(content(hostile, runs=(bad,), held=("job",), specs=specs, missed=missed))
+    site = hostile_site()
     for name in site.names():
         text = site.file(name) or ""
         if name.endswith(".html"):
             assert "<img" not in text
             assert text.count("<script") == 1, name
             assert "onerror=alert" not in re.sub(r"&lt;img.*?&gt;", "", text)
+            assert not any(link.startswith("javascript:") for link in Links.of(text))
+            assert "\x00" not in text
         assert "\u202e" not in text
         assert "\x1b" not in text
         assert "hunter2" not in text
@@ -144,20 +166,88 @@ def test_a_bar_shows_when_a_run_was_live():
     views = Views(content(row("job"), runs=(run("job", 0, state="running"), run("job", 6, 180), run("job", 40))))
     day, week, _ = timelines(views, views.specs)
     (lane,) = day.lanes
-    assert len(lane.bars) == 2
-    assert lane.bars[0].width == pytest.approx((WIDTH - 220) / 8, abs=0.2)
-    assert lane.bars[1].x + lane.bars[1].width >= WIDTH
+    before, now = lane.bars
+    assert before.width == pytest.approx(WIDTH / 9, abs=1)
+    assert (now.x, now.state) == (day.now, "running")
+    assert before.x < now.x < WIDTH
     assert len(week.lanes[0].bars) == 3
+    assert states_of([day]) == ["running", "succeeded"]
+    assert lane.label == "2 runs"
 
 
-def test_runs_too_close_to_draw_share_a_bar_that_shows_the_worst():
-    """This limits the number of bars in a lane, and no failure is hidden."""
+@pytest.mark.parametrize("titled", [True, False])
+def test_runs_too_close_to_draw_share_a_bar_that_shows_the_worst(titled: bool):
+    """This limits the number of bars in a lane, and no failure is hidden. Many successful runs are one shape."""
     runs = tuple(run("job", number / 4, 5, "failed" if number == 50 else "succeeded") for number in range(1, 2000))
     views = Views(content(row("job"), runs=runs))
-    for drawn in timelines(views, views.specs):
+    for drawn in timelines(views, views.specs, titled=titled):
         (lane,) = drawn.lanes
-        assert len(lane.bars) <= WIDTH / NARROWEST
-        assert any(bar.state == "failed" for bar in lane.bars)
+        assert len(lane.bars) + len(lane.calm) <= WIDTH / NARROWEST
+        assert [bar.state for bar in lane.bars] == ["failed"]
+        assert {bar.state for bar in lane.calm} == {"succeeded"}
+        assert lane.calm_path.count("M") == len(lane.calm)
+        assert lane.label.endswith("1 not successful")
+
+
+def test_few_runs_have_texts():
+    """In a lane with few runs, each run has a text. In a drawing of many lanes, only runs that did not succeed do."""
+    runs = (run("job", 3), run("job", 9, state="failed"))
+    views = Views(content(row("job"), runs=runs))
+    assert [bar.title.partition(",")[0] for bar in timelines(views, views.specs)[0].lanes[0].bars] == ["#1", "#1"]
+    (lane,) = timelines(views, views.specs, titled=False)[0].lanes
+    assert [bar.state for bar in lane.bars] == ["failed"]
+
+
+@pytest.mark.parametrize("zoom", ZOOMS, ids=[zoom.id for zoom in ZOOMS])
+@pytest.mark.parametrize("hours", [0, 1, 23])
+def test_a_period_consists_of_whole_cells(zoom: Zoom, hours: int):
+    """The current time is in the last cell, and each cell starts at a round time, so that the grid can be drawn by the
+    style sheet."""
+    now = NOW + timedelta(hours=hours)
+    start, end = zoom.period(now)
+    assert start + zoom.cells * zoom.cell == end
+    assert end - zoom.cell <= now < end
+    assert end.hour % 3 == end.minute == end.second == 0
+
+
+def test_the_lists_divide_the_specs_by_state():
+    """Each state has a list, also without JavaScript, and so have the specs that need attention."""
+    site = Site(content(row("a"), row("b", state="failed"), row("c", state="running")))
+    lists = {name for name in site.names() if name.startswith("specs-")}
+    assert lists == {f"specs-{each}.html" for each in ("attention", "succeeded", "failed", "running")}
+    failed = site.file("specs-failed.html") or ""
+    assert 'href="specs/b.html"' in failed
+    assert 'href="specs/a.html"' not in failed
+
+
+def test_a_long_list_links_to_its_nearest_pages():
+    """A page links to the first and the last page and to those near it, not to all."""
+    site = Site(content(*(row(f"job-{number:05}") for number in range(ROWS * 12))))
+    text = site.file("specs-6.html") or ""
+    links = re.findall(r'href="(specs(?:-\d+)?\.html)"', text[text.index('class="pages"') :])
+    assert links == ["specs.html", *(f"specs-{number}.html" for number in (3, 4, 5, 6, 7, 8, 9, 12))]
+
+
+def test_a_spec_shows_its_newest_runs_and_older_failures():
+    """The table of a spec that runs often is limited, and says how many runs there are."""
+    runs = tuple(run("job", number, state="failed" if number > 190 else "succeeded") for number in range(1, 201))
+    text = Site(content(row("job"), runs=runs)).file("specs/job.html") or ""
+    table = text[text.index("<tbody>") :]
+    assert (table.count("s-succeeded"), table.count("s-failed")) == (50, 10)
+    assert "60 of 200" in table
+
+
+def test_a_page_of_many_specs_is_small():
+    """The page of a spec with a month of daily runs, and a row of a list, have a bounded size."""
+    names = [f"job-{number:03}" for number in range(ROWS)]
+    runs = tuple(run(name, 24 * day) for day in range(1, 30) for name in names)
+    site = Site(content(*map(row, names), runs=runs, specs={name: spec(name=name) for name in names}))
+    sizes = {name: len(site.file(name) or "") for name in ("index.html", "specs.html", "timeline.html", SEARCH)}
+    assert len(site.file("specs/job-000.html") or "") < 20_000
+    assert sizes["specs.html"] < 400 * ROWS
+    assert sizes["timeline.html"] < 200_000
+    assert sizes["index.html"] < 250_000
+    assert sizes[SEARCH] < 50 * ROWS
 
 
 def test_the_numbers_count_what_they_say():
@@ -168,11 +258,11 @@ def test_the_numbers_count_what_they_say():
         run("a", 24 * 8, state="failed", cost=9.0),
     )
     numbers = {
-        label: value for label, value, _ in Views(content(row("a"), row("b"), runs=runs, currency="EUR")).numbers()
+        label: value for label, value, *_ in Views(content(row("a"), row("b"), runs=runs, currency="EUR")).numbers()
     }
     assert numbers["specs"] == "2"
     assert numbers["live runs"] == "1"
-    assert numbers["failed in 7 days"] == "1"
+    assert numbers["not successful in 7 days"] == "1"
     assert numbers["cost in 7 days"] == "1.50 EUR"
 
 
@@ -182,7 +272,7 @@ def test_a_spec_shows_its_request_runs_and_neighbours():
     usual = {"second": Usual(5, Spread(60, 120), Spread(600, 900))}
     shown = content(row("first"), row("second"), runs=(run("second"),), specs=specs, usual=usual)
     text = Site(shown).file("specs/second.html") or ""
-    assert 'runs after <a href="../specs/first.html">first</a>' in text
+    assert re.search(r'Runs after</dt><dd>\s*<a href="../specs/first.html">first</a>', text)
     assert "last 5 successful runs" in text
     assert "jobQueue" in text or "applicationId" in text
     assert "abcdef1" in text
@@ -200,6 +290,18 @@ def test_the_drawing_puts_dependents_to_the_right():
     assert positions["a"] < positions["b"] < positions["c"]
     assert len(drawn.lines) == 3
     assert "alone" not in positions
+
+
+def test_connected_specs_are_drawn_together():
+    """Groups of connected specs do not overlap, and in each column specs have the order of those before them."""
+    specs = {name: spec(name=name) for name in "abz"}
+    specs |= {"y": after("y", "a"), "x": after("x", "b"), "m": after("m", "z"), "c": after("c", "y", "x")}
+    drawn = drawing(Views(content(*map(row, specs), specs=specs)))
+    heights = {box.view.name: box.y for box in drawn.boxes}
+    assert (heights["a"] < heights["b"]) == (heights["y"] < heights["x"])
+    assert heights["z"] == heights["m"]
+    assert not {heights["z"]} & {heights[name] for name in "abcxy"}
+    assert drawn.states == ["succeeded"]
 
 
 def test_an_empty_project_has_a_page():

@@ -1,166 +1,231 @@
 """The timeline of runs: a lane for each spec with a bar for each run, as positions in a drawing that is 1000 units
-wide."""
+wide.
+
+A period consists of equal cells, so that the style sheet can draw the grid. It ends with the cell that contains the
+current time.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from reconciler.core.times import parse_time
-from reconciler.render.page.content import SpecView, Views
+from reconciler.render.page.content import LIVE, STATES, SpecView, Views
 from reconciler.render.runs import RunRow, duration_text, which_text
 from reconciler.render.text import count, plain
 from reconciler.values import dataclass
 
-LABELS = 220
-"""The width of the column with the lanes' names."""
 WIDTH = 1000
-LANE = 22
-TOP = 24
-"""The height of the axis."""
-NARROWEST = 3.0
+NARROWEST = 4
 """The width of the shortest bar. Runs that would overlap share a bar, so that the number of bars in a lane is
 limited."""
-Position = Callable[[datetime], float]
-"""Returns the horizontal position of a time."""
-ENDED_WELL = frozenset({"succeeded", "running", "submitted"})
+MOST_TITLED = 40
+"""The maximum number of bars in a lane that each have a text. In a lane with more bars, and in a drawing of many lanes,
+successful runs have none, so that they can be one shape."""
+CALM = "succeeded"
+"""The state whose bars need no text of their own."""
+Position = Callable[[float], int]
+"""Returns the horizontal position of a time, in seconds since the epoch."""
+ENDED_WELL = frozenset({CALM, *LIVE})
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One run, or several runs that are too close together to be drawn separately."""
 
-    x: float
-    width: float
+    x: int
+    width: int
     state: str
-    title: str
+    title: str = ""
+
+    @property
+    def path(self) -> str:
+        """The shape of the bar, as SVG path data."""
+        return f"M{self.x} 2h{self.width}v14h-{self.width}z"
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The runs of one spec at height `y`. `missed` are the positions of slots that never ran, with their texts."""
+    """The runs of one spec. `calm` are the bars that share one shape without a text. `missed` are the positions of
+    slots that never ran, with their texts. `held` is the reason if the spec is on hold. `label` describes the runs to
+    people who cannot see the drawing."""
 
-    name: str
-    href: str
-    y: int
+    spec: SpecView
     bars: tuple[Bar, ...]
-    missed: tuple[tuple[float, str], ...]
+    calm: tuple[Bar, ...]
+    missed: tuple[tuple[int, str], ...]
     held: str
+    label: str
+
+    @property
+    def calm_path(self) -> str:
+        """The shape of the calm bars, as SVG path data."""
+        return "".join(bar.path for bar in self.calm)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A drawing of a period that ends now. `id` identifies its zoom level, and `ticks` are the positions and labels on
-    the axis."""
+    """A drawing of a period. `id` identifies its zoom level, `ticks` are the labels of its cells, `now` is the position
+    of the current time."""
 
     id: str
     label: str
-    height: int
     lanes: tuple[Lane, ...]
-    ticks: tuple[tuple[float, str], ...]
+    ticks: tuple[str, ...]
+    now: int
+
+    @property
+    def missed(self) -> bool:
+        """Returns whether a slot was missed in the period."""
+        return any(lane.missed for lane in self.lanes)
 
 
 @dataclass(frozen=True, slots=True)
 class Zoom:
-    """A zoom level: its period, the distance between the ticks on the axis, and the format of their labels."""
+    """A zoom level: the length and number of its cells, and the format of their labels. The period ends at a multiple
+    of `end`."""
 
     id: str
     label: str
-    period: timedelta
-    tick: timedelta
+    cell: timedelta
+    cells: int
+    end: timedelta
     form: str
 
+    def period(self, now: datetime) -> tuple[datetime, datetime]:
+        """Returns the start and the end of the period that contains `now`."""
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        end = epoch + ((now - epoch) // self.end + 1) * self.end
+        return end - self.cells * self.cell, end
 
+
+DAY = timedelta(days=1)
 ZOOMS = (
-    Zoom("day", "Day", timedelta(days=1), timedelta(hours=3), "%H:%M"),
-    Zoom("week", "Week", timedelta(days=7), timedelta(days=1), "%a %d"),
-    Zoom("month", "Month", timedelta(days=30), timedelta(days=5), "%d %b"),
+    Zoom("day", "Day", timedelta(hours=3), 9, timedelta(hours=3), "%H:%M"),
+    Zoom("week", "Week", DAY, 8, DAY, "%a %d"),
+    Zoom("month", "Month", 5 * DAY, 6, DAY, "%d %b"),
 )
+"""The zoom levels. Each shows at least the whole period before the current time, because its last cell is not over; the
+month is 30 days."""
 
 
-def timelines(views: Views, specs: Sequence[SpecView]) -> list[Timeline]:
-    """Returns the timeline of some specs for each zoom level."""
-    return [_timeline(views, specs, zoom) for zoom in ZOOMS]
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The time in which a run was live, in seconds since the epoch."""
+
+    begin: float
+    end: float
+    run: RunRow
 
 
-def _timeline(views: Views, specs: Sequence[SpecView], zoom: Zoom) -> Timeline:
-    start = views.now - zoom.period
+def timelines(views: Views, specs: Sequence[SpecView], *, titled: bool = True) -> list[Timeline]:
+    """Returns the timeline of some specs for each zoom level. If `titled` is false, successful runs have no texts."""
+    spans = [_spans(views.runs.get(view.name, ()), views.now.timestamp()) for view in specs]
+    return [_timeline(views, specs, spans, zoom, titled=titled) for zoom in ZOOMS]
 
-    def x(moment: datetime) -> float:
-        part = (moment - start) / zoom.period
-        return round(LABELS + min(max(part, 0.0), 1.0) * (WIDTH - LABELS), 1)
+
+def states_of(drawn: Sequence[Timeline]) -> list[str]:
+    """Returns the states of the bars of some timelines, in the order of the legend."""
+    seen = {bar.state for each in drawn for lane in each.lanes for bar in (*lane.bars, *lane.calm)}
+    return [state for state in STATES if state in seen]
+
+
+def _spans(runs: Iterable[RunRow], now: float) -> list[_Span]:
+    """Returns when the runs were live, oldest first."""
+    spans = []
+    for run in runs:
+        created = run.created_at or run.submitted_at
+        if created is not None:
+            begin = parse_time(created).timestamp()
+            end = parse_time(run.finished_at).timestamp() if run.finished_at else now if run.state in LIVE else begin
+            spans.append(_Span(begin, end, run))
+    return sorted(spans, key=lambda span: span.begin)
+
+
+def _timeline(
+    views: Views, specs: Sequence[SpecView], spans: Sequence[Sequence[_Span]], zoom: Zoom, *, titled: bool
+) -> Timeline:
+    start, end = (moment.timestamp() for moment in zoom.period(views.now))
+
+    def x(moment: float) -> int:
+        return round(min(max((moment - start) / (end - start), 0.0), 1.0) * WIDTH)
 
     lanes = tuple(
-        Lane(
-            view.name,
-            view.href,
-            TOP + number * LANE,
-            tuple(_joined(_bars(views.runs.get(view.name, ()), start, views.now, x))),
-            tuple(_missed(views.content.missed.get(view.name, ()), start, x)),
-            view.reason if view.attention and not view.in_sync else "",
-        )
-        for number, view in enumerate(specs)
+        _lane(view, [span for span in own if span.end >= start], views, x, start, titled=titled)
+        for view, own in zip(specs, spans, strict=True)
     )
-    return Timeline(zoom.id, zoom.label, TOP + len(lanes) * LANE + 4, lanes, tuple(_ticks(zoom, start, views.now, x)))
+    return Timeline(zoom.id, zoom.label, lanes, tuple(_ticks(zoom, views.now)), x(views.now.timestamp()))
 
 
-def _bars(runs: Iterable[RunRow], start: datetime, now: datetime, x: Position) -> list[Bar]:
-    """Returns the bars of the runs that were live at some time in the period, oldest first."""
-    bars = []
-    for run in runs:
-        begin = run.created_at or run.submitted_at
-        if begin is None:
-            continue
-        end = parse_time(run.finished_at) if run.finished_at else now if run.state in {"submitted", "running"} else None
-        last = end or parse_time(begin)
-        if last >= start:
-            left = x(parse_time(begin))
-            bars.append(Bar(left, max(x(last) - left, NARROWEST), run.state, _title(run)))
-    return sorted(bars, key=lambda bar: bar.x)
+def _lane(view: SpecView, spans: Sequence[_Span], views: Views, x: Position, start: float, *, titled: bool) -> Lane:
+    bars = [(_bar(group, x), group) for group in _groups(spans, x)]
+    separate = titled and len(bars) <= MOST_TITLED
+    missed = tuple(_missed(views.content.missed.get(view.name, ()), start, x))
+    bad = sum(span.run.state not in ENDED_WELL for span in spans)
+    label = count(len(spans), "run") + (f", {bad} not successful" if bad else "")
+    return Lane(
+        view,
+        tuple(replace(bar, title=_title(group)) for bar, group in bars if separate or bar.state != CALM),
+        () if separate else tuple(bar for bar, _ in bars if bar.state == CALM),
+        missed,
+        view.reason if view.attention and not view.in_sync else "",
+        label + (f", {count(len(missed), 'missed slot')}" if missed else ""),
+    )
 
 
-def _title(run: RunRow) -> str:
+def _groups(spans: Sequence[_Span], x: Position) -> list[list[_Span]]:
+    """Returns the runs of each bar, oldest first. Runs share a bar if they begin too close together to be drawn
+    separately, and are all short or all in the same state."""
+    groups: list[list[_Span]] = []
+    left, short, state = -NARROWEST, True, ""
+    for span in spans:
+        begin = x(span.begin)
+        is_short = x(span.end) - begin <= NARROWEST * 2
+        if begin < left + NARROWEST and is_short is short and (short or span.run.state == state):
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+            left, short, state = begin, is_short, span.run.state
+    return groups
+
+
+def _bar(group: Sequence[_Span], x: Position) -> Bar:
+    """Returns the bar of a group, without a text. It has the worst of their states, so that no failure is hidden."""
+    left = x(group[0].begin)
+    width = max(x(span.end) for span in group) - left
+    if len(group) > 1 and width <= NARROWEST * 3:
+        width = NARROWEST  # so that it does not cover the next bar
+    return Bar(min(left, WIDTH - NARROWEST), max(width, NARROWEST), _worst(group).state)
+
+
+def _worst(group: Sequence[_Span]) -> RunRow:
+    return min((span.run for span in group), key=lambda run: (run.state in ENDED_WELL, run.state))
+
+
+def _title(group: Sequence[_Span]) -> str:
+    run = _worst(group)
     parts = [which_text(run.generation, run.slot, run.attempt), run.state]
     if run.waited_seconds:
         parts.append(f"waited {duration_text(run.waited_seconds)}")
     if run.ran_seconds is not None:
         parts.append(f"ran {duration_text(run.ran_seconds)}")
-    return plain(", ".join(parts))
-
-
-def _joined(bars: Sequence[Bar]) -> list[Bar]:
-    """Merges bars that overlap. A bar for several runs has the worst of their states, so that no failure is hidden."""
-    groups: list[list[Bar]] = []
-    for bar in bars:
-        if groups and bar.x < max(each.x + each.width for each in groups[-1]) and bar.width <= NARROWEST * 2:
-            groups[-1].append(bar)
-        else:
-            groups.append([bar])
-    return [_one_bar(group) for group in groups]
-
-
-def _one_bar(group: Sequence[Bar]) -> Bar:
+    title = plain(", ".join(parts))
     if len(group) == 1:
-        return group[0]
-    left, right = group[0].x, max(bar.x + bar.width for bar in group)
-    worst = min(group, key=lambda bar: (bar.state in ENDED_WELL, bar.state))
-    bad = sum(bar.state not in ENDED_WELL for bar in group)
-    title = f"{count(len(group), 'run')}" + (f", {bad} not successful" if bad else "") + f"; one: {worst.title}"
-    return Bar(left, round(right - left, 1), worst.state, title)
+        return title
+    bad = sum(span.run.state not in ENDED_WELL for span in group)
+    return f"{count(len(group), 'run')}" + (f", {bad} not successful" if bad else "") + f"; one: {title}"
 
 
-def _missed(ranges: Iterable[tuple[str, str]], start: datetime, x: Position) -> list[tuple[float, str]]:
-    return [
-        (x(parse_time(last)), plain(f"missed: {first}" + (f" to {last}" if last != first else "")))
-        for first, last in ranges
-        if parse_time(last) >= start
-    ]
+def _missed(ranges: Iterable[tuple[str, str]], start: float, x: Position) -> Iterable[tuple[int, str]]:
+    for first, last in ranges:
+        moment = parse_time(last).timestamp()
+        if moment >= start:
+            yield x(moment), plain(f"missed: {first}" + (f" to {last}" if last != first else ""))
 
 
-def _ticks(zoom: Zoom, start: datetime, now: datetime, x: Position) -> list[tuple[float, str]]:
-    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    moments = []
-    moment = midnight
-    while moment < now:
-        moment += zoom.tick
-        if start < moment < now:
-            moments.append(moment)
-    return [(x(moment), moment.strftime(zoom.form)) for moment in moments]
+def _ticks(zoom: Zoom, now: datetime) -> Iterable[str]:
+    """Yields the label of each cell: its start. A cell that starts a day is labelled with the date."""
+    start, _ = zoom.period(now)
+    for number in range(zoom.cells):
+        moment = start + number * zoom.cell
+        yield moment.strftime("%a %d" if zoom.cell < DAY and moment.hour == 0 else zoom.form)

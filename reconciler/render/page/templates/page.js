@@ -1,4 +1,4 @@
-// Search, keyboard and refresh. Everything else works without this script. It writes text only as text.
+// Search, keyboard, refresh, and the age of the page. Everything else works without this script. It writes text only as text.
 "use strict";
 
 (() => {
@@ -8,26 +8,37 @@
   const input = document.getElementById("search");
   const results = document.getElementById("results");
   const MOST = 50;
-  let specs = null;
+  let index = null;
 
   function load() {
-    if (specs !== null) return;
-    specs = [];
+    if (index !== null) return;
+    index = { states: [], words: [], specs: [] };
     const script = document.createElement("script");
     script.src = root + "search.js";
-    script.onload = () => { specs = window.SPECS || []; show(); };
+    script.onload = () => {
+      index = window.SPECS;
+      index.words = index.words.map((text) => text.toLowerCase());
+      show();
+    };
     document.head.append(script);
   }
 
-  function entry([name, state, href]) {
+  // A word fits a part of the name, of the kind or of a label, or a whole state.
+  function fits([name, state, words], word) {
+    return name.includes(word) || index.states[state] === word || index.words[words].includes(word);
+  }
+
+  function entry([name, state]) {
     const item = document.createElement("li");
     const link = document.createElement("a");
-    link.href = root + href;
-    link.textContent = name;
+    link.href = root + "specs/" + encodeURIComponent(name) + ".html";
+    const text = document.createElement("span");
+    text.textContent = name;
     const badge = document.createElement("span");
-    badge.className = "badge s-" + state;
-    badge.textContent = state;
-    item.append(link, " ", badge);
+    badge.className = "s-" + index.states[state];
+    badge.textContent = index.states[state];
+    link.append(text, badge);
+    item.append(link);
     return item;
   }
 
@@ -35,13 +46,28 @@
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     results.replaceChildren();
     if (words.length === 0) return;
-    const fitting = specs.filter(([name, state]) => words.every((word) => name.includes(word) || state === word));
+    const fitting = index.specs.filter((spec) => words.every((word) => fits(spec, word)));
     results.append(...fitting.slice(0, MOST).map(entry));
     if (fitting.length > MOST || fitting.length === 0) {
       const note = document.createElement("li");
-      note.textContent = fitting.length === 0 ? "No spec matches." : (fitting.length - MOST) + " more";
+      note.className = "note";
+      note.textContent = fitting.length === 0 ? "No spec matches." : (fitting.length - MOST).toLocaleString("en") + " more";
       results.append(note);
     }
+  }
+
+  function close() {
+    input.value = "";
+    show();
+  }
+
+  // Moves the focus between the field and the results.
+  function move(event, step) {
+    const stops = [input, ...results.querySelectorAll("a")];
+    const at = stops.indexOf(document.activeElement);
+    if (at < 0) return;
+    event.preventDefault();
+    stops[Math.min(Math.max(at + step, 0), stops.length - 1)].focus();
   }
 
   form.hidden = false;
@@ -52,17 +78,37 @@
   });
   input.addEventListener("focus", load);
   input.addEventListener("input", () => { load(); show(); });
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") move(event, 1);
+    if (event.key === "ArrowUp") move(event, -1);
+    if (event.key === "Escape") {
+      close();
+      input.blur();
+    }
+  });
+  document.addEventListener("click", (event) => { if (!form.contains(event.target)) close(); });
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !["INPUT", "TEXTAREA"].includes(document.activeElement.tagName)) {
       event.preventDefault();
       input.focus();
     }
-    if (event.key === "Escape" && document.activeElement === input) {
-      input.value = "";
-      show();
-      input.blur();
-    }
   });
+
+  // The zoom is kept on other pages and after a reload, unless the browser stores nothing.
+  try {
+    const zoom = document.getElementById(sessionStorage.getItem("zoom"));
+    if (zoom) zoom.checked = true;
+    for (const each of document.querySelectorAll(".zoom")) {
+      each.addEventListener("change", () => sessionStorage.setItem("zoom", each.id));
+    }
+  } catch (error) {
+    // Every page starts with a week.
+  }
+
+  const time = document.querySelector(".made time");
+  const minutes = Math.floor((Date.now() - Date.parse(time.dateTime)) / 60000);
+  const age = minutes < 120 ? minutes + " min" : minutes < 2880 ? Math.floor(minutes / 60) + " h" : Math.floor(minutes / 1440) + " days";
+  if (minutes > 0) time.append(" (" + age + " ago)");
 
   const made = page.dataset.live;
   if (made) {
