@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from reconciler.aws.clients import Aws
-from reconciler.aws.errors import translate_errors, unexpected_reply
+from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply, transmit
 from reconciler.core.ports import Deadline, NotSent, Outcome, Wanted
 from reconciler.core.times import parse_time
@@ -91,9 +91,11 @@ def each(items: Iterable[Item], call: Callable[[Item], Answer], at_once: int) ->
         pool.shutdown(cancel_futures=True)
 
 
-def unknown_state(word: object) -> str:
-    """Returns the error message for a state that this version does not support. States are never guessed."""
-    return f"AWS reports the state {word!r}, which this version does not know"
+def unknown_state(word: object, reason: object) -> str:
+    """Returns the error message for a state that this version does not support, with AWS's reason for it, if there is
+    one. States are never guessed."""
+    why = f" ({text})" if (text := clean(reason)) else ""
+    return f"AWS reports the state {word!r}{why}, which this version does not know"
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,7 +306,7 @@ def _report_of(
     word = job.get("status")
     state = STATES.get(str(word))
     if state is None:
-        return unknown_state(word)
+        return unknown_state(word, job.get("statusReason"))
     if state is RunState.FAILED and (job.get("isCancelled") or job.get("isTerminated")) and not stopped_by_queue(job):
         state = RunState.CANCELLED
     elif state is RunState.SUBMITTED and array_has_started(job):

@@ -74,39 +74,62 @@ def _failed_count(job: Described) -> int:
 
 def _workload(job: Described) -> Iterator[str | None]:
     """Yields why the containers of a job ended. A single container is described without its name."""
+    attempts: Sequence[Described] = job.get("attempts") or ()
     single = job.get("container", {})
+    if "nodeProperties" in job and not _is_live(job) and attempts:
+        single = attempts[-1].get("container", single)
     code = single.get("exitCode")
     yield None if code is None else f"exit code {code}"
     yield single.get("reason")
-    attempts = job.get("eksAttempts") or ()
-    if attempts:
-        yield attempts[-1].get("statusReason")
+    if job.get("eksAttempts") and not _is_live(job):
+        yield job["eksAttempts"][-1].get("statusReason")
     named = [container for container in _containers(job) if container is not single and _is_remarkable(container)]
     yield from (_container(container) for container in named[:MOST_CONTAINERS])
 
 
 def _last_attempt(job: Described) -> Iterator[str | None]:
     """Yields why the last attempt ended, if AWS is about to start the job again."""
-    attempts = job.get("attempts") or ()
-    if attempts and job.get("status") not in {"SUCCEEDED", "FAILED", "RUNNING"}:
+    attempts: Sequence[Described] = job.get("attempts") or job.get("eksAttempts") or ()
+    if attempts and job.get("status") not in {"SUCCEEDED", "FAILED", "RUNNING"} and _is_live(job):
         last = attempts[-1]
         container = last.get("container", {})
         code = container.get("exitCode")
-        parts = (last.get("statusReason"), None if code is None else f"exit code {code}", container.get("reason"))
+        named = [_container(each) for each in _containers_of_attempt(last) if _is_remarkable(each)]
+        parts = (
+            last.get("statusReason"),
+            None if code is None else f"exit code {code}",
+            container.get("reason"),
+            *named[:MOST_CONTAINERS],
+        )
         text = ", ".join(part for part in parts if part)
         yield f"attempt {len(attempts)}: {text}" if text else None
 
 
+def _is_live(job: Described) -> bool:
+    """Returns whether a job has not ended, so that its attempts describe earlier containers."""
+    return job.get("status") not in {"SUCCEEDED", "FAILED", None}
+
+
 def _containers(job: Described) -> Iterator[Described]:
-    """Yields the containers of a job: those of its tasks, or those of the last pod on EKS."""
+    """Yields the containers of a job: those of its tasks or its pod, and if it has ended, those of its last attempt."""
     if "container" in job:
         yield job["container"]
-    last: Described = (job.get("attempts") or ({},))[-1]
-    for task in (*job.get("ecsProperties", {}).get("taskProperties", ()), *last.get("taskProperties", ())):
+    for task in job.get("ecsProperties", {}).get("taskProperties", ()):
         yield from task.get("containers", ())
+    ended = not _is_live(job)
+    if ended:
+        yield from _containers_of_attempt((job.get("attempts") or ({},))[-1])
     pod = job.get("eksProperties", {}).get("podProperties", {})
-    for part in (pod, *(job.get("eksAttempts") or ())[-1:]):
-        yield from (*part.get("initContainers", ()), *part.get("containers", ()))
+    yield from (*pod.get("initContainers", ()), *pod.get("containers", ()))
+    if ended:
+        yield from _containers_of_attempt((job.get("eksAttempts") or ({},))[-1])
+
+
+def _containers_of_attempt(attempt: Described) -> Iterator[Described]:
+    """Yields the containers of an attempt: those of its tasks, or those of its pod."""
+    for task in attempt.get("taskProperties", ()):
+        yield from task.get("containers", ())
+    yield from (*attempt.get("initContainers", ()), *attempt.get("containers", ()))
 
 
 def _ends(container: Described) -> bool:

@@ -118,7 +118,7 @@ def report_of(run: Described, *, whole: bool = True) -> RunReport | str:
     word = run.get("state")
     state = STATES.get(str(word))
     if state is None:
-        return unknown_state(word)
+        return unknown_state(word, run.get("stateDetails"))
     if state is RunState.CANCELLED and TIMED_OUT.search(run.get("stateDetails") or ""):
         state = RunState.FAILED
     ended = None if state.live else run.get("endedAt") or run.get("updatedAt")

@@ -64,6 +64,29 @@ def child(index: int, **more: Any) -> dict[str, Any]:
             {"status": "RUNNABLE", "attempts": [{"statusReason": EXITED, "container": {"exitCode": 1}}]},
             f"attempt 1: {EXITED}, exit code 1",
         ),
+        (
+            {
+                "status": "RUNNABLE",
+                "ecsProperties": {"taskProperties": [{"containers": [{"name": "app"}]}]},
+                "attempts": [{"statusReason": EXITED, "taskProperties": [{"containers": [{"name": "app", **OOM}]}]}],
+            },
+            f"attempt 1: {EXITED}, container app: exit code 137, {OOM['reason']}",
+        ),
+        (
+            {
+                "status": "STARTING",
+                "eksAttempts": [{"statusReason": "Pod evicted", "containers": [{"name": "app", "exitCode": 1}]}],
+            },
+            "attempt 1: Pod evicted, container app: exit code 1",
+        ),
+        (
+            {"status": "RUNNING", "attempts": [{"taskProperties": [{"containers": [{"name": "app", "exitCode": 3}]}]}]},
+            None,
+        ),
+        (
+            {"status": "FAILED", "statusReason": "x", "nodeProperties": {}, "attempts": [{"container": OOM}]},
+            f"x; exit code 137; {OOM['reason']}",
+        ),
         ({"status": "RUNNING", "attempts": [{"statusReason": EXITED}]}, None),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler.app.session import SystemClock
+from reconciler.aws.adapter import unknown_state
 from reconciler.aws.clients import Aws
 from reconciler.core.ports import Accepted, Ambiguous, Declined, Inventory, RunRef, RunReport, Service, Wanted
 from reconciler.core.times import parse_time, time_text
@@ -288,7 +289,10 @@ def test_the_states_are_botocore_s(wire: Wire):
 def test_an_unknown_state_is_an_error(wired: Wired):
     """A state that a newer API returns is an error and is never guessed."""
     wired.play(describing=wired.wire.describing(wired.wire.run("run-1", "PONDERING")))
-    assert "PONDERING" in str(wired.service.observe([wired.wire.ref(1)])["r1-1"])
+    assert "'PONDERING', which" in str(wired.service.observe([wired.wire.ref(1)])["r1-1"])
+    assert unknown_state("PONDERING", "a while") == (
+        "AWS reports the state 'PONDERING' (a while), which this version does not know"
+    )
 
 
 def test_an_unknown_run_is_reported_so(wired: Wired):
