@@ -4,15 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler import __version__
-from reconciler.app.decisions import (
-    Decision,
-    EventBatch,
-    SpecView,
-    all_of,
-    chosen_submission,
-    observed,
-    unresolved_facts,
-)
+from reconciler.app import decisions
 from reconciler.app.run_decisions import unsettled
 from reconciler.core.cron import is_slot
 from reconciler.core.desired import DesiredSpec
@@ -73,10 +65,12 @@ class DescribedRun:
         because a later pass determines how it ended."""
         if self.forgotten and not self.is_ended:
             return []
-        return [observed(name, token, self.run_id, self.report, at)]
+        return [decisions.observed(name, token, self.run_id, self.report, at)]
 
 
-def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool) -> Decision:
+def decide_adopt(
+    view: decisions.SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool
+) -> decisions.Decision:
     """Decides to adopt a run for a spec or, if the spec has a schedule, for one of its slots.
 
     Raises `ReconcilerError` if neither AWS nor the ledger has the run, or if the run is a child of an array job or
@@ -88,7 +82,9 @@ def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | 
     waiting = _waiting(view, run_id, token)
     if waiting is None and _is_current(view, run_id):
         does = f"run {run_id} already belongs to {view.name}. Nothing to do."
-        return Decision(view.summary("adopt", about=view.name, does=does, run_id=run_id, generation=None, slot=None))
+        return decisions.Decision(
+            view.summary("adopt", about=view.name, does=does, run_id=run_id, generation=None, slot=None)
+        )
     run = _describe(view, run_id, waiting)
     _check_tag(view, run, force=force)
     if objection := _unowned(view, run_id)(view.recorded):
@@ -109,7 +105,7 @@ def _check_id(run_id: str) -> None:
             raise ReconcilerError(f"{run_id} is a child of job {parent}. Adopt the whole job: {parent}")
 
 
-def _waiting(view: SpecView, run_id: str, token: str | None) -> Submission | None:
+def _waiting(view: decisions.SpecView, run_id: str, token: str | None) -> Submission | None:
     """Returns the submission that the run would be assigned to: a submission that is unresolved or has several runs."""
     candidates = [s for s in view.record.submissions if s.unresolved or s.conflict]
     if not candidates:
@@ -119,15 +115,15 @@ def _waiting(view: SpecView, run_id: str, token: str | None) -> Submission | Non
     tagged = [s for s in candidates if run_id in {*view.recorded.runs_by_token.get(s.token, ()), *s.conflict}]
     if token is None and len(tagged) == 1:
         return tagged[0]
-    return chosen_submission(candidates, token, f"unresolved submissions of {view.name}")
+    return decisions.chosen_submission(candidates, token, f"unresolved submissions of {view.name}")
 
 
-def _is_current(view: SpecView, run_id: str) -> bool:
+def _is_current(view: decisions.SpecView, run_id: str) -> bool:
     baseline, spec = view.record.baseline, view.spec
     return baseline is not None and baseline.run_id == run_id and (spec is None or spec.digest == baseline.digest)
 
 
-def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> DescribedRun:
+def _describe(view: decisions.SpecView, run_id: str, waiting: Submission | None) -> DescribedRun:
     """Reads the run from AWS, where its submission was sent or, without a submission, where the spec would be sent."""
     held = (s for s in view.recorded.by_token.values() if s.run_id == run_id)
     recorded = next(held, None) or view.archived_run(run_id)
@@ -149,7 +145,7 @@ def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> Descri
     return DescribedRun(facts, facts.report, location)
 
 
-def _as_recorded(view: SpecView, submission: Submission) -> DescribedRun:
+def _as_recorded(view: decisions.SpecView, submission: Submission) -> DescribedRun:
     """Returns the recorded state of a run that AWS no longer lists. AWS lists ended runs for only days or weeks."""
     report = RunReport(
         exists=True,
@@ -165,7 +161,7 @@ def _as_recorded(view: SpecView, submission: Submission) -> DescribedRun:
     return DescribedRun(facts, report, submission.content.location, forgotten=True)
 
 
-def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
+def _check_tag(view: decisions.SpecView, run: DescribedRun, *, force: bool) -> None:
     """Raises `ReconcilerError` if the run's tag names another spec in git or, without `force`, another project."""
     place = view.session.place
     project_and_target, _, owner = (run.owner or "").rpartition("/")
@@ -181,7 +177,7 @@ def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
         )
 
 
-def _unowned(view: SpecView, run_id: str) -> Precondition:
+def _unowned(view: decisions.SpecView, run_id: str) -> Precondition:
     """Returns a precondition for an append, which fails if the ledger assigns the run to another spec in git."""
     names = view.inputs.names - {view.name}
     archived = view.archived_run(run_id)
@@ -196,7 +192,7 @@ def _unowned(view: SpecView, run_id: str) -> Precondition:
 
 
 def _decision(
-    view: SpecView,
+    view: decisions.SpecView,
     run: DescribedRun,
     key: SubmissionKey,
     events: Callable[[str], Sequence[Event]],
@@ -204,7 +200,7 @@ def _decision(
     does: str,
     facts: Sequence[tuple[str, str]],
     warnings: Sequence[str],
-) -> Decision:
+) -> decisions.Decision:
     if run.forgotten:
         warnings = [*warnings, "AWS does not find the run any more: this is what the ledger has of it."]
     summary = view.summary(
@@ -217,11 +213,15 @@ def _decision(
         generation=key.generation,
         slot=key.slot,
     )
-    precondition = all_of(*preconditions, _unowned(view, run.run_id))  # another pass may adopt it meanwhile
-    return Decision(summary, (EventBatch(events, precondition, ActionResult(ActionOutcome.ADOPTED, run.run_id)),))
+    precondition = decisions.all_of(*preconditions, _unowned(view, run.run_id))  # another pass may adopt it meanwhile
+    return decisions.Decision(
+        summary, (decisions.EventBatch(events, precondition, ActionResult(ActionOutcome.ADOPTED, run.run_id)),)
+    )
 
 
-def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, force: bool) -> Decision:
+def _for_submission(
+    view: decisions.SpecView, waiting: Submission, run: DescribedRun, *, force: bool
+) -> decisions.Decision:
     """Assigns the run to a submission that has no run yet, or has several."""
     has_token = run.facts.tags.get(TOKEN_TAG) == waiting.token
     early = None if has_token or not waiting.unresolved else unsettled(view, waiting)
@@ -241,12 +241,12 @@ def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, f
         adopted = Adopted(at=at, name=name, token=token, run_id=run.run_id, by=BY_HAND, **view.operator)
         return [adopted, *run.observed(name, token, at)]
 
-    facts, does = [*run.table, *unresolved_facts(view, waiting)], f"the run of {waiting.key}"
+    facts, does = [*run.table, *decisions.unresolved_facts(view, waiting)], f"the run of {waiting.key}"
     unchanged = view.expected(waiting).objection
     return _decision(view, run, waiting.key, events, unchanged, does=does, facts=facts, warnings=warnings)
 
 
-def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision:
+def _as_current(view: decisions.SpecView, run: DescribedRun, slot: str | None) -> decisions.Decision:
     """Records the run as a new submission of the current content of the spec."""
     spec, record, plan = view.required_spec(), view.record, view.plan
     for action in plan.actions:  # the content of an old checkout is not the current content of the spec
@@ -285,7 +285,7 @@ def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision
     return _decision(view, run, key, events, *checks, does=does, facts=run.table, warnings=warnings)
 
 
-def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
+def _counted(view: decisions.SpecView, spec: DesiredSpec, slot: str | None) -> Action:
     """Returns the submit that the run makes unnecessary. Raises `ReconcilerError` unless `slot` is a past slot of a
     scheduled spec, or `None` for a spec without a schedule."""
     policy, now = spec.policy, view.session.now()

@@ -9,20 +9,11 @@ from reconciler import __version__
 from reconciler.app.decisions import EventBatch, ExpectedState, Operator, append, observed, operator_of
 from reconciler.app.inputs import run_names
 from reconciler.app.session import Session
+from reconciler.core import fsck
 from reconciler.core.archive import SPEC, run_digits, token_digits
 from reconciler.core.cron import slots_between
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.events import Adopted, Event, ManuallyAdopted
-from reconciler.core.fsck import (
-    UNKNOWN_DIGEST,
-    AwsInventory,
-    Finding,
-    ListedRun,
-    RebuiltSubmission,
-    findings,
-    numbered,
-    rebuildable,
-)
 from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.ports import RunReport
 from reconciler.core.renames import after_renames, find_renames, name_now
@@ -54,16 +45,16 @@ class Inspection:
     session: Session
     specs: Mapping[str, DesiredSpec]
     recorded: Recorded
-    inventory: AwsInventory
+    inventory: fsck.AwsInventory
     renames: Mapping[str, str]
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[fsck.Finding, ...]:
         """The differences between AWS and the current ledger. Specs are listed under the names that commands accept."""
         new_names = {old: new for new, old in self.renames.items()}
         present = tuple(run.now_called(new_names.get(run.name, run.name)) for run in self.inventory.present)
         inventory = replace(self.inventory, present=present)
-        return findings(after_renames(self.recorded, self.renames), inventory, self.session.invocation)
+        return fsck.findings(after_renames(self.recorded, self.renames), inventory, self.session.invocation)
 
     def spec(self, name: str) -> DesiredSpec | None:
         """Returns the spec that has the given name in the ledger, which may differ from its new name in git. Returns
@@ -71,21 +62,21 @@ class Inspection:
         new = next((new for new, old in self.renames.items() if old == name), name)
         return self.specs.get(new)
 
-    def rebuilt(self) -> list[RebuiltSubmission]:
+    def rebuilt(self) -> list[fsck.RebuiltSubmission]:
         """Returns the runs that can be recorded again, with their new keys, sorted by name and age."""
         names = sorted({run.name for run in self.inventory.present})
         return [rebuilt for name in names for rebuilt in self._rebuilt(name)]
 
-    def _rebuilt(self, name: str) -> Sequence[RebuiltSubmission]:
-        newer, _ = rebuildable(name, self.recorded, self.inventory)
+    def _rebuilt(self, name: str) -> Sequence[fsck.RebuiltSubmission]:
+        newer, _ = fsck.rebuildable(name, self.recorded, self.inventory)
         record, spec = self.recorded.spec(name), self.spec(name)
         used = {submission.key for submission in self.recorded.by_token.values() if submission.name == name}
         keys = {} if spec is None else _keys(spec, name, self.session, newer)
         free = {token: key for token, key in keys.items() if key not in used}
-        first: dict[str | None, ListedRun] = {}
+        first: dict[str | None, fsck.ListedRun] = {}
         for run in newer:
             first.setdefault(run.token, run)
-        return numbered(list(first.values()), free, record.next_generation)
+        return fsck.numbered(list(first.values()), free, record.next_generation)
 
 
 def inspect(session: Session, since: str | None) -> Inspection:
@@ -110,7 +101,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
     return Inspection(session, specs, recorded, inventory, find_renames(desired, recorded).pending)
 
 
-def _archived(session: Session, recorded: Recorded, runs: Sequence[ListedRun]) -> Sequence[Submission]:
+def _archived(session: Session, recorded: Recorded, runs: Sequence[fsck.ListedRun]) -> Sequence[Submission]:
     """Returns the archived submissions whose token or run id is that of a listed run."""
     if not runs or not recorded.archives:
         return ()
@@ -120,7 +111,7 @@ def _archived(session: Session, recorded: Recorded, runs: Sequence[ListedRun]) -
     return [history.load(record, entry) for record, entry in entries if entry.where != SPEC]
 
 
-def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> str:
+def _name_of(run: fsck.ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> str:
     """Returns the name that a run's spec has in the ledger or, if the ledger is lost, in git."""
     submission = recorded.by_token.get(run.token or "")
     if submission is not None:
@@ -130,7 +121,7 @@ def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorde
 
 
 def _keys(
-    spec: DesiredSpec, recorded_name: str, session: Session, runs: Sequence[ListedRun]
+    spec: DesiredSpec, recorded_name: str, session: Session, runs: Sequence[fsck.ListedRun]
 ) -> dict[str, SubmissionKey]:
     """Returns the submission keys of the spec's current content, by token, for the tokens that the runs have. The keys
     contain the spec's name in the ledger."""
@@ -150,7 +141,7 @@ def _keys(
     return keys
 
 
-def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[SubmissionKey]:
+def _candidates(spec: DesiredSpec, runs: Sequence[fsck.ListedRun]) -> Iterator[SubmissionKey]:
     """Yields the submission keys that runs may have: for the slots of the days before the runs were created, and for
     the first generations."""
     policy, created = spec.policy, [parse_time(run.created_at) for run in runs]
@@ -160,7 +151,7 @@ def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[Submis
     yield from (SubmissionKey(spec.name, generation) for generation in range(1, GENERATIONS + 1))
 
 
-def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason: str | None) -> None:
+def record(inspection: Inspection, rebuilt: Sequence[fsck.RebuiltSubmission], reason: str | None) -> None:
     """Records runs again, all runs of a spec or none. Raises `ReconcilerError` if a spec changed since the
     inspection."""
     session = inspection.session
@@ -168,7 +159,7 @@ def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason:
     for name in dict.fromkeys(each.run.name for each in rebuilt):
         of_spec = [each for each in rebuilt if each.run.name == name]
 
-        def events(at: str, of_spec: Sequence[RebuiltSubmission] = of_spec) -> list[Event]:
+        def events(at: str, of_spec: Sequence[fsck.RebuiltSubmission] = of_spec) -> list[Event]:
             return [event for each in of_spec for event in _events(inspection, each, operator, commit, at)]
 
         expected = ExpectedState(name, inspection.recorded.spec(name).head)
@@ -178,7 +169,7 @@ def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason:
 
 
 def _events(
-    inspection: Inspection, rebuilt: RebuiltSubmission, operator: Operator, commit: str | None, at: str
+    inspection: Inspection, rebuilt: fsck.RebuiltSubmission, operator: Operator, commit: str | None, at: str
 ) -> Iterator[Event]:
     """Yields the events that record a run again. If the token proves that the run has the spec's current content, they
     contain that content. Otherwise the content is unknown."""
@@ -186,7 +177,7 @@ def _events(
     token, proven = run.token or "", spec is not None and rebuilt.known
     content = spec.content if spec else Content()
     if not proven:
-        content = replace(content, digest=UNKNOWN_DIGEST, revision=0, request={})
+        content = replace(content, digest=fsck.UNKNOWN_DIGEST, revision=0, request={})
     yield ManuallyAdopted(
         at=at,
         token=token,

@@ -5,15 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.apply.intents import Provenance
-from reconciler.core.declarations import (
-    PROJECT_KIND,
-    PROJECT_NAME,
-    Declared,
-    PendingDeclaration,
-    ProjectDeclared,
-    Undeclared,
-    request_digest,
-)
+from reconciler.core import declarations
 from reconciler.core.event_codec import encode
 from reconciler.core.events import Event, SpecRenamed, intent_of
 from reconciler.core.plan import SENDS, Action, ActionType, Plan
@@ -24,7 +16,7 @@ from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import RenameMoved
 from reconciler.model.kind import kind_named
 
-AnyDeclared = Declared | Undeclared | ProjectDeclared
+AnyDeclared = declarations.Declared | declarations.Undeclared | declarations.ProjectDeclared
 
 MOST_EVENTS = 200
 MOST_BYTES = 128 * 1024
@@ -33,7 +25,11 @@ item."""
 
 
 def record_declarations(
-    ledger: Ledger, pending: Iterable[PendingDeclaration], actions: Sequence[Action], at: str, provenance: Provenance
+    ledger: Ledger,
+    pending: Iterable[declarations.PendingDeclaration],
+    actions: Sequence[Action],
+    at: str,
+    provenance: Provenance,
 ) -> None:
     """Appends declarations in as few batches as possible. Skips a spec if another pass has recorded its declaration
     meanwhile.
@@ -103,15 +99,15 @@ def _renamed(name: str, old: str, at: str, provenance: Provenance) -> SpecRename
     )
 
 
-def _is_next(pending: PendingDeclaration, recorded: Recorded) -> bool:
+def _is_next(pending: declarations.PendingDeclaration, recorded: Recorded) -> bool:
     """Returns whether no other declaration of the spec, or of the project file, was recorded first."""
-    if pending.kind == PROJECT_KIND:
+    if pending.kind == declarations.PROJECT_KIND:
         return settings_declared_at(recorded) == pending.after
     return recorded.spec(pending.name).declared_at == pending.after
 
 
 def _name(event: AnyDeclared) -> str:
-    return PROJECT_NAME if isinstance(event, ProjectDeclared) else event.name
+    return declarations.PROJECT_NAME if isinstance(event, declarations.ProjectDeclared) else event.name
 
 
 def _batches(events: Iterable[AnyDeclared]) -> Iterator[list[AnyDeclared]]:
@@ -131,12 +127,12 @@ def _batches(events: Iterable[AnyDeclared]) -> Iterator[list[AnyDeclared]]:
 
 
 def declaration_of(
-    pending: PendingDeclaration, action: Action | None, ledger: Ledger, at: str, provenance: Provenance
+    pending: declarations.PendingDeclaration, action: Action | None, ledger: Ledger, at: str, provenance: Provenance
 ) -> AnyDeclared:
     """Returns the event that records the last-applied content of one spec, or the settings of the project file.
     `action` is the action that sent this content, if any."""
-    if pending.kind == PROJECT_KIND:
-        return ProjectDeclared(
+    if pending.kind == declarations.PROJECT_KIND:
+        return declarations.ProjectDeclared(
             at=at,
             settings=dict(pending.policy),
             commit=provenance.commit,
@@ -145,7 +141,7 @@ def declaration_of(
             tool_version=provenance.tool_version,
         )
     if pending.content is None:
-        return Undeclared(
+        return declarations.Undeclared(
             at=at,
             name=pending.name,
             commit=provenance.commit,
@@ -154,12 +150,12 @@ def declaration_of(
             tool_version=provenance.tool_version,
         )
     content = pending.content
-    bare = Declared(
+    bare = declarations.Declared(
         at=at,
         name=pending.name,
         kind=pending.kind,
         digest=content.digest,
-        request_digest=request_digest(content.request or {}),
+        request_digest=declarations.request_digest(content.request or {}),
         policy=dict(pending.policy),
         source=content.source,
         commit=provenance.commit,
@@ -170,7 +166,9 @@ def declaration_of(
     return _with_request(bare, pending, action, ledger)
 
 
-def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | None, ledger: Ledger) -> Declared:
+def _with_request(
+    bare: declarations.Declared, pending: declarations.PendingDeclaration, action: Action | None, ledger: Ledger
+) -> declarations.Declared:
     """Returns the event with its request or, if the ledger already contains the request, with the location of the
     request."""
     recorded = ledger.recorded
@@ -189,7 +187,9 @@ def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | 
     return replace(bare, token=token) if token is not None else replace(bare, request=request)
 
 
-def _holder(bare: Declared, request: Mapping[str, object], record: SpecRecord, ledger: Ledger) -> str | None:
+def _holder(
+    bare: declarations.Declared, request: Mapping[str, object], record: SpecRecord, ledger: Ledger
+) -> str | None:
     """Returns the token of the newest submission of the same content if its intent has exactly this request; otherwise
     `None`."""
     same = next((s for s in reversed(record.submissions) if s.content.digest == bare.digest and not s.applied), None)

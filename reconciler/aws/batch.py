@@ -11,18 +11,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from reconciler.aws import batch_runs
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
 from reconciler.aws.batch_logs import logs_of
-from reconciler.aws.batch_runs import (
-    array_has_started,
-    ended_children,
-    explained,
-    failed_children_of,
-    hours_of,
-    reason_of,
-    stopped_by_queue,
-    usage_of,
-)
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
@@ -158,7 +149,7 @@ class Batch:
             job = _described(client, [main]).get(main, job)
         if job is None:
             return RunLogs(missing=FORGOTTEN.format(run_id=run.run_id))
-        failed = self._children_page(run.run_id) if failed_children_of(job) else ()
+        failed = self._children_page(run.run_id) if batch_runs.failed_children_of(job) else ()
         return logs_of(job, attempt, [child["jobId"] for child in failed])
 
     def live_page(self, run: RunRef, attempt: int | None) -> str | None:
@@ -172,7 +163,9 @@ class Batch:
         An array that cannot be listed is left out, because DescribeJobs has already returned its number of failed
         children.
         """
-        arrays = {job["jobId"]: failed_children_of(job) for job in jobs if failed_children_of(job)}
+        arrays = {
+            job["jobId"]: batch_runs.failed_children_of(job) for job in jobs if batch_runs.failed_children_of(job)
+        }
         kept = self._children if len(self._children) < MOST_ARRAYS else {}
         self._children = {**kept}
         for job_id, count in arrays.items():
@@ -185,7 +178,7 @@ class Batch:
     def _hours_of_children(self, job: Described) -> float | None:
         """Returns the hours that the children of an ended array ran in total, which ListJobs returns; `None` if they
         are not known. An ended array is listed once."""
-        counts, job_id = ended_children(job), job["jobId"]
+        counts, job_id = batch_runs.ended_children(job), job["jobId"]
         if counts and job_id not in self._hours:
             self._hours = self._hours if len(self._hours) < MOST_ARRAYS else {}
             call, found = self._aws.reader(SERVICE).list_jobs, dict[str, Described]()
@@ -195,7 +188,7 @@ class Batch:
                     for page in pages("ListJobs", call, "jobSummaryList", "jobId", **query):
                         found |= page
             complete = len(found) == sum(counts.values())
-            self._hours[job_id] = hours_of(found.values()) if complete else None
+            self._hours[job_id] = batch_runs.hours_of(found.values()) if complete else None
         return self._hours.get(job_id)
 
     def _children_page(self, job_id: str) -> Sequence[Described]:
@@ -307,22 +300,26 @@ def _report_of(
     state = STATES.get(str(word))
     if state is None:
         return unknown_state(word, job.get("statusReason"))
-    if state is RunState.FAILED and (job.get("isCancelled") or job.get("isTerminated")) and not stopped_by_queue(job):
+    if (
+        state is RunState.FAILED
+        and (job.get("isCancelled") or job.get("isTerminated"))
+        and not batch_runs.stopped_by_queue(job)
+    ):
         state = RunState.CANCELLED
-    elif state is RunState.SUBMITTED and array_has_started(job):
+    elif state is RunState.SUBMITTED and batch_runs.array_has_started(job):
         state = RunState.RUNNING
     unsuccessful = state in {RunState.FAILED, RunState.CANCELLED}
     return RunReport(
         exists=True,
         state=state,
         aws_state=str(word),
-        detail=clean(reason_of(job, failed_children)) or None,
+        detail=clean(batch_runs.reason_of(job, failed_children)) or None,
         started_at=_text(job.get("startedAt")),
         finished_at=None if state.live else _text(job.get("stoppedAt")),
-        usage=usage_of(job, child_hours),
+        usage=batch_runs.usage_of(job, child_hours),
         created_at=_text(job.get("createdAt")),
         definition=clean(job.get("jobDefinition")) or None,
-        partial=unsuccessful and not explained(job, failed_children),
+        partial=unsuccessful and not batch_runs.explained(job, failed_children),
     )
 
 

@@ -13,19 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from reconciler.aws import emr_serverless_runs
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.emr_serverless_logs import logs_of
-from reconciler.aws.emr_serverless_runs import (
-    BEFORE_INTENT,
-    FEW_ENDS,
-    facts_of,
-    listed_reports,
-    read_run,
-    report_or_error,
-    run_or_none,
-    run_pages,
-)
 from reconciler.aws.errors import translate_errors
 from reconciler.aws.outcome import Reply
 from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
@@ -96,11 +87,15 @@ class EmrServerless:
                 applications[run.location["applicationId"]].append(run)
         listed: dict[str, RunReport] = {}
         for application, mine in applications.items():
-            reports = listed_reports(client, application, mine, now)
+            reports = emr_serverless_runs.listed_reports(client, application, mine, now)
             listed |= {run.token: reports[run.run_id] for run in mine if run.run_id in reports}
         ends = {token for token, report in listed.items() if not RunState(report.state).live}
-        read = [run for run in runs if run.token not in listed or (run.token in ends and len(ends) <= FEW_ENDS)]
-        answers = each(read, lambda run: report_or_error(client, run), AT_ONCE)
+        read = [
+            run
+            for run in runs
+            if run.token not in listed or (run.token in ends and len(ends) <= emr_serverless_runs.FEW_ENDS)
+        ]
+        answers = each(read, lambda run: emr_serverless_runs.report_or_error(client, run), AT_ONCE)
         whole = {run.token: answer for run, answer in zip(read, answers, strict=True)}
         proven = {token for token in ends if not isinstance(report := whole.get(token), RunReport) or not report.exists}
         return whole | {token: report for token, report in listed.items() if token not in whole or token in proven}
@@ -134,7 +129,7 @@ class EmrServerless:
             with translate_errors("CancelJobRun"):
                 client.cancel_job_run(applicationId=run.location["applicationId"], jobRunId=run.run_id, **grace)
         except ServiceError:
-            report = report_or_error(client, run)
+            report = emr_serverless_runs.report_or_error(client, run)
             if isinstance(report, str) or not report.exists or not _ends(report):
                 raise
 
@@ -156,8 +151,12 @@ class EmrServerless:
     def described(self, location: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
         """Describes runs of one application by GetJobRun. Raises `ServiceError`."""
         client, application = self._aws.reader(SERVICE), location["applicationId"]
-        runs = each(run_ids, lambda run_id: run_or_none(client, application, run_id), AT_ONCE)
-        return {run_id: facts_of(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
+        runs = each(run_ids, lambda run_id: emr_serverless_runs.run_or_none(client, application, run_id), AT_ONCE)
+        return {
+            run_id: emr_serverless_runs.facts_of(run)
+            for run_id, run in zip(run_ids, runs, strict=True)
+            if run is not None
+        }
 
     def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
         """Reads runs with GetJobRun. An id does not contain the application, so the known applications are tried first,
@@ -175,7 +174,7 @@ class EmrServerless:
     def logs(self, run: RunRef, attempt: int | None) -> RunLogs:
         """Finds the logs of a job run with GetJobRun and the monitoring settings of the run and its application."""
         client, application = self._aws.reader(SERVICE), run.location["applicationId"]
-        described = run_or_none(client, application, run.run_id, attempt)
+        described = emr_serverless_runs.run_or_none(client, application, run.run_id, attempt)
         if described is None:
             return RunLogs(missing=f"AWS has no job run {run.run_id} any more")
         return logs_of(self._aws, client, described, attempt)
@@ -200,7 +199,7 @@ class EmrServerless:
         candidates = [run_id for run_id, run in listed.items() if names is None or run.get("name", "") in names]
         kept = self._kept
         unread = [run_id for run_id in candidates if (application, run_id) not in kept]
-        runs = each(unread, lambda run_id: read_run(client, application, run_id), AT_ONCE)
+        runs = each(unread, lambda run_id: emr_serverless_runs.read_run(client, application, run_id), AT_ONCE)
         read = {
             run_id: Tagged(run.get("tags", {}), run.get("createdAt")) for run_id, run in zip(unread, runs, strict=True)
         }
@@ -227,7 +226,7 @@ def _windows(wanted: Iterable[Wanted]) -> list[_Window]:
     """
     windows: list[_Window] = []
     for want in sorted(wanted, key=lambda want: parse_time(want.since)):
-        start = parse_time(want.since) - BEFORE_INTENT
+        start = parse_time(want.since) - emr_serverless_runs.BEFORE_INTENT
         end = None if want.until is None else parse_time(want.until) + AFTER_DEADLINE
         last = windows[-1] if windows else None
         if last is not None and (last.end is None or start <= last.end):
@@ -259,10 +258,10 @@ def _search(client: Client, applications: Iterable[str], wanted: Mapping[str, re
     runs: dict[str, FoundRun] = {}
     for application in applications:
         texts = [t for t, match in wanted.items() if t not in runs and match["application"] in {None, application}]
-        read = partial(run_or_none, client, application)
+        read = partial(emr_serverless_runs.run_or_none, client, application)
         described = each((wanted[text]["id"] for text in texts), read, AT_ONCE)
         present = {text: run for text, run in zip(texts, described, strict=True) if run is not None}
-        runs |= {text: FoundRun(facts_of(run), dict(run)) for text, run in present.items()}
+        runs |= {text: FoundRun(emr_serverless_runs.facts_of(run), dict(run)) for text, run in present.items()}
     return runs
 
 
@@ -282,5 +281,5 @@ def _modes(wanted: Sequence[Wanted]) -> tuple[Query, ...]:
 
 def _all_runs(client: Client, modes: Iterable[Query], **query: object) -> dict[str, Described]:
     """Returns the runs that a query lists in each of the modes, in any state, keyed by id."""
-    listings = (run_pages(client, **query, **mode) for mode in modes)
+    listings = (emr_serverless_runs.run_pages(client, **query, **mode) for mode in modes)
     return {run_id: run for listing in listings for page in listing for run_id, run in page.items()}

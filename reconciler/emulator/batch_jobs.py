@@ -9,18 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from reconciler.emulator import resources
-from reconciler.emulator.lifecycle import (
-    EXIT_FAILED,
-    Facts,
-    Stop,
-    Timeline,
-    can_stop,
-    child_timeline,
-    children,
-    current,
-    end,
-)
+from reconciler.emulator import lifecycle, resources
 from reconciler.emulator.operations import Context, Invalid, Missing, Params
 from reconciler.emulator.records import BATCH, Records, Run
 from reconciler.emulator.settings import NO_REPORT
@@ -52,11 +41,11 @@ def submit_job(params: Params, context: Context) -> Params:
     return {"jobArn": resources.job_arn(context.settings, run.id), "jobName": run.name, "jobId": run.id}
 
 
-def _facts(params: Params, context: Context) -> Facts:
+def _facts(params: Params, context: Context) -> lifecycle.Facts:
     name, settings = params["jobName"], context.settings
     retry = params.get("retryStrategy", {})
     report = settings.reports.get(name, NO_REPORT)
-    return Facts(
+    return lifecycle.Facts(
         accepted_at=context.now,
         start_seconds=report.starts_after(settings.start_seconds),
         report=report,
@@ -74,7 +63,7 @@ def _retries_failure(retry: Params) -> bool:
     """Returns whether a job that ends with exit code 1 is retried. The first rule whose conditions all match decides.
     If no rule matches, the job is retried.
     """
-    exit_values = {"onStatusReason": EXIT_FAILED, "onReason": "", "onExitCode": "1"}
+    exit_values = {"onStatusReason": lifecycle.EXIT_FAILED, "onReason": "", "onExitCode": "1"}
     for rule in retry.get("evaluateOnExit", []):
         if all(_matches(rule[name], value) for name, value in exit_values.items() if name in rule):
             return bool(rule["action"].upper() == "RETRY")
@@ -214,9 +203,9 @@ class Job:
         return self.run.id if self.node is None else f"{self.run.id}#{self.node}"
 
     @property
-    def timeline(self) -> Timeline:
+    def timeline(self) -> lifecycle.Timeline:
         """Every state that this job has had and will have. Nodes start and end together."""
-        return self.run.timeline() if self.child is None else child_timeline(self.run.facts, self.child)
+        return self.run.timeline() if self.child is None else lifecycle.child_timeline(self.run.facts, self.child)
 
 
 def find_job(records: Records, job_id: str, now: float | None) -> Job | None:
@@ -281,7 +270,7 @@ def _after_dependencies(records: Records, run: Run) -> Run:
     array has ended.
     """
     dependencies = [find_job(records, job_id, None) for job_id in _needed_ids(run.request)]
-    ends = [end(job.timeline) for job in dependencies if job is not None]
+    ends = [lifecycle.end(job.timeline) for job in dependencies if job is not None]
     failed = [step.at for step in ends if step is not None and step.state == "FAILED"]
     succeeded = [step.at for step in ends if step is not None and step.state == "SUCCEEDED"]
     released_at = max(succeeded, default=0.0) if len(succeeded) == len(ends) else None
@@ -299,7 +288,7 @@ def terminate_job(params: Params, context: Context) -> Params:
     return _stop("terminate", params, context)
 
 
-def stop_run(records: Records, run: Run, stop: Stop) -> None:
+def stop_run(records: Records, run: Run, stop: lifecycle.Stop) -> None:
     """Stores a request to stop a run, and updates the jobs that wait for the run."""
     update_dependents(records, records.change(run, facts=run.facts.stopped(stop)))
 
@@ -310,12 +299,12 @@ def _stop(verb: Literal["cancel", "terminate"], params: Params, context: Context
     job = require_job(params["jobId"], context)
     if _has_effect(verb, job, context.now):
         child = "" if job.child is None else str(job.child)
-        stop_run(context.records, job.run, Stop(verb, context.now, params["reason"], child=child))
+        stop_run(context.records, job.run, lifecycle.Stop(verb, context.now, params["reason"], child=child))
     return {}
 
 
 def _has_effect(verb: str, job: Job, now: float) -> bool:
     """Returns whether a stop has an effect now: on the job, or on any child if the job is a whole array."""
     is_array = job.run.facts.array and job.child is None
-    timelines = [timeline for _, timeline in children(job.run.facts)] if is_array else [job.timeline]
-    return any(can_stop(verb, current(timeline, now).state) for timeline in timelines)
+    timelines = [timeline for _, timeline in lifecycle.children(job.run.facts)] if is_array else [job.timeline]
+    return any(lifecycle.can_stop(verb, lifecycle.current(timeline, now).state) for timeline in timelines)

@@ -12,16 +12,8 @@ from concurrent.futures import CancelledError, Future
 from http.client import responses
 from typing import Any
 
-from reconciler.emulator import sts
+from reconciler.emulator import fault_rules, sts
 from reconciler.emulator.fault_plan import Plan
-from reconciler.emulator.fault_rules import (
-    MADE_FROM_AWS,
-    USUAL_CODES,
-    USUAL_STATUSES,
-    ActiveRules,
-    IdentifiedCall,
-    Rule,
-)
 from reconciler.emulator.http import Call, Disconnect, Handler, Reply
 from reconciler.emulator.operations import AwsError
 from reconciler.emulator.records import BATCH
@@ -43,7 +35,7 @@ class Injector:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._rules = ActiveRules(())
+        self._rules = fault_rules.ActiveRules(())
         self.late = LateRequests()
 
     def put(self, plan: Plan) -> None:
@@ -51,7 +43,7 @@ class Injector:
         defaults = Settings()
         changes = {name: getattr(defaults, name) for name in FAULTS} | dict(plan.settings)
         self._state.change_settings(lambda settings: settings.changed(changes))
-        self._rules = ActiveRules(plan.rules)
+        self._rules = fault_rules.ActiveRules(plan.rules)
 
     def report(self) -> dict[str, Any]:
         """Returns the current plan: ``settings``; ``rules``, each with how many calls it ``matched`` and how often it
@@ -67,13 +59,13 @@ class Injector:
             rules = self._rules
             if not rules:
                 return inner(call)
-            identified = IdentifiedCall(call, self._state)
+            identified = fault_rules.IdentifiedCall(call, self._state)
             rule = rules.select(identified)
             return inner(call) if rule is None else self._apply(rule, identified, inner)
 
         return handle
 
-    def _apply(self, rule: Rule, identified: IdentifiedCall, inner: Handler) -> Reply:
+    def _apply(self, rule: fault_rules.Rule, identified: fault_rules.IdentifiedCall, inner: Handler) -> Reply:
         """Returns the reply for the client. Raises `Disconnect` if that is not a complete reply."""
         reply = self._process(rule, identified.call, inner)
         if rule.delay_seconds and not self.late.wait_until(time.time() + rule.delay_seconds):
@@ -84,14 +76,14 @@ class Injector:
             raise truncated(reply)
         return made_up(rule, identified.service)
 
-    def _process(self, rule: Rule, call: Call, inner: Handler) -> Reply | None:
+    def _process(self, rule: fault_rules.Rule, call: Call, inner: Handler) -> Reply | None:
         """Processes the request now, later, twice or never. Returns AWS's reply if the rule uses it."""
         if rule.request == "lost":
             return None
         if rule.request == "late":
             late = self.late.schedule(time.time() + (rule.late_seconds or 0.0), lambda: inner(call))
             try:
-                return late.result() if rule.answer in MADE_FROM_AWS else None
+                return late.result() if rule.answer in fault_rules.MADE_FROM_AWS else None
             except CancelledError as error:
                 raise Disconnect from error
         first = inner(call)
@@ -181,7 +173,7 @@ class LateRequests:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-def made_up(rule: Rule, service: str) -> Reply:
+def made_up(rule: fault_rules.Rule, service: str) -> Reply:
     """Returns the reply that a rule makes up. Raises `Disconnect` if it is not an HTTP reply."""
     status, request_id = rule.status or 200, _request_id(rule.request_id)
     match rule.answer:
@@ -202,9 +194,9 @@ def made_up(rule: Rule, service: str) -> Reply:
             raise Disconnect
 
 
-def _error(rule: Rule, service: str) -> Reply:
-    status = rule.status or USUAL_STATUSES[rule.code or ""]
-    code = rule.code or ("ServerException" if (service, status) == (BATCH, 500) else USUAL_CODES[status])
+def _error(rule: fault_rules.Rule, service: str) -> Reply:
+    status = rule.status or fault_rules.USUAL_STATUSES[rule.code or ""]
+    code = rule.code or ("ServerException" if (service, status) == (BATCH, 500) else fault_rules.USUAL_CODES[status])
     headers = _request_id(rule.request_id is not False)
     if service == sts.NAME:
         body = sts.error_document(AwsError(code, _MESSAGE, status), headers.get("x-amzn-RequestId", ""))

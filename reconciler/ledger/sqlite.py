@@ -20,16 +20,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
-from reconciler.ledger.sqlite_file import (
-    allowed,
-    check_file,
-    check_identity,
-    connect,
-    create,
-    keep_private,
-    read_readonly,
-    translate_file_errors,
-)
+from reconciler.ledger import sqlite_file
 
 if TYPE_CHECKING:
     from reconciler.core.identity import Place
@@ -128,7 +119,7 @@ class SqliteStore:
         return [(position, self._blob(position, batch)) for position, batch in rows]
 
     def _query(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
-        with translate_file_errors(self._address, self._path):
+        with sqlite_file.translate_file_errors(self._address, self._path):
             if not self._path.exists():
                 raise LedgerMissing(f"there is no ledger at {self._address}")
             self._check_file()
@@ -138,8 +129,8 @@ class SqliteStore:
         """Raises `LedgerError` for a file that is not safe to use. Checks each file only once."""
         checked = _file_id(self._path)
         if checked != self._checked_file:
-            keep_private(self._path)
-            check_file(self._path, self._address)
+            sqlite_file.keep_private(self._path)
+            sqlite_file.check_file(self._path, self._address)
             self._checked_file = checked
 
     def _query_file(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -147,7 +138,9 @@ class SqliteStore:
         side files when it closes the file.
         """
         if not _writable(self._path):
-            return read_readonly(self._path, self._address, lambda connection: query(self._checked(connection)))
+            return sqlite_file.read_readonly(
+                self._path, self._address, lambda connection: query(self._checked(connection))
+            )
         with closing(self._connect()) as connection:
             connection.execute("PRAGMA query_only = ON")
             return query(self._checked(connection))
@@ -162,7 +155,7 @@ class SqliteStore:
     def _write(self, position: int, call: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock:
             try:
-                with translate_file_errors(self._address, self._path):
+                with sqlite_file.translate_file_errors(self._address, self._path):
                     return call(self._open_writer(position))
             except LedgerError:
                 self._close_writer()  # the state of the connection is unclear, so the next try opens the file again
@@ -175,7 +168,7 @@ class SqliteStore:
         if not self._path.exists():
             if position > 1:
                 raise LedgerMissing(f"the ledger {self._address} is gone: there is no file {self._path}")
-            create(self._path, self._address)
+            sqlite_file.create(self._path, self._address)
         self._check_file()
         if not _writable(self._path):
             raise LedgerReadOnly(f"the ledger {self._address} can be read here and not written: {self._path}")
@@ -196,10 +189,10 @@ class SqliteStore:
             release()
 
     def _connect(self) -> sqlite3.Connection:
-        return connect(self._path, "mode=rw", self._busy_seconds)
+        return sqlite_file.connect(self._path, "mode=rw", self._busy_seconds)
 
     def _checked(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        check_identity(connection, self._address)
+        sqlite_file.check_identity(connection, self._address)
         return connection
 
 
@@ -253,7 +246,7 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 def _writable(path: Path) -> bool:
     """Returns whether this process may write the file and create side files next to it."""
-    return allowed(path, os.W_OK) and allowed(path.parent, os.W_OK)
+    return sqlite_file.allowed(path, os.W_OK) and sqlite_file.allowed(path.parent, os.W_OK)
 
 
 # --- snapshots --------------------------------------------------------------------------------------------------------

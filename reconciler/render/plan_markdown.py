@@ -14,31 +14,9 @@ from reconciler.core.plan import Action, ActionType, Change, ChangeType, Origin,
 from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.redact.text import mask_sentence, masked_lines
+from reconciler.render import markdown
+from reconciler.render import plan_phrases as phrases
 from reconciler.render.diff_lines import added_lines, change_lines
-from reconciler.render.markdown import (
-    Repository,
-    Room,
-    Row,
-    Section,
-    cell_code,
-    cell_prose,
-    code,
-    prose,
-    size_of,
-    web_link,
-)
-from reconciler.render.plan_phrases import (
-    Shown,
-    change_words,
-    effect_line,
-    fields_of,
-    next_slots,
-    origin_words,
-    shown,
-    summary_line,
-    symbol,
-    what_happens,
-)
 from reconciler.render.problems import message_of, problem_lines
 from reconciler.render.runs import console_url, usual_text
 from reconciler.render.text import count
@@ -73,7 +51,7 @@ class PageOptions:
     """
 
     command: str = "reconciler plan"
-    repository: Repository | None = None
+    repository: markdown.Repository | None = None
     refusal: str | None = None
     max_bytes: int = MAX_BYTES
 
@@ -94,7 +72,10 @@ def plan_markdown(plan: Plan, options: PageOptions = DEFAULT_OPTIONS) -> str:
     warnings = [line for line in _warnings(plan) if room.take([line], at_least=options.max_bytes // 2)]
     parts = _parts(plan)
     sections = _sections(plan, parts, options.repository)
-    if options.repository and sum(size_of(row.head) for part in sections for row in part.rows) > room.left // 2:
+    if (
+        options.repository
+        and sum(markdown.size_of(row.head) for part in sections for row in part.rows) > room.left // 2
+    ):
         sections = _sections(plan, parts, None)
     _place(sections, room)
     rows = [row for section in sections for row in section.shown]
@@ -104,7 +85,7 @@ def plan_markdown(plan: Plan, options: PageOptions = DEFAULT_OPTIONS) -> str:
     return "\n".join([*top, *note, *_refused(options), *warnings, *([""] if warnings else []), *body, *bottom])
 
 
-def _place(sections: Sequence[Section], room: Room) -> None:
+def _place(sections: Sequence[markdown.Section], room: markdown.Room) -> None:
     """Fills the page in order of importance: changes and runs, the fields of changed specs, waiting specs and specs on
     hold, the fields of new specs, old holds and next slots."""
     *leading, waiting, stale, held, _old, _slots = sections
@@ -116,7 +97,7 @@ def _place(sections: Sequence[Section], room: Room) -> None:
     _admit(sections, room)
 
 
-def _admit(sections: Iterable[Section], room: Room) -> None:
+def _admit(sections: Iterable[markdown.Section], room: markdown.Room) -> None:
     """Adds the sections' rows in order, until a row does not fit."""
     for section in sections:
         section.admit(room)
@@ -124,9 +105,9 @@ def _admit(sections: Iterable[Section], room: Room) -> None:
             return
 
 
-def _fill(rows: Iterable[Row], room: Room) -> None:
+def _fill(rows: Iterable[markdown.Row], room: markdown.Room) -> None:
     """Adds the fields of as many rows as possible."""
-    for row in sorted(rows, key=lambda row: sum(map(size_of, row.fields))):
+    for row in sorted(rows, key=lambda row: sum(map(markdown.size_of, row.fields))):
         row.fill(room)
 
 
@@ -140,15 +121,15 @@ def failure_markdown(
     `place` is `None` if the project cannot be read. The size limit and masking are as in `plan_markdown`."""
     what = count(len(problems), "error") if problems else "an error"
     name = f"{place.project}/{place.target}" if place else ""
-    heading = f"### No plan for {prose(name)}" if name else "### No plan"
+    heading = f"### No plan for {markdown.prose(name)}" if name else "### No plan"
     top = [marker(place), heading, "", f"**Planning failed with {what}. Nothing was planned, nothing was sent.**", ""]
     bottom = ["---", f"reconciler {__version__}"]
     room = _room(options, [*top, *bottom])
     if problems:
         rows = [_problem_row(problem, options.repository) for problem in problems]
     else:
-        rows = [Row([], [[line] for line in masked_lines(error).split("\n")], language="text")]
-    section = Section("errors", [], rows)
+        rows = [markdown.Row([], [[line] for line in masked_lines(error).split("\n")], language="text")]
+    section = markdown.Section("errors", [], rows)
     section.admit(room)
     for row in section.shown:
         row.fill(room)
@@ -156,28 +137,36 @@ def failure_markdown(
     return "\n".join([*top, *note, *section.text(), *bottom])
 
 
-def _problem_row(problem: Problem, repository: Repository | None) -> Row:
-    location = code(f"{problem.path}:{problem.line}:{problem.col}")
+def _problem_row(problem: Problem, repository: markdown.Repository | None) -> markdown.Row:
+    location = markdown.code(f"{problem.path}:{problem.line}:{problem.col}")
     source = Source(problem.path, problem.line)
-    head = f"{linked(location, source, repository)} {prose(message_of(problem))}"
+    head = f"{linked(location, source, repository)} {markdown.prose(message_of(problem))}"
     _, *excerpt = problem_lines(problem)
-    return Row([head, ""], [excerpt] if excerpt else [], language="text")
+    return markdown.Row([head, ""], [excerpt] if excerpt else [], language="text")
 
 
-def linked(text: str, source: Source | None, repository: Repository | None) -> str:
+def linked(text: str, source: Source | None, repository: markdown.Repository | None) -> str:
     """Returns `text`, which is already Markdown, as a link to `source` if the web location of the files is known."""
     return text if repository is None else repository.link(text, source)
 
 
-def _room(options: PageOptions, fixed: Iterable[str]) -> Room:
+def _room(options: PageOptions, fixed: Iterable[str]) -> markdown.Room:
     if options.max_bytes < SMALLEST:
         raise ValueError(f"max_bytes is {options.max_bytes}; a plan needs at least {SMALLEST}")
-    return Room(options.max_bytes - size_of([*fixed, *_refused(options), options.command]) - NOTE_ROOM)
+    return markdown.Room(
+        options.max_bytes - markdown.size_of([*fixed, *_refused(options), options.command]) - NOTE_ROOM
+    )
 
 
 def _top(plan: Plan) -> list[str]:
     name = f"{plan.place.project}/{plan.place.target}"
-    return [marker(plan.place), f"### Plan for {prose(name)}", "", f"**{summary_line(plan)}**", ""]
+    return [
+        marker(plan.place),
+        f"### Plan for {markdown.prose(name)}",
+        "",
+        f"**{phrases.summary_line(plan)}**",
+        "",
+    ]
 
 
 def marker(place: Place | None, what: str = "plan") -> str:
@@ -195,18 +184,18 @@ def _footer(plan: Plan) -> list[str]:
         parts.append(f"plan id {plan.plan_id}")
     if plan.commit:
         parts.append(f"commit {plan.commit[:12]}")
-    return ["---", f"{' · '.join(prose(part) for part in parts)} · reconciler {__version__}"]
+    return ["---", f"{' · '.join(markdown.prose(part) for part in parts)} · reconciler {__version__}"]
 
 
 def _refused(options: PageOptions) -> list[str]:
     if options.refusal is None:
         return []
-    return [f"**An apply refuses this plan:** {prose(shortened(mask_sentence(options.refusal)))}", ""]
+    return [f"**An apply refuses this plan:** {markdown.prose(shortened(mask_sentence(options.refusal)))}", ""]
 
 
 def _warnings(plan: Plan) -> Iterator[str]:
     for warning in plan.warnings:
-        yield f"- Warning: {prose(shortened(mask_sentence(warning)))}"
+        yield f"- Warning: {markdown.prose(shortened(mask_sentence(warning)))}"
 
 
 def shortened(message: str) -> str:
@@ -215,7 +204,11 @@ def shortened(message: str) -> str:
 
 
 def _note(
-    sections: Iterable[Section], rows: Sequence[Row], warnings: int, command: str, parts_of_rows: str = "fields"
+    sections: Iterable[markdown.Section],
+    rows: Sequence[markdown.Row],
+    warnings: int,
+    command: str,
+    parts_of_rows: str = "fields",
 ) -> list[str]:
     """Returns a note about how much is omitted and how to see it, or nothing if everything is shown."""
     parts = [f"{part.missing:,} of {part.number:,} {part.what}" for part in sections if part.missing]
@@ -224,7 +217,7 @@ def _note(
         parts.append(f"{fields - filled:,} of {'their ' if parts else ''}{fields:,} {parts_of_rows}")
     if warnings:
         parts.append(count(warnings, "warning"))
-    return [f"**Not shown here: {', '.join(parts)}.** To see all, run {code(command)}", ""] if parts else []
+    return [f"**Not shown here: {', '.join(parts)}.** To see all, run {markdown.code(command)}", ""] if parts else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +251,7 @@ class _Parts:
 
 
 def _parts(plan: Plan) -> _Parts:
-    blocks = shown(plan)
+    blocks = phrases.shown(plan)
     changed = [(block.change, block) for block in blocks if block.change is not None]
     changed.sort(key=lambda pair: (pair[0].kind != PROJECT_KIND, FIRST.index(pair[0].change)))
     rest = [block.action for block in blocks if block.change is None and block.action is not None]
@@ -268,7 +261,9 @@ def _parts(plan: Plan) -> _Parts:
     return _Parts(
         changes=[_change(*pair) for pair in changed if not pair[0].stale and not _on_base(pair[0])],
         on_base=[_change(*pair) for pair in changed if not pair[0].stale and _on_base(pair[0])],
-        doing=[(_common(a, Shown(None, a), [a.message]), a.name, a.source, _usual(a)) for a in rest if a.effective],
+        doing=[
+            (_common(a, phrases.Shown(None, a), [a.message]), a.name, a.source, _usual(a)) for a in rest if a.effective
+        ],
         waiting=[a for a in rest if a.action is ActionType.WAIT and id(a) not in holds],
         stale=[_change(*pair) for pair in changed if pair[0].stale],
         new=[a for a in held if not _is_old(a, plan)],
@@ -276,19 +271,19 @@ def _parts(plan: Plan) -> _Parts:
     )
 
 
-def _sections(plan: Plan, parts: _Parts, repository: Repository | None) -> list[Section]:
+def _sections(plan: Plan, parts: _Parts, repository: markdown.Repository | None) -> list[markdown.Section]:
     """Returns the sections in the order of the page. The last two are the least important: old holds, and the next
     slots."""
     old = f"{len(parts.old)} on hold for more than a day"
     own = "#### Changes" if plan.base is None else "#### Changes of this pull request"
     return [
-        Section("changes", [own, ""], _rows(parts.changes, repository)),
-        Section(
+        markdown.Section("changes", [own, ""], _rows(parts.changes, repository)),
+        markdown.Section(
             "changes on the base", ["#### Changes that the base already has", ""], _rows(parts.on_base, repository)
         ),
-        Section("other actions", ["#### Runs for other reasons", ""], _rows(parts.doing, repository)),
+        markdown.Section("other actions", ["#### Runs for other reasons", ""], _rows(parts.doing, repository)),
         _table("waiting specs", ["#### Waiting", ""], parts.waiting, plan.place, repository),
-        Section("changes on hold", ["#### Changes on hold", ""], _rows(parts.stale, repository)),
+        markdown.Section("changes on hold", ["#### Changes on hold", ""], _rows(parts.stale, repository)),
         _table("holds", ["#### On hold, or outcome unknown", ""], parts.new, plan.place, repository),
         _table("old holds", [], parts.old, plan.place, repository, title=old),
         _next_slots(plan),
@@ -308,47 +303,52 @@ def _table(
     heading: Sequence[str],
     actions: Iterable[Action],
     place: Place,
-    repository: Repository | None,
+    repository: markdown.Repository | None,
     *,
     title: str = "",
-) -> Section:
+) -> markdown.Section:
     """Returns a table of actions that do nothing now, the most recent first."""
     newest = sorted(actions, key=lambda action: action.since or "~", reverse=True)
-    return Section(what, [*heading, *TABLE], [Row([_cells(action, place, repository)]) for action in newest], title)
+    return markdown.Section(
+        what, [*heading, *TABLE], [markdown.Row([_cells(action, place, repository)]) for action in newest], title
+    )
 
 
-def _next_slots(plan: Plan) -> Section:
+def _next_slots(plan: Plan) -> markdown.Section:
     """Returns a folded section with the next slots of specs."""
-    rows = [Row([f"| {cell_code(name)} | {cell_prose(slot)} |"]) for name, slot in next_slots(plan).items()]
-    return Section("next slots", ["| spec | due |", "|---|---|"], rows, count(len(rows), "next slot"))
+    rows = [
+        markdown.Row([f"| {markdown.cell_code(name)} | {markdown.cell_prose(slot)} |"])
+        for name, slot in phrases.next_slots(plan).items()
+    ]
+    return markdown.Section("next slots", ["| spec | due |", "|---|---|"], rows, count(len(rows), "next slot"))
 
 
-def _change(change: SpecChange, block: Shown) -> Entry:
+def _change(change: SpecChange, block: phrases.Shown) -> Entry:
     """Returns an entry for a change: its effect, when it takes effect, and its fields."""
-    action, effect, origin = block.action, effect_line(change), origin_words(change)
+    action, effect, origin = block.action, phrases.effect_line(change), phrases.origin_words(change)
     below = [effect, f"origin: {origin}" if origin else ""]
     if action is not None:
         message = action.message if action.message not in effect else ""
         common = _common(action, block, [message, *below])
     else:
-        common = _Common(CHANGE_SIGNS[change.change], change_words(change), _present(below), _fields(block))
+        common = _Common(CHANGE_SIGNS[change.change], phrases.change_words(change), _present(below), _fields(block))
     return replace(common, folded=change.change is ChangeType.ADDED), change.name, change.source, _usual(action)
 
 
-def _common(action: Action, block: Shown, below: Iterable[str]) -> _Common:
-    return _Common(symbol(action), what_happens(action), _present(below), _fields(block))
+def _common(action: Action, block: phrases.Shown, below: Iterable[str]) -> _Common:
+    return _Common(phrases.symbol(action), phrases.what_happens(action), _present(below), _fields(block))
 
 
 def _present(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(text for text in texts if text)
 
 
-def _fields(block: Shown) -> tuple[tuple[str, ...], ...]:
-    parts = fields_of(block)
+def _fields(block: phrases.Shown) -> tuple[tuple[str, ...], ...]:
+    parts = phrases.fields_of(block)
     return tuple(tuple(change_lines(each) if isinstance(each, Change) else added_lines(*each)) for each in parts)
 
 
-def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
+def _rows(entries: Iterable[Entry], repository: markdown.Repository | None) -> list[markdown.Row]:
     """Returns the rows for the entries. Entries with the same content share a row."""
     groups: dict[_Common, list[tuple[str, Source | None, str]]] = {}
     for common, name, source, usual in entries:
@@ -360,18 +360,20 @@ def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
     return rows
 
 
-def _row(common: _Common, specs: Sequence[tuple[str, Source | None, str]], repository: Repository | None) -> Row:
-    names = ", ".join(linked(code(name), source, repository) for name, source, _ in specs)
-    what = prose(mask_sentence(common.what))
-    below = [prose(shortened(mask_sentence(text))) for text in common.below]
+def _row(
+    common: _Common, specs: Sequence[tuple[str, Source | None, str]], repository: markdown.Repository | None
+) -> markdown.Row:
+    names = ", ".join(linked(markdown.code(name), source, repository) for name, source, _ in specs)
+    what = markdown.prose(mask_sentence(common.what))
+    below = [markdown.prose(shortened(mask_sentence(text))) for text in common.below]
     if len(specs) == 1:
         _, source, usual = specs[0]
-        below += [prose(usual)] if usual else []
-        where = [code(str(source))] if source is not None and repository is None else []
-        line = " · ".join([f"{code(common.sign)} {names} {what}", *where, *below])
+        below += [markdown.prose(usual)] if usual else []
+        where = [markdown.code(str(source))] if source is not None and repository is None else []
+        line = " · ".join([f"{markdown.code(common.sign)} {names} {what}", *where, *below])
     else:  # some code hosts break lines only at an explicit mark, others also at the end of a source line
-        line = " · ".join([f"{code(common.sign)} **{len(specs)} specs**", what, *below]) + f"<br>{names}"
-    return Row([line, ""], [*map(list, common.fields)], number=len(specs), folded=common.folded)
+        line = " · ".join([f"{markdown.code(common.sign)} **{len(specs)} specs**", what, *below]) + f"<br>{names}"
+    return markdown.Row([line, ""], [*map(list, common.fields)], number=len(specs), folded=common.folded)
 
 
 def _usual(action: Action | None) -> str:
@@ -380,13 +382,15 @@ def _usual(action: Action | None) -> str:
     return f"usual: {usual_text(typical)}" if typical is not None and typical.runs > 1 else ""
 
 
-def _cells(action: Action, place: Place, repository: Repository | None) -> str:
+def _cells(action: Action, place: Place, repository: markdown.Repository | None) -> str:
     """Returns the row of an action in a table."""
-    why, message = mask_sentence(what_happens(action)), shortened(mask_sentence(action.message))
+    why, message = mask_sentence(phrases.what_happens(action)), shortened(mask_sentence(action.message))
     commands = action.suggested.commands if action.suggested else ()
     url = console_url(place, action.kind, action.content.location, action.run_id)
-    link = [web_link("AWS console", url)] if url else []
-    details = "<br>".join([*([cell_prose(message)] if message else []), *link, *map(cell_code, commands)])
-    name = linked(cell_code(action.name), action.source, repository)
+    link = [markdown.web_link("AWS console", url)] if url else []
+    details = "<br>".join(
+        [*([markdown.cell_prose(message)] if message else []), *link, *map(markdown.cell_code, commands)]
+    )
+    name = linked(markdown.cell_code(action.name), action.source, repository)
     since = f" since {action.since}" if action.since else ""
-    return f"| {cell_code(symbol(action))} | {name} | {cell_prose(why + since)} | {details} |"
+    return f"| {markdown.cell_code(phrases.symbol(action))} | {name} | {markdown.cell_prose(why + since)} | {details} |"

@@ -7,21 +7,7 @@ from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
 from reconciler.redact.request import masked_change
 from reconciler.redact.text import mask_sentence
-from reconciler.render.plan_phrases import (
-    SYMBOL_COLOURS,
-    Shown,
-    change_words,
-    effect_line,
-    fields_of,
-    next_slots,
-    origin_words,
-    shown,
-    suggested_lines,
-    summary_line,
-    symbol,
-    symbol_word,
-    what_happens,
-)
+from reconciler.render import plan_phrases as phrases
 from reconciler.render.runs import console_url, usual_text
 from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, value_text
 
@@ -29,9 +15,9 @@ OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
 WIDE_LIST = 80  # characters; in a longer list, each entry has its own line
 
 
-def _field_lines(block: Shown) -> Iterator[list[str]]:
+def _field_lines(block: phrases.Shown) -> Iterator[list[str]]:
     """Yields each field of a block as lines. The first line of a field starts with its sign."""
-    for part in fields_of(block):
+    for part in phrases.fields_of(block):
         yield change_block(part) if isinstance(part, Change) else _new_block(*part)
 
 
@@ -80,7 +66,7 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
     included.
     """
     style = Style(color)
-    blocks = shown(plan, verbose=verbose)
+    blocks = phrases.shown(plan, verbose=verbose)
     lines = [place_line(plan.place), "", *_legend(blocks, style)]
     for block in blocks:
         lines += [*_block_lines(block, plan.place, style, verbose=verbose), ""]
@@ -89,37 +75,41 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
         lines += [style.paint("Warning: ", "yellow") + sentence(warning), ""]
     if plan.changes and plan.plan_id:
         lines += [f"Plan id: {plain(plan.plan_id)}", ""]
-    lines.append(style.bold(summary_line(plan)))
+    lines.append(style.bold(phrases.summary_line(plan)))
     return lines_text(lines)
 
 
 def _next_slots(plan: Plan) -> Iterator[str]:
     """Yields the next slot of each spec with a schedule. Yields nothing if no spec has a schedule."""
-    slots = [(plain(name), plain(slot)) for name, slot in next_slots(plan).items()]
+    slots = [(plain(name), plain(slot)) for name, slot in phrases.next_slots(plan).items()]
     if slots:
         yield "Next slots:"
         yield from (f"  {line}" for line in columns(slots))
         yield ""
 
 
-def _legend(blocks: Sequence[Shown], style: Style) -> Iterator[str]:
+def _legend(blocks: Sequence[phrases.Shown], style: Style) -> Iterator[str]:
     """Yields the signs that the plan uses: the signs of actions, and ``~`` if a field changes."""
-    signs = {symbol(block.action): symbol_word(symbol(block.action)) for block in blocks if block.action is not None}
+    signs = {
+        phrases.symbol(block.action): phrases.symbol_word(phrases.symbol(block.action))
+        for block in blocks
+        if block.action is not None
+    }
     if any(block.action is None or _changes_a_field(block) for block in blocks):
         signs["~"] = "changed field"
     if signs:
         yield "Symbols:"
-        for sign in sorted(signs, key=list(SYMBOL_COLOURS).index):
-            yield f"  {style.paint(f'{sign:>2}', SYMBOL_COLOURS[sign])} {signs[sign]}"
+        for sign in sorted(signs, key=list(phrases.SYMBOL_COLOURS).index):
+            yield f"  {style.paint(f'{sign:>2}', phrases.SYMBOL_COLOURS[sign])} {signs[sign]}"
         yield ""
 
 
-def _changes_a_field(block: Shown) -> bool:
+def _changes_a_field(block: phrases.Shown) -> bool:
     changes = block.change.fields if block.change is not None else block.action.changes if block.action else ()
     return any(change.op in {"change", "reorder"} for change in changes) or _revised(block)
 
 
-def _revised(block: Shown) -> bool:
+def _revised(block: phrases.Shown) -> bool:
     """Returns whether the spec runs again only because of its revision, which is not a field of the request."""
     action = block.action
     return (
@@ -130,20 +120,20 @@ def _revised(block: Shown) -> bool:
     )
 
 
-def _block_lines(block: Shown, place: Place, style: Style, *, verbose: bool) -> Iterator[str]:
+def _block_lines(block: phrases.Shown, place: Place, style: Style, *, verbose: bool) -> Iterator[str]:
     """Yields the effect in words, the sign with the name, the fields, and when the fields take effect."""
-    effect = effect_line(block.change) if block.change is not None else ""
+    effect = phrases.effect_line(block.change) if block.change is not None else ""
     yield from _heading(block, effect, style)
     if _revised(block) and block.action is not None:
         changed = f" revision: changed to {block.action.content.revision} (the request is the same)"
-        yield FIELD_INDENT + style.paint("~", SYMBOL_COLOURS["~"]) + changed
+        yield FIELD_INDENT + style.paint("~", phrases.SYMBOL_COLOURS["~"]) + changed
     for lines in _field_lines(block):
         mark, rest = lines[0][0], lines[0][1:]
-        yield FIELD_INDENT + style.paint(mark, SYMBOL_COLOURS[mark]) + rest
+        yield FIELD_INDENT + style.paint(mark, phrases.SYMBOL_COLOURS[mark]) + rest
         yield from (FIELD_INDENT + line for line in lines[1:])
     if effect:
         yield FIELD_INDENT + sentence(effect)
-    if block.change is not None and (origin := origin_words(block.change)):
+    if block.change is not None and (origin := phrases.origin_words(block.change)):
         yield FIELD_INDENT + sentence(f"origin: {origin}")
     if block.action is not None and block.action.typical is not None and block.action.typical.runs > 1:
         yield FIELD_INDENT + style.dim(f"usual: {usual_text(block.action.typical)}")
@@ -158,21 +148,21 @@ def _console(action: Action, place: Place) -> str | None:
     return console_url(place, action.kind, action.content.location, action.run_id)
 
 
-def _heading(block: Shown, effect: str, style: Style) -> Iterator[str]:
+def _heading(block: phrases.Shown, effect: str, style: Style) -> Iterator[str]:
     """Yields the lines above the fields of an action, or of a change that no action carries out now."""
     action, change = block.action, block.change
     if action is None:
         if change is not None:
-            yield style.bold(f"  # {plain(change.name)} {plain(change_words(change))}")
-            yield f"  {style.paint('~', SYMBOL_COLOURS['~'])} {_title(change.name, change.kind, change.source)}"
+            yield style.bold(f"  # {plain(change.name)} {plain(phrases.change_words(change))}")
+            yield f"  {style.paint('~', phrases.SYMBOL_COLOURS['~'])} {_title(change.name, change.kind, change.source)}"
         return
-    yield style.bold(f"  # {plain(action.name)} {sentence(what_happens(action))}")
+    yield style.bold(f"  # {plain(action.name)} {sentence(phrases.what_happens(action))}")
     if action.message and action.message not in effect:
         yield f"  #   {sentence(action.message)}"
     if action.suggested:
-        yield from (f"  #   {line}" for line in suggested_lines(action.suggested))
-    sign = symbol(action)
-    yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {_title(action.name, action.kind, action.source)}"
+        yield from (f"  #   {line}" for line in phrases.suggested_lines(action.suggested))
+    sign = phrases.symbol(action)
+    yield f"  {style.paint(sign, phrases.SYMBOL_COLOURS[sign])} {_title(action.name, action.kind, action.source)}"
 
 
 def _title(name: str, kind: str, source: Source | None) -> str:

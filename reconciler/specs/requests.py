@@ -15,28 +15,18 @@ from pydantic import ValidationError
 
 from reconciler.core.identity import TOKEN_HEX_DIGITS, TOKEN_PREFIX, Place
 from reconciler.errors import Problem
+from reconciler.model import template
 from reconciler.model.base import JSON, Loc, Remark
 from reconciler.model.kind import RESERVED_FIELD, Kind, RequestProblems, user_tag_problems
 from reconciler.model.project import Project
 from reconciler.model.spec import Policy
-from reconciler.model.template import (
-    ESCAPED,
-    OPENING,
-    SLOT,
-    PlaceholderProblem,
-    format_problem,
-    literal_hint,
-    mapped,
-    pieces,
-    render_slot,
-)
 from reconciler.redact.request import secret_places
 from reconciler.specs.document import MOST_CHARACTERS
 from reconciler.specs.problems import NOT_TEXT, REQUEST, View
 from reconciler.values import dataclass
 
 
-class TooLarge(PlaceholderProblem):
+class TooLarge(template.PlaceholderProblem):
     """Raised if the values of placeholders make a request larger than any valid request can be."""
 
 
@@ -103,11 +93,11 @@ def keys(value: Any) -> list[Loc]:  # noqa: ANN401 - any JSON value
 
 def _walk(value: Any, loc: Loc, texts: list[tuple[Loc, str]], names: list[Loc]) -> None:  # noqa: ANN401 - as above
     if isinstance(value, str):
-        if OPENING in value:
+        if template.OPENING in value:
             texts.append((loc, value))
     elif isinstance(value, dict):
         for key, inner in value.items():
-            if OPENING in key:
+            if template.OPENING in key:
                 names.append((*loc, key))
             _walk(inner, (*loc, key), texts, names)
     elif isinstance(value, list):
@@ -122,13 +112,15 @@ def render(text: str, scope: Scope, room: int = MOST_CHARACTERS) -> str:
     """
     done: list[str] = []
     literal = ""
-    for offset, piece in pieces(text):
-        if piece.name == SLOT and scope.slots:
+    for offset, piece in template.pieces(text):
+        if piece.name == template.SLOT and scope.slots:
             if literal.endswith("$"):
-                raise PlaceholderProblem(offset, f"a $ directly before ${{{SLOT}}} reads as an escape")
-            if piece.slot_format and (problem := format_problem(piece.slot_format)):
-                raise PlaceholderProblem(offset, problem)
-            inner = SLOT if piece.slot_format is None else f"{SLOT}:{piece.slot_format}"
+                raise template.PlaceholderProblem(
+                    offset, f"a $ directly before ${{{template.SLOT}}} reads as an escape"
+                )
+            if piece.slot_format and (problem := template.format_problem(piece.slot_format)):
+                raise template.PlaceholderProblem(offset, problem)
+            inner = template.SLOT if piece.slot_format is None else f"{template.SLOT}:{piece.slot_format}"
             done += [escape(literal), f"${{{inner}}}"]
             literal = ""
         else:
@@ -141,22 +133,22 @@ def render(text: str, scope: Scope, room: int = MOST_CHARACTERS) -> str:
 
 def escape(text: str) -> str:
     """Escapes a text so that it is read literally."""
-    return text.replace(OPENING, ESCAPED)
+    return text.replace(template.OPENING, template.ESCAPED)
 
 
 def _value(offset: int, name: str, scope: Scope) -> str:
     value = scope.values.get(name)
     if value is not None:
         return value
-    if name == SLOT:
-        raise PlaceholderProblem(offset, f"${{{SLOT}}} is allowed only in specs with a schedule")
+    if name == template.SLOT:
+        raise template.PlaceholderProblem(offset, f"${{{template.SLOT}}} is allowed only in specs with a schedule")
     if name in scope.elsewhere:
         message = f"{name} is defined in target {scope.elsewhere[name]}, but not in target {scope.target}"
-        raise PlaceholderProblem(offset, message)
-    names = list(dict.fromkeys([*scope.values, *scope.elsewhere, *([SLOT] if scope.slots else [])]))
+        raise template.PlaceholderProblem(offset, message)
+    names = list(dict.fromkeys([*scope.values, *scope.elsewhere, *([template.SLOT] if scope.slots else [])]))
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean ${{{close[0]}}}?" if close else f"expected one of {', '.join(sorted(names))}."
-    raise PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}; {hint}{literal_hint(name)}")
+    raise template.PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}; {hint}{template.literal_hint(name)}")
 
 
 SAMPLE_TOKEN = TOKEN_PREFIX + "0" * TOKEN_HEX_DIGITS
@@ -206,7 +198,7 @@ def written_problems(view: View, request: JSON) -> Iterator[Problem]:
     if RESERVED_FIELD in request:
         message = "is set by the reconciler: remove it. To run the same request again, change spec.revision"
         yield view.problem((*REQUEST, RESERVED_FIELD), message, "client-token", on_key=True)
-    for loc in keys(request) if OPENING in view.source.text else ():
+    for loc in keys(request) if template.OPENING in view.source.text else ():
         message = "placeholders are replaced in values, not in keys"
         yield view.problem((*REQUEST, *loc), message, "placeholder", on_key=True)
 
@@ -216,7 +208,7 @@ def render_all(written: WrittenRequest, scopes: Mapping[str, Scope]) -> tuple[di
 
     If the request has no placeholders, all targets share one object.
     """
-    templates = strings(written.request) if OPENING in written.view.source.text else []
+    templates = strings(written.request) if template.OPENING in written.view.source.text else []
     if not templates:
         return dict.fromkeys(scopes, RenderedRequest(written.request)), []
     requests: dict[str, RenderedRequest] = {}
@@ -230,7 +222,7 @@ def render_all(written: WrittenRequest, scopes: Mapping[str, Scope]) -> tuple[di
         if any(isinstance(error, TooLarge) for error in wrong.values()):
             continue
         wrong_texts = frozenset(dict(templates)[loc] for loc in wrong)
-        filled = mapped(written.request, partial(_filled, scope=scope, wrong_texts=wrong_texts))
+        filled = template.mapped(written.request, partial(_filled, scope=scope, wrong_texts=wrong_texts))
         requests[target] = RenderedRequest(filled, tuple(wrong))
     return requests, problems
 
@@ -239,12 +231,14 @@ def _filled(text: str, scope: Scope, wrong_texts: frozenset[str]) -> str:
     return STAND_IN if text in wrong_texts else render(text, scope)
 
 
-def _wrong_placeholders(templates: Sequence[tuple[Loc, str]], scope: Scope) -> Iterator[tuple[Loc, PlaceholderProblem]]:
+def _wrong_placeholders(
+    templates: Sequence[tuple[Loc, str]], scope: Scope
+) -> Iterator[tuple[Loc, template.PlaceholderProblem]]:
     room = MOST_CHARACTERS
     for loc, text in templates:
         try:
             room -= len(render(text, scope, room))
-        except PlaceholderProblem as error:
+        except template.PlaceholderProblem as error:
             yield loc, error
             if isinstance(error, TooLarge):
                 return
@@ -311,7 +305,7 @@ def _without(value: Any, loc: Loc) -> Any:  # noqa: ANN401 - any JSON value
 def _sample(written: WrittenRequest, request: JSON, owner: str) -> JSON:
     """Returns the request as it would be sent. If the spec has slots, it is the request of an example slot."""
     if written.policy.schedule is not None:
-        request = render_slot(request, SAMPLE_SLOT, written.policy.timeZone)
+        request = template.render_slot(request, SAMPLE_SLOT, written.policy.timeZone)
     return written.kind.sample(request, SAMPLE_TOKEN, owner)
 
 
