@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,27 +53,31 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
     """
     from urllib3.util import Retry, Timeout  # takes longer than all other imports of a pass without webhooks
 
-    retry = Retry(
-        RETRIES,
-        read=0,
-        redirect=0,
-        status_forcelist=RETRIED_STATUSES,
-        allowed_methods=None,
-        backoff_factor=PAUSE_SECONDS,
-    )
     sent = {"Content-Type": "application/json", "User-Agent": f"reconciler/{__version__}", **(headers or {})}
-    failure = None
+    unconnected = Retry(RETRIES, read=0, status=0, other=0, backoff_factor=PAUSE_SECONDS)
+    body, timeout = json.dumps(document).encode(), Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    failure, status = None, 0
     with _urllib3_silent():
         try:
             with _pool(url) as pool:
-                body, timeout = json.dumps(document).encode(), Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-                answer = pool.request("POST", url, body=body, headers=sent, retries=retry, timeout=timeout)
+                for retry in range(RETRIES + 1):
+                    # The body is not read, because a receiver could send it for ever. A `Retry-After` is not waited
+                    # for, because it may be hours: later passes post the notification again.
+                    answer = pool.request(
+                        "POST", url, body=body, headers=sent, retries=unconnected, timeout=timeout, redirect=False,
+                        preload_content=False,
+                    )  # fmt: skip
+                    status = answer.status
+                    answer.close()
+                    if status not in RETRIED_STATUSES or retry == RETRIES:
+                        break
+                    time.sleep(PAUSE_SECONDS * 2**retry)
         except Exception as error:  # noqa: BLE001 - the text of any error may contain the address
             failure = type(error).__name__
     if failure is not None:  # raised outside of `except`, so that no library error becomes its context
         raise NotificationFailed(f"it could not be reached: {failure}")
-    if not 200 <= answer.status < 300:
-        raise NotificationFailed(f"it answered {answer.status}")
+    if not 200 <= status < 300:
+        raise NotificationFailed(f"it answered {status}")
 
 
 @contextmanager

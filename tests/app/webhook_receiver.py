@@ -21,8 +21,8 @@ class Hook:
 
 
 @contextmanager
-def hook(*answers: int, location: str = "") -> Iterator[Hook]:
-    """Serves a webhook for the duration of a test. Its responses have `location` as their Location header."""
+def hook(*answers: int, **headers: str) -> Iterator[Hook]:
+    """Serves a webhook for the duration of a test. Its responses have these headers, with - instead of _."""
     made = Hook()
     made.answers = list(answers)
 
@@ -32,9 +32,8 @@ def hook(*answers: int, location: str = "") -> Iterator[Hook]:
             made.documents.append(json.loads(body))
             made.headers.append(dict(self.headers))
             self.send_response(made.answers.pop(0) if made.answers else 200)
-            self.send_header("Content-Length", "0")
-            if location:
-                self.send_header("Location", location)
+            for name, value in {"Content_Length": "0", **headers}.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
