@@ -194,19 +194,19 @@ def recorded_runs(session: Session, name: str | None, *, refresh: bool, since: d
 
 
 def find(ledger: Log, what: str) -> Submission:
-    """Returns the submission with this run id (or the id of a child of an array job, or of a node), the submission
-    whose token starts with `what`, or the newest of the spec with this name.
+    """Returns the submission with this run id, the submission whose token starts with `what`, or the newest of the spec
+    with this name. A run id or a name may be followed by the index of a child (``:3``) or of a node (``#1``).
 
     Raises `ReconcilerError` unless exactly one submission matches.
     """
-    recorded = ledger.recorded
-    record = recorded.specs.get(recorded.current_name(what))
+    recorded, run_id = ledger.recorded, without_index(what)
+    record = recorded.specs.get(recorded.current_name(run_id))
     if record is not None and record.newest is not None:
         newest = next((s for s in reversed(record.submissions) if not s.applied), None)
         if newest is None:
             raise ReconcilerError(f"{record.name} was never submitted: an operator took its content as applied")
         return newest
-    run_id, digits = what.partition(":")[0].partition("#")[0], what.removeprefix(TOKEN_PREFIX)
+    digits = what.removeprefix(TOKEN_PREFIX)
     matches = of_run(ledger, recorded, run_id)
     if not matches and len(digits) >= SHORTEST_PREFIX:
         matches = _of_token(ledger, recorded, digits)
@@ -218,6 +218,11 @@ def find(ledger: Log, what: str) -> Submission:
             "It contains only runs that reconciler submitted or adopted."
         )
     return matches[0]
+
+
+def without_index(what: str) -> str:
+    """Returns a name or a run id without the index of a child or a node. Neither contains a colon or a number sign."""
+    return what.partition(":")[0].partition("#")[0]
 
 
 def of_run(ledger: Log, recorded: Recorded, run_id: str) -> Sequence[Submission]:

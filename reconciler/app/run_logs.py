@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from reconciler.app.history import find
+from reconciler.app.history import find, without_index
 from reconciler.aws.errors import TRANSIENT
 from reconciler.core.near_names import did_you_mean
 from reconciler.core.ports import RunRef, RunReport
@@ -52,15 +52,15 @@ class LoggedRun:
 
 
 def run_named(session: Session, what: str, attempt: int | None = None) -> LoggedRun:
-    """Returns the run with this id, or the newest run of the spec with this name. Raises `ReconcilerError` if there is
-    none."""
+    """Returns the run with this id, or the newest run of the spec with this name; with an index, its child or node.
+    Raises `ReconcilerError` if there is none."""
     session.ledger.refresh()
     submission = find(session.ledger, what)
     if submission.run_id is None:
         submission = _newest_run(session, submission)
     run_id = submission.run_id or ""
-    part = what if what.startswith((f"{run_id}:", f"{run_id}#")) else run_id
-    ref = RunRef(submission.token, part, submission.content.location)
+    index = what.removeprefix(without_index(what))
+    ref = RunRef(submission.token, run_id + index, submission.content.location)
     return LoggedRun(submission.name, submission.kind, ref, attempt)
 
 

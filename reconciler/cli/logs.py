@@ -56,8 +56,9 @@ def logs(
 ) -> int:
     """Show the logs of a run: of EMR Serverless from CloudWatch Logs or S3, of AWS Batch from CloudWatch Logs.
 
-    WHAT is the name of a spec, which means its newest run, or a run id. JOB_ID:INDEX is a child of an array job. If
-    several logs are shown, a line "==> NAME <==" precedes each. --format json lists the logs, like --list.
+    WHAT is the name of a spec, which means its newest run, or a run id. JOB_ID:INDEX or NAME:INDEX is a child of an
+    array job. If several logs are shown, a line "==> NAME <==" precedes each. --format json lists the logs, like
+    --list.
 
     \b
     Examples:

@@ -147,6 +147,9 @@ def test_a_log_that_does_not_exist_is_an_error(world: World, stored: Server):
     done = world.run("logs", "clicks")
     assert (done.code, done.out) == (1, "")
     assert "there is no log at log group /aws/batch/job, stream " in done.err
+    (run,) = world.runs()
+    for child in ("clicks:3", f"{run.id}:3"):  # the job is no array
+        assert f"AWS no longer has job {run.id}:3" in world.run("logs", child).err
     assert "logs:CreateLogStream" in done.err
 
 
