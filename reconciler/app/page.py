@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from reconciler.app.history import explain
 from reconciler.app.reconcile import preview
 from reconciler.core.durations import usual
-from reconciler.core.times import parse_time, time_text
+from reconciler.core.events import Missed
+from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import ReconcilerError
 from reconciler.render.page.content import PageContent
 from reconciler.render.page.site import POLICY, Site, content_type
@@ -18,13 +19,14 @@ from reconciler.render.runs import runs_of
 from reconciler.render.status import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from reconciler.app.session import Session
     from reconciler.core.desired import DesiredSpec
     from reconciler.core.plan import Plan
     from reconciler.core.state import Recorded
+    from reconciler.ledger.history import History
 
 SHOWN = timedelta(days=30)
 """The longest period that a timeline shows."""
@@ -39,14 +41,57 @@ HEADERS = [
 ]
 
 
+MOST_BATCHES = 500
+"""The maximum number of batches of the ledger that are read for missed slots. A spec adds one for each missed range."""
+
+
+class MissedSlots:
+    """The slots of the last month that never ran, read from the ledger.
+
+    The state of the ledger has only ranges that still matter to a pass. Each batch is read once, because a service
+    shows the page after every pass.
+    """
+
+    def __init__(self) -> None:
+        self._read_to = 0
+        self._ranges: dict[str, list[tuple[str, str]]] = {}
+
+    def update(self, history: History, recorded: Recorded, since: str) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """Returns, for each spec, the first and the last slot of each range that ended after `since`, as of the newest
+        batch. Raises `LedgerError`."""
+        if recorded.position < self._read_to:  # another ledger
+            self._read_to, self._ranges = 0, {}
+        scheduled = [record for record in recorded.specs.values() if record.schedule is not None]
+        positions = sorted({at for record in scheduled for at in record.positions if at > self._read_to})
+        names = {name for record in scheduled for name in record.names}
+        for _, events in history.batches(positions[-MOST_BATCHES:], names) if positions else ():
+            for event in events:
+                if isinstance(event, Missed):
+                    self._ranges.setdefault(event.name, []).append((event.first, event.last))
+        self._read_to = recorded.position
+        kept: dict[str, list[tuple[str, str]]] = {}
+        for name, ranges in self._ranges.items():
+            recent = [each for each in ranges if each[1] >= since]
+            kept.setdefault(recorded.current_name(name), []).extend(recent)
+        self._ranges = kept
+        return kept
+
+
 def content_now(session: Session, *, refresh: bool) -> PageContent:
     """Makes a plan without writing anything, and returns the content of the page. Calls AWS only with `refresh`."""
     inputs, plan = preview(session, refresh=refresh, tolerant=True)
     return content_of(session, plan, inputs.recorded, inputs.specs)
 
 
-def content_of(session: Session, plan: Plan, recorded: Recorded, specs: Mapping[str, DesiredSpec]) -> PageContent:
-    """Returns the content of the page from a plan and the state of the ledger. Raises `LedgerError`."""
+def content_of(
+    session: Session,
+    plan: Plan,
+    recorded: Recorded,
+    specs: Mapping[str, DesiredSpec],
+    missed: MissedSlots | None = None,
+) -> PageContent:
+    """Returns the content of the page from a plan and the state of the ledger. `missed` has the missed slots of earlier
+    passes. Raises `LedgerError`."""
     plan = explain(session, plan) if plan.changes or plan.pending else plan
     now, prices = parse_time(plan.created_at), session.target.prices
     since = now - SHOWN
@@ -65,11 +110,7 @@ def content_of(session: Session, plan: Plan, recorded: Recorded, specs: Mapping[
             if (typical := usual(record.submissions, now, prices)) is not None
         },
         currency=runs.currency,
-        missed={
-            name: [(missed.first, missed.last) for missed in record.missed]
-            for name, record in recorded.specs.items()
-            if record.missed
-        },
+        missed=(missed or MissedSlots()).update(session.ledger.history, recorded, seconds_text(since)),
     )
 
 
@@ -95,6 +136,7 @@ class LivePage:
     """
 
     def __init__(self, hosts: frozenset[str] | None) -> None:
+        self.missed = MissedSlots()
         self._hosts = hosts
         self._lock = Lock()
         self._site: Site | None = None

@@ -197,7 +197,7 @@ class Service:
         from reconciler.app.page import content_of
 
         try:
-            page.show(content_of(session, done.plan, done.recorded, done.specs))
+            page.show(content_of(session, done.plan, done.recorded, done.specs, page.missed))
         except ReconcilerError as error:
             log.error("the page is not up to date: %s", error)
 

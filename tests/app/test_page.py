@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator, Sequence
 from http.client import HTTPConnection
+from typing import cast
 
 import pytest
 
 from reconciler.app.http_endpoint import Endpoint
-from reconciler.app.page import LivePage, allowed_hosts, write
+from reconciler.app.page import LivePage, MissedSlots, allowed_hosts, write
+from reconciler.core.events import Event, Missed
+from reconciler.core.state import FormerName, Recorded, SpecRecord
+from reconciler.core.times import Schedule
 from reconciler.errors import ReconcilerError
+from reconciler.ledger.history import History
 from reconciler.render.page.site import Site
 from tests.render.test_page import content, row
 from tests.waiting import PATIENCE_SECONDS
@@ -61,3 +67,50 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     assert (tmp_path / "kept.txt").read_text() == "mine"
     with pytest.raises(ReconcilerError, match="cannot be written"):
         write(Site(content()), tmp_path / "kept.txt")
+
+
+class Batches:
+    """A ledger's history that contains a missed range at each position. Counts what was read."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def batches(self, positions: Sequence[int], names: Container[str]) -> Iterator[tuple[int, Sequence[Event]]]:
+        """Yields the events at some positions."""
+        for position in positions:
+            self.read.append(position)
+            slot = f"2026-11-{position:02}T02:00:00Z"
+            yield (
+                position,
+                [
+                    Missed(at=slot, name=name, first=slot, last=slot, reason="passed-over")
+                    for name in ("old-name", "other")
+                    if name in names
+                ],
+            )
+
+
+def test_missed_slots_are_read_once():
+    """Missed slots of the last month are those of scheduled specs. A later pass reads only new batches, and another
+    ledger is read from its start."""
+    schedule = Schedule("2026-11-01T00:00:00Z", "0 2 * * *", "UTC", "BatchJob")
+    former = FormerName("old-name", "job", 1)
+    record = SpecRecord("job", schedule=schedule, positions=[3, 20], former_names=[former])
+    recorded = Recorded(
+        specs={"job": record, "other": SpecRecord("other", positions=[4])},
+        position=20,
+        former_names={"old-name": former},
+    )
+    missed, history = MissedSlots(), Batches()
+
+    def shown(since: str) -> list[str]:
+        ranges = missed.update(cast(History, history), recorded, since)
+        return [first for first, _ in ranges["job"]]
+
+    assert shown("2026-11-01T00:00:00Z") == ["2026-11-03T02:00:00Z", "2026-11-20T02:00:00Z"]
+    record.positions.append(25)
+    recorded.position = 25
+    assert shown("2026-11-10T00:00:00Z") == ["2026-11-20T02:00:00Z", "2026-11-25T02:00:00Z"]
+    assert history.read == [3, 20, 25]
+    record.positions, recorded.position = [2], 2
+    assert shown("2026-11-01T00:00:00Z") == ["2026-11-02T02:00:00Z"]

@@ -19,7 +19,7 @@ from reconciler.core.times import time_text
 from reconciler.render.page.content import PageContent, Views
 from reconciler.render.page.drawing import drawing
 from reconciler.render.page.site import ROWS, SEARCH, Site
-from reconciler.render.page.timeline import NARROWEST, WIDTH, ZOOMS, Zoom, states_of, timelines
+from reconciler.render.page.timeline import NARROWEST, WIDTH, ZOOMS, Zoom, first_shown, states_of, timelines
 from reconciler.render.runs import RunRow
 from reconciler.render.status import StatusRow
 from tests.builders import NOW, PLACE, spec
@@ -187,6 +187,26 @@ def test_runs_too_close_to_draw_share_a_bar_that_shows_the_worst(titled: bool):
         assert {bar.state for bar in lane.calm} == {"succeeded"}
         assert lane.calm_path.count("M") == len(lane.calm)
         assert lane.label.endswith("1 not successful")
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"), [((), "week"), ((2,), "day"), ((2, 50), "week"), ((2, 500), "week"), ((500,), "month")]
+)
+def test_the_zoom_that_is_shown_first(hours: tuple[float, ...], shown: str):
+    """The first drawing contains runs: the day if there are no older ones, the month if there are no newer ones."""
+    views = Views(content(row("job"), runs=tuple(run("job", each) for each in hours)))
+    assert first_shown(timelines(views, views.specs)) == shown
+
+
+def test_missed_slots_are_drawn_as_a_range():
+    """A range that began before the period is cut off. A range that ended before it is left out."""
+    at = [time_text(NOW - timedelta(days=days)) for days in (40, 2, 1)]
+    views = Views(content(row("job"), missed={"job": [(at[0], at[1]), (at[2], at[2])]}))
+    day, week, month = (drawn.lanes[0] for drawn in timelines(views, views.specs))
+    assert [text for _, text in week.missed] == [f"missed: {at[0]} to {at[1]}", f"missed: {at[2]}"]
+    assert week.missed[0][0].startswith("M0 0v18M0 9H")
+    assert len(day.missed) == 1
+    assert month.label == "0 runs, 2 ranges of missed slots"
 
 
 def test_few_runs_have_texts():

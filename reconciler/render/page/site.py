@@ -12,7 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoesca
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.render.page.content import MOST_RUNS, PageContent, SpecView, Views
 from reconciler.render.page.drawing import drawing
-from reconciler.render.page.timeline import states_of, timelines
+from reconciler.render.page.timeline import first_shown, states_of, timelines
 from reconciler.render.plan_phrases import summary_line
 from reconciler.render.plan_text import plan_text
 from reconciler.values import dataclass
@@ -248,9 +248,10 @@ class Site:
 
 def _plan_lines(text: str) -> Iterator[tuple[str, str]]:
     """Yields each line of a plan with the class of its colour, or an empty string."""
-    classes = {"+": "add", "-": "remove", "~": "changed", "!": "held", "#": "title"}
+    classes = {"+": "add", "-": "remove", "~": "changed", "!": "held", "?": "held", "#": "title"}
     for line in text.split("\n"):
-        yield classes.get(line.lstrip()[:1], ""), line
+        message = line.lstrip().startswith("#  ")  # below the title
+        yield "message" if message else classes.get(line.lstrip()[:1], ""), line
 
 
 @cache
@@ -262,7 +263,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["states_of"] = states_of
+    environment.globals |= {"states_of": states_of, "first_shown": first_shown}
     return environment
 
 

@@ -46,16 +46,17 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The runs of one spec. `calm` are the bars that share one shape without a text. `missed` are the positions of
+    """The runs of one spec. `calm` are the bars that share one shape without a text. `missed` are the shapes of
     slots that never ran, with their texts. `held` is the reason if the spec is on hold. `label` describes the runs to
-    people who cannot see the drawing."""
+    people who cannot see the drawing, and `runs` is their number."""
 
     spec: SpecView
     bars: tuple[Bar, ...]
     calm: tuple[Bar, ...]
-    missed: tuple[tuple[int, str], ...]
+    missed: tuple[tuple[str, str], ...]
     held: str
     label: str
+    runs: int
 
     @property
     def calm_path(self) -> str:
@@ -124,6 +125,15 @@ def timelines(views: Views, specs: Sequence[SpecView], *, titled: bool = True) -
     return [_timeline(views, specs, spans, zoom, titled=titled) for zoom in ZOOMS]
 
 
+def first_shown(drawn: Sequence[Timeline]) -> str:
+    """Returns the zoom level to show first: the week, or the day if there is nothing older, or the month if there is
+    nothing newer."""
+    day, week, month = (sum(lane.runs + len(lane.missed) for lane in each.lanes) for each in drawn)
+    if week == 0 and month > 0:
+        return "month"
+    return "day" if month == day > 0 else "week"
+
+
 def states_of(drawn: Sequence[Timeline]) -> list[str]:
     """Returns the states of the bars of some timelines, in the order of the legend."""
     seen = {bar.state for each in drawn for lane in each.lanes for bar in (*lane.bars, *lane.calm)}
@@ -169,7 +179,8 @@ def _lane(view: SpecView, spans: Sequence[_Span], views: Views, x: Position, sta
         () if separate else tuple(bar for bar, _ in bars if bar.state == CALM),
         missed,
         view.reason if view.attention and not view.in_sync else "",
-        label + (f", {count(len(missed), 'missed slot')}" if missed else ""),
+        label + (f", {count(len(missed), 'range')} of missed slots" if missed else ""),
+        len(spans),
     )
 
 
@@ -216,11 +227,13 @@ def _title(group: Sequence[_Span]) -> str:
     return f"{count(len(group), 'run')}" + (f", {bad} not successful" if bad else "") + f"; one: {title}"
 
 
-def _missed(ranges: Iterable[tuple[str, str]], start: float, x: Position) -> Iterable[tuple[int, str]]:
+def _missed(ranges: Iterable[tuple[str, str]], start: float, x: Position) -> Iterable[tuple[str, str]]:
     for first, last in ranges:
-        moment = parse_time(last).timestamp()
-        if moment >= start:
-            yield x(moment), plain(f"missed: {first}" + (f" to {last}" if last != first else ""))
+        begin, end = (parse_time(slot).timestamp() for slot in (first, last))
+        if end >= start:
+            left, right = x(begin), x(end)
+            more = f"M{left} 9H{right}M{right} 0v18" if right > left else ""
+            yield f"M{left} 0v18{more}", plain(f"missed: {first}" + (f" to {last}" if last != first else ""))
 
 
 def _ticks(zoom: Zoom, now: datetime) -> Iterable[str]:
