@@ -14,10 +14,10 @@ from reconciler.app.inputs import PassInputs, desired_state, run_names
 from reconciler.app.reconcile import assume, observe
 from reconciler.app.session import Session
 from reconciler.core.decide import plan as make_plan
-from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration, request_digest
+from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration
 from reconciler.core.desired import Ancestry
 from reconciler.core.guard import CLOCK_ERROR_SECONDS
-from reconciler.core.identity import canonical
+from reconciler.core.identity import canonical, request_digest
 from reconciler.core.plan import Action, Plan
 from reconciler.core.renames import after_renames
 from reconciler.core.settings import settings_declared_at

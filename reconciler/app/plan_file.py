@@ -15,9 +15,9 @@ from typing import Any
 
 from reconciler.app.other_ledgers import check_no_other_runs
 from reconciler.app.session import Session
-from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration, request_digest
+from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration
 from reconciler.core.desired import sentence
-from reconciler.core.identity import Place, canonical, client_token, digests
+from reconciler.core.identity import Place, canonical, client_token, digests, request_digest
 from reconciler.core.plan import Action, ActionType, Plan
 from reconciler.core.renames import after_renames
 from reconciler.core.settings import others_applied

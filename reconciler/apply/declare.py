@@ -8,6 +8,7 @@ from reconciler.apply.intents import Provenance
 from reconciler.core import declarations
 from reconciler.core.event_codec import encode
 from reconciler.core.events import Event, SpecRenamed, intent_of
+from reconciler.core.identity import request_digest
 from reconciler.core.plan import SENDS, Action, ActionType, Plan
 from reconciler.core.ports import Ledger
 from reconciler.core.renames import after_renames
@@ -155,7 +156,7 @@ def declaration_of(
         name=pending.name,
         kind=pending.kind,
         digest=content.digest,
-        request_digest=declarations.request_digest(content.request or {}),
+        request_digest=request_digest(content.request or {}),
         policy=dict(pending.policy),
         source=content.source,
         commit=provenance.commit,

@@ -8,9 +8,9 @@ from hashlib import sha256
 from typing import Any
 
 from reconciler.core.changes import differs, policy_json
-from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, request_digest
+from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME
 from reconciler.core.desired import Desired, DesiredSpec
-from reconciler.core.identity import canonical
+from reconciler.core.identity import canonical, request_digest
 from reconciler.core.plan import Action, ActionType, Origin, Plan, Reason, SpecChange
 from reconciler.core.settings import declared_digest, settings_changes, settings_digest, settings_since
 from reconciler.core.state import Recorded

@@ -8,13 +8,11 @@ git.
 
 from collections.abc import Mapping
 from dataclasses import field, replace
-from hashlib import sha256
 from typing import Any, ClassVar
 
 from reconciler.core.event_fields import Flag, Number, Request, Text
 from reconciler.core.events import Event, SpecEvent
-from reconciler.core.identity import Content, Source, canonical
-from reconciler.model.base import JSON
+from reconciler.core.identity import Content, Source
 from reconciler.values import dataclass
 
 
@@ -133,8 +131,3 @@ def declaration(event: Declared, position: int) -> Declaration:
 def withdrawn(event: Undeclared, position: int, before: Declaration | None) -> Declaration:
     """Returns the last declaration of a spec that left git, with the position and commit at which it left."""
     return replace(before or Declaration(position, None), position=position, commit=event.commit)
-
-
-def request_digest(request: JSON) -> str:
-    """Returns ``sha256:…`` over a whole request, including the names and tags that the digest of a spec leaves out."""
-    return "sha256:" + sha256(canonical(request)).hexdigest()

@@ -7,8 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from reconciler.core.declarations import request_digest
-from reconciler.core.identity import Content, Place, Source
+from reconciler.core.identity import Content, Place, Source, request_digest
 from reconciler.core.state import SpecRecord
 from reconciler.core.suggested_commands import Invocation
 from reconciler.core.times import parse_time

@@ -153,7 +153,7 @@ LIKE_DIGITS = 8
 position."""
 
 
-def request_digest(request: JSON, token: str) -> str:
+def digest_without_token(request: JSON, token: str) -> str:
     """Returns a digest of the exact request without the token. The token is replaced with NUL, which JSON text cannot
     contain."""
     return sha256(json.dumps(request).replace(token, "\0").encode()).hexdigest()[:DIGITS]
@@ -173,7 +173,7 @@ def as_difference(event: Intended, base: Intended, position: int) -> IntendedAs 
         token=event.token,
         base=position,
         like=like(base.token),
-        digest=request_digest(event.request, event.token),
+        digest=digest_without_token(event.request, event.token),
         fields={name: value for name, value in form.items() if name not in OWN and before.get(name) != value},
         absent=absent or None,
         changes=changes or None,
@@ -204,7 +204,7 @@ def _request(event: IntendedAs, base: Intended) -> JSON | None:
             request = _changed(request, pointer.split("/")[1:], value)
     except (LookupError, ValueError, TypeError):
         return None
-    return request if request_digest(request, event.token) == event.digest else None
+    return request if digest_without_token(request, event.token) == event.digest else None
 
 
 def _with_token(request: JSON, before: str, after: str) -> JSON:

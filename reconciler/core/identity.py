@@ -132,3 +132,8 @@ def client_token(place: Place, kind: str, key: SubmissionKey, content_digest: st
         **({"generation": key.generation} if key.slot is None else {"slot": key.slot}),
     }
     return TOKEN_PREFIX + sha256(canonical(form)).hexdigest()[:TOKEN_HEX_DIGITS]
+
+
+def request_digest(request: JSON) -> str:
+    """Returns ``sha256:…`` over a whole request, including the names and tags that the digest of a spec leaves out."""
+    return "sha256:" + sha256(canonical(request)).hexdigest()

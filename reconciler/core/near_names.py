@@ -4,6 +4,7 @@ Used for the names of specs, targets and logs."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cached_property
 
 MOST_COMPARED = 100_000
 """The maximum number of comparisons between mistyped names and names, about two seconds of work. After that, nothing is
@@ -21,16 +22,22 @@ class NearNames:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = {name.lower(): name for name in sorted(names)}
+        self._all = names
         self._near: dict[str, str | None] = {}
-        self._left = max(LEAST, MOST_COMPARED // max(1, len(self._names)))
+
+    @cached_property
+    def _names(self) -> dict[str, str]:  # most projects have no mistyped name, so they are sorted on first use
+        return {name.lower(): name for name in sorted(self._all)}
+
+    @cached_property
+    def _most(self) -> int:
+        return max(LEAST, MOST_COMPARED // max(1, len(self._names)))
 
     def to(self, word: str) -> str | None:
         """Returns the nearest name, or `None` if no name is similar to `word`."""
         if word not in self._near:
-            if self._left == 0:
+            if len(self._near) == self._most:
                 return None
-            self._left -= 1
             close = get_close_matches(word.lower(), self._names, n=1)
             self._near[word] = self._names[close[0]] if close else None
         return self._near[word]

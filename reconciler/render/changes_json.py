@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, PendingDeclaration, request_digest
-from reconciler.core.identity import Content, Source
+from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, PendingDeclaration
+from reconciler.core.identity import Content, Source, request_digest
 from reconciler.core.plan import Change, ChangeType, Effect, Op, Origin, Plan, SpecChange
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON

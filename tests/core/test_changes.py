@@ -12,10 +12,10 @@ import pytest
 
 from reconciler.core.changes import policy_changes, policy_json
 from reconciler.core.decide import plan
-from reconciler.core.declarations import Declared, Undeclared, request_digest
+from reconciler.core.declarations import Declared, Undeclared
 from reconciler.core.desired import Ancestry, Checkout, DesiredSpec
 from reconciler.core.events import Event
-from reconciler.core.identity import digest
+from reconciler.core.identity import digest, request_digest
 from reconciler.core.plan import ActionType, Plan, Reason, SpecChange
 from tests.builders import NOW, at, desired, outcome, ran, recorded, request, scheduled, slot_intended, spec
 
