@@ -149,7 +149,8 @@ def follow(
             failures += 1
             if error.code not in TRANSIENT or failures >= MOST_FAILURES:
                 raise
-            logger.warning("the logs could not be read, and are read again: %s", error)
+            if failures == 1:
+                logger.warning("the logs could not be read, and are read again: %s", error)
         else:
             failures = 0
             if followed.is_over():

@@ -15,8 +15,10 @@ from functools import cache, lru_cache
 
 # --- names ------------------------------------------------------------------------------------------------------------
 
-NOT_SECRET = frozenset({"clienttoken", "reconciler:token"})
-"""The names of reconciler's own tokens. These tokens identify runs and are not secret."""
+NOT_SECRET = frozenset({
+    "clienttoken", "reconciler:token", "expiredtoken", "expiredtokenexception", "invalidtoken", "invalidclienttokenid",
+})  # fmt: skip
+"""The names of reconciler's own tokens, which identify runs, and AWS's error codes, which precede a message."""
 
 MAX_KEY = 300  # characters of a name that are examined
 
@@ -62,9 +64,8 @@ REFERENCE = (
     r"|EMR\.secret@\S+|Ref::[A-Za-z_]\w*|\{\{resolve:[^}]*\}\}"
     r"|\$?\$\{[A-Za-z_][\w.:%-]*\}|\$[A-Z_][A-Z0-9_]*|\$\([^)\n]*\)|`[^`\n]+`"
 )
-"""Values that refer to a secret but do not contain it: Secrets Manager and Parameter Store ARNs, EMR Serverless's
-``EMR.secret@NAME``, Batch's ``Ref::name``, CloudFormation's ``{{resolve:…}}``, placeholders, shell variables, and the
-output of other commands: ``$(cat file)``."""
+"""Values that refer to a secret: ARNs, ``EMR.secret@NAME``, Batch's ``Ref::name``, ``{{resolve:…}}``, placeholders,
+shell variables, and commands: ``$(cat file)``."""
 
 
 @cache

@@ -34,7 +34,7 @@ def test_names_of_secrets(key):
     [
         "clientToken", "reconciler:token", "tokenizer", "TOKENIZERS_PARALLELISM", "tokenize", "partitionKey",
         "spark.sql.shuffle.partitions", "primary_key", "keyword", "monkey", "bypass", "compass", "author", "stage",
-        "entryPoint", "kmsKeyId",
+        "entryPoint", "kmsKeyId", "ExpiredTokenException", "ExpiredToken", "InvalidClientTokenId",
         "passenger", "pipeline", "path", "compat", "StrictHostKeyChecking", "GCP_AUTH_MODE", "power", "pwm", "credit",
         "spark.executor.memory", "session_key", "spark.app.keyspace", "encKeyspace", "",
     ],
