@@ -1,9 +1,11 @@
-"""What the long forms of tests share: how many examples they try, and the report that `make soak` prints."""
+"""What tests of many cases share: how many examples and cases they try, and the report that `make soak` prints."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -18,6 +20,41 @@ def examples(every_day: int, soak: int | None = None) -> int:
     soak`."""
     times = settings().max_examples // EXAMPLES
     return every_day if times == 1 else soak or every_day * times
+
+
+def in_one_test(
+    names: str | tuple[str, ...], cases: Iterable[Any], ids: Iterable[str] | Callable[[Any], str] = repr
+) -> Callable[[Callable[..., Any]], Any]:
+    """Runs all cases of a test in one test, which fails with a list of the cases that fail.
+
+    It is `pytest.mark.parametrize` for cases that take less time than pytest needs for a test. The cases share the
+    fixtures.
+    """
+    listed = list(cases)
+    keys, values = ((names,), [(case,) for case in listed]) if isinstance(names, str) else (names, listed)
+    titles = list(map(ids, listed)) if callable(ids) else list(ids)
+    every = [(title, dict(zip(keys, each, strict=True))) for title, each in zip(titles, values, strict=True)]
+
+    def decorated(test: Callable[..., Any]) -> Any:
+        @wraps(test)
+        def all_cases(*arguments: Any, **fixtures: Any) -> None:
+            failures: list[BaseException] = []
+            for title, case in every:
+                try:
+                    test(*arguments, **fixtures, **case)
+                except (Exception, pytest.fail.Exception) as failure:  # noqa: BLE001 - raised below
+                    failure.add_note(f"in the case {title}")
+                    failures.append(failure)
+            if failures:
+                raise BaseExceptionGroup(f"{len(failures)} of {len(every)} cases failed", failures)
+            assert every
+
+        wanted = signature(test)
+        others = [parameter for name, parameter in wanted.parameters.items() if name not in keys]
+        all_cases.__signature__ = wanted.replace(parameters=others)  # type: ignore[attr-defined]
+        return all_cases
+
+    return decorated
 
 
 def in_soak(cases: Iterable[Any], every_day: Callable[[Any], bool]) -> list[Any]:

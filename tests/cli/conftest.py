@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.app.session import _relative_note, _warn_once
 from reconciler.cli.output import LIBRARIES
 from tests.cli.clients import running_aws
-from tests.cli.world import World, aws_environment, project_text
+from tests.cli.world import SQLITE, World, aws_environment, project_text
 
 
 @pytest.fixture(autouse=True)
@@ -37,4 +38,5 @@ def world(tmp_path: Path) -> Iterator[World]:
         made.write("reconciler.yaml", project_text())
         made.write(".gitignore", "ledger.sqlite*\n.reconciler/\n")
         made.init()
+        _warn_once(_relative_note(SQLITE, made.target))  # else the first command of the process prints it
         yield made

@@ -6,13 +6,14 @@ import pytest
 
 from reconciler.core import guard
 from reconciler.errors import AccountMismatch, GuardError, LocalLedgerInCI
+from tests.campaigns import in_one_test
 
 LOCAL, SHARED = "sqlite:///ledger.sqlite", "s3://bucket/prefix"
 CI = {"CI": "true"}
 BOTH = {"AWS_ENDPOINT_URL_BATCH": "http://x", "AWS_ENDPOINT_URL_EMR_SERVERLESS": "http://x"}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("address", "emulated", "durable", "environ", "refused"),
     [
         (LOCAL, False, False, CI, True),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.app.session import SystemClock
 from reconciler.cli.times import WrittenTime, seconds_of
+from tests.campaigns import in_one_test
 from tests.cli.world import World
 
 NOW = datetime(2026, 11, 28, 21, 30, tzinfo=UTC)  # a Saturday
@@ -21,7 +22,7 @@ def understood(text: str, time_zone: str = "UTC", *, end: bool = False, ago: boo
     return f"{WrittenTime('--at', text, NOW, end, ago).utc(time_zone):%Y-%m-%dT%H:%M:%SZ}"
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "expected"),
     [
         ("2026-11-30", "2026-11-30T00:00:00Z"),
@@ -67,7 +68,7 @@ def test_times_that_people_write(text, expected):
     assert understood(text).lstrip("0") == expected
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "remedies"),
     [
         ("11/12/2026", ["2026-11-12 or 2026-12-11"]),

@@ -18,6 +18,7 @@ from reconciler.core.events import Event
 from reconciler.core.identity import digest, request_digest
 from reconciler.core.plan import ActionType, Plan, Reason, SpecChange
 from tests.builders import NOW, at, desired, outcome, ran, recorded, request, scheduled, slot_intended, spec
+from tests.campaigns import in_one_test
 
 HOURLY = {"schedule": "0 * * * *"}
 KINDS: dict[str, Mapping[str, Any]] = {"one-off": {}, "scheduled": HOURLY}
@@ -82,9 +83,9 @@ def change_of(made: Plan) -> SpecChange:
     return change
 
 
-@pytest.mark.parametrize("state", ["none", "live", "ended"])
-@pytest.mark.parametrize("edit", EDITS)
-@pytest.mark.parametrize("kind", KINDS)
+@in_one_test("state", ["none", "live", "ended"])
+@in_one_test("edit", EDITS)
+@in_one_test("kind", KINDS)
 def test_every_edit_of_a_policy_is_shown_by_its_field(kind: str, edit: str, state: str):
     """The change is shown in every state of the spec and its run, and not again after it was declared."""
     before, after = spec("A", policy=KINDS[kind]), spec("A", policy={**KINDS[kind], **EDITS[edit]})
@@ -235,9 +236,9 @@ STALE = {
 }
 
 
-@pytest.mark.parametrize("stale", STALE)
-@pytest.mark.parametrize("edit", [*EDITS, "request", "removal"])
-@pytest.mark.parametrize("kind", KINDS)
+@in_one_test("stale", STALE)
+@in_one_test("edit", [*EDITS, "request", "removal"])
+@in_one_test("kind", KINDS)
 def test_an_old_checkout_changes_nothing(kind: str, edit: str, stale: str):
     """The spec has one hold, with the reason. No schedule starts or stops, and nothing is cancelled or declared. With
     `--allow-rollback`, the change is carried out."""

@@ -15,6 +15,7 @@ from reconciler.core.identity import Place, Source
 from reconciler.core.state import Phase, Recorded, RunState, Sighting, SpecRecord
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from tests.builders import at, intended, outcome, ran, recorded, taken
+from tests.campaigns import in_one_test
 
 KINDS = [
     "submitted", "adopted", "unsent", "rejected", "unclear", "conflicted", "absent", "superseded",
@@ -25,7 +26,7 @@ OPENED = e.Opened(
 )
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "event",
     [OPENED, intended(), taken(), outcome("resolved", intended()), *(outcome(kind, intended()) for kind in KINDS)],
     ids=lambda x: x.type,
@@ -82,7 +83,7 @@ def test_an_outcome_without_an_intent_is_corruption() -> None:
         recorded(outcome("submitted", intended()))
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("story", "phase", "state"),
     [
         ((), Phase.INTENDED, None),

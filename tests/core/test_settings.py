@@ -21,6 +21,7 @@ from reconciler.core.settings import (
 )
 from reconciler.model.project import Project
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, spec
+from tests.campaigns import in_one_test
 from tests.core.test_changes import HOURLY, STALE, declared, history, undeclared
 
 TARGET = {"account": "444455556666", "region": "eu-west-1", "ledger": "s3://ledgers/analytics"}
@@ -183,8 +184,8 @@ def acted(made: Plan) -> list[Any]:
     return [*made.pending, *made.schedule_changes, *made.declarations]
 
 
-@pytest.mark.parametrize("stale", STALE)
-@pytest.mark.parametrize("doing", DOING)
+@in_one_test("stale", STALE)
+@in_one_test("doing", DOING)
 def test_a_stale_checkout_with_other_settings_does_nothing(doing: str, stale: str):
     """A newer commit suspended the project, but the settings of this checkout do not. Every action of this checkout is
     on hold, as with every other setting. With `--allow-rollback`, the actions are carried out."""

@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.core.cron import slots
 from reconciler.core.times import seconds_text
+from tests.campaigns import in_one_test
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 AROUND = timedelta(hours=7)
@@ -102,7 +103,7 @@ def test_slots_when_clocks_change_anywhere(schedule: str, years: int):
         assert actual == expected, (name, moment)
 
 
-@pytest.mark.parametrize("minutes", range(0, 180, 7))
+@in_one_test("minutes", range(0, 180, 7))
 def test_it_does_not_matter_when_one_starts_to_look(minutes: int):
     """Around the hour that occurs twice, the slots after any moment are the later ones of the same slots."""
     begin = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)

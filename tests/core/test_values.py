@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.values import dataclass
+from tests.campaigns import in_one_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ ALIKE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("left", ALIKE, ids=str)
-@pytest.mark.parametrize("right", ALIKE, ids=str)
+@in_one_test("left", ALIKE, ids=str)
+@in_one_test("right", ALIKE, ids=str)
 def test_objects_compare_as_those_of_the_standard_library(left: dict[str, Any], right: dict[str, Any]):
     """Equality, hashes and texts are those that `dataclasses.dataclass` gives the same class."""
     assert (Ours(**left) == Ours(**right)) == (Theirs(**left) == Theirs(**right))

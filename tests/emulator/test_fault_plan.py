@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from reconciler.emulator import Emulator, Plan, Rule
 from reconciler.emulator.fault_plan import MAX_BYTES, read_plan
 from reconciler.emulator.fault_rules import MADE_FROM_AWS, Answer, FaultProblems, Request
+from tests.campaigns import in_one_test
 from tests.emulator.conftest import ROLE, Clock, ask_control
 from tests.waiting import PATIENCE_SECONDS
 
@@ -61,7 +62,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "problem"), WRONG, ids=[problem for _, problem in WRONG])
+@in_one_test(("rule", "problem"), WRONG, ids=[problem for _, problem in WRONG])
 def test_an_invalid_rule_is_refused(rule: dict[str, Any], problem: str) -> None:
     """A rule in Python and a rule in a plan lead to the same message, which contains the allowed values."""
     with pytest.raises(FaultProblems) as caught:
@@ -144,8 +145,8 @@ def plan_or_problems(form: object) -> Plan | tuple[str, ...]:
         return error.problems
 
 
-@pytest.mark.parametrize("answer", get_args(Answer))
-@pytest.mark.parametrize("request_", get_args(Request))
+@in_one_test("answer", get_args(Answer))
+@in_one_test("request_", get_args(Request))
 def test_each_request_goes_with_each_answer(request_: str, answer: str) -> None:
     """A lost request is the exception, because AWS does not reply to it."""
     late = {"late_seconds": 5} if request_ == "late" else {}

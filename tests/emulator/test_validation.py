@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from reconciler.emulator import Emulator, protocol
 from reconciler.emulator.dispatch import AWS_BATCH, EMR_SERVERLESS
 from reconciler.emulator.protocol import service_model
+from tests.campaigns import in_one_test
 from tests.emulator.conftest import client, job_request, run_request
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
@@ -79,7 +80,7 @@ def test_every_real_request_is_accepted(urls: tuple[Emulator, dict[str, Any]], s
         assert row["request"] == stored, row["id"]
 
 
-@pytest.mark.parametrize("row", corpus("invalid"), ids=lambda row: row["id"])
+@in_one_test("row", corpus("invalid"), ids=lambda row: row["id"])
 def test_every_invalid_request_is_refused(row: dict[str, Any]) -> None:
     """The exceptions are requests that no AWS documentation excludes."""
     assert row["id"] in ALLOWED or problems_of(row["service"], row["request"])

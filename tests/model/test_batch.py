@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model.batch.submit_job import resolved
+from tests.campaigns import in_one_test
 from tests.model.jobs import (
     ARN,
     ID,
@@ -129,7 +130,7 @@ TAKEN = [
 ]
 
 
-@pytest.mark.parametrize("request_", [case[1] for case in TAKEN], ids=[case[0] for case in TAKEN])
+@in_one_test("request_", [case[1] for case in TAKEN], ids=[case[0] for case in TAKEN])
 def test_valid_requests_are_accepted(request_):
     """A request that AWS accepts is accepted, even with empty values."""
     assert not problems(BATCH, request_)

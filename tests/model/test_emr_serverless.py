@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.campaigns import in_one_test
 from tests.model.requests import EMR, emr, monitoring, problems, sent, spark, warnings
 from tests.model.runs import CLOUDWATCH, KEY, POLICY, configuration, hive, log_types, role, without
 
@@ -65,7 +66,7 @@ TAKEN = [
 ]
 
 
-@pytest.mark.parametrize("request_", [case[1] for case in TAKEN], ids=[case[0] for case in TAKEN])
+@in_one_test("request_", [case[1] for case in TAKEN], ids=[case[0] for case in TAKEN])
 def test_valid_requests_are_accepted(request_):
     """A request that AWS accepts is accepted, even with empty values."""
     assert not problems(EMR, request_)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.campaigns import in_one_test
 from tests.model.requests import EMR, emr, monitoring, problems, spark
 from tests.model.runs import CLOUDWATCH, CONFIGURATION, configuration, hive, log_types, role, without
 
@@ -141,7 +140,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+@in_one_test(("request_", "loc"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_invalid_requests_are_refused_at_their_path(request_, loc):
     """A request that AWS refuses is refused at the path of the invalid value."""
     assert loc in problems(EMR, request_)

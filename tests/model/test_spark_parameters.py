@@ -15,6 +15,7 @@ from reconciler.model.base import SourceFloat, Unquoted
 from reconciler.model.emr_serverless.spark_parameters import OPTIONS
 from reconciler.model.emr_serverless.spark_parameters import settings as taken_apart
 from reconciler.model.kind import RequestProblems
+from tests.campaigns import in_one_test
 from tests.model.requests import EMR, emr, spark
 
 PARAMETERS = ("jobDriver", "sparkSubmit", "sparkSubmitParameters")
@@ -188,7 +189,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("parameters", "loc", "message"), WRONG, ids=[str(case[0]) for case in WRONG])
+@in_one_test(("parameters", "loc", "message"), WRONG, ids=[str(case[0]) for case in WRONG])
 def test_invalid_mappings_are_refused(parameters, loc, message):
     """A mapping that is empty or that contains something unsupported by spark-submit is an error at its path."""
     assert message in remarks(parameters)[loc]

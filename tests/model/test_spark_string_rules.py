@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reconciler.model.base import Remark
 from reconciler.model.emr_serverless.spark_parameters import ALL, NO_RUN, NOT_TAKEN
 from reconciler.model.emr_serverless.spark_string_rules import MOST
+from tests.campaigns import in_one_test
 from tests.model.requests import EMR, corpus, emr, sent, spark
 
 NBSP, ZERO_WIDTH = "\N{NO-BREAK SPACE}", "\N{ZERO WIDTH SPACE}"
@@ -120,7 +121,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("parameters", "word", "message"), MISTAKES, ids=[each[0] for each in MISTAKES])
+@in_one_test(("parameters", "word", "message"), MISTAKES, ids=[each[0] for each in MISTAKES])
 def test_a_mistake_is_one_warning_at_its_word(parameters: str, word: str, message: str):
     """Each mistake has exactly one warning, which shows a word of the string and what to do about it."""
     (remark,) = remarks(parameters)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.campaigns import in_one_test
 from tests.model.jobs import ID, array, depends, retry
 from tests.model.requests import BATCH, EMR, batch, container, emr, kind_of, problems, spark, warnings
 from tests.model.runs import configuration, hive, log_types
@@ -104,7 +103,7 @@ RUNS = {
 REQUESTS = JOBS | RUNS
 
 
-@pytest.mark.parametrize("name", REQUESTS)
+@in_one_test("name", REQUESTS)
 def test_a_usual_request_is_accepted_without_warning(name):
     """A request as these programs send it is neither refused nor warned about."""
     request = REQUESTS[name]

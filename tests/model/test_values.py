@@ -14,6 +14,7 @@ from reconciler.model.arns import REGIONS, place_remarks
 from reconciler.model.foreign_templates import template_remarks
 from reconciler.model.s3 import field_remarks, text_remarks
 from reconciler.model.template import format_problem
+from tests.campaigns import in_one_test
 from tests.model.jobs import depends
 from tests.model.requests import BATCH, batch, container, emr, kind_of, monitoring, nodes, pod, problems, spark
 from tests.model.runs import configuration, hive
@@ -151,7 +152,7 @@ OTHERS = {
 MISTAKES = LOCATIONS | TEMPLATES | REGIONS_AND_ARNS | OTHERS
 
 
-@pytest.mark.parametrize(("request_", "expected"), MISTAKES.values(), ids=MISTAKES)
+@in_one_test(("request_", "expected"), MISTAKES.values(), ids=MISTAKES)
 def test_a_value_that_cannot_be_meant_gives_one_warning(request_, expected):
     """Each value has one warning, which describes the mistake and the correction."""
     (message,) = remarks(request_)
@@ -199,7 +200,7 @@ SILENT = {
 }
 
 
-@pytest.mark.parametrize("request_", SILENT.values(), ids=SILENT)
+@in_one_test("request_", SILENT.values(), ids=SILENT)
 def test_a_value_that_may_be_meant_is_silent(request_):
     """Requests that only look like mistakes have no warning."""
     assert remarks(request_) == []

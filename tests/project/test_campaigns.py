@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from tests.campaigns import table
+from tests.campaigns import in_one_test, table
 from tests.project.place import ROOT
 
 
@@ -35,6 +35,23 @@ def test_the_table_counts_the_cases_of_each_campaign():
         "    seed 1: 7 kills",
         "tests/b.py::test_race: 1 cases, 0 failed, 3 s",
     ]
+
+
+@in_one_test(("first", "second"), [(1, 1), (2, 3), (3, None)], ids=["same", "other", "none"])
+def differs(first: int, second: int | None, wanted: bool):
+    assert (first == second) == wanted
+    assert second or pytest.fail("no second")
+
+
+def test_one_test_of_many_cases_lists_those_that_fail():
+    """Each failing case is in the failure with its title, and the others are tried all the same."""
+    with pytest.raises(BaseExceptionGroup, match="2 of 3 cases failed") as failure:
+        differs(wanted=False)
+    with pytest.raises(BaseExceptionGroup) as all_failures:
+        differs(wanted=True)
+
+    assert [each.__notes__ for each in failure.value.exceptions] == [["in the case same"], ["in the case none"]]
+    assert len(all_failures.value.exceptions) == 2
 
 
 def test_soak_fails_if_nothing_ran():

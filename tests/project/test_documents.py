@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import yaml
 from reconciler.cli.program import COMMANDS, program
 from reconciler.errors import ReconcilerError
 from reconciler.model.emr_serverless.spark_parameters import ALL
+from tests.campaigns import in_one_test
 from tests.crash.points import POINTS
 from tests.project.place import COMMAND, ROOT, git, project_copy, run
 from tests.project.transcript import blocks, output, plain, renewed
@@ -70,21 +72,27 @@ def test_readme_shows_commands():
     assert ROOT / "README.md" in WITH_COMMANDS
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+@in_one_test("path", DOCUMENTS, ids=_name)
 def test_links_lead_to_files_of_the_repository(path: Path):
     """Each relative link names a file or folder that is tracked, and each anchor a heading."""
-    tracked = {ROOT / line for line in git(ROOT, "ls-files").splitlines()}
-    folders = {parent for file in tracked for parent in file.parents}
     links = re.findall(r"\]\(([^)\s]+)\)", _prose(path))
 
     def leads_nowhere(link: str) -> bool:
         target, _, anchor = link.partition("#")
         file = (path.parent / target).resolve() if target else path
-        return file not in tracked | folders or (bool(anchor) and anchor not in _anchors(file))
+        return file not in _tracked() or (bool(anchor) and anchor not in _anchors(file))
 
     assert [link for link in links if not re.match(r"https?://", link) and leads_nowhere(link)] == []
 
 
+@cache
+def _tracked() -> set[Path]:
+    """Returns the files of the repository and their folders."""
+    files = {ROOT / line for line in git(ROOT, "ls-files").splitlines()}
+    return files | {parent for file in files for parent in file.parents}
+
+
+@cache
 def _anchors(path: Path) -> set[str]:
     text = path.read_text("utf-8")
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
@@ -92,7 +100,7 @@ def _anchors(path: Path) -> set[str]:
     return named | {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+@in_one_test("path", DOCUMENTS, ids=_name)
 def test_paths_in_documents_exist(path: Path):
     """Every path of the repository that a document names exists, or the document gives the file's content."""
     named = re.findall(r"`((?:reconciler|tests|docs|specs|\.ci|\.github)/[\w./-]*)`", _prose(path))
@@ -108,6 +116,7 @@ def _command(name: str) -> click.Command:
     return found
 
 
+@cache
 def _options(command: click.Command) -> set[str]:
     """Returns the options of a command and of its subcommands."""
     if isinstance(command, click.Group) and command is not program:
@@ -132,7 +141,7 @@ def test_every_command_and_option_is_documented():
     assert {flag for flag in options if not re.search(rf"{flag}\b", text)} == set()
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+@in_one_test("path", DOCUMENTS, ids=_name)
 def test_documents_name_no_option_that_does_not_exist(path: Path):
     """Each `--option` that documents mention is an option of some command."""
     known = (
@@ -156,7 +165,7 @@ def test_every_exit_code_of_an_error_is_documented():
     assert codes <= table
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+@in_one_test("path", DOCUMENTS, ids=_name)
 def test_claims_name_tests_that_exist(path: Path):
     """Each test that a document names exists in the file that it names."""
     witnesses = _witnesses(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaigns import in_one_test
 from tests.project.place import BIN, ROOT, git, run
 
 FILES = {"pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
@@ -47,7 +48,7 @@ def test_top_level_holds_only_what_a_newcomer_expects():
     assert {entry for entry in tracked if not entry.startswith(".")} == FILES | FOLDERS
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@in_one_test("path", MODULES, ids=_name)
 def test_modules_and_functions_are_short_enough_to_read(path: Path):
     """A module has 40 to 400 lines, and a function at most 40, docstrings not counted."""
     source = path.read_text("utf-8")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.campaigns import in_one_test
 from tests.project import gh
 from tests.project.place import BIN, ROOT, project_copy, run
 from tests.project.runner import ACTION
@@ -95,7 +96,7 @@ def test_permissions_are_none_by_default_and_minimal_for_each_job():
     }
 
 
-@pytest.mark.parametrize("key", JOBS)
+@in_one_test("key", JOBS)
 def test_jobs_use_no_secrets_leave_no_credentials_and_end(key: str):
     """No key is a secret. The token of a checkout is not kept in .git. Every job has a time limit."""
     checkouts = [step for step in JOBS[key]["steps"] if step.get("uses", "").startswith("actions/checkout@")]
@@ -105,7 +106,7 @@ def test_jobs_use_no_secrets_leave_no_credentials_and_end(key: str):
     assert 0 < JOBS[key]["timeout-minutes"] <= 30
 
 
-@pytest.mark.parametrize("key", [key for key in JOBS if "release" not in key])
+@in_one_test("key", [key for key in JOBS if "release" not in key])
 def test_tokens_for_aws_go_only_to_jobs_that_assume_a_role(key: str):
     """A job may ask for an OIDC token exactly if one of its steps assumes a role."""
     steps = JOBS[key]["steps"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.redact.request import masked, secret_places
 from reconciler.redact.text import mask_sentence, mask_text
+from tests.campaigns import in_one_test
 
 HIDDEN = [
     ("curl -u a:b https://h", "curl -u a:(sensitive) https://h"),
@@ -149,7 +149,7 @@ SHOWN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), HIDDEN, ids=[text[:40] for text, _ in HIDDEN])
+@in_one_test(("text", "expected"), HIDDEN, ids=[text[:40] for text, _ in HIDDEN])
 def test_secrets_in_a_shell_s_text(text, expected):
     """The secret is hidden where the program's manual says that one is, in shell text, in JSON and in a list."""
     assert expected == mask_text(text)
@@ -158,7 +158,7 @@ def test_secrets_in_a_shell_s_text(text, expected):
     assert mask_sentence(sentence) == f"ValidationException: {expected}"
 
 
-@pytest.mark.parametrize("text", SHOWN)
+@in_one_test("text", SHOWN)
 def test_other_arguments_are_shown(text):
     """Ports, folders, users without a password, references and the same letters of other programs stay visible."""
     assert text == mask_text(text)
@@ -188,7 +188,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "hidden"), ARGUMENTS, ids=str)
+@in_one_test(("arguments", "hidden"), ARGUMENTS, ids=str)
 def test_secrets_in_arguments(arguments, hidden):
     """In a list, the option and its value are entries of their own; each hidden one is located."""
     request = {"containerOverrides": {"command": arguments}}

@@ -9,9 +9,10 @@ import pytest
 
 from reconciler.redact.shapes import harmless, secret_key, words
 from reconciler.redact.text import mask_text
+from tests.campaigns import in_one_test
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "key",
     [
         "secret", "password", "passwd", "DB_PASS", "dbpass", "DB_PWD", "pwd", "passphrase", "token", "authToken",
@@ -29,7 +30,7 @@ def test_names_of_secrets(key):
     assert secret_key(key)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "key",
     [
         "clientToken", "reconciler:token", "tokenizer", "TOKENIZERS_PARALLELISM", "tokenize", "partitionKey",
@@ -44,7 +45,7 @@ def test_names_of_other_things(key):
     assert not secret_key(key)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("key", "value"),
     [
         ("max_tokens", 4096),
@@ -209,15 +210,15 @@ TOKENS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS)
-@pytest.mark.parametrize("around", ["{}", "run --x={} --y", '{{"x": "{}"}}', "export X='{}'; run", "a,{},b", "see {}."])
+@in_one_test("token", TOKENS.values(), ids=TOKENS)
+@in_one_test("around", ["{}", "run --x={} --y", '{{"x": "{}"}}', "export X='{}'; run", "a,{},b", "see {}."])
 def test_tokens_of_providers(token, around):
     """A token in the provider's format is hidden, whatever its name and the text around it."""
     masked = mask_text(around.format(token))
     assert masked.rstrip(".") == around.format("(sensitive)").rstrip(".")
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("url", "expected"),
     [
         ("https://x@host/a", "https://(sensitive)@host/a"),
@@ -249,7 +250,7 @@ def test_secrets_in_addresses_and_files(url, expected):
     assert mask_text(expected) == expected
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "text",
     [
         "https://$TOKEN@host/a", "https://${TOKEN}@host", "https://user:$PASS@host", "https://u:${PASS}@host",

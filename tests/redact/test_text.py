@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.redact.text import SENSITIVE, MaskingFilter, mask_sentence, mask_text
+from tests.campaigns import in_one_test
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 KEY_BLOCK = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc\n-----END RSA PRIVATE KEY-----"
@@ -106,19 +107,19 @@ SHOWN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), HIDDEN, ids=[text[:40] for text, _ in HIDDEN])
+@in_one_test(("text", "expected"), HIDDEN, ids=[text[:40] for text, _ in HIDDEN])
 def test_secrets_are_hidden(text, expected):
     """Anything that looks like a secret, by name or shape, is replaced; the text around it stays."""
     assert expected == mask_text(text)
 
 
-@pytest.mark.parametrize("text", SHOWN)
+@in_one_test("text", SHOWN)
 def test_harmless_text_is_shown(text):
     """Identifiers, counts, class names, references and addresses are shown under any name."""
     assert text == mask_text(text)
 
 
-@pytest.mark.parametrize("text", [text for text, _ in HIDDEN] + SHOWN)
+@in_one_test("text", [text for text, _ in HIDDEN] + SHOWN)
 def test_masking_twice_changes_nothing(text):
     """Masked text may be masked again, as the log filter does."""
     once = mask_text(text)

@@ -16,6 +16,7 @@ from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
 from reconciler.render.plan_json import dumps, plan_from_json, plan_json, result_json, status_json
 from reconciler.render.status import rows
+from tests.campaigns import in_one_test
 from tests.render.golden_files import check
 from tests.render.samples import action, changed, every_kind_of_action, held_and_waiting, intended, plan, recorded
 
@@ -76,7 +77,7 @@ def _changed(path: list[Any], value: Any) -> JSON:
     return form
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("path", "value", "words"),
     [
         (["format_version"], "2.0", "format_version 2.0, this version reads 1.x"),

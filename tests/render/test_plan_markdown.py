@@ -15,7 +15,7 @@ from reconciler.core.plan import ActionType, Change, ChangeType, Origin, Plan, R
 from reconciler.errors import Problem
 from reconciler.render.markdown import Repository, cell_code, code, fenced, prose
 from reconciler.render.plan_markdown import PageOptions, failure_markdown, plan_markdown
-from tests.campaigns import pairs
+from tests.campaigns import in_one_test, pairs
 from tests.render.golden_files import check
 from tests.render.samples import PLACE, action, changed, every_kind_of_action, plan, pull_request, spec_change
 
@@ -282,8 +282,8 @@ def without_code(text: str) -> str:
     return re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)|<code>[^<]*</code>", "", without_blocks(text))
 
 
-@pytest.mark.parametrize("evil", EVIL)
-@pytest.mark.parametrize(
+@in_one_test("evil", EVIL)
+@in_one_test(
     "place",
     [
         "name",

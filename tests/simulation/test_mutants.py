@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core import unresolved as settling
+from tests.campaigns import in_one_test
 from tests.simulation.campaign import MOST_STORIES, hunt
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutants import BY_NAME, MUTANTS
@@ -56,7 +57,7 @@ def test_every_rule_is_broken_by_some_mutant() -> None:
     assert {f"R{number}" for number in range(1, 12)} == {mutant.rule for mutant in MUTANTS}
 
 
-@pytest.mark.parametrize("name", sorted(BY_NAME))
+@in_one_test("name", sorted(BY_NAME))
 def test_patches_come_off_again(name: str) -> None:
     """After the block, the shipped code is as it was before."""
     before = _shipped(name)

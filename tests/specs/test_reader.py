@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reconciler.model.base import Unquoted
 from reconciler.specs.document import MOST_EXPANDED, Document, Unreadable
 from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON, SourceText, find, json_documents, path_text, yaml_documents
+from tests.campaigns import in_one_test
 
 Read = Callable[[str], Iterator[Document]]
 
@@ -109,7 +110,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), RULES.values(), ids=RULES)
+@in_one_test(("text", "expected"), RULES.values(), ids=RULES)
 def test_every_flaw_has_its_location(text, expected):
     """Everything that a text must not contain is reported at its line and column."""
     assert expected == flaws_in(text)

@@ -4,6 +4,7 @@ import pytest
 
 from reconciler.model.base import SourceFloat, Unquoted
 from reconciler.specs.document import meaning, plain
+from tests.campaigns import in_one_test
 
 TEXT = [
     "a",
@@ -41,7 +42,7 @@ def test_text_needs_no_quotes(text):
     assert text == plain(text)
 
 
-@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in OTHER.items() for text in texts])
+@in_one_test(("kind", "text"), [(kind, text) for kind, texts in OTHER.items() for text in texts])
 def test_other_scalars_are_never_strings(kind, text):
     """A plain scalar with another meaning in YAML 1.1 or 1.2 is `Unquoted` and keeps its text."""
     assert Unquoted(text) == plain(text)
