@@ -132,9 +132,9 @@ def _keys(
         for attempt in range(1, spec.policy.backoffLimit + RETRIES + 1):
             if not tokens:
                 return keys
-            key = replace(first, attempt=attempt)
             for name in names:
-                token = client_token(session.place, spec.kind, replace(key, name=name), spec.digest)
+                key = SubmissionKey(name, first.generation, first.slot, attempt)  # `replace` is slow: these are many
+                token = client_token(session.place, spec.kind, key, spec.digest)
                 if token in tokens:
                     keys[token] = replace(key, name=recorded_name)
                     tokens.discard(token)

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 10.0
 """The timeout of an idle connection, in seconds. Each connection serves one request."""
 
+POLL_SECONDS = 0.1
+"""How soon the server notices that it is to stop."""
+
 CONNECTIONS = 32
 """The maximum number of concurrent connections; further ones are closed without a response."""
 
@@ -81,7 +84,9 @@ class Endpoint:
             raise UsageError(
                 f"{what} cannot be served on {host}:{port}: the port is taken, or the address is not of this machine"
             ) from error
-        self._thread = Thread(target=self._server.serve_forever, name=f"reconciler-{what}", daemon=True)
+        self._thread = Thread(
+            target=self._server.serve_forever, args=(POLL_SECONDS,), name=f"reconciler-{what}", daemon=True
+        )
         self._thread.start()
         self.port = self._server.server_port
 

@@ -18,7 +18,10 @@ def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
     Raises `ValueError` for NaN and infinities, `TypeError` for values that JSON cannot represent, `UnicodeEncodeError`
     for lone surrogates. ``1``, ``1.0``, ``"1"``, ``null`` and a missing key are all different.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 TOKEN_PREFIX = "r1-"

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -132,7 +133,7 @@ class Installation:
     aws: FakeAws = field(default_factory=FakeAws)
     shell: subprocess.Popen[str] | None = None
 
-    def add_service(self, *, inventory: bool) -> None:
+    def add_service(self, *, inventory: bool = False) -> None:
         """Follows the page: adds two new files and one line. With `inventory`, also follows the optional section."""
         (self.package / "model" / "emr_containers.py").write_text(MODEL)
         registry = self.package / "model" / "kind.py"
@@ -170,44 +171,51 @@ class Installation:
         self.aws.close()
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Yields a package with the service but without the optional section. Its tests may run in any order."""
+    with installed(tmp_path_factory.mktemp("service")) as made:
+        made.add_service()
+        yield made
+
+
+@contextmanager
+def installed(folder: Path) -> Iterator[Installation]:
     """Yields the package as it is shipped, and a project with the spec of the page."""
-    package, project = tmp_path / "copy" / "reconciler", tmp_path / "project"
+    package, project = folder / "copy" / "reconciler", folder / "project"
     shutil.copytree(ROOT / "reconciler", package)
     project.mkdir()
     (project / "reconciler.yaml").write_text(project_text())
     (project / "orders.yaml").write_text(SPEC)
     made = Installation(package, project)
-    yield made
-    made.close()
+    try:
+        yield made
+    finally:
+        made.close()
 
 
-def test_a_service_plans_applies_and_ends(installation: Installation) -> None:
+def test_a_service_plans_applies_and_ends(service: Installation) -> None:
     """The new kind is validated, planned, submitted once with our tags, observed to its end, and cancelled."""
-    installation.add_service(inventory=False)
-
-    assert installation.run("validate").code == 0
-    assert "orders" in installation.run("plan").out
-    applied = installation.run("apply", "--yes")
+    assert service.run("validate").code == 0
+    assert "orders" in service.run("plan").out
+    applied = service.run("apply", "--yes")
 
     assert applied.code == 0, applied.err
-    (run,) = installation.aws.runs.values()
+    (run,) = service.aws.runs.values()
     assert run["tags"]["reconciler:spec"] == "shop/staging/orders"
     assert run["tags"]["reconciler:token"] == run["clientToken"]
-    assert "No changes" in installation.run("plan").out
-    assert installation.run("cancel", "orders", "--yes").code == 0
+    assert "No changes" in service.run("plan").out
+    assert service.run("cancel", "orders", "--yes").code == 0
     assert run["state"] == "CANCELLED"
-    assert len(installation.aws.runs) == 1
+    assert len(service.aws.runs) == 1
 
 
-def test_a_service_without_an_inventory(installation: Installation) -> None:
+def test_a_service_without_an_inventory(service: Installation) -> None:
     """Without the optional section, fsck reports that it cannot compare the kind, and adopt refuses."""
-    installation.add_service(inventory=False)
-    assert installation.run("apply", "--yes").code == 0
+    assert service.run("apply", "--yes").code == 0
 
-    compared = installation.run("fsck")
-    adopted = installation.run("adopt", "orders", "run2", "--yes")
+    compared = service.run("fsck")
+    adopted = service.run("adopt", "orders", "run2", "--yes")
 
     assert compared.code == 0, compared.err
     assert "[SKIP] EmrContainersJobRun cannot be compared" in compared.out
@@ -215,16 +223,17 @@ def test_a_service_without_an_inventory(installation: Installation) -> None:
     assert "run2 cannot be adopted" in adopted.err
 
 
-def test_a_service_with_an_inventory_adopts_and_compares(installation: Installation) -> None:
+def test_a_service_with_an_inventory_adopts_and_compares(tmp_path: Path) -> None:
     """With the optional section, a run that somebody else started can be adopted, and fsck reports a missing run."""
-    installation.add_service(inventory=True)
-    request = {"clientToken": "by-hand", "name": "orders", "executionRoleArn": "arn", "tags": {}}
-    installation.aws.start(request)
+    with installed(tmp_path) as installation:
+        installation.add_service(inventory=True)
+        request = {"clientToken": "by-hand", "name": "orders", "executionRoleArn": "arn", "tags": {}}
+        installation.aws.start(request)
 
-    adopted = installation.run("adopt", "orders", "run1", "--yes")
-    compared = installation.run("fsck")
-    installation.aws.runs.clear()
-    missing = installation.run("fsck")
+        adopted = installation.run("adopt", "orders", "run1", "--yes")
+        compared = installation.run("fsck")
+        installation.aws.runs.clear()
+        missing = installation.run("fsck")
 
     assert adopted.code == 0, adopted.err
     assert (compared.code, "virtual cluster 0123456789abcdef: 1 run" in compared.out) == (0, True), compared.out

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.core.events import Submitted
 from tests.aws.stub import Act, Stub
+from tests.campaigns import in_soak
 from tests.cli.world import ACCOUNT, REGION, World, all_finished, project_text
 from tests.ledger.relay import dynamodb_error, s3_error
 from tests.ledger.server import KEYS, Server
@@ -23,14 +24,20 @@ def at(world: World, ledger: str) -> World:
     return world
 
 
-@pytest.fixture(params=["s3", "dynamodb"])
-def shared(request: pytest.FixtureRequest, world: World, aws: Server) -> World:
+def stores(every_day: str, *others: str) -> pytest.MarkDecorator:
+    """Runs a test with a ledger in one store in `make test`, and in the other stores in `make soak`."""
+    return pytest.mark.parametrize("store", in_soak([every_day, *others], lambda store: store == every_day))
+
+
+@pytest.fixture
+def shared(store: str, world: World, aws: Server) -> World:
     """A project whose ledger is in AWS."""
     (world.folder / "ledger.sqlite").unlink()
-    at(world, aws.address(request.param)).init()
+    at(world, aws.address(store)).init()
     return world
 
 
+@stores("s3", "dynamodb")
 def test_from_the_first_plan_to_why(shared: World):
     """All commands work as with a local file, and in CI."""
     world = shared
@@ -58,6 +65,7 @@ def test_from_the_first_plan_to_why(shared: World):
     assert [path for path in world.files() if "ledger" in path or path.startswith(".reconciler/")] == []
 
 
+@stores("dynamodb", "s3")
 def test_another_machine_submits_nothing_again(shared: World):
     """A fresh clone that shares only the address finds everything in sync."""
     shared.batch("clicks")
@@ -74,6 +82,7 @@ def test_another_machine_submits_nothing_again(shared: World):
 
 
 @pytest.mark.soak  # tests/cli/test_once.py has the short form; tests/ledger races on the stores themselves
+@stores("s3", "dynamodb")
 def test_two_applies_at_once_submit_once(shared: World):
     """Two processes that apply the same new specs at the same time start each of them once."""
     for number in range(3):
@@ -161,6 +170,7 @@ def test_a_store_without_permissions_is_an_error(
     assert world.runs() == []
 
 
+@stores("dynamodb", "s3")
 def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
     """A run of one target is not recorded for another target at the same address."""
     text = project_text(ledger=shared.ledger)
@@ -244,7 +254,7 @@ EVERY_COMMAND = (
 )
 
 
-@pytest.mark.parametrize("store", ["sqlite", "s3", "dynamodb"])
+@stores("s3", "sqlite", "dynamodb")
 def test_a_missing_ledger_is_an_error_that_nothing_repairs_by_itself(world: World, aws: Server, store: str):
     """Every command exits 1, names the address and both cases, creates nothing and sends nothing."""
     address = "sqlite:///mistyped/ledger.sqlite" if store == "sqlite" else aws.address(store)
@@ -267,7 +277,7 @@ def test_a_missing_ledger_is_an_error_that_nothing_repairs_by_itself(world: Worl
     assert len(world.runs()) == 1
 
 
-@pytest.mark.parametrize("store", ["sqlite", "s3", "dynamodb"])
+@stores("sqlite", "s3", "dynamodb")
 def test_a_ledger_that_is_lost_stops_everything(world: World, aws: Server, store: str):
     """If a used ledger is lost, nothing runs until an operator acts. An empty file is not accepted as a new ledger
     either."""

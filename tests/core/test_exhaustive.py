@@ -34,9 +34,9 @@ STORIES: Sequence[tuple[str, ...]] = (
 )
 CONTENTS = ("A", "B")
 LOOKS = ("not-looked", "absent", "found", "two", "error")
-STEPS = [pytest.param(23, id="every 23rd"), pytest.param(1, id="all", marks=pytest.mark.soak)]
-"""`make test` uses every eleventh history of two generations. No number of choices above is divisible by eleven, so
-every choice occurs."""
+STEPS = [pytest.param(47, id="every 47th"), pytest.param(1, id="all", marks=pytest.mark.soak)]
+"""`make test` uses every 47th history of two generations. No number of choices above is divisible by 47, so each choice
+occurs."""
 
 
 def histories(step: int) -> Iterator[tuple[e.Event, ...]]:

@@ -86,12 +86,14 @@ def reckoned(schedule: str, zone: ZoneInfo, begin: datetime, end: datetime) -> l
     return expected
 
 
-@pytest.mark.parametrize("years", [1, pytest.param(10, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("years", "share"), [(1, 3), pytest.param(10, 1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_slots_when_clocks_change_anywhere(schedule: str, years: int):
-    """In every zone and for every clock change, the slots follow the rules of Debian's cron."""
-    ways = all_changes(years).values()
+def test_slots_when_clocks_change_anywhere(schedule: str, years: int, share: int):
+    """In every zone and for every clock change, the slots follow the rules of Debian's cron. `make test` looks at every
+    third change with each schedule, and at every change with some schedule."""
+    ways = list(all_changes(years).values())
     assert len(ways) > 20
+    ways = ways[list(SCHEDULES).index(schedule) % share :: share]
     for name, moment in ways:
         zone, begin, end = ZoneInfo(name), moment - AROUND, moment + AROUND
         expected = [seconds_text(slot) for slot in reckoned(schedule, zone, begin, end)]

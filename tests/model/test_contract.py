@@ -149,7 +149,7 @@ def _takes(pattern: str, value: str) -> bool:
 
 
 @pytest.mark.parametrize("theirs", EQUIVALENT, ids=[ours[:20] for ours, _ in EQUIVALENT.values()])
-@settings(max_examples=examples(10), deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(data=st.data())
 def test_equivalent_patterns_match_no_more(theirs, data):
     """AWS's pattern matches everything that ours matches. Text of several lines is an exception if an entry allows
@@ -164,7 +164,7 @@ SAME = [theirs for theirs, (_, why) in EQUIVALENT.items() if not why.startswith(
 
 
 @pytest.mark.parametrize("theirs", SAME, ids=[EQUIVALENT[theirs][0][:20] for theirs in SAME])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(data=st.data())
 def test_equivalent_patterns_match_no_less(theirs, data):
     """Our pattern matches everything that AWS's pattern matches, unless its entry states that ours is stricter."""

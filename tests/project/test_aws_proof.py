@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 
 import pytest
@@ -23,12 +25,28 @@ USED = {
 }
 
 
+SEVERAL = """\
+import json, sys
+import pytest
+for options in json.loads(sys.argv[1]):
+    print("exit code:", int(pytest.main(["-q", "-p", "no:cacheprovider", *options])), flush=True)
+"""
+"""Runs pytest several times in one process, because starting it takes longer than running it."""
+
+
 def suite(*options: str, **env: str) -> tuple[int, str]:
     """Runs pytest over the suite, and returns its exit code and output."""
+    (done,) = suites([[*options]], **env)
+    return done
+
+
+def suites(runs: list[list[str]], **env: str) -> list[tuple[int, str]]:
+    """Runs pytest over the suite with each of these options, and returns the exit codes and outputs."""
     quiet = {name: value for name, value in environment(**env).items() if not name.startswith("COV")}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, SUITE]
-    done = run(command, ROOT, quiet)
-    return done.returncode, done.stdout + done.stderr
+    done = run([sys.executable, "-c", SEVERAL, json.dumps([[*options, SUITE] for options in runs])], ROOT, quiet)
+    ends = re.findall(r"(.*?)^exit code: (\d+)$", done.stdout, re.DOTALL | re.MULTILINE)
+    assert len(ends) == len(runs), done.stdout + done.stderr
+    return [(int(code), output + done.stderr) for output, code in ends]
 
 
 def asked(aws: Emulator) -> dict[str, str]:
@@ -40,8 +58,7 @@ def asked(aws: Emulator) -> dict[str, str]:
 
 def test_the_suite_runs_only_on_request():
     """A plain run leaves the suite out; with the marker alone it is skipped and lists the missing variables."""
-    plain, output = suite()
-    marked, why = suite("-m", "aws", "-rs")
+    (plain, output), (marked, why) = suites([[], ["-m", "aws", "-rs"]])
 
     assert (plain, "passed" in output, "deselected" in output) == (5, False, True), output
     assert (marked, "passed" in why) == (0, False), why

@@ -39,6 +39,7 @@ def test_the_table_counts_the_cases_of_each_campaign():
 
 @in_one_test(("first", "second"), [(1, 1), (2, 3), (3, None)], ids=["same", "other", "none"])
 def differs(first: int, second: int | None, wanted: bool):
+    """A test of three cases, for the test below."""
     assert (first == second) == wanted
     assert second or pytest.fail("no second")
 
