@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-EXAMPLES = 40
+EXAMPLES = 25
 """How many examples hypothesis tries in `make test` if a test does not say."""
 
 
 def examples(every_day: int, soak: int | None = None) -> int:
-    """Returns how many examples a test tries: `every_day` in `make test`, and `soak` or 25 times as many in `make
+    """Returns how many examples a test tries: `every_day` in `make test`, and `soak` or 40 times as many in `make
     soak`."""
     times = settings().max_examples // EXAMPLES
     return every_day if times == 1 else soak or every_day * times

@@ -18,7 +18,7 @@ from tests.ledger.server import aws, server  # noqa: F401 - fixtures
 
 _BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 settings.register_profile("project", _BUSY, max_examples=EXAMPLES)
-settings.register_profile("soak", _BUSY, max_examples=25 * EXAMPLES)  # `make soak` chooses it
+settings.register_profile("soak", _BUSY, max_examples=40 * EXAMPLES)  # `make soak` chooses it
 settings.load_profile("project")
 
 

@@ -17,6 +17,7 @@ from reconciler.emulator import Emulator, Plan, Rule, Settings
 from tests.aws.conftest import CREDENTIALS
 from tests.aws.requests import BATCH, EMR, Submit, in_a_minute
 from tests.aws.test_outcome import BOTH
+from tests.campaigns import pairs
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 SUBMISSIONS = ("StartJobRun", "SubmitJob")
@@ -85,9 +86,8 @@ UNCLEAR: list[dict[str, Any]] = [
 ]
 
 
-@BOTH
 @pytest.mark.parametrize(("request_", "runs"), [("lost", 0), ("processed", 1)])
-@pytest.mark.parametrize("answer", UNCLEAR, ids=str)
+@pytest.mark.parametrize(("answer", "submit"), pairs(UNCLEAR, [EMR, BATCH]))
 def test_what_a_lost_and_an_accepted_request_have_in_common_is_ambiguous(
     answer: dict[str, Any], request_: Any, runs: int, submit: Submit, world: World
 ) -> None:

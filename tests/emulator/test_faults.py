@@ -18,12 +18,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 
 from reconciler.emulator import Emulator, Plan, Rule
+from tests.campaigns import pairs
 from tests.emulator.conftest import APPLICATION, Clock, ask_control, job_request, run_request
 from tests.emulator.conftest import send as send_raw
 from tests.waiting import PATIENCE_SECONDS, eventually, new_threads
 
 Send = Callable[..., Mapping[str, Any]]
-BOTH = pytest.mark.parametrize("operation", ["StartJobRun", "SubmitJob"])
+OPERATIONS = ["StartJobRun", "SubmitJob"]
+BOTH = pytest.mark.parametrize("operation", OPERATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +108,8 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception] | None, tuple[int, str] | No
 ]
 
 
-@BOTH
 @pytest.mark.parametrize(("request_", "accepted"), [("lost", 0), ("processed", 1)])
-@pytest.mark.parametrize(("answer", "raised", "error"), ANSWERS, ids=[str(answer) for answer, _, _ in ANSWERS])
+@pytest.mark.parametrize(("answer", "raised", "error", "operation"), pairs(ANSWERS, OPERATIONS))
 def test_every_answer_goes_with_a_lost_and_a_processed_request(
     operation: str,
     request_: Any,

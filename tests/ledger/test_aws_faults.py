@@ -24,6 +24,7 @@ from reconciler.ledger.dynamodb import DynamoStore
 from reconciler.ledger.log import Log
 from reconciler.ledger.s3 import S3Store
 from tests.aws.stub import UNDECODABLE, Act, Stub, close_after_reading, http, reply, reset_unread, silence, until_closed
+from tests.campaigns import pairs
 from tests.cli.clients import Pool, kept_clients, new_pool
 from tests.ledger.builders import PLACE, StandingClock, always, intended
 from tests.ledger.relay import (
@@ -221,8 +222,7 @@ def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
     assert wired.store.append(1, b"batch") == b"another"
 
 
-@pytest.mark.parametrize("name", UNDECODABLE)
-@pytest.mark.parametrize("status", [200, 400, 403, 412])
+@pytest.mark.parametrize(("status", "name"), pairs([200, 400, 403, 412], list(UNDECODABLE)))
 def test_a_reply_to_a_write_that_cannot_be_decoded_is_no_proof(status: int, name: str, wire: Wire, asked_once: None):
     """A damaged reply to a write does not prove success or a refusal, even with DynamoDB's request id and an error code
     in a header. The outcome is unknown, and the log reads the position."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.model.base import Remark
 from reconciler.model.emr_serverless.spark_parameters import ALL, NO_RUN, NOT_TAKEN
 from reconciler.model.emr_serverless.spark_string_rules import MOST
-from tests.campaigns import in_one_test
+from tests.campaigns import examples, in_one_test
 from tests.model.requests import EMR, corpus, emr, sent, spark
 
 NBSP, ZERO_WIDTH = "\N{NO-BREAK SPACE}", "\N{ZERO WIDTH SPACE}"
@@ -221,7 +221,7 @@ def test_strings_from_the_field(case: dict[str, Any]):
 PIECES = [*"ab=\"'\\#,–“” \n-", "--conf", " spark.x=1", "--", *sorted(ALL)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_any_string_is_read(parameters: str):
     """Any string has a bounded number of warnings, and each shows a word of the string."""
