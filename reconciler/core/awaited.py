@@ -1,6 +1,6 @@
 """Computes the progress of the runs that a command waits for, from the plan and the ledger after a pass."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -83,9 +83,9 @@ def progress(
     if any(each is None for each in alone.values()):
         moving = {key.name for key, each in alone.items() if each is not None and each.progress is Progress.MOVING}
         behind = _behind(moving | {name for name, record in recorded.specs.items() if _is_open(record)}, specs)
-    first_actions = {action.name: action for action in reversed(plan.actions)}
+    causes = _causes({action.name: action for action in reversed(plan.actions)}, specs)
     awaited = [
-        each if each is not None else _gated(actions[key], key, behind, _cause(key.name, first_actions, specs))
+        each if each is not None else _gated(actions[key], key, behind, causes.get(key.name))
         for key, each in alone.items()
     ]
     return sorted(awaited, key=lambda each: (each.key.name, each.key.generation or 0, each.key.slot or ""))
@@ -134,20 +134,18 @@ def _gated(action: Action, key: SubmissionKey, behind: Collection[str], cause: A
     return Awaited(key, Progress.HELD, "waiting", action.message + why)
 
 
-def _cause(name: str, actions: Mapping[str, Action], specs: Mapping[str, DesiredSpec]) -> Action | None:
-    """Returns the action about a spec that `name` directly or indirectly depends on, and that stops the whole chain: a
-    hold, or a wait for something other than a dependency."""
-    passed, rest = {name}, [name]
+def _causes(actions: Mapping[str, Action], specs: Mapping[str, DesiredSpec]) -> dict[str, Action]:
+    """Returns, by name, the action that stops the specs which a spec directly or indirectly depends on: a hold, or a
+    wait for something other than a dependency."""
+    waits = {name: each for name, each in actions.items() if each.action in {ActionType.HOLD, ActionType.WAIT}}
+    dependents, causes = _dependents(specs), dict[str, Action]()
+    rest = deque((name, each) for name, each in waits.items() if each.reason is not Reason.DEPENDENCY)
     while rest:
-        dependencies = [other for other in _dependencies(specs.get(rest.pop())) if other not in passed]
-        passed.update(dependencies)
-        for other in dependencies:
-            action = actions.get(other)
-            if action is not None and action.action in {ActionType.HOLD, ActionType.WAIT}:
-                if action.reason is not Reason.DEPENDENCY:
-                    return action
-                rest.append(other)
-    return None
+        stopped, cause = rest.popleft()
+        fresh = [name for name in dependents[stopped] if name not in causes]
+        causes.update(dict.fromkeys(fresh, cause))
+        rest += [(name, cause) for name in fresh if name in waits and waits[name].reason is Reason.DEPENDENCY]
+    return causes
 
 
 def _dependencies(spec: DesiredSpec | None) -> list[str]:
@@ -160,16 +158,22 @@ def _dependencies(spec: DesiredSpec | None) -> list[str]:
 
 def _behind(names: Iterable[str], specs: Mapping[str, DesiredSpec]) -> set[str]:
     """Returns the names of the specs that directly or indirectly depend on one of `names`."""
-    dependents = defaultdict[str, list[str]](list)
-    for spec in specs.values():
-        for name in _dependencies(spec):
-            dependents[name].append(spec.name)
+    dependents = _dependents(specs)
     behind, rest = set[str](), [*names]
     while rest:
         fresh = [name for name in dependents.pop(rest.pop(), ()) if name not in behind]
         behind.update(fresh)
         rest += fresh
     return behind
+
+
+def _dependents(specs: Mapping[str, DesiredSpec]) -> defaultdict[str, list[str]]:
+    """Returns the names of the specs that depend on each spec."""
+    dependents = defaultdict[str, list[str]](list)
+    for spec in specs.values():
+        for name in _dependencies(spec):
+            dependents[name].append(spec.name)
+    return dependents
 
 
 def _is_open(record: SpecRecord) -> bool:
