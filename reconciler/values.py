@@ -1,8 +1,9 @@
 """Creates dataclasses quickly, because every command creates the classes that it imports.
 
 `dataclasses.dataclass` compiles the source of up to seven methods for each class, which took a third of the start of a
-plan. Here only ``__init__`` is compiled, and the other methods are shared functions. The result is a normal dataclass
-with one difference: ``frozen`` is checked by mypy only, and not when an attribute is set.
+plan. Here only ``__init__`` is compiled, when the first object of a class is created, and the other methods are shared
+functions. The result is a normal dataclass with one difference: ``frozen`` is checked by mypy only, and not when an
+attribute is set.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ else:
 
         def made(cls):  # noqa: ANN001, ANN202
             own = cls.__dict__
-            new = dataclasses.dataclass(cls, eq=False, repr=False, **options)
+            new = dataclasses.dataclass(cls, init=False, eq=False, repr=False, **options)
+            if "__init__" not in own:
+                new.__init__ = _compiled_on_first_use(new)
             if "__repr__" not in own:
                 new.__repr__ = _described
             if eq:
@@ -29,6 +32,41 @@ else:
             return new
 
         return made if cls is None else made(cls)
+
+
+def _compiled_on_first_use(cls: Any) -> Callable[..., None]:  # noqa: ANN401 - a class whose method is replaced
+    def __init__(self: object, *args: object, **named: object) -> None:  # noqa: N807 - a method
+        cls.__init__ = _initializer(cls)
+        cls.__init__(self, *args, **named)
+
+    return __init__
+
+
+def _initializer(cls: type) -> Callable[..., None]:
+    """Compiles the ``__init__`` of a dataclass, which has a parameter for each field and calls ``__post_init__``."""
+    values: dict[str, Any] = {"MISSING": dataclasses.MISSING}
+    parameters: dict[bool, list[str]] = {False: ["self"], True: []}  # by whether they are given by name only
+    body = []
+    for field in dataclasses.fields(cls):
+        name, is_made = field.name, field.default_factory is not dataclasses.MISSING
+        has_default = is_made or field.default is not dataclasses.MISSING
+        values |= {f"default_{name}": field.default, f"make_{name}": field.default_factory}
+        default = f"make_{name}()" if is_made else f"default_{name}"
+        if field.init:
+            parameters[bool(field.kw_only)].append(f"{name}=default_{name}" if has_default else name)
+            body.append(
+                f" self.{name} = {default} if {name} is MISSING else {name}" if is_made else f" self.{name} = {name}"
+            )
+        elif has_default:
+            body.append(f" self.{name} = {default}")
+    if hasattr(cls, "__post_init__"):
+        body.append(" self.__post_init__()")
+    named = ["*", *parameters[True]] if parameters[True] else []
+    source = [f"def __init__({', '.join(parameters[False] + named)}):", *body, " pass"]
+    exec("\n".join(source), values)  # noqa: S102 - only names of fields
+    method: Callable[..., None] = values["__init__"]
+    method.__qualname__ = f"{cls.__qualname__}.__init__"
+    return method
 
 
 def _compare(cls: type, own: Any, *, frozen: bool) -> None:  # noqa: ANN401 - the namespace of a class

@@ -77,3 +77,38 @@ def test_a_class_without_frozen_has_no_hash():
     assert changing == Changing("b")
     with pytest.raises(TypeError):
         hash(changing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived(Ours):
+    """A class with fields that are given by name, and fields that are not given."""
+
+    unit: str
+    length: int = field(default=0, init=False)
+    parts: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "length", len(self.name))
+
+
+def test_each_object_has_its_own_values():
+    """The first and all later objects of a class are initialized alike, with defaults of their own."""
+    first, second = Derived("abc", 1, unit="s"), Derived("a", unit="ms", rates={"x": 1})
+    first.parts.append("p")
+
+    assert (first.length, first.count, first.parts, first.rates) == (3, 1, ["p"], {})
+    assert (second.length, second.count, second.parts, second.rates) == (1, 0, [], {"x": 1})
+    assert first.seen is not second.seen
+
+
+def test_wrong_arguments_are_refused():
+    """Missing, unknown and surplus arguments raise `TypeError`, for the first object too."""
+
+    @dataclass
+    class Fresh:
+        name: str
+
+    wrong: list[tuple[tuple[str, ...], dict[str, Any]]] = [((), {}), (("a", "b"), {}), (("a",), {"other": 1})]
+    for arguments, named in wrong:
+        with pytest.raises(TypeError):
+            Fresh(*arguments, **named)
