@@ -1,16 +1,17 @@
-"""Creates dataclasses quickly, because every command creates the classes that it imports.
+"""Creates dataclasses and regular expressions quickly, because every command creates those of the modules it imports.
 
 `dataclasses.dataclass` compiles the source of up to seven methods for each class, which took a third of the start of a
 plan. Here only ``__init__`` is compiled, when the first object of a class is created, and the other methods are shared
 functions. The result is a normal dataclass with one difference: ``frozen`` is checked by mypy only, and not when an
-attribute is set.
+attribute is set. A regular expression is compiled when it is first used.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,3 +98,20 @@ def _described(self: Any) -> str:  # noqa: ANN401 - any dataclass
     """Formats an object as `dataclasses.dataclass` does."""
     shown = (f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self) if field.repr)
     return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def regex(source: str, flags: int = 0) -> re.Pattern[str]:
+    """Returns a regular expression that is compiled when it is first used."""
+    return cast("re.Pattern[str]", _Pattern(source, flags))
+
+
+class _Pattern:
+    """Has the attributes of the compiled pattern. Each is stored at its first use, so that later uses are as fast."""
+
+    def __init__(self, source: str, flags: int) -> None:
+        self.pattern, self._flags = source, flags
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of a pattern
+        value = getattr(re.compile(self.pattern, self._flags), name)
+        setattr(self, name, value)
+        return value

@@ -6,7 +6,6 @@ labels, annotations and prices have no effect on what a pass does in this target
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -19,15 +18,16 @@ from reconciler.core.plan import Action, ActionType, Change, ChangeType, Effect,
 from reconciler.core.state import Recorded
 from reconciler.model.base import JSON
 from reconciler.model.project import Project, ProjectSpec, Target
+from reconciler.values import regex
 
 SHOWN_ONLY = {"prices"}
 """Settings of a target that do not affect what a pass does and are left out."""
 TARGETS, ADDRESS = "targets", "url"
-ADDRESS_PATH = re.compile(rf".*\.notify\[[0-9]+\]\.{ADDRESS}")
+ADDRESS_PATH = regex(rf".*\.notify\[[0-9]+\]\.{ADDRESS}")
 SWITCHES = {"suspend", "emulator"}
 """Settings that are either a boolean or a mapping. A mapping is also compared as true, so that a comparison shows
 whether the setting was switched on or off."""
-PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+PLAIN_KEY = regex(r"[A-Za-z0-9_-]+")
 CHANGED = SpecChange(PROJECT_NAME, PROJECT_KIND, ChangeType.CHANGED, Effect.NO_RUN, "takes effect with the next apply")
 """A change of the settings, without its fields."""
 

@@ -1,19 +1,18 @@
 """Commands to suggest when only an operator can decide."""
 
-import re
 from collections.abc import Iterator, Sequence
 from shlex import join
 
 from reconciler.core.event_fields import Text, Texts
 from reconciler.core.state import Phase, Recorded, Submission
 from reconciler.core.times import parse_time, seconds_text
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 RUN_ID = "RUN_ID"
 """The placeholder for the id of a run that the operator must find."""
 
 
-COMMAND = re.compile(r"(?<=: )reconciler(?= [a-z])")
+COMMAND = regex(r"(?<=: )reconciler(?= [a-z])")
 """Matches the beginning of a command in a message."""
 
 

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from reconciler.model.base import JSON, Loc, Remark
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 REGIONS: dict[str, tuple[str, ...]] = {
     "aws": (
@@ -29,7 +29,7 @@ region is only a warning, because AWS adds regions."""
 
 PARTITIONS = {region: partition for partition, regions in REGIONS.items() for region in regions}
 
-ARN = re.compile(
+ARN = regex(
     r"arn:(?P<partition>[^:\s]*):(?P<service>[^:\s]+):(?P<region>[^:\s]*):(?P<account>[^:\s]*):(?P<resource>\S+)"
 )
 

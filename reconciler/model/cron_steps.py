@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from reconciler.values import regex
+
 
 class Field(NamedTuple):
     """One of the five fields of a schedule: its unit, the period after which it starts again, and its first and last
@@ -28,7 +30,7 @@ MINUTE, HOUR, DAY, MONTH, WEEKDAY = FIELDS = (
     Field("weekday", "week", 0, 6),
 )
 _ON = {MINUTE: "at minute", HOUR: "at hour", DAY: "on day", MONTH: "in month", WEEKDAY: "on weekday"}
-_STEP = re.compile(r"(?P<start>\*|[0-9]+)(?:-(?P<end>[0-9]+))?/(?P<step>[0-9]+)")
+_STEP = regex(r"(?P<start>\*|[0-9]+)(?:-(?P<end>[0-9]+))?/(?P<step>[0-9]+)")
 
 
 def step_warnings(schedule: str) -> Iterator[str]:

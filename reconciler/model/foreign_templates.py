@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import Loc, Remark
+from reconciler.values import regex
 
 RULE = "template"
 LONGEST_SHOWN = 60  # characters
@@ -13,39 +14,39 @@ JINJA, JSONATA, STEP_FUNCTIONS, PYTHON = "Jinja, as in Airflow", "Jinja or JSONa
 COMMAND = "a shell, make or Kubernetes"
 
 _TEMPLATES: dict[str, re.Pattern[str]] = {
-    JINJA: re.compile(r"\{\{-?\s*(?:[A-Za-z_]|\.(?:Values|Release|Chart|Files)\b)[^{}]*\}\}"),
-    JSONATA: re.compile(r"\{%-?\s*[A-Za-z$_][^%]*%\}"),
-    STEP_FUNCTIONS: re.compile(r"\A\$\$?(?:\.[A-Za-z_]\w*|\[[^\]]*\])+\Z|\bStates\.[A-Z]\w+\([^()]*"),
-    COMMAND: re.compile(r"\$\([^()]*\)+|`(?:date|hostname|whoami|uuidgen|cat|echo|aws)\b[^`]*`"),
-    PYTHON: re.compile(r"%\([A-Za-z_]\w*\)[a-z0-9.]*[sdifrx]"),
-    "AWS Data Pipeline or Ruby": re.compile(r"#\{\s*[A-Za-z_@][^{}]*\}"),
-    "Azure Data Factory": re.compile(r"@\{\s*[A-Za-z_][^{}]*\}"),
-    "EventBridge Scheduler": re.compile(r"<aws\.[a-z]+\.[a-z-]+>"),
-    "Windows": re.compile(r"(?<![\w'\"%])%[A-Z][A-Z0-9_]{2,}%(?![\w'\"%])"),  # not the '%ERROR%' of SQL
-    "CloudFormation": re.compile(r"\A!(?:Ref|Sub|GetAtt|Join|ImportValue|Select)\s.+", re.DOTALL),
+    JINJA: regex(r"\{\{-?\s*(?:[A-Za-z_]|\.(?:Values|Release|Chart|Files)\b)[^{}]*\}\}"),
+    JSONATA: regex(r"\{%-?\s*[A-Za-z$_][^%]*%\}"),
+    STEP_FUNCTIONS: regex(r"\A\$\$?(?:\.[A-Za-z_]\w*|\[[^\]]*\])+\Z|\bStates\.[A-Z]\w+\([^()]*"),
+    COMMAND: regex(r"\$\([^()]*\)+|`(?:date|hostname|whoami|uuidgen|cat|echo|aws)\b[^`]*`"),
+    PYTHON: regex(r"%\([A-Za-z_]\w*\)[a-z0-9.]*[sdifrx]"),
+    "AWS Data Pipeline or Ruby": regex(r"#\{\s*[A-Za-z_@][^{}]*\}"),
+    "Azure Data Factory": regex(r"@\{\s*[A-Za-z_][^{}]*\}"),
+    "EventBridge Scheduler": regex(r"<aws\.[a-z]+\.[a-z-]+>"),
+    "Windows": regex(r"(?<![\w'\"%])%[A-Z][A-Z0-9_]{2,}%(?![\w'\"%])"),  # not the '%ERROR%' of SQL
+    "CloudFormation": regex(r"\A!(?:Ref|Sub|GetAtt|Join|ImportValue|Select)\s.+", re.DOTALL),
 }
 """The tools whose templates are detected, each with the pattern of its templates."""
 
-_SUSPECT = re.compile(r"[{$%#@!<]|States\.")
-_TO_FILL_IN = re.compile(r"<(?!(?i:none|null|nil|empty|unset|unknown|eof|stdin|stdout|br)>)[A-Za-z][\w -]*>")
+_SUSPECT = regex(r"[{$%#@!<]|States\.")
+_TO_FILL_IN = regex(r"<(?!(?i:none|null|nil|empty|unset|unknown|eof|stdin|stdout|br)>)[A-Za-z][\w -]*>")
 
-SHELL = re.compile(r"\$\(|%|`")
-KUBERNETES = re.compile(r"\$\([A-Za-z_][\w.-]*\)\Z")
+SHELL = regex(r"\$\(|%|`")
+KUBERNETES = regex(r"\$\([A-Za-z_][\w.-]*\)\Z")
 """The templates that a shell and Kubernetes expand themselves."""
 
-_SHELLS = re.compile(r"(?:.*/)?(?:(?:ba|z|k|da|a|c|fi)?sh|busybox|cmd|powershell|pwsh)(?:\.exe)?", re.IGNORECASE)
+_SHELLS = regex(r"(?:.*/)?(?:(?:ba|z|k|da|a|c|fi)?sh|busybox|cmd|powershell|pwsh)(?:\.exe)?", re.IGNORECASE)
 _LITERAL_OPTIONS = {
-    JINJA: re.compile(r"--?[\w-]*(?:format|template)"),
-    JSONATA: re.compile(r"--?[\w-]*(?:format|template|query|expr\w*)"),
-    STEP_FUNCTIONS: re.compile(r"--?[\w-]*(?:json-?path|jq|query|expr\w*|select\w*|filter|pattern)"),
+    JINJA: regex(r"--?[\w-]*(?:format|template)"),
+    JSONATA: regex(r"--?[\w-]*(?:format|template|query|expr\w*)"),
+    STEP_FUNCTIONS: regex(r"--?[\w-]*(?:json-?path|jq|query|expr\w*|select\w*|filter|pattern)"),
 }
 """The options of commands whose value may be a template or a path that is intended as it is."""
 
-_LOGGING = re.compile(
+_LOGGING = regex(
     r"%\((?:asctime|created|exc_info|filename|funcName|level(?:name|no)|lineno|message|module|msecs|msg|name|pathname|"
     r"process(?:Name)?|relativeCreated|stack_info|thread(?:Name)?|taskName)\)"
 )
-_FORMAT = re.compile(r"""(?:date\b[^+]*\+|strftime\()["']?(%[^"')`\s]*)""")
+_FORMAT = regex(r"""(?:date\b[^+]*\+|strftime\()["']?(%[^"')`\s]*)""")
 _TIMES = {
     **dict.fromkeys(("ds", "date", "run_date"), "%Y-%m-%d"),
     "ds_nodash": "%Y%m%d",

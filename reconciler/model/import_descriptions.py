@@ -3,7 +3,6 @@
 Each kind that can be imported has a module ``described``, which implements `Described`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Protocol, cast, get_args, get_origin
 
 from reconciler.model.base import JSON, Strict
 from reconciler.model.kind import MODULES, RESERVED_TAG_PREFIX
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def own_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     return {k: v for k, v in (tags or {}).items() if not k.lower().startswith(("aws:", RESERVED_TAG_PREFIX))}
 
 
-_ARN = re.compile(r"arn:[^:]+:[^:]+:(?P<region>[^:]*):(?P<account>[^:]*):[\w-]+/(?P<name>.+)")
+_ARN = regex(r"arn:[^:]+:[^:]+:(?P<region>[^:]*):(?P<account>[^:]*):[\w-]+/(?P<name>.+)")
 
 
 def short(arn: str, owner: str | None) -> str:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import field
 
 from reconciler.model.template import ESCAPED, OPENING, SLOT
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
-_WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORDS = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 _ROOTS = {"states", "input", "context", "Execution", "Input"}
 """Words at the start of a path that do not describe the value."""
 
-_FUNCTION = re.compile(r"States\.(?P<name>\w+)\((?P<arguments>.*)\)", re.DOTALL)
-_ARGUMENT = re.compile(r"\s*(?:'(?P<text>(?:[^'\\]|\\.)*)'|(?P<other>(?:[^,()']|\((?:[^()']|'[^']*')*\))+))\s*(?:,|\Z)")
-_JSONATA = re.compile(r"\s*\{%(.*)%\}\s*", re.DOTALL)
-_ATTRIBUTE = re.compile(r"<aws\.scheduler\.([a-z-]+)>")
+_FUNCTION = regex(r"States\.(?P<name>\w+)\((?P<arguments>.*)\)", re.DOTALL)
+_ARGUMENT = regex(r"\s*(?:'(?P<text>(?:[^'\\]|\\.)*)'|(?P<other>(?:[^,()']|\((?:[^()']|'[^']*')*\))+))\s*(?:,|\Z)")
+_JSONATA = regex(r"\s*\{%(.*)%\}\s*", re.DOTALL)
+_ATTRIBUTE = regex(r"<aws\.scheduler\.([a-z-]+)>")
 SCHEDULED_TIME = "scheduled-time"
 
 

@@ -18,10 +18,10 @@ from reconciler.model.import_expressions import Fillings, escaped, is_jsonata
 from reconciler.model.import_state_machines import Order, is_machine, orders
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.template import mapped
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
-_RATE = re.compile(r"rate\(\s*(?P<number>\d+)\s+(?P<unit>minute|hour|day)s?\s*\)")
-_CRON = re.compile(r"cron\(\s*(?P<fields>[^()]*)\)")
+_RATE = regex(r"rate\(\s*(?P<number>\d+)\s+(?P<unit>minute|hour|day)s?\s*\)")
+_CRON = regex(r"cron\(\s*(?P<fields>[^()]*)\)")
 _UNITS = {"minute": (60, "*/{n} * * * *"), "hour": (24, "0 */{n} * * *")}
 NOTED = ("FlexibleTimeWindow", "StartDate", "EndDate")
 
@@ -99,8 +99,8 @@ def _weekday(text: str) -> str:
     return re.sub(r"\d+", lambda number: str((int(number[0]) - 1) % 7), head) + slash + step
 
 
-_TASK = re.compile(r"arn:.+?:states:::(?:aws-sdk:)?(?P<service>[\w-]+):(?P<operation>\w+)(?:\.[\w:]+)?")
-_UNIVERSAL = re.compile(r"arn:.+?:scheduler:::aws-sdk:(?P<service>[\w-]+):(?P<operation>\w+)")
+_TASK = regex(r"arn:.+?:states:::(?:aws-sdk:)?(?P<service>[\w-]+):(?P<operation>\w+)(?:\.[\w:]+)?")
+_UNIVERSAL = regex(r"arn:.+?:scheduler:::aws-sdk:(?P<service>[\w-]+):(?P<operation>\w+)")
 _OF_THE_STATE = ("Type", "Resource", "Parameters", "Arguments", "Comment", "QueryLanguage", "End")
 _OF_THE_TARGET = ("Arn", "Id", "Input", "BatchParameters")
 ORDER = "the order of states (Next) is not imported from a single state: write spec.dependsOn"

@@ -5,25 +5,24 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from reconciler.model.base import Loc, Remark
+from reconciler.values import regex
 
 QUOTES = "\"'`“”‘’«»"
 RULE = "s3-location"
 TEMPLATES = ("{{", "$(", "%(", "{%", "#{", "@{")  # of other tools; they have their own message
 
-_ATTEMPT = re.compile(rf"[\s{QUOTES}<]*s3[an]?\s*([:;.]+\s*)?[/\\]", re.IGNORECASE)
-_IN_TEXT = re.compile(rf"[\s{QUOTES}]*s3[an]?(\s*[:;]+\s*[/\\]|//)", re.IGNORECASE)
-_OPTION = re.compile(r"-{0,2}[\w.-]+=")
-_COLON = re.compile(r"\s*s3[an]?\s*:", re.IGNORECASE)
-_PARTS = re.compile(r"(?P<scheme>\w+)(?P<separator>\s*[:;.]*\s*[/\\]*)(?P<bucket>[^/\\]*)(?P<key>.*)", re.DOTALL)
-_BUCKET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
-_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
-_HOST = re.compile(
-    r"([a-z0-9.-]+)\.s3[.-]([a-z0-9-]+\.)?amazonaws\.com(\.cn)?|s3[.-]([a-z0-9-]+\.)?amazonaws\.com(\.cn)?"
-)
-_SCHEME = re.compile(r"(\w{1,10}):/")
-_WEB = re.compile(r"https?://(?P<host>[^/]+)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
-_TO_FILL_IN = re.compile(r"<[^<>]*>|\[[A-Za-z][\w -]*\]")
-_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^{}]*\}|(?<![{$#@%])\{[A-Za-z_]\w*\}(?!\})")
+_ATTEMPT = regex(rf"[\s{QUOTES}<]*s3[an]?\s*([:;.]+\s*)?[/\\]", re.IGNORECASE)
+_IN_TEXT = regex(rf"[\s{QUOTES}]*s3[an]?(\s*[:;]+\s*[/\\]|//)", re.IGNORECASE)
+_OPTION = regex(r"-{0,2}[\w.-]+=")
+_COLON = regex(r"\s*s3[an]?\s*:", re.IGNORECASE)
+_PARTS = regex(r"(?P<scheme>\w+)(?P<separator>\s*[:;.]*\s*[/\\]*)(?P<bucket>[^/\\]*)(?P<key>.*)", re.DOTALL)
+_BUCKET = regex(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_ADDRESS = regex(r"\d{1,3}(\.\d{1,3}){3}")
+_HOST = regex(r"([a-z0-9.-]+)\.s3[.-]([a-z0-9-]+\.)?amazonaws\.com(\.cn)?|s3[.-]([a-z0-9-]+\.)?amazonaws\.com(\.cn)?")
+_SCHEME = regex(r"(\w{1,10}):/")
+_WEB = regex(r"https?://(?P<host>[^/]+)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
+_TO_FILL_IN = regex(r"<[^<>]*>|\[[A-Za-z][\w -]*\]")
+_VARIABLE = regex(r"\$[A-Za-z_]\w*|\$\{[^{}]*\}|(?<![{$#@%])\{[A-Za-z_]\w*\}(?!\})")
 SCHEMES = ("s3", "local", "file", "hdfs")
 LONGEST_SHOWN = 60
 

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from reconciler.model.base import JSON
+from reconciler.values import regex
 
 OPENING, ESCAPED = "${", "$${"
 SLOT = "run.slot"
 
-_PIECE = re.compile(r"\$\$\{|\$\{(?P<inner>[^{}]*)\}|\$\{")
-_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
+_PIECE = regex(r"\$\$\{|\$\{(?P<inner>[^{}]*)\}|\$\{")
+_DIRECTIVE = regex(r"%(.?)", re.DOTALL)
 _FORMATS: dict[str, Callable[[datetime], str]] = {
     "Y": lambda t: f"{t.year:04}",
     "y": lambda t: f"{t.year % 100:02}",
@@ -130,8 +131,8 @@ def _unpadded(slot_format: str, directive: re.Match[str]) -> str | None:
     return f"%{letter}" if directive[1] in {"-", "#", "_"} and letter in _FORMATS else None
 
 
-_RUN = re.compile(r"%.|[A-Za-z]+", re.DOTALL)
-_LETTERS = re.compile(r"YYYY|yyyy|YY|yy|MM|mm|DDD|DD|dd|HH|hh|SS|ss|T|Z")
+_RUN = regex(r"%.|[A-Za-z]+", re.DOTALL)
+_LETTERS = regex(r"YYYY|yyyy|YY|yy|MM|mm|DDD|DD|dd|HH|hh|SS|ss|T|Z")
 _MEANT = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DDD": "%j", "DD": "%d", "HH": "%H", "SS": "%S", "T": "T", "Z": "Z"}
 _WORDS = {
     "date": "%Y-%m-%d",

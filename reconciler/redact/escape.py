@@ -1,7 +1,8 @@
 """Makes control characters and invisible characters visible, and makes text safe for CI runners."""
 
-import re
 from collections.abc import Iterable
+
+from reconciler.values import regex
 
 # Unicode classifies these as letters, but they are blank on screen: Hangul fillers, the grapheme joiner, empty Braille.
 BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
@@ -31,7 +32,7 @@ def visible(char: str) -> str:
 
 
 # Commands anywhere in a line. GitHub: ##[error]; Azure Pipelines: ##vso[task.setvariable]; TeamCity: ##teamcity[…].
-_COMMAND = re.compile(r"##(?=[A-Za-z0-9_.-]{0,40}\[)")
+_COMMAND = regex(r"##(?=[A-Za-z0-9_.-]{0,40}\[)")
 
 
 def without_hash_commands(text: str) -> str:

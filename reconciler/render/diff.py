@@ -1,7 +1,6 @@
 """Compares two requests field by field, with paths such as ``environment["STAGE"].value``."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import field
 from difflib import SequenceMatcher
@@ -11,11 +10,11 @@ from reconciler.core.plan import Change, Op
 from reconciler.model.base import JSON
 from reconciler.model.kind import Kind
 from reconciler.redact.request import masked, masked_at
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 Path = tuple[str | int, ...]
 Placed = tuple[Path, Change]
-PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PLAIN = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 OPS: dict[str, Op] = {
     "dictionary_item_added": "add",
     "iterable_item_added": "add",

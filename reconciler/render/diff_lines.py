@@ -5,7 +5,6 @@ A value that does not fit on a line is wrapped. A long text, or a text of severa
 the result is still too long, it is truncated, and its length is shown.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any
@@ -15,13 +14,14 @@ from reconciler.redact.escape import escape
 from reconciler.redact.request import SENSITIVE_CHANGED, masked_change
 from reconciler.redact.text import SENSITIVE, mask_sentence
 from reconciler.render.text import count, plain, value_text
+from reconciler.values import regex
 
 WIDTH = 100  # characters of a value on one line
 INDENT = "    "
 MOST_LINES = 60  # of one field
 CONTEXT = 2  # unchanged lines around changed ones
 MOST_COMPARED = 200  # changed lines; comparing many more repetitive lines takes seconds
-BREAK = re.compile(r"(?<=[\s,;&])")
+BREAK = regex(r"(?<=[\s,;&])")
 
 
 def change_lines(change: Change) -> list[str]:

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from reconciler.core.identity import Source
 from reconciler.redact.escape import escape
 from reconciler.render.text import count, inert
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
-PLAIN = re.compile(r"[A-Za-z0-9 ,.;?\"()'/:-]*")
-MARKUP = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)
+PLAIN = regex(r"[A-Za-z0-9 ,.;?\"()'/:-]*")
+MARKUP = regex(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)
 
-ADDRESS = re.compile(r"https://[\w./:#?=&%@~-]+")
+ADDRESS = regex(r"https://[\w./:#?=&%@~-]+")
 """Matches a web address that cannot end a link or contain markup."""
 
 

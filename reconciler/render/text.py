@@ -1,7 +1,6 @@
 """Escapes, colours and aligns text for every kind of output."""
 
 import json
-import re
 from collections.abc import Sequence
 from io import StringIO
 from typing import Any
@@ -10,14 +9,14 @@ from reconciler.core.identity import Place
 from reconciler.redact.escape import escape, inert, lines_text
 from reconciler.redact.request import SENSITIVE_CHANGED
 from reconciler.redact.text import SENSITIVE, mask_sentence
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 __all__ = [
     "MARKS", "columns", "count", "hanging", "inert", "lines_text", "plain", "sentence", "value_text", "visible_length",
 ]  # fmt: skip
 
 COLOURS = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
+ANSI = regex(r"\x1b\[[0-9;]*m")
 LEAST_SENTENCE = 20  # the minimum width of the last column; other columns are folded only once it is reached
 MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
 

@@ -14,14 +14,14 @@ from dataclasses import field
 from typing import Any, NamedTuple
 
 from reconciler.model.base import Loc, SourceFloat, Unquoted
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 Scalar = str | int | bool | SourceFloat | Unquoted
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MERGE_KEY = "<<"
-INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
-FRACTION = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
+INTEGER = regex(r"-?(?:0|[1-9][0-9]*)")
+FRACTION = regex(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 LONGEST_NUMBER = 100  # characters: more than any field allows, and fewer than Python's own limit for integers
 
 _BOOLEANS = frozenset(
@@ -45,8 +45,8 @@ strings.
 PLAIN_KEY = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") - SUSPECT
 """If a plain key starts with one of these characters, it is certainly a string."""
 
-_MAYBE_NUMBER = re.compile(r"[-+]?\.?[0-9]|[-+]?\.[inIN]")
-_NUMBER = re.compile(
+_MAYBE_NUMBER = regex(r"[-+]?\.?[0-9]|[-+]?\.[inIN]")
+_NUMBER = regex(
     r"""
       [-+]?0b[01_]+                                              # base 2, 1.1
     | [-+]?0o[0-7_]+                                             # base 8, 1.2
@@ -58,7 +58,7 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
-_DATE = re.compile(
+_DATE = regex(
     r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
     r"(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?"
 )

@@ -6,13 +6,13 @@ from fnmatch import translate
 from functools import lru_cache
 
 from reconciler.model.project import DEFAULT_SPECS
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 ANY_DEPTH = "**"
 EXCEPT = "!"  # the first character of a pattern that excludes files
 MOST_ALTERNATIVES = 1000
 
-_BRACES = re.compile(r"\{([^{}]*)\}")
+_BRACES = regex(r"\{([^{}]*)\}")
 
 Segments = tuple[str, ...]
 

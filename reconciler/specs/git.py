@@ -13,6 +13,7 @@ from typing import NamedTuple
 from reconciler.core.desired import Ancestry, Checkout
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.specs.files import is_plan_file
+from reconciler.values import regex
 
 TIMEOUT_SECONDS = 30
 NOT_A_REPOSITORY = "not a git repository"
@@ -34,8 +35,8 @@ ENVIRONMENT = {
     "GCM_INTERACTIVE": "never",
 }
 
-FILTER = re.compile(r"filter\.(.*)\.(?:clean|smudge|process)", re.DOTALL | re.IGNORECASE)
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+FILTER = regex(r"filter\.(.*)\.(?:clean|smudge|process)", re.DOTALL | re.IGNORECASE)
+_COMMIT = regex(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import git_settings, run_git
+from reconciler.values import regex
 
 PULL_TIMEOUT_SECONDS = 120
 PROTOCOLS = "file:git:http:https:ssh"  # excludes `ext` and any helper from `remote.*.vcs`
 # The operator's own settings, which git takes from the environment.
 OPERATORS_VARIABLES = ("GIT_SSH_COMMAND", "GIT_SSH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 
-PROGRAM = re.compile(
+PROGRAM = regex(
     r"core\.(?:sshcommand|gitproxy|alternaterefscommand)|remote\..*\.(?:uploadpack|vcs)|credential\.(?:.*\.)?helper"
     r"|filter\..*\.(?:clean|smudge|process)|merge\..*\.driver|gpg\.(?:.*\.)?program|gc\.recentobjectshook",
     re.DOTALL | re.IGNORECASE,

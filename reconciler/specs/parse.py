@@ -15,9 +15,10 @@ from reconciler.redact.shapes import secret_key
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import DEEPEST, Builder, Document, Unreadable
 from reconciler.specs.plain_yaml import NotPlain, may_be_plain, plain_documents
+from reconciler.values import regex
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\]:,"]+')
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_TOKEN = regex(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\]:,"]+')
+_LONE_SURROGATE = regex("[\ud800-\udfff]")
 
 
 def json_documents(text: str) -> Iterator[Document]:
@@ -96,7 +97,7 @@ LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)  # the parser of libyaml, if
 MOST_DIRECTIVES = 100
 MOST_LINES = 5  # the maximum number in one message
 
-_UNREADABLE_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
+_UNREADABLE_CHARACTER = regex("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 _USUAL = b"\t\n\r" + bytes(range(0x20, 0x7F))
 QUOTE_BRACKETS = "put values that contain {, }, [, ] or , in quotes"
 _CLEARER = {
@@ -198,11 +199,11 @@ def _tag(builder: Builder, event: Any) -> None:  # noqa: ANN401 - an event of th
 
 A_SPACE_AFTER_THE_COLON = "write KEY: VALUE, with a space after the colon"
 _SECOND_COLON = {"mapping values are not allowed in this context", "could not find expected ':'"}
-_CONFLICT = re.compile(r"^<<<<<<< ", re.MULTILINE)
-_CONTENT = re.compile(r"\S.*")
-_NO_SPACE = re.compile(r"(?!.*:(?:\s|$))[\w.-]+ *[:=：]")
-_KEY_ONLY = re.compile(r"\s*[\w.-]+")
-_INDENTATION = re.compile(r"^ *\t[ \t]*(?=\S)", re.MULTILINE)
+_CONFLICT = regex(r"^<<<<<<< ", re.MULTILINE)
+_CONTENT = regex(r"\S.*")
+_NO_SPACE = regex(r"(?!.*:(?:\s|$))[\w.-]+ *[:=：]")
+_KEY_ONLY = regex(r"\s*[\w.-]+")
+_INDENTATION = regex(r"^ *\t[ \t]*(?=\S)", re.MULTILINE)
 
 
 def _unreadable(error: Exception, text: str) -> Unreadable:
@@ -260,8 +261,8 @@ def _tab(text: str, offset: int) -> Unreadable | None:
 
 FEW = 8
 LONGEST_LINE = 10_000  # characters; a longer line is not shown with a problem
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_LINE_END = regex(r"\r\n|\n|\r")
+_PLAIN_KEY = regex(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 class SourceText:

@@ -13,8 +13,9 @@ from reconciler.model.spec import API_VERSION, NAME_PATTERN
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.problems import HINTS
 from reconciler.specs.schema import schema
+from reconciler.values import regex
 
-_NAME = re.compile(NAME_PATTERN)
+_NAME = regex(NAME_PATTERN)
 SCHEMA_FILE = ".schema.json"
 
 GITIGNORE = ".gitignore"

@@ -19,12 +19,13 @@ from reconciler.redact.shapes import harmless, secret_key
 from reconciler.redact.text import SENSITIVE, secret_spans
 from reconciler.specs.document import Document
 from reconciler.specs.parse import Node, SourceText, find
+from reconciler.values import regex
 
 Span = tuple[int, int]
 
 SHORTEST_SECRET = 3  # characters; shorter secrets are not replaced in messages, because they would match too often
-QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|\'(?:[^\']|\'\')*(?:\'|\Z)', re.DOTALL)
-IN_FLOW = re.compile(r"(?:\$\{[^}\s]*\}|[^\n\r,\[\]{}])*")
+QUOTED = regex(r'"(?:[^"\\]|\\.)*(?:"|\Z)|\'(?:[^\']|\'\')*(?:\'|\Z)', re.DOTALL)
+IN_FLOW = regex(r"(?:\$\{[^}\s]*\}|[^\n\r,\[\]{}])*")
 
 
 class SecretLines:

@@ -1,6 +1,5 @@
 """Reads one document as a spec: its envelope, its policy, and the request of each target."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 
@@ -28,7 +27,7 @@ from reconciler.specs.requests import (
     render_all,
     written_problems,
 )
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 NAME: Loc = ("metadata", "name")
 RENAMED_FROM: Loc = ("metadata", "renamedFrom")
@@ -39,7 +38,7 @@ UNSURE: Collection[Loc] = ((), NAME[:1], NAME)
 
 NEEDS_SCHEDULE = ("timeZone", "startingDeadlineSeconds", "catchup")
 
-_NAME = re.compile(NAME_PATTERN)
+_NAME = regex(NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.model.base import JSON, entries, part, text
+from reconciler.values import regex
 
 LOG_GROUP, AWSLOGS = "/aws/batch/job", "awslogs"
 """The log group of jobs whose definition does not set another, and the log driver that writes to it."""
 
-_RANGE = re.compile(r"(?P<first>\d*)(?P<colon>:?)(?P<last>\d*)")
+_RANGE = regex(r"(?P<first>\d*)(?P<colon>:?)(?P<last>\d*)")
 
 
 def roles(definition: JSON) -> Iterator[str]:

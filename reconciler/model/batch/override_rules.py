@@ -4,7 +4,6 @@ Every function accepts a request of any shape, because the models report wrong s
 """
 
 import json
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -12,6 +11,7 @@ from reconciler.model import s3
 from reconciler.model.arns import arn_remarks, region_problem
 from reconciler.model.base import JSON, Loc, Remark, entries, integer, part, text, texts
 from reconciler.model.foreign_templates import KUBERNETES, command_remarks, template_remarks
+from reconciler.values import regex
 
 MEMORY_MIN = 4  # MiB
 OVERRIDES_MAX = 8192  # characters; ECS API reference, RunTask, overrides
@@ -21,21 +21,21 @@ REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 # Containers on ECS
 SINGLE: Loc = ("containerOverrides",)
 RESERVED_VARIABLES = "AWS_BATCH"
-WHOLE = re.compile(r"[1-9][0-9]*")
-DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+WHOLE = regex(r"[1-9][0-9]*")
+DECIMAL = regex(r"[0-9]+(\.[0-9]+)?")
 FARGATE_MEMORY = {"0.25": ("512", "1024", "2048"), "0.5": ("1024", "2048", "3072", "4096")}
 """The valid amounts of MiB by fraction of a vCPU, which only Fargate has (API reference, ResourceRequirement)."""
 
 # Pods on EKS
 RESOURCES = ("memory", "cpu", "nvidia.com/gpu")
 CPU_STEP = Decimal("0.25")
-MEMORY = re.compile(r"([1-9][0-9]{0,17})Mi")
-CPU = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?|[0-9]{1,18}m")
-GPU = re.compile(r"[0-9]{1,18}")
-LABEL = re.compile(r"[A-Za-z0-9_-]*")
+MEMORY = regex(r"([1-9][0-9]{0,17})Mi")
+CPU = regex(r"[0-9]{1,18}(\.[0-9]{1,18})?|[0-9]{1,18}m")
+GPU = regex(r"[0-9]{1,18}")
+LABEL = regex(r"[A-Za-z0-9_-]*")
 LABEL_MAX = 63
-ANNOTATION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-ANNOTATION_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+ANNOTATION_NAME = regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+ANNOTATION_PREFIX = regex(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 ANNOTATION_MAX = 255
 
 # Ranges of nodes

@@ -14,6 +14,7 @@ from reconciler.model.base import JSON, Loc, Remark, Rule, applied, entries, int
 from reconciler.model.batch import override_rules
 from reconciler.model.batch.submit_job import DEPENDENCY_TYPES, RETRY_ACTIONS, SHARE_IDENTIFIER_MAX
 from reconciler.model.kind import aws_tag_problems
+from reconciler.values import regex
 
 REQUEST_MAX = 30 * 1024  # bytes; Batch service quotas, "SubmitJob payload size"
 N_TO_N = "N_TO_N"
@@ -23,7 +24,7 @@ EXCLUSIVE = (
     ("containerOverrides", "eksPropertiesOverride", ON_ECS_OR_EKS),
     ("containerOverrides", "ecsPropertiesOverride", "the second has the containers of the task, one or several"),
 )
-DOCUMENTED_SHARE = re.compile(r"[A-Za-z0-9]+\*?")
+DOCUMENTED_SHARE = regex(r"[A-Za-z0-9]+\*?")
 
 
 def _size(request: JSON) -> Iterator[Remark]:

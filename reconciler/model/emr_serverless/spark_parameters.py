@@ -9,7 +9,6 @@ from that form, so that an upgrade does not start any job again.
 The options are those of `SparkSubmitOptionParser.java` in Spark 3 and 4, whose lists differ only by additions.
 """
 
-import re
 import shlex
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from difflib import get_close_matches
 
 from reconciler.model.base import JSON, Loc, Remark, SourceFloat, Unquoted, part, source_text
 from reconciler.model.kind import RequestProblems
+from reconciler.values import regex
 
 CONF = "conf"
 LISTS = frozenset({"archives", "exclude-packages", "files", "jars", "packages", "py-files", "repositories"})
@@ -75,7 +75,7 @@ NOT_TAKEN = {
 
 
 NEEDS_QUOTES = frozenset(" \t\n\r\v\f'\"\\")
-PAIRED = re.compile(r"""(?:(?:[^"'\\\t\n\r\v\f]*"){2})+[^"'\\\t\n\r\v\f]*""")
+PAIRED = regex(r"""(?:(?:[^"'\\\t\n\r\v\f]*"){2})+[^"'\\\t\n\r\v\f]*""")
 RULE = "spark-parameters"
 SPARK: Loc = ("jobDriver", "sparkSubmit")
 PARAMETERS = "sparkSubmitParameters"

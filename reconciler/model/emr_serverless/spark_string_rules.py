@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from reconciler.model import s3
 from reconciler.model.base import JSON, Remark, part, text
 from reconciler.model.emr_serverless import spark_parameters as spark
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 DASHES = {
     "\N{HYPHEN}": "a typographic hyphen",
@@ -43,12 +43,12 @@ INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\
 """The characters that word processors, chats and web pages substitute for dashes, quotes and spaces."""
 
 _STARTS = f"(?:(?<=[\\s=\"'{QUOTES}])|(?<![\\s\\S]))"
-_TYPOGRAPHIC_DASH = re.compile(f"{_STARTS}-*[{''.join(DASHES)}][-{''.join(DASHES)}]*(?=\\S)")
-_DOUBLE_QUOTED = re.compile(r'\\"(?:(?!\\")[\s\S])*\\"|"(?:\\[\s\S]|[^"\\])*"')
-_WORD = re.compile(rf"(?:{_DOUBLE_QUOTED.pattern}|'[^']*'|\S)+")
-_PIECE = re.compile(rf"(?P<double>{_DOUBLE_QUOTED.pattern})|(?P<single>'[^']*')|(?P<open>[\"'])|[^\"'\\]+|\\")
-_LOCATION = re.compile(r"(?:s3[an]?|file|local|hdfs)://\S+|\S+\.(?:py|jar)")
-_NAME = re.compile(r"[\w.-]*")
+_TYPOGRAPHIC_DASH = regex(f"{_STARTS}-*[{''.join(DASHES)}][-{''.join(DASHES)}]*(?=\\S)")
+_DOUBLE_QUOTED = regex(r'\\"(?:(?!\\")[\s\S])*\\"|"(?:\\[\s\S]|[^"\\])*"')
+_WORD = regex(rf"(?:{_DOUBLE_QUOTED.pattern}|'[^']*'|\S)+")
+_PIECE = regex(rf"(?P<double>{_DOUBLE_QUOTED.pattern})|(?P<single>'[^']*')|(?P<open>[\"'])|[^\"'\\]+|\\")
+_LOCATION = regex(r"(?:s3[an]?|file|local|hdfs)://\S+|\S+\.(?:py|jar)")
+_NAME = regex(r"[\w.-]*")
 CONTINUATIONS = {"\\", "`", "^"}
 ONE_STRING = "remove it, the string may have several lines without it"
 MOST = 20  # remarks about one string; a string with more is not a list of options
