@@ -22,7 +22,7 @@ from reconciler.core.identity import digests
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, Change, ChangeType, Effect, Reason, SpecChange
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import MissedReason, parse_time
-from reconciler.model.spec import Policy
+from reconciler.model.spec import PLAIN_POLICY, Policy
 from reconciler.values import dataclass
 
 LEGACY_STOPS = {"removed", "unscheduled"}  # after these, no schedule is in force
@@ -172,7 +172,7 @@ def _revision_only(revision: int, before: str, spec: DesiredSpec) -> bool:
 @cache
 def _defaults() -> Mapping[str, Any]:
     """Returns every field of an empty policy. They are the defaults for fields that older declarations do not have."""
-    return Policy().model_dump(mode="json")
+    return PLAIN_POLICY.model_dump(mode="json")
 
 
 def policy_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:

@@ -38,8 +38,8 @@ SECRET = (Change("(sensitive)", "change", None, None, sensitive=True),)
 def project_settings(project: Project, target: str) -> JSON:
     """Returns the settings that affect what a pass does in a target, as JSON with the structure of the project file.
     The address of a webhook is a secret and is replaced with a digest."""
-    own = project.spec.model_dump(mode="json", exclude={TARGETS})
-    chosen = project.spec.targets[target].model_dump(mode="json", exclude=SHOWN_ONLY)
+    own = project.model_dump(mode="json")["spec"]
+    chosen = {name: value for name, value in own.pop(TARGETS)[target].items() if name not in SHOWN_ONLY}
     for webhook in chosen["notify"]:
         if webhook[ADDRESS] is not None:
             webhook[ADDRESS] = "sha256:" + sha256(webhook[ADDRESS].encode()).hexdigest()

@@ -1,7 +1,5 @@
 """The project file: its name, its spec files, its variables, its targets and their prices."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Literal
@@ -188,7 +186,7 @@ class Webhook(Strict):
     )
 
     @model_validator(mode="after")
-    def _one_address(self) -> Webhook:
+    def _one_address(self) -> "Webhook":
         if (self.url is None) == (self.urlEnv is None):
             raise ValueError("give either url or urlEnv")
         return self
@@ -228,7 +226,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
     vars: Variables = Field(
         {}, description="Variables of this target; they override the project's.", json_schema_extra=_NAMES_ONLY
     )
-    limits: Limits = Field(Limits(), description="How much one pass may do.")
+    limits: Limits = Field(Limits.model_construct(), description="How much one pass may do.")
     settleSeconds: int = Field(
         SAFE_SETTLE_SECONDS,
         ge=0,
@@ -277,7 +275,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
             "after the reconciler gave it up, and run twice. To accept that, set allowUnsafeSettling: true"
         )
 
-    def completed(self, name: str) -> Target:
+    def completed(self, name: str) -> "Target":
         """Returns the target, with account, region and ledger filled in if it is an emulator."""
         if not self.is_emulator:
             return self

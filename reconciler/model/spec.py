@@ -1,7 +1,5 @@
 """A spec document: the envelope around a request, with Kubernetes' field names."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -224,7 +222,7 @@ class Policy(Strict):
         """The fields that the file sets."""
         return frozenset(self.model_fields_set)
 
-    def effective(self, *, streaming: bool) -> Policy:
+    def effective(self, *, streaming: bool) -> "Policy":
         """Returns the policy with the defaults of its kind of job. `given` is unchanged.
 
         Unless the file sets otherwise, a streaming job is replaced when it changes and restarted after it ends for any
@@ -240,7 +238,7 @@ class Policy(Strict):
         return Policy.model_construct(_fields_set=set(self.model_fields_set & Policy.model_fields.keys()), **values)
 
 
-PLAIN_POLICY = Policy()
+PLAIN_POLICY = Policy.model_construct()
 """The policy of most specs, which set none of its fields."""
 
 

@@ -4,10 +4,10 @@ Every pattern is anchored if AWS's pattern matches the whole string, and uses on
 JavaScript read alike, because pydantic, the tests and (through the JSON Schema) editors check it.
 """
 
-import re
-
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
+
+from reconciler.values import regex
 
 # EMR Serverless
 APPLICATION_ID = r"^[0-9a-z]+$"
@@ -72,7 +72,7 @@ PATTERN_HINTS: dict[str, str] = {
 def pattern_first(pattern: str) -> BeforeValidator:
     """Checks a pattern before the length limits, so that a role's name is reported as "not an ARN" and not as "too
     short"."""
-    compiled = re.compile(pattern)
+    compiled = regex(pattern)
 
     def check(value: object) -> object:
         if isinstance(value, str) and not compiled.search(value):

@@ -1,7 +1,5 @@
 """Models the input of StartJobRun of EMR Serverless, field for field."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -52,7 +50,7 @@ class Configuration(Shape):
 
     classification: Text1024 = required("The configuration file: spark-defaults, hive-site …")
     properties: dict[Text1024, PropertyValue] = optional("The settings, as strings.", max_length=100)
-    configurations: list[Configuration] = optional("Further configurations within this one.", max_length=100)
+    configurations: list["Configuration"] = optional("Further configurations within this one.", max_length=100)
 
 
 class S3MonitoringConfiguration(Shape):
