@@ -68,9 +68,12 @@ def settings_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tup
 def completed(settings: Mapping[str, Any]) -> JSON:
     """Returns recorded settings with exactly the fields that this version has. Fields that did not exist in the version
     that recorded the settings have their default values."""
+    targets: Mapping[str, Mapping[str, Any]] = settings.get(TARGETS, {})
+    fields = Target.model_fields.keys() - SHOWN_ONLY
+    if settings.keys() == ProjectSpec.model_fields.keys() and all(each.keys() == fields for each in targets.values()):
+        return dict(settings)  # complete already: this version recorded them
     own = ProjectSpec.model_construct(targets={}).model_dump(mode="json", exclude={TARGETS})
     target = Target().model_dump(mode="json", exclude=SHOWN_ONLY)
-    targets: Mapping[str, Mapping[str, Any]] = settings.get(TARGETS, {})
     return {
         **{name: settings.get(name, default) for name, default in own.items()},
         TARGETS: {name: {key: chosen.get(key, target[key]) for key in target} for name, chosen in targets.items()},

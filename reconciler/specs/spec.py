@@ -314,7 +314,7 @@ def policy_warnings(view: View, policy: Policy, kind: Kind) -> Iterator[Problem]
 
 def placeholder_warnings(view: View, value: JSON, paths: Sequence[tuple[str, ...]]) -> Iterator[Problem]:
     """Yields warnings about placeholders in texts that are not rendered."""
-    for path in paths:
+    for path in paths if OPENING in view.source.text else ():
         inner: object = value
         for key in path:
             inner = inner.get(key) if isinstance(inner, dict) else None
