@@ -21,6 +21,7 @@ import click
 from reconciler.app.options import CommandOptions
 from reconciler.cli.output import annotate, echo_error
 from reconciler.errors import ReconcilerError, SpecErrors
+from reconciler.values import regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 NAME = r"[\"']?([a-z0-9][-a-z0-9]*)"
 SPEC_NAMES = (
-    re.compile(rf"^metadata:[ \t]*(?:#.*)?\n(?:[ \t]+.*\n|[ \t]*\n)*?[ \t]+name:[ \t]*{NAME}", re.MULTILINE),
-    re.compile(rf"[\"']?\bmetadata[\"']?[ \t]*:\s*\{{(?:[^{{}}]|\{{[^{{}}]*\}})*?[\"']?\bname[\"']?[ \t]*:\s*{NAME}"),
+    regex(rf"^metadata:[ \t]*(?:#.*)?\n(?:[ \t]+.*\n|[ \t]*\n)*?[ \t]+name:[ \t]*{NAME}", re.MULTILINE),
+    regex(rf"[\"']?\bmetadata[\"']?[ \t]*:\s*\{{(?:[^{{}}]|\{{[^{{}}]*\}})*?[\"']?\bname[\"']?[ \t]*:\s*{NAME}"),
 )
 """Matches the name in a spec's metadata, in block and in flow style, because this is faster than parsing YAML."""
 
