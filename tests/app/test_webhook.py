@@ -67,11 +67,11 @@ def test_an_address_where_nobody_listens_is_an_error() -> None:
 def test_hostile_text_in_a_notification_is_inert(kind: NotificationKind):
     """In the notifications of all kinds, a name or a message from AWS mentions no channel, makes no link, has no
     control characters, and is not too long."""
-    hostile = "<!channel> <https://evil.example|console> & <@U1>\n\x1b[2J" + "x" * 10_000
+    hostile = "<!channel> <https://evil.example|console> & <@U1>\n\x1b[2J\u202e\x00" + "x" * 10_000
     notification = Notification("k", frozenset({kind}), "<!here>", str(kind), hostile, None, None, None, None)
     text = notification_json(notification, PLACE, "2026-11-22T02:00:00Z", logs="reconciler logs <x>")["text"]
     assert "&lt;!channel&gt; &lt;https://evil.example|console&gt; &amp; &lt;@U1&gt;" in text
-    assert not set("<>\n\x1b") & set(text)
+    assert not set("<>\n\x1b\u202e\x00") & set(text)
     assert LONGEST_TEXT < len(text) < LONGEST_TEXT + 200
 
 

@@ -67,6 +67,12 @@ def show_runs(world: World, *forms: tuple[str, ...]) -> None:
         run(world, "status", *more)
         run(world, "history", "orders", *more)
         run(world, "why", "orders", *more)
+        run(world, "runs", "orders", *more)
+    run(world, "page", "--out", "site")
+    for path in (world.folder / "site").rglob("*.html"):
+        text = path.read_text()
+        assert text.replace("\n", "").isprintable()
+        assert "<img" not in text
 
 
 def test_text_of_specs_is_not_a_command(world: World):

@@ -118,6 +118,26 @@ def test_a_narrow_table_shows_all_that_a_wide_one_shows(width: int):
         assert {line[head.index("STATE") :].split(maxsplit=1)[0] for line in first} <= {"submitted", "failed"}
 
 
+@pytest.mark.parametrize("width", [None, 60, 200])
+def test_hostile_text_is_inert_in_tables(width: int | None):
+    """Colours, links, changes of direction, null characters and commands of CI runners in AWS's words are escaped. A
+    very long word is folded."""
+    hostile = "\x1b[31m\x1b]8;;https://evil.example\x07\u202e\x00\n::error::x ##[error]x \n" + "x" * 3000
+    table = status_rows("orders-daily", detail=hostile)
+    runs = found(*finished(detail=hostile, state="failed"), *waiting("orders-daily", 2, detail=hostile))
+    for text in (
+        status_text(table, AT, width=width),
+        runs_text(runs, AT, width=width),
+        history_text(list(enumerate(waiting(detail=hostile))), width=width, place=PLACE),
+    ):
+        for line in text.split("\n"):
+            assert line.isprintable()
+            assert not line.lstrip().startswith("::")
+            assert "##[" not in line
+            assert width is None or len(line) <= width
+        assert without_space(text).count("x" * 3000) >= 1
+
+
 def test_wide_columns_are_aligned():
     """A cell with wide characters takes as much space as it shows."""
     lines = columns([("名前", "b"), ("e\u0301", "c"), ("🚀", "d"), ("abcd", "e")])
