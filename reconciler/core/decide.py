@@ -249,7 +249,8 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
     """Returns the records for which the age of the checkout matters: their spec differs from the content that last ran
-    or was applied, has left git, has an unresolved submission, or returns to a run that is replaced."""
+    or was applied, was applied but never ran, has left git, has an unresolved submission, or returns to a run that is
+    replaced."""
     records = []
     pending = find_renames(desired, recorded).pending
     recorded = after_renames(recorded, pending)
@@ -264,7 +265,8 @@ def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
             or bool(record.unresolved)
         )
         known = name in recorded.specs or record.predecessor is not None
-        if name in pending or differs_from_run or (known and differs(spec, record)):
+        never_ran = known and record.newest is None and spec is not None
+        if name in pending or differs_from_run or never_ran or (known and differs(spec, record)):
             records.append(record)
     return records
 

@@ -302,6 +302,23 @@ def test_status_says_that_a_change_is_pending(world: World):
     assert "in sync, change pending" in world.run("status").out
 
 
+def test_a_spec_that_waits_for_its_first_run_is_not_stale(world: World):
+    """A later commit that changes another spec does not put a waiting spec on hold."""
+    world.git("init", "--quiet")
+    world.write(".gitignore", "*.sqlite*\n")
+    world.batch("clicks")
+    world.batch("report", dependsOn="[{name: clicks}]")
+    world.commit()
+    applied(world)
+    world.batch("clicks", "B")
+    world.commit()
+    applied(world)
+
+    actions = world.run("plan", "--format", "json").actions("name", "action")
+
+    assert ("report", "wait") in actions
+
+
 @pytest.mark.parametrize(
     "edit", in_soak(["schedule", "suspend", "removal", "request"], {"schedule", "removal"}.__contains__)
 )

@@ -594,6 +594,13 @@ class TestPlanValue:
         wanted = desired(spec("B"), spec("A", "same"), spec("A", "new"))
         assert [record.name for record in changed_names(wanted, known)] == ["gone", "orders"]
 
+    def test_the_checkout_matters_for_what_was_applied_but_never_ran(self) -> None:
+        """A spec that waits for its first run waits on, whatever commits follow that do not change it."""
+        known = recorded(declared(spec("A"), commit="old"))
+        wanted = desired(spec("A"), checkout=Checkout("head", {"old": Ancestry.CONTAINED}))
+        assert [record.name for record in changed_names(wanted, known)] == ["orders"]
+        assert plan(wanted, known, NOW).actions[0].action is ActionType.SUBMIT
+
     def test_the_checkout_matters_for_a_return_to_a_replaced_run(self) -> None:
         """The declared content is that of the run which makes room: a new generation runs, so the commit counts."""
         run = intended("A", commit="old")
