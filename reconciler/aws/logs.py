@@ -24,6 +24,8 @@ LONGEST_LINE = 64 * 1024
 GZIP = zlib.MAX_WBITS | 16
 ABSENT = frozenset({"ResourceNotFoundException", "NoSuchKey", "404"})
 UNCHANGED = frozenset({"304", "NotModified"})
+INVALID = "InvalidParameterException"
+"""The code of GetLogEvents for a token that is older than 24 hours."""
 MOST_EMPTY_PAGES = 1000
 """The number of pages without events, one after the other, after which a stream is considered damaged."""
 
@@ -90,6 +92,8 @@ class EventCursor:
         self._from_end = newest if newest is not None and newest <= MOST_EVENTS else None
         self._token: str | None = None
         self._read = 0  # the number of events that were read with this token
+        self._last = -1  # AWS's time of the newest event, in milliseconds
+        self._expired = False
 
     def lines(self) -> Iterator[str]:
         """Yields the lines of the events that were added since the last call."""
@@ -117,15 +121,23 @@ class EventCursor:
                 if error.code in ABSENT:
                     self.absent = error.message
                     return [], True
-                raise
+                if error.code != INVALID or self._token is None:
+                    raise
+                self._token, self._read, self._expired = None, 0, True
+                continue
             self.absent = None
             new, at_end = events[self._read :], token == self._token
             self._token, self._read = token, len(events) if at_end else 0
+            self._last = max([self._last, *(int(event.get("timestamp", 0)) for event in new)])
             if new or at_end:
                 return new, at_end
         raise unexpected_reply("GetLogEvents", "the log stream does not end")
 
     def _start(self) -> dict[str, Any]:
+        """Returns the position of the first read, or of a read after the token has expired, which happens to a log in
+        which nothing is written for 24 hours."""
+        if self._expired:
+            return {"startFromHead": True, "startTime": self._last + 1}
         if self._from_end is None:
             return {"startFromHead": True}
         return {"startFromHead": False, "limit": max(1, self._from_end)}

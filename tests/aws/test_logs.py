@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
 
 from reconciler.app.session import SystemClock
@@ -261,6 +261,31 @@ def test_all_pages_of_a_stream_are_read(server: Server, aws: Aws):
     assert list(cursor.lines()) == []
     write_events(server, "/paged", "s", "one\ntwo\n")
     assert list(cursor.lines()) == ["one", "two"]
+
+
+def test_a_token_that_expired_is_replaced(aws: Aws, monkeypatch: pytest.MonkeyPatch):
+    """A token expires after 24 hours. The events since then are read from the time of the last one."""
+    asked: list[Any] = []
+    invalid = {"Error": {"Code": "InvalidParameterException", "Message": "The specified nextToken is invalid."}}
+    answers: list[Any] = [
+        {"events": [{"timestamp": 1000, "message": "one"}], "nextForwardToken": "f/1"},
+        {"events": [], "nextForwardToken": "f/1"},
+        ClientError(invalid, "GetLogEvents"),
+        {"events": [{"timestamp": 2000, "message": "two"}], "nextForwardToken": "f/2"},
+        {"events": [], "nextForwardToken": "f/2"},
+    ]
+
+    def answer(**given: Any) -> Any:
+        asked.append({name: value for name, value in given.items() if not name.startswith("log")})
+        reply = answers[len(asked) - 1]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    monkeypatch.setattr(aws.reader("logs"), "get_log_events", answer)
+    cursor = opened(aws, LogStream("default", "/expired", "s"))
+    assert [list(cursor.lines()), list(cursor.lines())] == [["one"], ["two"]]
+    assert asked[2:4] == [{"nextToken": "f/1"}, {"startFromHead": True, "startTime": 1001}]
 
 
 def test_the_newest_events_are_read_alone(server: Server, aws: Aws):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,21 @@ def test_the_time_for_waiting_ends(world: World):
     again = world.run("wait", "--all", "--format", "json")
     assert (again.code, len(world.runs())) == (0, 1)
     assert world.run("wait", "clicks").code == 0
+
+
+def test_an_interrupted_wait_loses_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A signal ends the command, the runs continue, and the next apply submits only what is left of the chain."""
+    world.batch("clicks")
+    world.spark("orders", dependsOn=after("clicks"))
+    with monkeypatch.context() as patch:
+        patch.setattr(waiting, "_sleep", lambda *_: signal.raise_signal(signal.SIGINT))
+        done = world.run("apply", "--yes", "--wait")
+    assert (done.code, "Interrupted. These have not ended: clicks, orders." in done.err) == (1, True)
+    assert "2 moving." in done.out
+    (first,) = world.runs()
+    world.aws.configure(run_seconds=0)
+    assert (world.run("plan", "--format", "json").json["summary"]["submit"], len(world.runs())) == (0, 1)
+    assert first.name == "clicks"
 
 
 def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatch):
