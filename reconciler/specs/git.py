@@ -339,19 +339,19 @@ class TreeEntry(NamedTuple):
     object_id: str
 
 
-def tree_entries(root: Path, commit: str) -> list[TreeEntry]:
-    """Lists the files in the folder `root` at a commit, at any depth. The list is empty if the folder does not exist at
-    the commit.
+def tree_entries(root: Path, commit: str, folder: str | None = None) -> list[TreeEntry]:
+    """Lists the files in a folder of the repository at a commit, at any depth. `folder` is empty or ends with a slash;
+    the default is the folder `root`. The list is empty if the folder does not exist at the commit.
 
     Reads only git's objects, not the work tree or a remote. Raises `ReconcilerError`.
     """
     entries = []
-    folder = b"".join(os.fsencode(part) + b"/" for part in _inside(root))
-    chosen = (os.fsdecode(folder),) if folder else ()
+    prefix = b"".join(os.fsencode(part) + b"/" for part in _inside(root)) if folder is None else os.fsencode(folder)
+    chosen = (os.fsdecode(prefix),) if prefix else ()
     for line in _objects(root, ("ls-tree", "-r", "-z", commit, "--", *chosen)).split(b"\0")[:-1]:
         about, _, path = line.partition(b"\t")
         mode, _, object_id = about.decode().split(" ")
-        entries.append(TreeEntry(os.fsdecode(path.removeprefix(folder)), mode, object_id))
+        entries.append(TreeEntry(os.fsdecode(path.removeprefix(prefix)), mode, object_id))
     return entries
 
 

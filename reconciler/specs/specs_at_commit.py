@@ -2,6 +2,8 @@
 from."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from reconciler.core.approval import Base
@@ -20,6 +22,7 @@ from reconciler.specs.requests import place_of
 REGULAR = {"100644", "100755"}  # git's modes of regular files
 LINK = "120000"
 MOST_NOTES = 5
+MOST_PROJECTS = 100  # that are read to find a moved project
 
 
 class CommitFiles:
@@ -28,10 +31,11 @@ class CommitFiles:
     Symlinks are not followed and submodules are not entered, because their targets are not part of the commit.
     """
 
-    def __init__(self, root: Path, commit: str) -> None:
-        """Lists the files. `__init__`, `read` and `find` raise `ReconcilerError` if git cannot read the commit."""
+    def __init__(self, root: Path, commit: str, folder: str | None = None) -> None:
+        """Lists the files in `folder`, by default in `root`. `__init__`, `read` and `find` raise `ReconcilerError` if
+        git cannot read the commit."""
         self._root = root
-        self._entries = {entry.path: entry for entry in tree_entries(root, commit)}
+        self._entries = {entry.path: entry for entry in tree_entries(root, commit, folder)}
         self._contents: dict[str, bytes] = {}
 
     @property
@@ -88,6 +92,18 @@ def _project_at(root: Path, commit: str) -> ProjectFile | str:
         return f"has a project file that is not valid: {error.problems[0]}"
 
 
+def _project_elsewhere(root: Path, commit: str, name: str) -> ProjectFile | None:
+    """Returns the project with this name in another folder of the commit, because the folder may have been moved since
+    then. Returns `None` if there is not exactly one."""
+    files = (entry.path for entry in tree_entries(root, commit, "") if entry.path.rpartition("/")[2] == PROJECT_FILE)
+    projects = []
+    for path in islice(files, MOST_PROJECTS):
+        with suppress(SpecErrors):
+            projects.append(read_project(root, CommitFiles(root, commit, path.removesuffix(PROJECT_FILE))))
+    named = [each for each in projects if each.project.metadata.name == name]
+    return named[0] if len(named) == 1 else None
+
+
 def _other_place(file: ProjectFile, place: Place) -> str | None:
     if place.target not in file.project.spec.targets or place_of(file.project, place.target) != place:
         return f"does not have this target: {place}"
@@ -103,7 +119,10 @@ def read_base(root: Path, ref: str, place: Place) -> Base:
     commit = merge_base(root, ref)
     file = _project_at(root, commit)
     if isinstance(file, str):
-        return Base(commit, notes=(f"the base ({commit[:12]}) {file}",))
+        moved = _project_elsewhere(root, commit, place.project)
+        if moved is None:
+            return Base(commit, notes=(f"the base ({commit[:12]}) {file}",))
+        file = moved
     project = file.project
     settings = project_settings(project, place.target) if place.target in project.spec.targets else None
     if other := _other_place(file, place):

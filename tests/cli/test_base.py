@@ -217,6 +217,18 @@ def test_a_base_without_the_project_or_the_target_has_nothing(repository: World)
     assert "has no reconciler.yaml" in planned(world)["warnings"][-1]
 
 
+def test_a_project_in_a_moved_folder_is_compared_with_the_base(repository: World):
+    """The project is found by its name in another folder of the base, so a pending change stays pending."""
+    world = repository
+    world.batch("orders", "B")
+    on_main(world)
+    (world.folder / "jobs").mkdir()
+    for path in sorted(world.folder.glob("*.*")):
+        path.rename(world.folder / "jobs" / path.name)
+
+    assert {"orders": "already-on-base"} == origins(world, "-C", "jobs")
+
+
 def test_the_id_of_a_plan_does_not_depend_on_the_base(repository: World):
     """The origin of a change does not affect the actions, and so not the id."""
     repository.batch("orders", "B")
