@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import world
+from tests.cli.conftest import empty_ledger, world
 
-__all__ = ["world"]
+__all__ = ["empty_ledger", "world"]

@@ -21,12 +21,12 @@ from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from tests.builders import NOW, PLACE, desired, spec
 from tests.campaigns import examples
-from tests.cli.conftest import _own_logs, world
+from tests.cli.conftest import _own_logs, empty_ledger, world
 from tests.cli.world import standin
 from tests.hostile.values import ANYTHING, ODD_TEXTS
 from tests.waiting import PATIENCE_SECONDS
 
-__all__ = ["_own_logs", "world"]
+__all__ = ["_own_logs", "empty_ledger", "world"]
 
 PATHS = (
     ("POST", "/v1/submitjob"), ("POST", "/v1/describejobs"), ("POST", "/v1/listjobs"), ("POST", "/v1/terminatejob"),

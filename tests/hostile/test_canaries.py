@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from reconciler.apply import protocol
-from tests.cli.conftest import _own_logs, world
+from tests.cli.conftest import _own_logs, empty_ledger, world
 from tests.cli.world import Done, World, aws_environment
 from tests.hostile.echo import Answer, echo_error, echoing
 from tests.hostile.secrets import Canaries, documents
 
-__all__ = ["_own_logs", "world"]
+__all__ = ["_own_logs", "empty_ledger", "world"]
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,12 @@ import pytest
 from reconciler.apply import protocol
 from reconciler.cli.output import out
 from reconciler.emulator.http import Reply
-from tests.cli.conftest import _own_logs, world
+from tests.cli.conftest import _own_logs, empty_ledger, world
 from tests.cli.world import Done, World, aws_environment
 from tests.fuzz.targets import shown_safely
 from tests.hostile.echo import OWN, echo_error, echoing
 
-__all__ = ["_own_logs", "world"]
+__all__ = ["_own_logs", "empty_ledger", "world"]
 
 EVIL = (
     "\x1b]0;title\x07\x1b[2J\x1b[1A\u202egnp.exe\u200b\u2066\x9b31m\r\x08\n::error file=x::shown\n"
