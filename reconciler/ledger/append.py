@@ -65,7 +65,7 @@ def check_appendable(recorded: Recorded, events: Sequence[e.Event], recall: Reca
     """Checks that the events can follow the recorded ones, so that an unreadable batch is never written. Folds them
     into copies of the state that they change. Raises the errors of `fold`.
     """
-    scratch = Recorded()
+    scratch, begun = Recorded(), {event.token for event in events if isinstance(event, e.Intended)}
     for event in events:
         if isinstance(event, e.SpecRenamed):
             names = (name for name in (event.renamed_from, event.name) if name in recorded.specs)
@@ -73,7 +73,7 @@ def check_appendable(recorded: Recorded, events: Sequence[e.Event], recall: Reca
         if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
             continue
         submission = recorded.by_token.get(event.token)
-        if submission is None and not isinstance(event, e.Intended) and recorded.archives:
+        if submission is None and event.token not in begun and recorded.archives:
             submission = next((s for s in recall.of_token(recorded, event.token) if s.token == event.token), None)
         if submission is not None:
             scratch.by_token[event.token] = copied = _copied(submission)

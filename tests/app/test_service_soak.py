@@ -58,6 +58,7 @@ def test_memory_and_files_of_a_service_do_not_grow(
         before = _use()
         assert _passes(service, stop, passes - FIRST, resting=resting)
         after = _use()
+    print(f"{store}: {before} KiB and files after {FIRST} passes, {after} after {passes}")
     assert done
     assert after[0] <= before[0] + MOST_KIB, (before, after)
     assert after[1] <= before[1], (before, after)

@@ -1,4 +1,4 @@
-"""Samples of measurements, as a table with minimum, median and maximum, and as JSON."""
+"""Samples of measurements and the goals that they are compared with, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
 RESULT = Path(__file__).parents[2] / "bench.json"
-HEADER = f"{'':44}{'min':>9}{'median':>9}{'max':>9}{'ratio':>8}"
+HEADER = f"{'':52}{'min':>9}{'median':>9}{'max':>9}{'ratio':>8}"
+ROUNDS = 3
 
 
 @dataclass
@@ -25,28 +26,82 @@ class Row:
     samples: list[float] = field(default_factory=list)
     ratio: float | None = None
 
-    def compare(self, other: Row, *, inverse: bool = False) -> None:
-        """Sets the ratio to the samples of `other`. `inverse` divides the other way round."""
-        pairs = zip(self.samples, other.samples, strict=True)
+    def compare(self, other: Row, *, inverse: bool = False) -> float:
+        """Sets and returns the ratio to the samples of `other`. `inverse` divides the other way round. If one of the
+        rows has fewer samples, only as many pairs are compared."""
+        pairs = zip(self.samples, other.samples, strict=False)
         self.ratio = median(theirs / mine if inverse else mine / theirs for mine, theirs in pairs)
+        return self.ratio
+
+    @property
+    def median(self) -> float:
+        """The median of the samples."""
+        return median(self.samples)
 
     def __str__(self) -> str:
         ratio = "" if self.ratio is None else f"{self.ratio:8.2f}"
-        values = "".join(f"{each:9.3f}" for each in (min(self.samples), median(self.samples), max(self.samples)))
-        return f"{self.name + ', ' + self.unit:44.44}{values}{ratio}"
+        values = "".join(f"{each:9.3f}" for each in (min(self.samples), self.median, max(self.samples)))
+        return f"{self.name + ', ' + self.unit:52.52}{values}{ratio}"
 
 
-def show(title: str, rows: Sequence[Row]) -> None:
-    """Prints a table."""
-    print(f"\n{title}\n{HEADER}", flush=True)
-    print("\n".join(map(str, rows)), flush=True)
+@dataclass(frozen=True)
+class Goal:
+    """A goal, and the value that was measured; `None` if it was not measured, for the reason in `note`. The value must
+    be at most the goal, or at least the goal with `at_least`."""
+
+    what: str
+    measured: float | None
+    goal: float
+    unit: str = "x"
+    at_least: bool = False
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal is met."""
+        if self.measured is None:
+            return "not measured"
+        return "met" if (self.measured >= self.goal if self.at_least else self.measured <= self.goal) else "NOT MET"
+
+    def __str__(self) -> str:
+        measured = "-" if self.measured is None else f"{self.measured:.4g} {self.unit}"
+        bound = f"{'>=' if self.at_least else '<='} {self.goal:g} {self.unit}"
+        note = f"  ({self.note})" if self.note else ""
+        return f"{self.what:72}{measured:>14}{bound:>14}  {self.verdict}{note}"
 
 
-def save(file: Path, tables: Mapping[str, Sequence[Row]], *, add: bool = False) -> None:
-    """Writes all samples as JSON, or adds them to those in the file."""
-    form = json.loads(file.read_text("utf-8")) if add and file.exists() else {}
-    form |= {title: [asdict(row) for row in rows] for title, rows in tables.items()}
-    file.write_text(json.dumps(form, indent=2) + "\n", "utf-8")
+@dataclass
+class Report:
+    """All tables and goals of one run. `say` prints them as they are measured."""
+
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    goals: list[Goal] = field(default_factory=list)
+    say: Callable[[str], None] = lambda text: print(text, flush=True)
+
+    def table(self, title: str, rows: Sequence[Row]) -> None:
+        """Prints and keeps a table."""
+        self.tables[title] = [*rows]
+        self.say("\n".join((f"\n{title}", HEADER, *map(str, rows))))
+
+    def add(self, *goals: Goal) -> None:
+        """Keeps goals."""
+        self.goals += goals
+
+    def summary(self) -> str:
+        """Returns the table of the goals: those that were not met or not measured are counted in its last line."""
+        counts = {verdict: sum(goal.verdict == verdict for goal in self.goals) for verdict in ("met", "NOT MET")}
+        rest = len(self.goals) - sum(counts.values())
+        head = f"{'goal':72}{'measured':>14}{'goal':>14}"
+        last = f"{counts['met']} goals met, {counts['NOT MET']} not met, {rest} not measured"
+        return "\n".join((head, *map(str, self.goals), last))
+
+    def save(self, file: Path) -> None:
+        """Writes all samples and goals as JSON."""
+        form = {
+            "goals": [{**asdict(goal), "verdict": goal.verdict} for goal in self.goals],
+            "tables": {title: [asdict(row) for row in rows] for title, rows in self.tables.items()},
+        }
+        file.write_text(json.dumps(form, indent=2) + "\n", "utf-8")
 
 
 @dataclass(frozen=True)
@@ -63,13 +118,14 @@ def run(
     folder: Path,
     environ: Mapping[str, str] | None = None,
     *,
-    codes: Sequence[int] = (0,),
+    codes: Collection[int] = (0,),
     quiet: bool = False,
+    one_core: bool = False,
 ) -> Usage:
-    """Runs one command, which must end with one of these exit codes, and returns what it used."""
+    """Runs one command, which must end with one of these exit codes, and returns what it used, with its children."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        [*map(str, arguments)],
+        [*(("taskset", "-c", "0") if one_core else ()), *map(str, arguments)],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL if quiet else None,
@@ -78,5 +134,5 @@ def run(
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in codes:
-        raise SystemExit(f"{' '.join(map(str, arguments))} failed")
+        raise SystemExit(f"{' '.join(map(str, arguments))} exited {process.returncode}")
     return Usage(usage.ru_utime + usage.ru_stime, time.perf_counter() - start, usage.ru_maxrss / 1024)

@@ -1,24 +1,56 @@
-"""Projects of any size, and a plain read of them to compare commands with.
+"""Projects of any size, with ledgers in which each spec has run, and plain programs to compare commands with.
 
-Plain means one Python process that reads each file with PyYAML's C loader, validates it with the same pydantic models
-and hashes its canonical form, with the garbage collector off: no locations, no checks beyond the models, no ledger.
+Two programs read the same files. `BARE` reads each with PyYAML's C loader and hashes its JSON. `MODELS` also validates
+it with the program's models. Both run in one process without the garbage collector, and without locations, checks
+beyond the models, and a ledger.
 """
 
 from __future__ import annotations
 
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from reconciler.app.session import SystemClock
+from reconciler.apply.declare import record_declarations
+from reconciler.apply.intents import Provenance
+from reconciler.core import events as e
+from reconciler.core.decide import plan
+from reconciler.core.desired import Desired, DesiredSpec
+from reconciler.core.identity import Place, Source, SubmissionKey, client_token, digest
+from reconciler.core.submit_actions import rendered
+from reconciler.core.times import time_text
+from reconciler.ledger.log import Log
+from reconciler.ledger.open import open_store
+from reconciler.ledger.sqlite import SqliteStore
+from reconciler.model.kind import kind_named
+from reconciler.specs.project import load, read_project
+
+PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
+KIND = "EmrServerlessJobRun"
+AT_ONCE = 500
+MODEL_NUMBER, MODEL_TEAM = 98765, 77
+"""The numbers in the spec from which the records of all others are made."""
 
 PROJECT = """\
 apiVersion: reconciler/v1
 kind: Project
 metadata: {name: bench}
 spec:
-  defaultTarget: local
-  targets: {local: {emulator: true}}
+  defaultTarget: prod
+  targets: {prod: {account: "111122223333", region: eu-west-1, ledger: "sqlite:///ledger.sqlite"}}
 """
 
 SPEC = """\
-# Job number {number} of the benchmark.
+# Job number {number} of the benchmark{mark}.
 apiVersion: reconciler/v1
 kind: EmrServerlessJobRun
 metadata:
@@ -53,25 +85,164 @@ BARE = """\
 import gc, hashlib, json, sys
 from pathlib import Path
 import yaml
+gc.disable()
+for path in sorted(Path(sys.argv[1]).glob("job-*.yaml")):
+    document = yaml.load(path.read_bytes(), yaml.CSafeLoader)
+    hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+"""
+
+MODELS = """\
+import gc, hashlib, json, sys
+from pathlib import Path
+import yaml
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import SpecDocument
 gc.disable()
-for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
-    if path.name != "reconciler.yaml":
-        document = yaml.load(path.read_bytes(), yaml.CSafeLoader)
-        SpecDocument.model_validate(document)
-        kind = kind_named(document["kind"])
-        kind.model.model_validate(kind.as_sent(document["spec"]["request"], "r1-" + "0" * 48, "bench/local/job"))
-        hashlib.sha256(json.dumps(document["spec"]["request"], sort_keys=True).encode()).hexdigest()
+for path in sorted(Path(sys.argv[1]).glob("job-*.yaml")):
+    document = yaml.load(path.read_bytes(), yaml.CSafeLoader)
+    SpecDocument.model_validate(document)
+    kind = kind_named(document["kind"])
+    kind.model.model_validate(kind.as_sent(document["spec"]["request"], "r1-" + "0" * 48, "bench/prod/job"))
+    hashlib.sha256(json.dumps(document["spec"]["request"], sort_keys=True).encode()).hexdigest()
 """
 
+TERRAFORM = 'resource "terraform_data" "job-{number}" {{\n  input = {value}\n}}\n'
 
-def generate(folder: Path, number: int) -> int:
-    """Writes a project of `number` specs and returns the size of one in bytes."""
-    (folder / "reconciler.yaml").write_text(PROJECT)
-    arguments = "\n".join(f"          - --option-{i}=value-of-option-{i}" for i in range(16))
+
+def spec_text(number: int, team: int, mark: str = "") -> str:
+    """Returns one spec, of about 2 kB. `mark` is put into its comment and its name of a setting."""
+    arguments = "\n".join(f"          - --option-{i}=value-of-option-{i}{mark}" for i in range(16))
     properties = "\n".join(f'            spark.bench.setting.number{i}: "value {i}"' for i in range(16))
+    return SPEC.format(number=number, team=team, arguments=arguments, properties=properties, mark=mark)
+
+
+def path_of(folder: Path, number: int) -> Path:
+    """Returns the file of a spec."""
+    return folder / f"job-{number:05d}.yaml"
+
+
+def generate(folder: Path, number: int) -> None:
+    """Writes a project of `number` new specs, without a ledger."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "reconciler.yaml").write_text(PROJECT)
     for i in range(number):
-        text = SPEC.format(number=i, team=i % 20, arguments=arguments, properties=properties)
-        (folder / f"job-{i:05d}.yaml").write_text(text)
-    return len(text)
+        path_of(folder, i).write_text(spec_text(i, i % 20))
+
+
+def settled(folder: Path, number: int) -> None:
+    """Writes a project of `number` specs, and a ledger in which each has run with its current content."""
+    generate(folder, number)
+    store = open_store("sqlite:///ledger.sqlite", folder, PLACE)
+    with closing(Log(store, PLACE, "0.1.0", SystemClock())) as log:
+        specs = _desired(folder, number)
+        now = datetime.now(UTC)
+        log.append([], always)
+        do_not_flush(store)
+        events, batch = _runs(specs, time_text(now)), list[e.Event]()
+        for event in events:
+            batch.append(event)
+            if len(batch) == 3 * AT_ONCE:
+                log.append(batch, always)
+                batch = []
+        log.append(batch, always)
+        made = plan(Desired(PLACE, specs, frozenset(specs)), log.recorded, now)
+        assert not made.pending
+        by = Provenance(None, "bench", "0.1.0", "bench:1")
+        record_declarations(log, made.declarations, (), time_text(now), by)
+
+
+def new_ledger(folder: Path) -> None:
+    """Creates a ledger that says only which project it belongs to."""
+    with closing(Log(open_store("sqlite:///ledger.sqlite", folder, PLACE), PLACE, "0.1.0", SystemClock())) as log:
+        log.create()
+
+
+def always(_: object) -> None:
+    """Nobody else writes to these ledgers."""
+
+
+def do_not_flush(store: object) -> None:
+    """Makes appends to a file quick, if only reads are measured."""
+    if isinstance(store, SqliteStore):
+        store._open_writer(2).execute("PRAGMA synchronous = OFF")
+
+
+def _desired(folder: Path, number: int) -> dict[str, DesiredSpec]:
+    """Returns the specs of a project as `load` does. It reads one model spec and changes its numbers, because reading
+    all would take most of the time of a preparation."""
+    model_folder = folder / "model"
+    model_folder.mkdir()
+    (model_folder / "reconciler.yaml").write_text(PROJECT)
+    (model_folder / "job.yaml").write_text(spec_text(MODEL_NUMBER, MODEL_TEAM))
+    (model,) = load(read_project(model_folder), targets=["prod"], warn=False).specs["prod"].values()
+    for file in model_folder.iterdir():
+        file.unlink()
+    model_folder.rmdir()
+    text = json.dumps([model.content.request, model.content.location, dict(model.labels)])
+    return {spec.name: spec for spec in (_like(model, text, i) for i in range(number))}
+
+
+def _like(model: DesiredSpec, text: str, number: int) -> DesiredSpec:
+    team = number % 20
+    for before, after in (
+        (str(MODEL_NUMBER), str(number)),
+        (f"cdefg{MODEL_TEAM}", f"cdefg{team:02d}"),
+        (f"-{MODEL_TEAM}", f"-{team}"),
+    ):
+        text = text.replace(before, after)
+    request, location, labels = json.loads(text)
+    content = replace(
+        model.content, request=request, location=location, digest=digest(KIND, model.content.revision, request),
+        source=Source(f"job-{number:05d}.yaml", 2),
+    )  # fmt: skip
+    return replace(model, name=f"job-{number}", content=content, labels=labels)
+
+
+def _runs(specs: Mapping[str, DesiredSpec], at: str) -> Iterator[e.Event]:
+    """Yields the events of one successful run of each spec."""
+    for number, spec in enumerate(specs.values()):
+        key = SubmissionKey(spec.name, 1)
+        token, run_id = client_token(PLACE, KIND, key, spec.digest), f"00f{number:013x}"
+        sent = kind_named(KIND).as_sent(rendered(spec, None, {}), token, PLACE.owner(spec.name))
+        yield e.Intended(
+            at=at, token=token, kind=KIND, key=key, content=replace(spec.content, request=sent), send=1,
+            not_after=at, owner="bench:1:0", reason="new", actor="bench", tool_version="0.1.0",
+        )  # fmt: skip
+        yield e.Submitted(at=at, name=spec.name, token=token, send=1, run_id=run_id)
+        yield e.Observed(
+            at=at, name=spec.name, token=token, run_id=run_id, state="succeeded", aws_state="SUCCESS",
+            started_at=at, finished_at=at, usage={"billedResourceUtilization": {"vCPUHour": 0.25}},
+        )  # fmt: skip
+
+
+def terraform(folder: Path, number: int) -> None:
+    """Writes a Terraform project with a state in which nothing has to change: a static block for each spec, which holds
+    ready JSON. This is the form that Terraform plans fastest."""
+    import yaml
+
+    folder.mkdir()
+    blocks, resources = list[str](), list[dict[str, Any]]()
+    for i in range(number):
+        form = json.dumps(yaml.load(spec_text(i, i % 20), yaml.CSafeLoader)["spec"]["request"])
+        blocks.append(TERRAFORM.format(number=i, value=json.dumps(form)))
+        value = {"type": "string", "value": form}
+        attributes = {"id": f"00000000-0000-0000-0000-{i:012}", "input": value, "output": value}
+        resources.append(
+            {
+                "mode": "managed",
+                "type": "terraform_data",
+                "name": f"job-{i}",
+                "provider": 'provider["terraform.io/builtin/terraform"]',
+                "instances": [{"schema_version": 0, "attributes": {**attributes, "triggers_replace": None}}],
+            }
+        )
+    (folder / "main.tf").write_text("".join(blocks))
+    state = {"version": 4, "terraform_version": "1.5.0", "serial": 1, "lineage": "bench", "outputs": {}}
+    (folder / "terraform.tfstate").write_text(json.dumps({**state, "resources": resources}))
+
+
+def prepare(kind: str, folder: str, number: int) -> float:
+    """Makes a project, and returns the seconds that it took. Runs in a process of its own."""
+    began = time.perf_counter()
+    {"settled": settled, "terraform": terraform}[kind](Path(folder), number)
+    return time.perf_counter() - began
