@@ -25,7 +25,7 @@ from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer, LedgerPinned, LedgerReadOnly
 from reconciler.ledger.codec import Batch, encode
 from reconciler.ledger.log import Log
-from reconciler.ledger.snapshot import fold_version, from_json, to_json
+from reconciler.ledger.snapshot_codec import fold_version, from_json, to_json
 from reconciler.model.base import JSON, nests_deeper
 from reconciler.redact.request import masked
 from reconciler.redact.text import mask_sentence

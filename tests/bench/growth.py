@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import time
 
-from tests.bench.measure import Row
+from tests.bench.measure import ROUNDS, Goal, Report, Row
 from tests.growth import SCENARIOS, Call
 
 FEW = 250
+MOST = 4.5
 
 
 def seconds(call: Call) -> float:
@@ -23,16 +24,16 @@ def seconds(call: Call) -> float:
         gc.enable()
 
 
-def growth(rounds: int) -> list[Row]:
+def measure(report: Report) -> None:
     """The time of each scenario for four times as many specs, and its ratio to the time for a few."""
     rows = []
     for name, scenario in SCENARIOS.items():
-        few, many = Row(name, "s"), Row(f"{name} × 4", "s")
+        few, many = Row(name, "CPU s"), Row(name, "CPU s")
         scenario(FEW)()
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             few.samples.append(seconds(scenario(FEW)))
             many.samples.append(seconds(scenario(4 * FEW)))
         many.samples, few.samples = sorted(many.samples), sorted(few.samples)
-        many.compare(few)
+        report.add(Goal(f"growth of {name}, {FEW} to {4 * FEW} specs: CPU", many.compare(few), MOST))
         rows.append(many)
-    return rows
+    report.table(f"{4 * FEW} specs; ratio to the time for {FEW}", rows)

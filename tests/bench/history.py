@@ -1,18 +1,19 @@
 """Measures what years of history cost: `make bench`, or with a number of submissions and stores as arguments.
 
-The ledgers are written through the product's log: 50 specs that run every quarter of an hour, of which 3 % fail. Each
-figure is compared with the same command and a short history, in the same run, so that a loaded machine matters little.
-Memory is the peak of the whole process.
+The ledgers are written through the product's log: 50 specs that run every quarter of an hour, of which 3 % fail. They
+are written in SQLite, and copied batch by batch to the other stores. Each figure is compared with the same command and
+a short history, in the same run, so that a loaded machine matters little. Memory is the peak of the whole process.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,19 +28,22 @@ from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.identity import Place, SubmissionKey, client_token
-from reconciler.core.state import Recorded
+from reconciler.core.ports import Snapshots, Store
 from reconciler.core.times import seconds_text, time_text
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
-from reconciler.ledger.sqlite import SqliteStore
 from reconciler.model.kind import kind_named
 from reconciler.specs.project import load, read_project
-from tests.bench.measure import RESULT, Row, Usage, run, save, show
+from tests.bench.measure import Goal, Report, Row, Usage, run
+from tests.bench.projects import always, do_not_flush
+from tests.bench.stub_aws import serving as serving_aws
 
 SPECS = 50
-SUBMISSIONS = 500_000
-SHORT = {"one week": SPECS * 96 * 7}
+DAY, WEEK, YEARS = SPECS * 96, SPECS * 96 * 7, 500_000
+"""Numbers of submissions: of a day, of a week, and as many of three years (5 million) as a benchmark can write."""
+
 ROUNDS = 3
+STORES = ("sqlite", "s3", "dynamodb")
 QUARTER = timedelta(minutes=15)
 PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
 COMMAND = [sys.executable, "-m", "reconciler"]
@@ -73,10 +77,6 @@ spec:
 """
 
 
-def always(_: Recorded) -> None:
-    """Nobody else writes here."""
-
-
 @dataclass(frozen=True)
 class History:
     """A project folder with a ledger of some submissions, the newest of which is of the next slot."""
@@ -97,7 +97,7 @@ class History:
             last = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
             slots = self.submissions // SPECS
             log.append([], always)
-            _do_not_flush(log)
+            do_not_flush(log.history._store)
             start = last - QUARTER * slots
             self._start(log, specs, start)
             for number in range(1, slots + 1):
@@ -119,13 +119,6 @@ class History:
         )
         made = plan(Desired(PLACE, specs, frozenset(specs)), log.recorded, start)
         record_declarations(log, made.declarations, (), since, Provenance(None, "bench", "0.1.0", "bench:1"))
-
-
-def _do_not_flush(log: Log) -> None:
-    """Makes appends to a file quick, because only reads are measured here."""
-    store = log.history._store
-    if isinstance(store, SqliteStore):
-        store._open_writer(2).execute("PRAGMA synchronous = OFF")
 
 
 def slot_events(log: Log, specs: Mapping[str, DesiredSpec], moment: datetime, number: int) -> None:
@@ -164,84 +157,117 @@ def _rendered(spec: DesiredSpec, slot: str, token: str) -> dict[str, Any]:
 
 
 COMMANDS = {
-    "plan": ("plan", "--no-refresh"),
-    "status": ("status", "--no-refresh"),
+    "plan": ("plan", "--no-refresh", "--no-cache"),
+    "status": ("status", "--no-refresh", "--no-cache"),
+    "pass": ("reconcile",),
     "runs": ("runs", "job-07", "--no-refresh"),
     "history, newest 50": ("history", "job-07", "--limit", "50"),
+    "fsck": ("fsck",),
     "history, whole": ("history", "job-07"),
     "ledger verify": ("ledger", "verify"),
 }
+GOALS = ("plan", "status", "pass")
 GROWING = {"history, whole", "ledger verify"}
 """Commands that read the whole history, so that their time grows with it, but not their memory."""
 
+MOST, FLAT = 1.5, 1.1
+"""The goals for the time and for the memory."""
 
-def compare(short: Mapping[str, History], long: History) -> list[Row]:
-    """The CPU time and the memory of each command with the long history, as ratios to a short one. The time of commands
-    that read the whole history is compared for each submission."""
-    rows: list[Row] = []
-    for name, arguments in COMMANDS.items():
-        for label, history in short.items():
-            scale = long.submissions / history.submissions if name in GROWING else 1
-            pairs = [(_use(history, arguments), _use(long, arguments)) for _ in range(1 if name in GROWING else ROUNDS)]
-            few, seconds = Row(name, "s", [few.cpu * scale for few, _ in pairs]), Row(f"{name} / {label}", "CPU s")
-            memory = Row(f"{name} / {label}", "MB", [many.memory for _, many in pairs])
-            seconds.samples = [many.cpu for _, many in pairs]
-            seconds.compare(few)
-            memory.compare(Row(name, "MB", [few.memory for few, _ in pairs]))
-            rows += [seconds, memory]
+
+def compare(short: History, long: History, names: Sequence[str]) -> dict[str, tuple[Row, Row]]:
+    """The CPU time and the memory of each command with the long history, as ratios to the short one. The time of
+    commands that read the whole history is compared for each submission."""
+    rows: dict[str, tuple[Row, Row]] = {}
+    for name in names:
+        scale = long.submissions / short.submissions if name in GROWING else 1
+        rounds = 1 if name in GROWING else ROUNDS
+        pairs = [(_use(short, COMMANDS[name]), _use(long, COMMANDS[name])) for _ in range(rounds)]
+        few = Row(name, "CPU s", [few.cpu * scale for few, _ in pairs])
+        seconds = Row(name, "CPU s", [many.cpu for _, many in pairs])
+        memory = Row(name, "MB", [many.memory for _, many in pairs])
+        seconds.compare(few)
+        memory.compare(Row(name, "MB", [few.memory for few, _ in pairs]))
+        rows[name] = seconds, memory
     return rows
 
 
 def _use(history: History, arguments: Sequence[str]) -> Usage:
-    environ = os.environ | {"RECONCILER_TARGET": "prod"} | dict(history.environ)
-    return run([*COMMAND, *arguments], history.folder, environ, codes=(0, 3), quiet=True)
+    return run([*COMMAND, *arguments], history.folder, history.environ, codes=(0, 3))
 
 
-def write(histories: Sequence[History]) -> None:
-    """Writes ledgers, and prints what an append took, which must not grow."""
-    for history in histories:
-        before = time.process_time()
-        history.make()
-        taken = (time.process_time() - before) / history.submissions
-        file = history.folder / "ledger.sqlite"
-        size = f", {file.stat().st_size / history.submissions / 1000:.2f} kB a slot" if file.exists() else ""
-        print(f"wrote {history.submissions:,} submissions: {taken * 1e3:.2f} ms each{size}", flush=True)
+def write(history: History) -> None:
+    """Writes a ledger, and prints what an append took, which must not grow."""
+    before = time.process_time()
+    history.make()
+    taken = (time.process_time() - before) / history.submissions
+    size = (history.folder / "ledger.sqlite").stat().st_size / history.submissions / 1000
+    print(f"wrote {history.submissions:,} submissions: {taken * 1e3:.2f} ms each, {size:.2f} kB a slot", flush=True)
+
+
+def copied(history: History, folder: Path, address: str, environ: Mapping[str, str]) -> History:
+    """Returns the same project with a copy of the ledger in another store."""
+    shutil.copytree(history.folder / "specs", folder / "specs")
+    (folder / "reconciler.yaml").write_text(PROJECT.format(ledger=address))
+    copy(open_store(history.ledger, history.folder, PLACE), open_store(address, folder, PLACE))
+    return History(folder, address, history.submissions, environ)
+
+
+def copy(source: Store, target: Store) -> None:
+    """Copies all batches and the newest snapshot."""
+    for position, raw in source.read(0):
+        assert target.append(position, raw) == raw
+    assert isinstance(source, Snapshots)
+    assert isinstance(target, Snapshots)
+    newest = source.newest_snapshot()
+    assert newest is not None
+    target.keep_snapshot(*newest)
 
 
 @contextmanager
-def servers(scheme: str) -> Iterator[tuple[Any, Mapping[str, str]]]:
-    """Yields a function that makes addresses of ledgers, and the environment for them."""
-    if scheme == "sqlite":
-        yield (lambda _: "sqlite:///ledger.sqlite"), {}
-        return
-    from tests.ledger.server import serving
+def environments(scheme: str) -> Iterator[tuple[Callable[[], str], Mapping[str, str]]]:
+    """Yields a function that makes addresses of ledgers, and the environment for commands: with a stub of AWS, and with
+    a local server of the store."""
+    with serving_aws() as aws:
+        if scheme == "sqlite":
+            yield (lambda: "sqlite:///ledger.sqlite"), aws.environ
+            return
+        from tests.ledger.server import serving
 
-    with serving() as server:
-        os.environ.update(server.environment)
-        yield server.address, server.environment
+        with serving() as server:
+            os.environ.update(server.environment)
+            yield (lambda: server.address(scheme)), {**aws.environ, **server.environment}
 
 
-def main(submissions: int, schemes: Sequence[str]) -> None:
-    """Measures each store."""
-    for scheme in schemes:
-        with tempfile.TemporaryDirectory() as name, servers(scheme) as (address, environ):
-            print(f"{scheme}:")
-            short = {
-                label: History(Path(name) / f"short-{number}", address(scheme), number, environ)
-                for label, number in SHORT.items()
-                if number < submissions
-            }
-            long = History(Path(name) / "long", address(scheme), submissions, environ)
-            write([*short.values(), long])
-            title = f"{submissions} submissions in {scheme}; ratio to the same with a short history"
-            rows = compare(short, long)
-            show(title, rows)
-            save(RESULT, {title: rows}, add=True)
+def measure(report: Report, numbers: tuple[int, int], stores: Sequence[str], names: Sequence[str] = GOALS) -> None:
+    """Measures each store, with a short and a long history of so many submissions."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        written = [History(folder / f"{number}", "sqlite:///ledger.sqlite", number) for number in numbers]
+        for history in written:
+            write(history)
+        for scheme in stores:
+            with environments(scheme) as (address, environ):
+                if scheme == "sqlite":
+                    short, long = (replace(history, environ=environ) for history in written)
+                else:
+                    short, long = (
+                        copied(each, folder / f"{scheme}-{each.submissions}", address(), environ) for each in written
+                    )
+                rows = compare(short, long, names)
+            title = f"{numbers[1]:,} submissions in {scheme}; ratio to {numbers[0]:,}"
+            report.table(title, [row for pair in rows.values() for row in pair])
+            for each in GOALS:
+                seconds, memory = rows[each]
+                what = f"{each}, {numbers[1]:,} submissions in {scheme}, against {numbers[0]:,}"
+                report.add(Goal(f"{what}: CPU", seconds.ratio, MOST), Goal(f"{what}: memory", memory.ratio, FLAT))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("submissions", type=int, nargs="?", default=SUBMISSIONS)
-    parser.add_argument("--store", action="append", choices=["sqlite", "s3", "dynamodb"])
+    parser.add_argument("submissions", type=int, nargs="?", default=YEARS)
+    parser.add_argument("--against", type=int, default=WEEK)
+    parser.add_argument("--store", action="append", choices=STORES)
     arguments = parser.parse_args()
-    main(arguments.submissions, arguments.store or ["sqlite"])
+    result = Report()
+    measure(result, (arguments.against, arguments.submissions), arguments.store or ["sqlite"], [*COMMANDS])
+    print(result.summary())

@@ -1,22 +1,26 @@
-"""Measures reads of a large ledger, with its snapshot and without: `make bench`. Arguments: number of events, store.
+"""Measures reads of a large ledger, with its snapshot and without: `make bench`.
 
-The ledger has three events for each submission of 10,000 specs: intended, submitted, succeeded. A SQLite ledger has one
-event at each position. A ledger in a local S3 or DynamoDB has 32, as passes write them, because its server is slow.
+The ledger has three events for each submission of 10,000 specs: intended, submitted, succeeded. It is written in
+SQLite, and copied batch by batch to a local S3 and DynamoDB. As a program, it is the process that is measured:
+``ledger_reading.py ADDRESS FOLDER``. It reads the state once and prints JSON.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -24,28 +28,21 @@ from reconciler.app.session import SystemClock
 from reconciler.core import events as e
 from reconciler.core.identity import Content, Place, Source, SubmissionKey
 from reconciler.core.ports import Store
-from reconciler.core.state import Recorded
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
-from reconciler.ledger.sqlite import SqliteStore
-from tests.bench.measure import RESULT, Row, save
 
-DEFAULT_EVENTS = 100_000
+if TYPE_CHECKING:
+    from tests.bench.measure import Report
+
+EVENTS = 100_000
 SPECS = 10_000
-PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
-ROWS: list[Row] = []
-AT = "2026-11-22T02:00:00.000Z"
-COMMAND = Path(sys.executable).parent / "reconciler"
+AT_ONCE = 50
+"""The number of events at each position. Passes write up to 32 submissions at once."""
 
-PROJECT = """\
-apiVersion: reconciler/v1
-kind: Project
-metadata: {{name: bench}}
-spec:
-  defaultTarget: prod
-  targets:
-    prod: {{account: "111122223333", region: eu-west-1, ledger: "{ledger}"}}
-"""
+PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
+AT = "2026-11-22T02:00:00.000Z"
+ADDRESS = "sqlite:///ledger.sqlite"
+ROUNDS = 3
 
 
 def submission(number: int) -> list[e.Event]:
@@ -79,111 +76,62 @@ def submission(number: int) -> list[e.Event]:
     return [intended, submitted, ended]
 
 
-def always(_: Recorded) -> None:
-    """Nobody else writes here."""
+def fill(store: Store, number: int) -> None:
+    """Writes the ledger."""
+    from tests.bench.projects import always, do_not_flush
+
+    with closing(Log(store, PLACE, "0.1.0", SystemClock())) as log:
+        events = islice((event for index in count() for event in submission(index)), number)
+        log.append([next(events)], always)
+        do_not_flush(store)
+        while some := list(islice(events, AT_ONCE)):
+            log.append(some, always)
 
 
-def fill(store: Store, number: int, at_once: int) -> None:
-    """Writes the ledger, some events at each position. A file is flushed only in the last transaction."""
-    log = Log(store, PLACE, "0.1.0", SystemClock())
-    events = islice((event for index in count() for event in submission(index)), number)
-    log.append([next(events)], always)
-    _flush(store, "OFF")
-    while some := list(islice(events, at_once)):
-        log.append(some, always)
-    _flush(store, "FULL")
-    log.close()
+def read(address: str, folder: Path) -> dict[str, float]:
+    """Reads the state once. Returns the seconds and CPU seconds that it took, and the number of submissions."""
+    before, start = _cpu(), time.perf_counter()
+    with closing(Log(open_store(address, folder, PLACE), PLACE, "0.1.0", SystemClock())) as log:
+        recorded = log.refresh()
+        return {"cpu": _cpu() - before, "wall": time.perf_counter() - start, "submissions": recorded.number}
 
 
-def _flush(store: Store, how: str) -> None:
-    if isinstance(store, SqliteStore):
-        store._open_writer(2).execute(f"PRAGMA synchronous = {how}")
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
-def read(address: str, folder: Path) -> tuple[int, Recorded]:
-    """How many batches one read took, and what it gave."""
-    store, batches = open_store(address, folder, PLACE), count()
-    stored = store.read
-
-    def counted(after: int) -> Iterator[tuple[int, bytes]]:
-        for one in stored(after):
-            next(batches)
-            yield one
-
-    store.read = counted  # type: ignore[method-assign]
-    log = Log(store, PLACE, "0.1.0", SystemClock())
-    recorded = log.refresh()
-    log.close()
-    return next(batches), recorded
+def _read(address: str, folder: Path, environ: Mapping[str, str], number: int) -> float:
+    """Reads the state in a process of its own, and returns the CPU seconds of the read."""
+    program = [sys.executable, __file__, address, str(folder)]
+    done = subprocess.run(program, env=dict(environ), stdout=subprocess.PIPE, text=True, check=True)
+    used = dict(json.loads(done.stdout))
+    assert used["submissions"] == number
+    return float(used["cpu"])
 
 
-def command(folder: Path, *arguments: str) -> None:
-    """One whole command, which must succeed."""
-    subprocess.run([COMMAND, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+def measure(report: Report, stores: Sequence[str]) -> None:
+    """Reads the ledger in each store with its snapshot, and once without."""
+    from tests.bench.history import copy, environments
+    from tests.bench.measure import Goal, Row
 
-
-@contextmanager
-def measured(what: str) -> Iterator[list[str]]:
-    """Prints what it took, by the clock and in CPU time, and what is added to the list. Keeps it in `ROWS`."""
-    more: list[str] = []
-    start, before = time.perf_counter(), os.times()
-    yield more
-    after = os.times()
-    cpu = sum(after[:4]) - sum(before[:4])
-    ROWS.append(Row(what, "CPU s", [cpu]))
-    print(f"{what:40}{time.perf_counter() - start:8.2f} s{cpu:8.2f} s CPU  {', '.join(more)}".rstrip())
-
-
-def main(number: int, scheme: str) -> None:
-    """Prints one line for each measurement."""
-    with tempfile.TemporaryDirectory() as name, ledger(scheme) as address:
-        folder = Path(name)
-        (folder / "reconciler.yaml").write_text(PROJECT.format(ledger=address))
-        print(f"{scheme}:")
-        store = open_store(address, folder, PLACE)
-        with measured(f"write {number} events of {min(SPECS, number // 3)} specs"):
-            fill(store, number, 1 if scheme == "sqlite" else 32)
-        with measured("read with its snapshot") as more:
-            batches, known = read(address, folder)
-            more.append(f"{batches} batches")
-        with measured("reconciler history, with it"):
-            command(folder, "history", "job-00001")
-        with measured("reconciler ledger verify"):
-            command(folder, "ledger", "verify")
-        if scheme != "sqlite":
-            save(RESULT, {f"{number} events in {scheme}": ROWS}, add=True)
-            return
-        more = [f"the snapshot had {drop_snapshot(folder) / 1e6:.1f} MB"]
-        with measured("read without") as told:
-            batches, same = read(address, folder)
-            told += [f"{batches} batches", *more]
-        with measured("reconciler history, without"):
-            command(folder, "history", "job-00001")
-        if known != same:
-            raise SystemExit("the two reads differ")
-        save(RESULT, {f"{number} events in {scheme}": ROWS}, add=True)
-
-
-@contextmanager
-def ledger(scheme: str) -> Iterator[str]:
-    """Yields the address of a new ledger, in a local server if it is not a file."""
-    if scheme == "sqlite":
-        yield "sqlite:///ledger.sqlite"
-        return
-    from tests.ledger.server import serving
-
-    with serving() as server:
-        os.environ.update(server.environment)
-        yield server.address(scheme)
-
-
-def drop_snapshot(folder: Path) -> int:
-    """Takes the snapshot away and says how many bytes it had."""
-    with closing(sqlite3.connect(folder / "ledger.sqlite")) as connection, connection:
-        (size,) = connection.execute("SELECT length(content) FROM snapshots").fetchone()
-        connection.execute("DELETE FROM snapshots")
-    return int(size)
+    with tempfile.TemporaryDirectory() as name:
+        folder, number = Path(name), (EVENTS + 2) // 3
+        fill(open_store(ADDRESS, folder, PLACE), EVENTS)
+        rows = []
+        for scheme in stores:
+            with environments(scheme) as (address, environ):
+                chosen = ADDRESS if scheme == "sqlite" else address()
+                if scheme != "sqlite":
+                    copy(open_store(ADDRESS, folder, PLACE), open_store(chosen, folder, PLACE))
+                samples = [_read(chosen, folder, environ, number) for _ in range(ROUNDS)]
+            rows.append(Row(scheme, "CPU s", samples))
+            report.add(Goal(f"state of {EVENTS:,} events in {scheme}, cold", rows[-1].median, 1, "CPU s"))
+        with closing(sqlite3.connect(folder / "ledger.sqlite")) as connection, connection:
+            connection.execute("DELETE FROM snapshots")
+        rows.append(Row("sqlite, without a snapshot", "CPU s", [_read(ADDRESS, folder, dict(os.environ), number)]))
+        report.table(f"read of {EVENTS:,} events", rows)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_EVENTS, sys.argv[2] if len(sys.argv) > 2 else "sqlite")
+    print(json.dumps(read(sys.argv[1], Path(sys.argv[2]))))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -113,26 +112,33 @@ class Usage:
     memory: float
 
 
+LAUNCHER = """\
+import os, sys, time
+start = time.perf_counter()
+process = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
+_, status, used = os.wait4(process, 0)
+seconds = time.perf_counter() - start
+print(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, seconds, used.ru_maxrss / 1024)
+"""
+"""A small process starts each command, because the memory of a command is at least that of the process that starts
+it."""
+
+
 def run(
     arguments: Sequence[str | Path],
     folder: Path,
     environ: Mapping[str, str] | None = None,
     *,
     codes: Collection[int] = (0,),
-    quiet: bool = False,
     one_core: bool = False,
 ) -> Usage:
     """Runs one command, which must end with one of these exit codes, and returns what it used, with its children."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [*(("taskset", "-c", "0") if one_core else ()), *map(str, arguments)],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL if quiet else None,
-        env=None if environ is None else dict(environ),
+    pinned = ("taskset", "-c", "0") if one_core else ()
+    command = [sys.executable, "-I", "-S", "-c", LAUNCHER, *pinned, *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=folder, env=None if environ is None else dict(environ), capture_output=True, text=True, check=False
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in codes:
-        raise SystemExit(f"{' '.join(map(str, arguments))} exited {process.returncode}")
-    return Usage(usage.ru_utime + usage.ru_stime, time.perf_counter() - start, usage.ru_maxrss / 1024)
+    code, *used = done.stdout.splitlines()[-1].split() if done.stdout else ("none",)
+    if code not in map(str, codes):
+        raise SystemExit(f"{' '.join(map(str, arguments))} exited {code}:\n{done.stderr[-2000:]}")
+    return Usage(*map(float, used))

@@ -1,30 +1,28 @@
 """Reads the states of live Batch runs from a stub, once with bare boto3 and once as a pass does.
 
-As a program, it is the process that is measured: ``observing.py bare|ours NUMBER``. It prints JSON.
+As a program, it is the process that is measured: ``observing.py bare|ours``. It reads the ids of the jobs from
+standard input, and prints JSON.
 """
 
 from __future__ import annotations
 
 import json
 import resource
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.submitting import request
 
+if TYPE_CHECKING:
+    from tests.bench.measure import Report
+
 PAGE = 100
-
-
-def submitted(number: int) -> list[str]:
-    """The ids of jobs that were submitted to the stub."""
-    import boto3
-
-    call = boto3.client("batch").submit_job
-    return [str(call(**request("batch", n))["jobId"]) for n in range(number)]
 
 
 def bare(ids: Sequence[str]) -> Callable[[], None]:
@@ -80,9 +78,8 @@ def ours(ids: Sequence[str]) -> Callable[[], None]:
     return loop
 
 
-def main(what: str, number: int) -> None:
+def main(what: str, ids: Sequence[str]) -> None:
     """Measures one reading of all states."""
-    ids = submitted(number)
     call = {"bare": bare, "ours": ours}[what](ids)
     before = resource.getrusage(resource.RUSAGE_SELF)
     call()
@@ -90,5 +87,31 @@ def main(what: str, number: int) -> None:
     print(json.dumps({"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}))
 
 
+def measure(report: Report, number: int) -> None:
+    """The states of live runs, 100 in a call, as a pass reads them, beside the same calls alone."""
+    from tests.bench.measure import ROUNDS, Goal, Row
+    from tests.bench.stub_aws import serving
+
+    rows = {"bare": Row("boto3", "CPU s"), "ours": Row("reconciler", "CPU s")}
+    calls = 0
+    with serving() as aws:
+        ids = json.dumps(aws.have([request("batch", n) for n in range(number)]))
+        for _ in range(ROUNDS):
+            for what, row in rows.items():
+                aws.calls(reset=True)
+                program = [sys.executable, __file__, what]
+                done = subprocess.run(
+                    program, env=aws.environ, input=ids, stdout=subprocess.PIPE, text=True, check=True
+                )
+                row.samples.append(json.loads(done.stdout)["cpu"])
+            calls = aws.calls()["DescribeJobs"] - 1  # one before the measurement
+    ratio = rows["ours"].compare(rows["bare"])
+    report.table(f"states of {number} live Batch runs from a stub; ratio to the calls alone", [*rows.values()])
+    report.add(
+        Goal(f"states of {number:,} live Batch runs: calls", calls, number / PAGE, "calls"),
+        Goal(f"states of {number:,} live Batch runs, against the calls alone: CPU", ratio, 1.4),
+    )
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], json.load(sys.stdin))

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -26,6 +27,8 @@ from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.identity import Place, Source, SubmissionKey, client_token, digest
+from reconciler.core.plan import Action, ActionType, Reason
+from reconciler.core.settings import project_settings, settings_digest
 from reconciler.core.submit_actions import rendered
 from reconciler.core.times import time_text
 from reconciler.ledger.log import Log
@@ -43,10 +46,10 @@ MODEL_NUMBER, MODEL_TEAM = 98765, 77
 PROJECT = """\
 apiVersion: reconciler/v1
 kind: Project
-metadata: {name: bench}
+metadata: {{name: bench}}
 spec:
   defaultTarget: prod
-  targets: {prod: {account: "111122223333", region: eu-west-1, ledger: "sqlite:///ledger.sqlite"}}
+  targets: {{prod: {{account: "111122223333", region: eu-west-1, ledger: "{ledger}"}}}}
 """
 
 SPEC = """\
@@ -59,7 +62,7 @@ metadata:
 spec:
   request:
     applicationId: 00f1abcdefg{team:02d}
-    executionRoleArn: arn:aws:iam::000000000000:role/emr-job-{team}
+    executionRoleArn: arn:aws:iam::111122223333:role/emr-job-{team}
     executionTimeoutMinutes: 90
     jobDriver:
       sparkSubmit:
@@ -110,7 +113,7 @@ TERRAFORM = 'resource "terraform_data" "job-{number}" {{\n  input = {value}\n}}\
 
 
 def spec_text(number: int, team: int, mark: str = "") -> str:
-    """Returns one spec, of about 2 kB. `mark` is put into its comment and its name of a setting."""
+    """Returns one spec, of about 2 kB. Another `mark` changes its content."""
     arguments = "\n".join(f"          - --option-{i}=value-of-option-{i}{mark}" for i in range(16))
     properties = "\n".join(f'            spark.bench.setting.number{i}: "value {i}"' for i in range(16))
     return SPEC.format(number=number, team=team, arguments=arguments, properties=properties, mark=mark)
@@ -121,10 +124,15 @@ def path_of(folder: Path, number: int) -> Path:
     return folder / f"job-{number:05d}.yaml"
 
 
+def ledger_of(folder: Path) -> str:
+    """Returns the address of the ledger in a project folder."""
+    return f"sqlite:///{folder.resolve()}/ledger.sqlite"
+
+
 def generate(folder: Path, number: int) -> None:
     """Writes a project of `number` new specs, without a ledger."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "reconciler.yaml").write_text(PROJECT)
+    (folder / "reconciler.yaml").write_text(PROJECT.format(ledger=ledger_of(folder)))
     for i in range(number):
         path_of(folder, i).write_text(spec_text(i, i % 20))
 
@@ -132,7 +140,7 @@ def generate(folder: Path, number: int) -> None:
 def settled(folder: Path, number: int) -> None:
     """Writes a project of `number` specs, and a ledger in which each has run with its current content."""
     generate(folder, number)
-    store = open_store("sqlite:///ledger.sqlite", folder, PLACE)
+    store = open_store(ledger_of(folder), folder, PLACE)
     with closing(Log(store, PLACE, "0.1.0", SystemClock())) as log:
         specs = _desired(folder, number)
         now = datetime.now(UTC)
@@ -145,15 +153,17 @@ def settled(folder: Path, number: int) -> None:
                 log.append(batch, always)
                 batch = []
         log.append(batch, always)
-        made = plan(Desired(PLACE, specs, frozenset(specs)), log.recorded, now)
+        settings = project_settings(read_project(folder).project, PLACE.target)
+        wanted = Desired(PLACE, specs, frozenset(specs), settings=settings, settings_digest=settings_digest(settings))
+        made = plan(wanted, log.recorded, now)
         assert not made.pending
         by = Provenance(None, "bench", "0.1.0", "bench:1")
-        record_declarations(log, made.declarations, (), time_text(now), by)
+        record_declarations(log, made.declarations, [*map(_action, specs.values())], time_text(now), by)
 
 
 def new_ledger(folder: Path) -> None:
     """Creates a ledger that says only which project it belongs to."""
-    with closing(Log(open_store("sqlite:///ledger.sqlite", folder, PLACE), PLACE, "0.1.0", SystemClock())) as log:
+    with closing(Log(open_store(ledger_of(folder), folder, PLACE), PLACE, "0.1.0", SystemClock())) as log:
         log.create()
 
 
@@ -170,14 +180,10 @@ def do_not_flush(store: object) -> None:
 def _desired(folder: Path, number: int) -> dict[str, DesiredSpec]:
     """Returns the specs of a project as `load` does. It reads one model spec and changes its numbers, because reading
     all would take most of the time of a preparation."""
-    model_folder = folder / "model"
-    model_folder.mkdir()
-    (model_folder / "reconciler.yaml").write_text(PROJECT)
-    (model_folder / "job.yaml").write_text(spec_text(MODEL_NUMBER, MODEL_TEAM))
-    (model,) = load(read_project(model_folder), targets=["prod"], warn=False).specs["prod"].values()
-    for file in model_folder.iterdir():
-        file.unlink()
-    model_folder.rmdir()
+    with TemporaryDirectory() as name:
+        (Path(name) / "reconciler.yaml").write_text(PROJECT.format(ledger=ledger_of(folder)))
+        (Path(name) / "job.yaml").write_text(spec_text(MODEL_NUMBER, MODEL_TEAM))
+        (model,) = load(read_project(Path(name)), targets=["prod"], warn=False).specs["prod"].values()
     text = json.dumps([model.content.request, model.content.location, dict(model.labels)])
     return {spec.name: spec for spec in (_like(model, text, i) for i in range(number))}
 
@@ -185,9 +191,9 @@ def _desired(folder: Path, number: int) -> dict[str, DesiredSpec]:
 def _like(model: DesiredSpec, text: str, number: int) -> DesiredSpec:
     team = number % 20
     for before, after in (
-        (str(MODEL_NUMBER), str(number)),
         (f"cdefg{MODEL_TEAM}", f"cdefg{team:02d}"),
         (f"-{MODEL_TEAM}", f"-{team}"),
+        (str(MODEL_NUMBER), str(number)),
     ):
         text = text.replace(before, after)
     request, location, labels = json.loads(text)
@@ -198,11 +204,23 @@ def _like(model: DesiredSpec, text: str, number: int) -> DesiredSpec:
     return replace(model, name=f"job-{number}", content=content, labels=labels)
 
 
+def _key(spec: DesiredSpec) -> tuple[SubmissionKey, str]:
+    """Returns the key and the token of the run of a spec."""
+    key = SubmissionKey(spec.name, 1)
+    return key, client_token(PLACE, KIND, key, spec.digest)
+
+
+def _action(spec: DesiredSpec) -> Action:
+    """Returns the action that sent a spec, so that its request is not looked for in the ledger."""
+    key, token = _key(spec)
+    content = spec.content
+    return Action(spec.name, KIND, ActionType.SUBMIT, Reason.NEW, key=key, content=content, client_token=token, send=1)
+
+
 def _runs(specs: Mapping[str, DesiredSpec], at: str) -> Iterator[e.Event]:
     """Yields the events of one successful run of each spec."""
     for number, spec in enumerate(specs.values()):
-        key = SubmissionKey(spec.name, 1)
-        token, run_id = client_token(PLACE, KIND, key, spec.digest), f"00f{number:013x}"
+        (key, token), run_id = _key(spec), f"00f{number:013x}"
         sent = kind_named(KIND).as_sent(rendered(spec, None, {}), token, PLACE.owner(spec.name))
         yield e.Intended(
             at=at, token=token, kind=KIND, key=key, content=replace(spec.content, request=sent), send=1,

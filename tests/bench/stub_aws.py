@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -58,6 +58,13 @@ class Cloud:
             self.calls.clear()
         if what == "state":
             self.state |= json.loads(body)
+        if what == "jobs":
+            for form in json.loads(body):
+                self.jobs[f"{len(self.jobs):08x}-aaaa-bbbb-cccc-dddddddddddd"] = {
+                    **form,
+                    "createdAt": 1_764_400_000_000,
+                }
+            return json.dumps([*self.jobs]).encode()
         return json.dumps(self.calls).encode()
 
     def _batch(self, operation: str, form: dict[str, Any]) -> bytes:
@@ -236,6 +243,11 @@ class StubAws:
     def calls(self, *, reset: bool = False) -> dict[str, int]:
         """The number of calls by operation."""
         return dict(self._ask("counts") if not reset else {**self._ask("counts"), **self._ask("reset")})
+
+    def have(self, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Adds Batch jobs, as if they had been submitted. Returns the ids of all jobs."""
+        with urlopen(Request(f"{self.url}/stub/jobs", data=json.dumps(jobs).encode())) as reply:
+            return [str(job_id) for job_id in json.loads(reply.read())]
 
     def become(self, **state: str) -> None:
         """Sets the state of all jobs, of all runs, or both."""

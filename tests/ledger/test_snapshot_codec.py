@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 import reconciler.core
 from reconciler.core import events as e
-from reconciler.core.state import OF_THE_PASS, Recorded, Sighting
-from reconciler.ledger import snapshot as form
-from reconciler.ledger.snapshot import from_json, to_json
+from reconciler.core.state import OF_THE_PASS, Recorded, Sighting, Submission
+from reconciler.ledger import snapshot_codec as form
+from reconciler.ledger.snapshot_codec import from_json, to_json
+from tests.builders import intended
 from tests.campaigns import examples
 from tests.core.histories import all_event_types, events_of, folded, possible, stories
 
@@ -56,6 +57,44 @@ def test_stories_hold_every_type(kind: type[e.Event]) -> None:
         assert event in possible([event])
 
     check()
+
+
+def test_an_older_form_is_read() -> None:
+    """A snapshot with a list for each submission, as made before submissions had columns, leads to the same state."""
+    state = folded(possible([]))
+    to, _ = form._whole(Submission, None)
+    older = {**to_json(state), "submissions": [to(submission) for submission in state.by_token.values()]}
+    assert from_json(json.loads(json.dumps(older))) == state
+
+
+@pytest.mark.parametrize("change", ["fewer columns", "a short column", "a long column", "none"])
+def test_columns_of_other_lengths_are_refused(change: str) -> None:
+    """Columns that `to_json` never returns are an error, and no submission is left out."""
+    state = folded(possible(st_story()))
+    whole = json.loads(json.dumps(to_json(state)))
+    columns, tokens = whole["submissions"]["columns"], len(state.by_token)
+    if change == "fewer columns":
+        columns.pop()
+    elif change != "none":
+        columns[1] = ["BatchJob"] * (tokens - 1 if change == "a short column" else tokens + 1)
+    if change == "none":
+        assert from_json(whole) == state
+    else:
+        with pytest.raises(ValueError, match=r"the form|a column has"):
+            from_json(whole)
+
+
+def st_story() -> list[e.Event]:
+    """Returns intents of four specs."""
+    return [intended("A", 1, f"job-{number}") for number in range(4)]
+
+
+def test_values_that_all_submissions_share_are_separate_objects() -> None:
+    """A list that is written once for all submissions is not shared by them."""
+    state = again(folded(st_story()))
+    first, second, *_ = state.by_token.values()
+    assert first.looked == second.looked == []
+    assert first.looked is not second.looked
 
 
 def test_a_submission_stays_one_object() -> None:
@@ -151,7 +190,7 @@ def test_a_changed_fold_needs_a_decision() -> None:
     changed = [name for name in FOLD_MODULES if before["modules"].get(name) != modules[name]]
     assert now == before, (
         f"{', '.join(changed) or 'FOLD'} changed. If the same events now lead to another state, raise FOLD in "
-        "reconciler/ledger/snapshot.py, so that older snapshots are not used. Then record the code: "
+        "reconciler/ledger/snapshot_codec.py, so that older snapshots are not used. Then record the code: "
         "UPDATE_FOLD=1 python -m pytest tests/ledger/test_snapshot_codec.py"
     )
 

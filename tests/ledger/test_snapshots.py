@@ -25,7 +25,8 @@ from reconciler.ledger import snapshot as snapshot_module
 from reconciler.ledger.codec import checksum
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
-from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, fold_version, pack, to_json, unpack
+from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, pack, unpack
+from reconciler.ledger.snapshot_codec import fold_version, to_json
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.ledger.verify import verify
 from tests.campaigns import in_soak
@@ -454,7 +455,7 @@ def test_a_snapshot_is_used_after_an_upgrade_that_folds_alike(monkeypatch: pytes
 
 def test_every_process_computes_the_same_version():
     """Another process with other addresses and hashes has the same version, so it uses the snapshots of this one."""
-    code = "from reconciler.ledger.snapshot import fold_version; print(fold_version())"
+    code = "from reconciler.ledger.snapshot_codec import fold_version; print(fold_version())"
     env = {**os.environ, "PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
 
