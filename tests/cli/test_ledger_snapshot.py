@@ -103,7 +103,7 @@ def test_secrets_are_masked_and_what_is_unknown_is_shown(world: World) -> None:
     content = export(world).read_text()
     assert SECRET not in content
     assert "(sensitive)" in content
-    assert json.loads(content)["state"]["submissions"][0].count("") >= 1  # the actor
+    assert [""] in json.loads(content)["state"]["submissions"]["columns"]  # the actor
     world.write("orders.yaml", text.replace('"A"', '"B"'))
     masked, whole = as_json(world, *FROM_FILE), as_json(world, "--no-refresh")
     assert whole["plan_id"] == masked["plan_id"]
@@ -134,16 +134,19 @@ def _set(path: tuple[Any, ...], value: Any) -> Callable[[Any], None]:
     return change
 
 
+COLUMNS = ("state", "submissions", "columns")
+
 FORGERIES: dict[str, Callable[[Any], None]] = {
     "another version": _set(("fold",), "0" * 32),
     "another format": _set(("format",), 2),
     "another place": _set(("place", "target"), "prod"),
     "no state": _set(("state",), []),
-    "a wrong type": _set(("state", "submissions", 0, 3, 1), "one"),
-    "a list for a text": _set(("state", "submissions", 0, 1), ["BatchJob"]),
-    "a text for a list": _set(("state", "submissions", 0, 8), "abc"),
-    "an unknown phase": _set(("state", "submissions", 0, 7), "finished"),
-    "no sends": lambda form: form["state"]["submissions"][0].__setitem__(slice(7, 9), ["intended", []]),
+    "a wrong type": _set((*COLUMNS, 3, 1, 0), "one"),
+    "a list for a text": _set((*COLUMNS, 1, 0), ["BatchJob"]),
+    "a text for a list": _set((*COLUMNS, 8, 0), "abc"),
+    "a text for a column": _set((*COLUMNS, 8), "abc"),
+    "an unknown phase": _set((*COLUMNS, 7, 0), "finished"),
+    "no sends": lambda form: form["state"]["submissions"]["columns"].__setitem__(slice(7, 9), [["intended"], [[]]]),
     "a reference to nothing": _set(("state", "specs", "orders", 3), [99]),
     "another position": _set(("position",), 99),
     "a negative position": lambda form: form.update(position=-1, state={**form["state"], "position": -1}),

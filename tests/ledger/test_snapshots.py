@@ -22,6 +22,7 @@ from reconciler.core.identity import Place
 from reconciler.core.state import Recorded, RunState
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerPinned, LedgerRolledBack
 from reconciler.ledger import snapshot as snapshot_module
+from reconciler.ledger import snapshot_codec
 from reconciler.ledger.codec import checksum
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
@@ -449,7 +450,7 @@ def test_a_snapshot_is_used_after_an_upgrade_that_folds_alike(monkeypatch: pytes
     version = fold_version.__wrapped__
     monkeypatch.setattr("reconciler.__version__", "99")
     assert version() == fold_version()
-    monkeypatch.setattr(snapshot_module, "FOLD", snapshot_module.FOLD + 1)
+    monkeypatch.setattr(snapshot_codec, "FOLD", snapshot_codec.FOLD + 1)
     assert version() != fold_version()
 
 
