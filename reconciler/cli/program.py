@@ -191,7 +191,7 @@ def _raised_by_click_echo(error: OSError) -> bool:
 
 def _print_internal_error(error: Exception, arguments: Sequence[str]) -> None:
     echo_error(f"internal error: {type(error).__name__}: {error}")
-    from reconciler.cli.output import TRACEBACK_FROM
+    from reconciler.cli.log_lines import TRACEBACK_FROM
 
     if _verbosity(arguments) >= TRACEBACK_FROM:
         import traceback
