@@ -95,16 +95,17 @@ def exit_code(waited: Waited) -> int:
 
 
 def _changed_lines(*, shown: bool) -> Callable[[Sequence[Awaited]], None]:
-    """Returns a function that prints a line for each run whose state has changed. It prints to standard error if a
-    program reads standard output."""
+    """Returns a function that prints a line for each run whose state, or AWS's reason for it, has changed. It prints to
+    standard error if a program reads standard output."""
     from reconciler.render.awaited import awaited_line
 
     before: dict[SubmissionKey, tuple[str, ...]] = {}
 
     def report(runs: Sequence[Awaited]) -> None:
         for each in runs:
-            run_id = each.submission.run_id if each.submission is not None else None
-            state = (each.state, each.progress, run_id or "")
+            run = each.submission
+            reason = run.detail if run is not None and run.live else None  # AWS may report it later than the state
+            state = (each.state, each.progress, (run.run_id if run is not None else None) or "", reason or "")
             if before.get(each.key) != state:
                 before[each.key] = state
                 out(harmless(awaited_line(each))) if shown else echo_error(awaited_line(each))

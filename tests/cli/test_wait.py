@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.app import wait as waiting
+from reconciler.cli.wait import _changed_lines
+from reconciler.core.awaited import Awaited, Progress
+from reconciler.core.identity import Content, SubmissionKey
+from reconciler.core.state import Phase, RunState, Submission
 from tests.cli.clients import running_aws
 from tests.cli.doubt import terminated_by_others
 from tests.cli.test_watch import read_until
@@ -136,6 +140,19 @@ def test_an_interrupted_wait_loses_nothing(world: World, monkeypatch: pytest.Mon
     world.aws.configure(run_seconds=0)
     assert (world.run("plan", "--format", "json").json["summary"]["submit"], len(world.runs())) == (0, 1)
     assert first.name == "clicks"
+
+
+def test_a_reason_that_comes_later_is_printed(capsys: pytest.CaptureFixture[str]):
+    """A line is printed for each change of a state, and of AWS's reason while the run is live."""
+    key = SubmissionKey("clicks", 1)
+    run = Submission(key, "BatchJob", "r1-x", Content(), 1, None, "ops", phase=Phase.SUBMITTED, run_id="job-1")
+    run.run_state, run.aws_state = RunState.SUBMITTED, "RUNNABLE"
+    report = _changed_lines(shown=True)
+    for detail in (None, None, "CAPACITY:X", "CAPACITY:X"):
+        run.detail = detail
+        report([Awaited(key, Progress.MOVING, "submitted", run.aws_words, run)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("RUNNABLE")[2] for line in lines] == ["", ": CAPACITY:X"]
 
 
 def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatch):
