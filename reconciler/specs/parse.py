@@ -201,7 +201,7 @@ A_SPACE_AFTER_THE_COLON = "write KEY: VALUE, with a space after the colon"
 _SECOND_COLON = {"mapping values are not allowed in this context", "could not find expected ':'"}
 _CONFLICT = regex(r"^<<<<<<< ", re.MULTILINE)
 _CONTENT = regex(r"\S.*")
-_NO_SPACE = regex(r"(?!.*:(?:\s|$))[\w.-]+ *[:=：]")
+_NO_SPACE = regex(r"(?!.*:(?:\s|$))([\w.-]+) *[:=：]")
 _KEY_ONLY = regex(r"\s*[\w.-]+")
 _INDENTATION = regex(r"^ *\t[ \t]*(?=\S)", re.MULTILINE)
 
@@ -231,8 +231,11 @@ def _clearer(text: str, offset: int, problem: str) -> Unreadable | None:
     if conflict := _CONFLICT.search(text):
         message = "git left a merge conflict here: choose one side, and remove the lines <<<<<<<, ======= and >>>>>>>"
         return Unreadable(conflict.start(), message, "merge-conflict")
-    if problem in _SECOND_COLON and above and _NO_SPACE.match(above[0]):
+    if problem in _SECOND_COLON and above and (joined := _NO_SPACE.match(above[0])):
         line = text.rfind(above[0], 0, start)
+        if secret_key(joined[1]):  # the line is not shown, because no place of a secret is known in it
+            number = text.count("\n", 0, line) + 1
+            return Unreadable(offset, f"line {number} has no ': ': {A_SPACE_AFTER_THE_COLON}", "syntax")
         return Unreadable(line, f"this line has no ': ': {A_SPACE_AFTER_THE_COLON}", "syntax")
     message = ""
     if problem == "mapping values are not allowed in this context" and _KEY_ONLY.fullmatch(before) and above:
