@@ -22,6 +22,12 @@ settings.register_profile("soak", _BUSY, max_examples=40 * EXAMPLES)  # `make so
 settings.load_profile("project")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Runs one worker more than there are processors, because many tests wait for processes and for time to pass."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
     """Collects without the garbage collector, which later leaves out the modules and tests that are loaded."""

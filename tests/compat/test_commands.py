@@ -11,7 +11,17 @@ import pytest
 from tests.compat.cases import PLAN_FILE, READING, TOKENS, WRITING, Case, played, token_rows
 from tests.compat.golden import DATA, by_name, comparable, differences, lines
 
-CASES = [pytest.param(case, id=case.name) for case in (*READING, *WRITING)]
+EVERY_DAY = {
+    "plan-edited", "plan-next-day", "status-next-day", "why-taken", "why-token", "fsck", "prod-plan-refreshed",
+    "prod-status", "prod-verify", "fresh-plan", "apply-plan-file", "apply-next-day", "fresh-apply", "backfill",
+    "cancel", "retry", "resolve",
+}  # fmt: skip
+"""The cases of `make test`: each command, target, time and state. The others are close to one of them."""
+
+CASES = [
+    pytest.param(case, id=case.name, marks=() if case.name in EVERY_DAY else pytest.mark.soak)
+    for case in (*READING, *WRITING)
+]
 ROWS: list[dict[str, Any]] = json.loads((DATA / "tokens-0.1.0.json").read_text())
 
 
