@@ -130,7 +130,7 @@ def _describe(view: decisions.SpecView, run_id: str, waiting: Submission | None)
     at: Submission | DesiredSpec = waiting or recorded or view.required_spec()
     kind = view.spec.kind if view.spec is not None and waiting is None else at.kind
     if kind != at.kind:
-        raise ReconcilerError(f"run {run_id} is a {at.kind}, but {view.name} is a {kind}")
+        raise ReconcilerError(f"run {run_id} is of kind {at.kind}, but {view.name} is of kind {kind}")
     inventory, location = view.session.aws.inventory(kind), at.content.location
     if inventory is None:
         raise ReconcilerError(f"run {run_id} cannot be adopted: the service of {kind} cannot describe runs by id")
