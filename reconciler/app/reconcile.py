@@ -17,7 +17,6 @@ instead of recording it.
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -277,6 +276,8 @@ def record_renames(session: Session, made: Plan, provenance: Provenance | None =
 
 def provenance_of(session: Session, made: Plan) -> Provenance:
     """Returns who applies the plan, from which commit, with which version, and in which process."""
+    import socket
+
     from reconciler.apply.intents import Provenance
 
     return Provenance(

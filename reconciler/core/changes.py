@@ -178,7 +178,7 @@ def _defaults() -> Mapping[str, Any]:
 def policy_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
     """Returns the differences between two policies, sorted by path. Only fields that are known for the earlier policy
     are compared."""
-    if all(before[name] == after.get(name) for name in before):
+    if before == after or all(before[name] == after.get(name) for name in before):
         return ()
     known = {name: after[name] for name in after if name in before}
     old, new = dict(_fields(before)), dict(_fields(known))

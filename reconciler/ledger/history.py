@@ -3,7 +3,6 @@ index."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from threading import RLock
@@ -108,6 +107,8 @@ class History:
         `LedgerError` if the ledger has no batch at one of the positions.
         """
         if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few commands read these batches
+
             with ThreadPoolExecutor(GETS) as pool:
                 for start in range(0, len(positions), SUBMISSIONS_HELD):  # limits the number of batches in memory
                     some = positions[start : start + SUBMISSIONS_HELD]

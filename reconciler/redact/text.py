@@ -1,6 +1,5 @@
 """Masks secrets in text: log lines, errors, lines of spec files, commands, parameter strings."""
 
-import html
 import json
 import logging
 import re
@@ -196,6 +195,8 @@ def without(text: str, secrets: Iterable[str]) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
+    import html  # noqa: PLC0415 - few commands have secrets to find
+
     yield secret
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
