@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import re
 from dataclasses import field
 from typing import Any
 
 import pytest
 
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 from tests.campaigns import in_one_test
 
 
@@ -112,3 +113,14 @@ def test_wrong_arguments_are_refused():
     for arguments, named in wrong:
         with pytest.raises(TypeError):
             Fresh(*arguments, **named)
+
+
+def test_a_regular_expression_is_compiled_at_its_first_use():
+    """An invalid expression raises its error at the first use, and a valid one matches as a compiled one does."""
+    invalid, valid = regex("("), regex("a(b)?", re.IGNORECASE)
+
+    with pytest.raises(re.error):
+        invalid.match("")
+    for _ in range(2):  # the second use is not the first
+        assert valid.findall("AB a") == re.compile("a(b)?", re.IGNORECASE).findall("AB a")
+    assert valid.pattern == "a(b)?"
