@@ -135,13 +135,19 @@ def _make(
     """Makes the plan with field differences and, with a `base`, the origin of each change. Also returns the inputs."""
     from reconciler.app.history import explain
     from reconciler.app.reconcile import preview
-    from reconciler.core.approval import with_origins
-    from reconciler.specs.specs_at_commit import read_base
 
-    start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
+    start = None
+    if base is not None:
+        from reconciler.specs.specs_at_commit import read_base
+
+        start = read_base(session.root, base, session.place)  # before AWS is called
     inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved)
     plan = explain(session, made, added=saved or output_format == "json")
-    return inputs, plan if start is None else with_origins(plan, start, inputs.specs, inputs.recorded)
+    if start is None:
+        return inputs, plan
+    from reconciler.core.approval import with_origins
+
+    return inputs, with_origins(plan, start, inputs.specs, inputs.recorded)
 
 
 def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
