@@ -2,8 +2,8 @@
 
 The codec derives the JSON form from the fields of the state's dataclasses: each object is a list of its field values in
 order. Submissions, which are most of the state, are encoded by columns: a list for each field with its values in all
-submissions, or with the one value that all have. They are decoded in half the time, and a field that no submission uses
-takes no room. A reference to a submission is encoded as its number, so that decoding creates each submission only once.
+submissions, or with the one value that all have. They are decoded sooner, and a field that no submission uses takes no
+room. A reference to a submission is encoded as its number, so that decoding creates each submission only once.
 Observations made during a pass are left out. A snapshot is valid only for the version of the fold that it contains.
 """
 
