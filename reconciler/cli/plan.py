@@ -11,8 +11,8 @@ import click
 
 from reconciler.cli import options as shared
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE, ERROR, apply_exit_code, plan_exit_code
-from reconciler.cli.output import annotate, coloured, confirm, echo_error, out, out_json, progress
-from reconciler.cli.plan_output import PlanOutput, annotate_holds, page_options, print_recorded
+from reconciler.cli.output import annotate, coloured, confirm, echo_error, out, progress
+from reconciler.cli.plan_output import PlanOutput, annotate_holds, print_recorded, print_results
 from reconciler.cli.signals import stop_on_signals
 from reconciler.values import dataclass
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
     from reconciler.app.session import Session
     from reconciler.cli.times import WrittenTime
-    from reconciler.core.awaited import Awaited
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.suggested_commands import Invocation
     from reconciler.model.project import Limits
@@ -258,11 +257,11 @@ def _wait(session: Session, plan: Plan, applied: Applied, how: ApplyOptions) -> 
     names = {key.name for key in keys}
     if not keys:
         if how.format != "text":
-            _print_results(session, plan, applied.results, how.format)
+            print_results(session, plan, applied.results, how.format)
         return applied.code
     waited = wait_until_done(session, names, keys, how.timeout, shown=how.format == "text")
     if how.format != "text":
-        _print_results(session, plan, applied.results, how.format, waited.runs)
+        print_results(session, plan, applied.results, how.format, waited.runs)
     held = any(action.key is None or first(action.key) not in keys for action in plan.held)
     return exit_code(waited) or (ACTION_REQUIRED if held else DONE)
 
@@ -334,7 +333,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
     if how.format == "text" or not how.waits or stop.is_set():
-        _print_results(session, _with_suggestions(session, plan, results), results, how.format)
+        print_results(session, _with_suggestions(session, plan, results), results, how.format)
     annotate(unsuccessful_problems(plan, results), session.options)
     if not stop.is_set():
         record_applied(session, plan, results)
@@ -368,32 +367,6 @@ def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResu
         for action, result in zip(plan.actions, results, strict=True)
     ]
     return replace(plan, actions=tuple(actions))
-
-
-def _print_results(
-    session: Session,
-    plan: Plan,
-    results: Sequence[ActionResult],
-    output_format: str,
-    waited: Sequence[Awaited] | None = None,
-) -> None:
-    """Prints the results. JSON also contains the runs that were `waited` for; `None` means that the command did not
-    wait."""
-    from reconciler.render.plan_json import result_json
-    from reconciler.render.results import results_text
-
-    if output_format == "json":
-        from reconciler.render.awaited import awaited_json
-
-        more = {"runs": awaited_json(waited, plan.place)} if waited is not None else {}
-        out_json({**result_json(plan, results), **more})
-    elif output_format == "markdown":
-        from reconciler.render.results_markdown import results_markdown
-
-        page = page_options(session.options, plan.place.target, "status")
-        out(results_markdown(plan, results, session.ledger.recorded, page))
-    elif plan.pending:
-        out("\n" + results_text(plan, results, color=coloured()))
 
 
 def summary(name: str, plan: Plan, results: Sequence[ActionResult], position: int, *, as_json: bool) -> str:

@@ -1,4 +1,5 @@
-"""Prints the output of `reconciler plan` in each format, or the error if no plan could be made."""
+"""Prints the output of `reconciler plan` in each format, or the error if no plan could be made, and the results of
+`apply`."""
 
 from __future__ import annotations
 
@@ -8,13 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.output import annotate, coloured, out, project_folder
+from reconciler.cli.output import annotate, coloured, out, out_json, project_folder
 from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.app.options import CommandOptions
-    from reconciler.core.plan import Plan
+    from reconciler.app.session import Session
+    from reconciler.core.awaited import Awaited
+    from reconciler.core.plan import ActionResult, Plan
     from reconciler.render.plan_markdown import PageOptions
 
 
@@ -110,3 +115,29 @@ def print_recorded(plan: Plan, *, shown: bool) -> None:
         from reconciler.render.text import count
 
         out(f"\nApply complete: {count(len(recorded), 'change')} recorded, nothing to run.")
+
+
+def print_results(
+    session: Session,
+    plan: Plan,
+    results: Sequence[ActionResult],
+    output_format: str,
+    waited: Sequence[Awaited] | None = None,
+) -> None:
+    """Prints the results. JSON also contains the runs that were `waited` for; `None` means that the command did not
+    wait."""
+    from reconciler.render.plan_json import result_json
+    from reconciler.render.results import results_text
+
+    if output_format == "json":
+        from reconciler.render.awaited import awaited_json
+
+        more = {"runs": awaited_json(waited, plan.place)} if waited is not None else {}
+        out_json({**result_json(plan, results), **more})
+    elif output_format == "markdown":
+        from reconciler.render.results_markdown import results_markdown
+
+        page = page_options(session.options, plan.place.target, "status")
+        out(results_markdown(plan, results, session.ledger.recorded, page))
+    elif plan.pending:
+        out("\n" + results_text(plan, results, color=coloured()))
