@@ -26,12 +26,14 @@ from reconciler.redact.request import masked
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.git import IndexState, checkout_at, index_state, read_checkout, read_head, untracked
 from reconciler.specs.project import load
+from reconciler.specs.reading import read_all
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from reconciler.app.session import Session
+    from reconciler.app.settled_specs import Settled, SettledSpecs
     from reconciler.core.desired import DesiredSpec, InvalidSpec
     from reconciler.core.plan import Plan
     from reconciler.core.state import Recorded
@@ -50,7 +52,8 @@ class PassInputs:
     depend on an invalid spec. `selected` are the names that the command is about, or `None` for all specs. `recorded`
     is the state folded from the ledger; observations change it in place. `unnamed` and `problems` are as in
     `UsableSpecs`. `settings_digest` is the digest of the project file's settings. All inputs belong to `commit`.
-    `before` is the state before the inputs were read, or `None` if no comparison with it is needed.
+    `before` is the state before the inputs were read, or `None` if no comparison with it is needed. `skipped` are the
+    specs of the target that were not read, because they have nothing to do.
     """
 
     specs: Mapping[str, DesiredSpec]
@@ -62,11 +65,13 @@ class PassInputs:
     commit: str | None = None
     settings_digest: str = ""
     before: ReadState | None = None
+    skipped: Mapping[str, Settled] = field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:
         """The names of all specs of the target, valid or not."""
-        return frozenset(self.specs) | {name for name, spec in self.invalid.items() if not spec.elsewhere}
+        invalid = (name for name, spec in self.invalid.items() if not spec.elsewhere)
+        return frozenset((*self.specs, *self.skipped, *invalid))
 
     @property
     def chosen(self) -> dict[str, DesiredSpec]:
@@ -98,17 +103,18 @@ def in_one_state(attempt: Callable[[], Made]) -> Made:
     return attempt()
 
 
-def read(session: Session, *, tolerant: bool = False) -> PassInputs:
+def read(session: Session, *, tolerant: bool = False, settled: SettledSpecs | None = None) -> PassInputs:
     """Reads the specs and the ledger, and applies the selection of the command line.
 
-    If `tolerant` is set, a spec with a problem is put on hold; otherwise the problem raises `SpecErrors`. Raises
-    `LedgerError`, `UsageError` if the selection matches nothing, and `CheckoutMoved` if git changed the checkout, or
-    another pass submitted other content, while the files were read. Otherwise old content could undo newer content.
+    If `tolerant` is set, a spec with a problem is put on hold; otherwise the problem raises `SpecErrors`. `settled` may
+    skip files of specs that have nothing to do. Raises `LedgerError`, `UsageError` if the selection matches nothing,
+    and `CheckoutMoved` if git changed the checkout, or another pass submitted other content, while the files were read.
+    Otherwise old content could undo newer content.
     """
     session.reread()
     before = _state(session)
     try:
-        inputs = _read(session, tolerant=tolerant)
+        inputs = _read(session, tolerant=tolerant, settled=settled)
     except ReconcilerError as error:
         if session.is_current() and _state(session) == before:
             raise
@@ -122,18 +128,21 @@ def read(session: Session, *, tolerant: bool = False) -> PassInputs:
 
 class ReadState(NamedTuple):
     """The state that must not change while the files are read: the commit, git's index, and the submissions and
-    declarations in the ledger."""
+    declarations in the ledger. `position` is the position of the ledger."""
 
     commit: str | None
     checkout: IndexState
     submitted: Mapping[str, tuple[str, int]]
     settings_at: int
+    position: int
 
 
 def _state(session: Session) -> ReadState:
     recorded = session.ledger.refresh()
     index = index_state(session.root)
-    return ReadState(read_head(session.root), index, _submitted(recorded), settings_declared_at(recorded))
+    return ReadState(
+        read_head(session.root), index, _submitted(recorded), settings_declared_at(recorded), recorded.position
+    )
 
 
 def _submitted(recorded: Recorded) -> dict[str, tuple[str, int]]:
@@ -150,7 +159,7 @@ def _is_overtaken(inputs: PassInputs) -> bool:
     The same content is not a conflict, because several services may use one ledger at the same time.
     """
     before = inputs.before
-    if before is None:
+    if before is None or before.position == inputs.recorded.position:
         return False
     if others_applied(inputs.settings_digest, before.settings_at, inputs.recorded) is not None:
         return True
@@ -166,24 +175,30 @@ def _is_overtaken(inputs: PassInputs) -> bool:
     return False
 
 
-def _read(session: Session, *, tolerant: bool) -> PassInputs:
-    usable = _usable(session, tolerant=tolerant)
+def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> PassInputs:
+    usable = _usable(session, tolerant=tolerant, settled=settled)
     invalid = {**usable.dependents, **usable.invalid}
     specs = {name: spec for name, spec in usable.specs.items() if name not in invalid}
     session.aws.name_runs(run_names(specs))
     recorded = session.ledger.recorded
     recorded.forget_findings()
     selected = _selected(session, {**invalid, **usable.specs}, recorded)
+    skipped = {} if settled is None else settled.skipped
+    if skipped:
+        selected = frozenset(recorded.specs.keys() | specs.keys()) - skipped.keys()
     problems = usable.problems if selected is None else _problems_of(selected, invalid)
     settings = settings_digest(project_settings(session.project, session.place.target))
-    return PassInputs(specs, selected, recorded, invalid, usable.unnamed, problems, settings_digest=settings)
+    return PassInputs(
+        specs, selected, recorded, invalid, usable.unnamed, problems, settings_digest=settings, skipped=skipped
+    )
 
 
-def _usable(session: Session, *, tolerant: bool) -> UsableSpecs:
+def _usable(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> UsableSpecs:
     target = session.place.target
     if tolerant:
         return load_usable(session.project_file, target)
-    return UsableSpecs(load(session.project_file, targets=[target], warn=False).specs[target])
+    reading = read_all if settled is None else settled.read_all
+    return UsableSpecs(load(session.project_file, targets=[target], warn=False, reading=reading).specs[target])
 
 
 def _problems_of(names: Collection[str], invalid: Mapping[str, InvalidSpec]) -> tuple[Problem, ...]:

@@ -26,6 +26,7 @@ from reconciler.app.connections import rates
 from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read, untracked_warnings
 from reconciler.app.notifications import notify
 from reconciler.app.other_ledgers import find_previous_runs, look_for_other_ledgers
+from reconciler.app.settled_specs import SettledSpecs
 from reconciler.aws.quota import quota_warnings
 from reconciler.core.decide import plan
 from reconciler.core.decide_scheduled import archived_slots
@@ -193,17 +194,24 @@ def preview(
     now: datetime | None = None,
     applied_later: bool = False,
     tolerant: bool = False,
+    shown: str | None = None,
 ) -> tuple[PassInputs, Plan]:
     """Reads the inputs and makes a plan without writing anything, for commands that show state. Calls AWS only with
-    `refresh`. `applied_later` is set if the plan is saved in a file. `tolerant` is as in `read`."""
+    `refresh`. `applied_later` is set if the plan is saved in a file. `tolerant` is as in `read`. `shown` is the format
+    of a plan that may skip files of specs that have nothing to do, unless it is saved or made for another time."""
+    settled = SettledSpecs.of(session, shown) if shown and now is None and not applied_later else None
 
     def attempt() -> tuple[PassInputs, Plan]:
-        inputs = read(session, tolerant=tolerant)
+        inputs = read(session, tolerant=tolerant, settled=settled)
         if refresh:
             assume(inputs, observe(session, inputs), absence=not applied_later)
-        return inputs, make_plan(session, inputs, now=now, may_repeat=not applied_later)
+        made = make_plan(session, inputs, now=now, may_repeat=not applied_later)
+        return inputs, made if settled is None else settled.completed(made, inputs)
 
-    return in_one_state(attempt)
+    inputs, made = in_one_state(attempt)
+    if settled is not None:
+        settled.keep(inputs, made)
+    return inputs, made
 
 
 def check_account(session: Session, made: Plan) -> None:

@@ -140,7 +140,8 @@ def _make(
         from reconciler.specs.specs_at_commit import read_base
 
         start = read_base(session.root, base, session.place)  # before AWS is called
-    inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved)
+    shown = None if base else output_format
+    inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved, shown=shown)
     plan = explain(session, made, added=saved or output_format == "json")
     if start is None:
         return inputs, plan

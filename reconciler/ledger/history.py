@@ -15,7 +15,7 @@ from reconciler.core.fold import fold
 from reconciler.core.ports import Store
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerCorrupt, LedgerError
-from reconciler.ledger.codec import corrupt, decode
+from reconciler.ledger.codec import checksum, corrupt, decode
 
 DENSE = 4
 """The maximum number of positions to read for each wanted position. If the wanted positions are further apart, each is
@@ -59,6 +59,11 @@ class History:
         if raw is None:
             raise self._nothing_at(position)
         return decode(raw, position, self._store.address, names).events
+
+    def checksum_at(self, position: int) -> str | None:
+        """Returns the checksum of the batch at a position, or `None` if there is none. Raises `LedgerError`."""
+        raw = self._store.get(position)
+        return None if raw is None else checksum(raw)
 
     def whole(self, event: e.Event, *, request: bool = True) -> e.Event:
         """Returns a stored event in full. The fields and the request of an intent may be stored in the batch of an

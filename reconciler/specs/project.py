@@ -20,7 +20,7 @@ from reconciler.specs.files import ChosenFiles, Folder, NotReadable, ProjectFile
 from reconciler.specs.other_files import NOT_A_SPEC, reported_once
 from reconciler.specs.parse import SourceText, yaml_documents
 from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
-from reconciler.specs.reading import read_all
+from reconciler.specs.reading import Reading, read_all
 from reconciler.specs.relations import reference_warnings, relation_problems
 from reconciler.specs.spec import ReadSpec, SpecReader, placeholder_warnings
 from reconciler.values import dataclass
@@ -184,9 +184,10 @@ def load(
     only_paths: Sequence[Path] | None = None,
     *,
     warn: bool = True,
+    reading: Reading = read_all,
 ) -> Loaded:
     """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`. If `warn` is
-    true, warnings are collected too.
+    true, warnings are collected too. `reading` reads the files of a whole project.
 
     If `only_paths` are given, reads only these files, the files below these folders, and the files with specs that they
     refer to. Then only the problems, warnings and specs of the chosen files are reported. Raises `SpecErrors` with all
@@ -197,7 +198,7 @@ def load(
     reader, paths, problems = SpecReader(file.project, names, warn=warn), list[str](), list[Problem]()
     if chosen is None:
         paths, problems = file.files.find(file.patterns)
-        specs = read_all(file.files, paths, reader, problems)
+        specs = reading(file.files, paths, reader, problems)
     else:
         specs = _with_named(file, chosen, reader, problems)
     for spec in specs:

@@ -1,7 +1,7 @@
 """Reads the documents of many files as specs, in several processes if that is faster."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from reconciler.errors import Problem
@@ -18,6 +18,8 @@ FEWEST_FILES = 400
 second."""
 
 Read = tuple[list[ReadSpec], list[Problem]]
+Reading = Callable[[ProjectFiles, Sequence[str], SpecReader, list[Problem]], list[ReadSpec]]
+"""A function that reads files as `read_all` does."""
 
 
 def read_all(files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]) -> list[ReadSpec]:

@@ -12,6 +12,7 @@ import os
 import time
 from array import array
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -72,6 +73,19 @@ class FoundFolder(NamedTuple):
 
     path: str
     entries: str
+
+
+def stamps_of(root: str, paths: Iterable[str]) -> dict[str, Stamp]:
+    """Returns the stamps of the files that can be found. Symlinks are followed."""
+    stamps: dict[str, Stamp] = {}
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        for path in paths:
+            with suppress(OSError):
+                stamps[path] = stamp_of(os.stat(path, dir_fd=descriptor))
+    finally:
+        os.close(descriptor)
+    return stamps
 
 
 def entries_digest(entries: Iterable[os.DirEntry[str]]) -> str:

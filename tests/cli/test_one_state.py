@@ -25,8 +25,8 @@ def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], obj
     left, reads = list(happenings), list[str]()
     real = inputs._usable
 
-    def usable(session: object, *, tolerant: bool) -> UsableSpecs:
-        read = real(session, tolerant=tolerant)  # type: ignore[arg-type]
+    def usable(session: object, *, tolerant: bool, settled: None = None) -> UsableSpecs:
+        read = real(session, tolerant=tolerant, settled=settled)  # type: ignore[arg-type]
         reads.append("read")
         if left:
             left.pop(0)()

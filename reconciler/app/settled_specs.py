@@ -1,0 +1,298 @@
+"""Caches which specs have nothing to do, so that a plan that is only shown reads and decides the other specs alone.
+
+A file is skipped if it is unchanged, and if no spec in it may have anything to do: the earlier plan had exactly one
+action for it, which does nothing, its next slot is in the future, and the ledger has no newer event about it. Every
+other spec is read from its file and decided anew, together with the specs that it refers to. So what is submitted,
+cancelled or shown as a difference never comes from the cache, and `apply` and `reconcile` do not use it.
+
+The problems between specs are found as always: skipped specs take part with their names, kinds, targets and references.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from functools import cache
+from hashlib import sha256
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import TypeAdapter
+
+from reconciler.core.observations import incomplete
+from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.times import parse_time
+from reconciler.errors import LedgerError, Problem
+from reconciler.specs.files import Folder
+from reconciler.specs.private_cache import PrivateCache, code_version, digest
+from reconciler.specs.problems import LOCATION
+from reconciler.specs.reading import read_all
+from reconciler.specs.spec import ReadSpec, Reference
+from reconciler.specs.stamps import Stamp, Start, on_network, stamps_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.app.inputs import PassInputs
+    from reconciler.app.session import Session
+    from reconciler.core.state import SpecRecord
+    from reconciler.specs.files import ProjectFiles
+    from reconciler.specs.spec import SpecReader
+
+State = tuple[str, str | None]
+"""The reason of the action of a spec, and its next slot."""
+
+ELSEWHERE: State = ("", None)
+"""The state of a spec that does not run in the target."""
+
+COUNTING = {"text", "markdown"}
+"""The formats that only count the specs that have nothing to do."""
+
+At = tuple[int, int, str | None]  # the line, the column, and the text of the line
+Mention = tuple[str, tuple[str | int, ...], At, str | None, str]  # the fields of a `Reference`
+Spec = tuple[str, str, int, At, tuple[str, ...] | None, tuple[Mention, ...], Mention | None, str, str | None]
+"""The name, kind, first line and location of a spec, its targets and references, its former name, the reason of its
+action, and its next slot."""
+
+File = tuple[Stamp, tuple[Spec, ...]]
+
+
+class _Content(NamedTuple):
+    """The content of the cache: when the command started that wrote it, the position and checksum of the last batch of
+    the ledger at that time, the number of accepted rollbacks, and the files that can be skipped."""
+
+    since: int
+    position: int
+    checksum: str
+    rollbacks: int
+    files: dict[str, File]
+
+
+@cache
+def _adapter() -> TypeAdapter[_Content]:
+    return TypeAdapter(_Content)
+
+
+class Settled(NamedTuple):
+    """A spec that was not read, because it has nothing to do."""
+
+    kind: str
+    reason: str
+    next_slot: str | None
+
+
+class SettledSpecs:
+    """The specs of one target that have nothing to do. If `skips` is false, all files are read, and the cache is only
+    written."""
+
+    def __init__(self, session: Session, *, skips: bool) -> None:
+        self._session, self._skips = session, skips
+        self._cache, self._start = PrivateCache(os.environ), Start.now()
+        self._name = ""
+        self._stamps: Mapping[str, Stamp] = {}
+        self._skipped: dict[str, File] = {}
+        self._read: Sequence[ReadSpec] = ()
+        self._open: set[str] = set()  # before AWS's reports about runs are added to the state
+
+    @classmethod
+    def of(cls, session: Session, output_format: str) -> SettledSpecs | None:
+        """Returns the specs of a session for a plan in a format, or `None` if the options of the command select specs
+        or turn the cache off."""
+        options = session.options
+        off = options.no_cache or options.only or options.labels or session.masked
+        return None if off else cls(session, skips=output_format in COUNTING)
+
+    def read_all(
+        self, files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]
+    ) -> list[ReadSpec]:
+        """Returns every document of every file as a spec, as `reading.read_all` does. Specs in skipped files have no
+        desired form."""
+        session, self._name, self._skipped, self._read = self._session, "", {}, ()
+        if not isinstance(files, Folder) or on_network(str(files.root)):
+            return read_all(files, paths, reader, problems)
+        text = sha256(session.project_file.view.source.text.encode()).hexdigest()
+        key = [code_version(), os.path.realpath(session.root), session.place.target, text]
+        self._name = f"settled-{digest(json.dumps(key))}"
+        self._stamps = stamps_of(str(files.root), paths)
+        recorded = session.ledger.recorded
+        self._open |= {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
+        self._open |= {run.name for runs in incomplete(recorded, session.now()).values() for run in runs}
+        cached = self._known()
+        unchanged = {path: file for path, file in cached.items() if file[0] == self._stamps.get(path)}
+        specs = read_all(files, [path for path in paths if path not in unchanged], reader, problems)
+        names = _referred(specs)
+        wanted = {path for path, (_, forms) in unchanged.items() if any(form[0] in names for form in forms)}
+        specs += read_all(files, sorted(wanted), reader, problems)
+        self._read, self._skipped = specs, {path: file for path, file in unchanged.items() if path not in wanted}
+        return sorted((*specs, *self._partners(cached)), key=lambda spec: spec.location.path)
+
+    def _partners(self, cached: Mapping[str, File]) -> Iterator[ReadSpec]:
+        """Yields the skipped specs that may have a problem together with the specs that were read. If the specs in each
+        file still have the same names, kinds, targets and references, these are only the specs referred to."""
+        before = {path: {_mentioned(form) for form in forms} for path, (_, forms) in cached.items()}
+        now: dict[str, set[tuple[object, ...]]] = {path: before[path] for path in self._skipped}
+        for spec in self._read:
+            form = _form(spec)
+            now.setdefault(spec.location.path, set()).add(() if form is None else _mentioned(form))
+        names = _referred(self._read) if before == now else None
+        for path, (_, forms) in self._skipped.items():
+            yield from (_restored(path, form) for form in forms if names is None or form[0] in names)
+
+    def _known(self) -> Mapping[str, File]:
+        """Returns the cached files without those of specs that may have something to do by now."""
+        content = self._cache.read(self._name) if self._skips else None
+        recorded, now = self._session.ledger.recorded, self._session.now()
+        if content is None:
+            return {}
+        try:
+            known = _adapter().validate_json(content)
+            states = {spec[-2:] for _, specs in known.files.values() for spec in specs}
+            over = {slot for reason, slot in states if slot is not None and parse_time(slot) <= now}
+            for reason in {reason for reason, _ in states} - {ELSEWHERE[0]}:
+                Reason(reason)
+        except ValueError:  # not written by this version
+            return {}
+        if known.since > self._start.wall or len(recorded.rollbacks) != known.rollbacks or not self._continues(known):
+            return {}
+        touched = {record.name for record in recorded.specs.values() if _is_touched(record, known.position)}
+        return {
+            path: file
+            for path, file in known.files.items()
+            if not any(spec[0] in touched or spec[-1] in over for spec in file[1])
+        }
+
+    def _continues(self, known: _Content) -> bool:
+        """Returns whether the ledger still has the batch that was its last one when the cache was written."""
+        if not 0 < known.position <= self._session.ledger.recorded.position:
+            return False
+        try:
+            return self._session.ledger.history.checksum_at(known.position) == known.checksum
+        except LedgerError:
+            return False
+
+    @property
+    def skipped(self) -> dict[str, Settled]:
+        """The specs of the target that were not read."""
+        return {
+            name: Settled(kind, reason, slot)
+            for _, specs in self._skipped.values()
+            for name, kind, *_, reason, slot in specs
+            if reason
+        }
+
+    def completed(self, made: Plan, inputs: PassInputs) -> Plan:
+        """Returns a plan of the specs that were read, with the actions of the others, which do nothing."""
+        if not inputs.skipped:
+            return made
+        others = (
+            Action(name, spec.kind, ActionType.NONE, Reason(spec.reason), next_slot=spec.next_slot)
+            for name, spec in inputs.skipped.items()
+        )
+        return replace(made, actions=tuple(sorted((*made.actions, *others), key=attrgetter("name"))))
+
+    def keep(self, inputs: PassInputs, made: Plan) -> None:
+        """Caches the files that were read, if no spec in them has anything to do."""
+        session, recorded, checksum = self._session, inputs.recorded, self._session.ledger.head_checksum
+        if not self._name or checksum is None or recorded.position != made.ledger_position:
+            return
+        if session.project.spec.suspend or self._start.clock_was_set:
+            return
+        new = dict(self._new_files(_settled(inputs, made, self._open)))
+        if new:
+            files = {**self._skipped, **new}
+            content = _Content(self._start.wall, recorded.position, checksum, len(recorded.rollbacks), files)
+            self._cache.write(self._name, json.dumps(content, separators=(",", ":")).encode())
+
+    def _new_files(self, settled: Mapping[str, State]) -> Iterator[tuple[str, File]]:
+        """Yields the files that were read, did not change meanwhile, and can be skipped next time."""
+        by_path: dict[str, list[Spec | None]] = {}
+        for spec in self._read:
+            elsewhere = spec.targets is not None and self._session.place.target not in spec.targets
+            state = ELSEWHERE if elsewhere else settled.get(spec.name or "")
+            by_path.setdefault(spec.location.path, []).append(None if state is None else _form(spec, state))
+        again = stamps_of(str(self._session.project_file.root), by_path)
+        for path, forms in by_path.items():
+            stamp = self._stamps.get(path)
+            if stamp is not None and stamp == again.get(path) and self._start.trusts(*stamp[1:3]):
+                specs = tuple(form for form in forms if form is not None)
+                if len(specs) == len(forms):
+                    yield path, (stamp, specs)
+
+
+def _is_touched(record: SpecRecord, position: int) -> bool:
+    """Returns whether the ledger has an event about a spec after a position. A run that was taken over by another spec
+    counts, because the event is about the other one."""
+    if record.positions and record.positions[-1] > position:
+        return True
+    return any(
+        submission.positions[-1:] > [position] or submission.reassigned_to is not None
+        for submission in record.submissions
+    )
+
+
+def _referred(specs: Iterable[ReadSpec]) -> set[str]:
+    """Returns the names to which specs refer."""
+    return {each.name for spec in specs for each in (*spec.references, *filter(None, [spec.former]))}
+
+
+def _mentioned(form: Spec) -> tuple[object, ...]:
+    """Returns the parts of a spec that matter to other specs."""
+    name, kind, _, _, targets, references, former, _, _ = form
+    return name, kind, targets, *((each[0], *each[3:]) for each in references), former and former[0]
+
+
+def _settled(inputs: PassInputs, made: Plan, open_names: set[str]) -> dict[str, State]:
+    """Returns the state of each spec that was read and has nothing to do before its next slot, unless the ledger
+    changes. `open_names` are the specs with runs that AWS may still report something about. Specs with a suspension or
+    `renamedFrom` are left out, because what is shown of them changes with time or with other specs."""
+    busy = open_names | {change.name for change in made.changes} | {change.name for change in made.schedule_changes}
+    settled: dict[str, State] = {}
+    for action in made.actions:
+        name, spec = action.name, inputs.specs.get(action.name)
+        if spec is None or name in settled or action.action is not ActionType.NONE or action.overdue:
+            busy.add(name)
+        elif not (spec.doubts or spec.renamed_from or spec.policy.suspend):
+            settled[name] = (action.reason.value, action.next_slot)
+    return {name: state for name, state in settled.items() if name not in busy}
+
+
+def _form(spec: ReadSpec, state: State = ELSEWHERE) -> Spec | None:
+    """Returns a spec as it is cached; `None` for a spec with a problem."""
+    if spec.name is None or spec.kind is None or spec.problems:
+        return None
+    former = None if spec.former is None else _mention(spec.former)
+    references = tuple(map(_mention, spec.references))
+    return spec.name, spec.kind, spec.line, _at(spec.location), spec.targets, references, former, *state
+
+
+def _restored(path: str, form: Spec) -> ReadSpec:
+    name, kind, line, at, targets, references, former, _, _ = form
+    return ReadSpec(
+        _problem(path, at),
+        line,
+        name,
+        claimed=name,
+        is_named=True,
+        kind=kind,
+        targets=targets,
+        references=tuple(_reference(path, each) for each in references),
+        former=None if former is None else _reference(path, former),
+    )
+
+
+def _mention(reference: Reference) -> Mention:
+    return reference.name, reference.loc, _at(reference.location), reference.needs_kind, reference.condition
+
+
+def _reference(path: str, mention: Mention) -> Reference:
+    name, loc, at, needs_kind, condition = mention
+    return Reference(name, loc, _problem(path, at), needs_kind, condition)
+
+
+def _at(location: Problem) -> At:
+    return location.line, location.col, location.source_line
+
+
+def _problem(path: str, at: At) -> Problem:
+    return Problem(path, at[0], at[1], "", LOCATION, "error", at[2])

@@ -1,0 +1,240 @@
+"""A plan that reads only changed files and specs with something to do is the plan that reads all files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.app import settled_specs
+from reconciler.specs import stamps
+from reconciler.specs.files import Folder
+from reconciler.specs.parse import SourceText
+from reconciler.specs.private_cache import PrivateCache
+from tests.cli.test_remembered_answers import edit_within_a_second, swap
+from tests.cli.world import Done, World
+
+PLAN = ("plan", "--no-refresh", "--format", "markdown")
+FILES = ["clicks.yaml", "daily.yaml", "orders.yaml", "visits.yaml"]
+
+
+@pytest.fixture
+def reads(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Records which spec files are read. Every stamp is treated as reliable. One spec is scheduled, one depends on
+    another, and none has anything to do."""
+    paths: list[str] = []
+    real = Folder.read
+
+    def read(self: Folder, path: str) -> SourceText:
+        if path != "reconciler.yaml":
+            paths.append(path)
+        return real(self, path)
+
+    monkeypatch.setattr(Folder, "read", read)
+    monkeypatch.setattr(stamps, "RACY_NS", 0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    world.aws.configure(run_seconds=0)
+    world.batch("clicks", "A")
+    world.batch("orders", "A", dependsOn="[{name: clicks}]", labels="{team: a}")
+    world.batch("daily", "A", schedule="0 0 1 1 *")
+    world.spark("visits", "A")
+    for command in (("apply", "--yes"), ("reconcile",), ("reconcile",)):
+        assert world.run(*command).code == 0
+    assert world.run(*PLAN).code == 0
+    paths.clear()
+    return paths
+
+
+def entry() -> str:
+    """Returns the name of the newest entry."""
+    folder = Path(os.environ["XDG_CACHE_HOME"]) / "reconciler"
+    return max(folder.glob("settled-*"), key=lambda path: path.stat().st_mtime_ns).name
+
+
+def same_plans(world: World) -> None:
+    """Compares the plan from the cache with the plan from the files, in both formats."""
+    for how in (PLAN, ("plan", "--no-refresh", "--detailed-exitcode")):
+        cached, anew = (world.run(*how, *more) for more in ((), ("--no-cache",)))
+        assert (cached.code, cached.err, shown(cached)) == (anew.code, anew.err, shown(anew))
+
+
+def shown(done: Done) -> str:
+    """Returns the output of a plan without its time."""
+    return re.sub(r"planned \S+", "", done.out)
+
+
+def test_only_changed_files_and_the_specs_they_refer_to_are_read(world: World, reads: list[str]):
+    """An unchanged project needs no file at all. A changed spec is read with its dependency."""
+    world.run(*PLAN)
+    assert reads == []
+    world.batch("orders", "B", dependsOn="[{name: clicks}]", labels="{team: a}")
+    world.run(*PLAN)
+    assert reads == ["orders.yaml", "clicks.yaml"]
+    same_plans(world)
+
+
+def test_a_spec_with_something_to_do_is_read_each_time(world: World, reads: list[str]):
+    """It is shown with its fields, which are not in the cache, until it is applied and its run has ended."""
+    world.spark("visits", "SECRET-OF-NOBODY")
+    for _ in range(2):
+        reads.clear()
+        assert "SECRET-OF-NOBODY" in world.run(*PLAN).out
+        assert reads == ["visits.yaml"]
+    world.run("apply", "--yes")
+    world.run("reconcile")
+    for expected in (["visits.yaml"], []):
+        reads.clear()
+        world.run(*PLAN)
+        assert reads == expected
+    assert b"SECRET-OF-NOBODY" not in (PrivateCache(os.environ).read(entry()) or b"")
+    same_plans(world)
+
+
+CHANGES: tuple[Callable[[World], object], ...] = (
+    lambda _: None,
+    edit_within_a_second,
+    swap,
+    lambda world: world.batch("new", "A"),
+    lambda world: world.batch("orders", "A", dependsOn="[{name: missing}]"),
+    lambda world: world.batch("orders", "A", dependsOn="[{name: visits}]"),
+    lambda world: world.batch("visits", "A", dependsOn="[{name: orders}]"),
+    lambda world: world.spark("visits", "A"),
+    lambda world: world.batch("daily", "A", schedule="5 0 1 1 *"),
+    lambda world: world.run("apply", "--yes"),
+    lambda world: world.run("reconcile"),
+    lambda world: (world.folder / "clicks.yaml").unlink(),
+    lambda world: world.batch("clicks", "A", targets="[other]"),
+    lambda world: world.batch("orders", "A"),
+    lambda world: world.write("broken.yaml", "kind: BatchJob\n"),
+    lambda world: (world.folder / "broken.yaml").unlink(),
+    lambda world: world.write("twice.yaml", (world.folder / "visits.yaml").read_text()),
+    lambda world: (world.folder / "twice.yaml").unlink(),
+    lambda world: world.run("reconcile"),
+)
+
+
+def test_the_plan_from_the_cache_is_the_plan_from_the_files(world: World, reads: list[str]):
+    """After each change, both formats agree, and so do the problems and the exit codes."""
+    for change in CHANGES:
+        change(world)
+        same_plans(world)
+
+
+def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yields the path of each value that is not a list or an object."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(inner, *path, key)
+    else:
+        yield path
+
+
+def forged(content: bytes, path: tuple[str | int, ...]) -> bytes:
+    """Returns the content of the cache with another value of the same type at a path."""
+    form = json.loads(content)
+    inner = form
+    for key in path[:-1]:
+        inner = inner[key]
+    value = inner[path[-1]]
+    inner[path[-1]] = value + 1 if isinstance(value, int) else f"{value}x" if value else "visits"
+    return json.dumps(form).encode()
+
+
+def test_a_forged_field_never_changes_what_runs(world: World, reads: list[str]):
+    """After a change of one spec, each value in the cache is forged in turn. No plan fails with a traceback, and apply
+    submits exactly the change."""
+    content = PrivateCache(os.environ).read(entry()) or b""
+    world.spark("visits", "B")
+    before = len(world.runs())
+    plain, name = shown(world.run(*PLAN, "--no-cache")), entry()
+    for path in leaves(json.loads(content)):
+        if path[0] != 4 or path[1] == "orders.yaml":  # the entries of the files are alike
+            PrivateCache(os.environ).write(name, forged(content, path))
+            done = world.run(*PLAN)
+            assert done.code in {0, 1}
+            assert "bug" not in done.err
+            assert shown(done) == plain or path[0] == 4
+    reads.clear()
+    assert world.run("apply", "--yes").code == 0
+    assert sorted(set(reads)) == FILES
+    assert len(world.runs()) == before + 1
+
+
+NEVER_WRITTEN = (
+    b'[0,1180591620717411303424,"a",0,{}]',
+    b"",
+    b"[]",
+    b"{}",
+    b"\xff",
+    b'[0,1,"a",0,{}]',
+    b'[0,1,"a",0,{"clicks.yaml":[[1,2,3,4,5],[["a"]]]}]',
+)
+
+
+def test_content_that_this_version_never_writes_is_no_error(world: World, reads: list[str]):
+    """All files are read, and the cache is written anew. So it is after a truncation and a flipped bit."""
+    expected = shown(world.run(*PLAN))
+    file = Path(os.environ["XDG_CACHE_HOME"]) / "reconciler" / entry()
+    whole = file.read_bytes()
+    for content in (*NEVER_WRITTEN, whole[:-1], whole[:-1] + b" "):
+        if content in NEVER_WRITTEN:
+            PrivateCache(os.environ).write(file.name, content)
+        else:
+            file.write_bytes(content)
+        reads.clear()
+        assert shown(world.run(*PLAN)) == expected
+        assert sorted(reads) == FILES
+
+
+def test_what_proves_nothing_is_not_used(world: World, reads: list[str], monkeypatch: pytest.MonkeyPatch):
+    """Files that have just changed, a network file system, a clock that was set back, another version of the program or
+    of the project file, and another ledger make a plan read all files. If the next slot of a spec has come, its file is
+    read."""
+    cache, name = PrivateCache(os.environ), entry()
+    whole = cache.read(name) or b""
+
+    def read_by_plan(since: int | None = None, checksum: str | None = None, slot: str | None = None) -> list[str]:
+        form = json.loads(whole)
+        form[0], form[2] = since or form[0], checksum or form[2]
+        form[4]["daily.yaml"][1][0][-1] = slot or form[4]["daily.yaml"][1][0][-1]
+        cache.write(name, json.dumps(form).encode())
+        reads.clear()
+        world.run(*PLAN)
+        return sorted(reads)
+
+    assert read_by_plan() == []
+    assert read_by_plan(since=2**62) == FILES
+    assert read_by_plan(checksum="0" * 64) == FILES
+    assert read_by_plan(slot="2026-01-01T00:00:00Z") == ["daily.yaml"]
+    for function, value in (("on_network", lambda _: True), ("code_version", lambda: "another")):
+        with monkeypatch.context() as patch:
+            patch.setattr(settled_specs, function, value)
+            assert read_by_plan() == FILES
+    path = world.folder / "reconciler.yaml"
+    path.write_text(path.read_text() + "\n# changed\n")
+    monkeypatch.setattr(stamps, "RACY_NS", 3_600_000_000_000)
+    assert read_by_plan() == FILES
+    assert read_by_plan() == FILES
+
+
+OTHERS = (
+    ("reconcile",),
+    ("plan", "--no-refresh", "--out", "saved.plan"),
+    ("plan", "--no-refresh", "--format", "json"),
+    ("plan", "--no-refresh", "--only", "orders"),
+    (*PLAN, "--no-cache"),
+    ("apply", "--yes"),
+)
+
+
+def test_other_commands_read_all_files(world: World, reads: list[str]):
+    """Nothing that is applied, saved, selected or shown whole comes from the cache."""
+    for command in OTHERS:
+        reads.clear()
+        assert world.run(*command).code == 0
+        assert sorted(set(reads)) == FILES
