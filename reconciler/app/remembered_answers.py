@@ -1,9 +1,9 @@
 """Caches the output of commands that found nothing to do, so that they return at once as long as nothing changes.
 
 An output is cached only if nothing is due, live, held, waiting, unresolved or reported. It is valid until the next
-slot, as long as the stamps of all files and the head of the ledger are unchanged. Only commands that show something use
-the cache. `apply` and `reconcile` always read and plan again, so no cached output can change what runs. A service keeps
-its last quiet pass in memory.
+slot or the end of a suspension, as long as the stamps of all files and the head of the ledger are unchanged. Only
+commands that show something use the cache. `apply` and `reconcile` always read and plan again, so no cached output can
+change what runs. A service keeps its last quiet pass in memory.
 
 This module imports neither the models nor the planner, because a cached output must cost little more than the start of
 Python.
@@ -28,11 +28,12 @@ from reconciler.specs.private_cache import PrivateCache, code_version, digest
 from reconciler.specs.stamps import StampedFolder, StampedTree, Start, is_unchanged, stamped_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.app.options import CommandOptions
     from reconciler.app.reconcile import Pass
     from reconciler.app.session import Session
+    from reconciler.core.desired import DesiredSpec
     from reconciler.core.plan import Plan
     from reconciler.core.state import Recorded
     from reconciler.specs.project import ProjectFile
@@ -83,10 +84,18 @@ class QuietAnswer:
         except (ValueError, TypeError, KeyError, OSError, RecursionError):  # not written by this version
             return None
 
-    def keep_plan(self, output: str | Sequence[AgedLine], session: Session, plan: Plan, *, asks: bool) -> None:
+    def keep_plan(
+        self,
+        output: str | Sequence[AgedLine],
+        session: Session,
+        plan: Plan,
+        specs: Mapping[str, DesiredSpec],
+        *,
+        asks: bool,
+    ) -> None:
         """Caches the output of a command that shows a plan, if the plan is quiet. `asks` is true if the command queries
         AWS about ended runs whose report is incomplete."""
-        until = _quiet_until(plan, session.ledger.recorded, self._start, asks=asks)
+        until = _quiet_until(plan, session.ledger.recorded, self._start, _ends(session, specs), asks=asks)
         local = session.ledger_address.startswith(LOCAL_LEDGER)
         if until is not None and local and session.ledger.head_checksum is not None:
             head = (session.ledger_address, plan.ledger_position, session.ledger.head_checksum)
@@ -179,7 +188,7 @@ class AtRest:
 
     def keep(self, session: Session, done: Pass) -> None:
         """Keeps a pass if it was quiet."""
-        until = _quiet_until(done.plan, done.recorded, self._start, asks=True)
+        until = _quiet_until(done.plan, done.recorded, self._start, _ends(session, done.specs), asks=True)
         tree = None if until is None else _read_tree(str(session.root), session.project_file, self._start)
         if until is not None and tree is not None:
             head = (done.plan.ledger_position, session.ledger.head_checksum)
@@ -195,9 +204,16 @@ def _read_tree(root: str, file: ProjectFile, start: Start) -> StampedTree | None
     return stamped_tree(root, file.files.searched, [PROJECT_FILE, *file.files.found], start)
 
 
-def _quiet_until(plan: Plan, recorded: Recorded, start: Start, *, asks: bool) -> float | None:
-    """Returns the time until which a plan stays the same if nothing changes, in seconds since the epoch. Returns `None`
-    if something is due, live, held, waiting, unresolved or reported."""
+def _ends(session: Session, specs: Mapping[str, DesiredSpec]) -> set[str]:
+    """Returns when suspensions end. They are overdue then, which commands show and exit with 3."""
+    suspended = (session.project.spec.suspend, *(spec.policy.suspend for spec in specs.values()))
+    return {each.until for each in suspended if not isinstance(each, bool) and each.until is not None}
+
+
+def _quiet_until(plan: Plan, recorded: Recorded, start: Start, ends: set[str], *, asks: bool) -> float | None:
+    """Returns the time until which a plan stays the same if nothing changes, in seconds since the epoch: the next slot,
+    or the first of the `ends` of suspensions. Returns `None` if something is due, live, held, waiting, unresolved or
+    reported."""
     from reconciler.core.observations import incomplete
     from reconciler.core.plan import ActionType
     from reconciler.core.times import parse_time
@@ -213,5 +229,5 @@ def _quiet_until(plan: Plan, recorded: Recorded, start: Start, *, asks: bool) ->
     open_runs = next(recorded.live(), None) or next(recorded.unresolved(), None)
     if reported or pending or acting or open_runs or plan.ledger_position != recorded.position:
         return None
-    slots = {action.next_slot for action in plan.actions} - {None}
-    return min((parse_time(slot).timestamp() for slot in slots if slot is not None), default=ALWAYS)
+    times = ends | {action.next_slot for action in plan.actions if action.next_slot is not None}
+    return min((parse_time(each).timestamp() for each in times), default=ALWAYS)

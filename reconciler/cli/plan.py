@@ -109,7 +109,7 @@ def plan(
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
     if quiet is not None:
-        quiet.keep_plan(shown, session, plan, asks=not no_refresh)
+        quiet.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
     if refusal is not None:
         raise refusal
     if file is not None:

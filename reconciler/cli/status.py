@@ -84,7 +84,7 @@ def status(
         inputs, plan = preview(session, refresh=not no_refresh, tolerant=True)
     code, shown = _show(plan, inputs.recorded, form, wanted, sort)
     if quiet is not None and code == DONE:
-        quiet.keep_plan(shown, session, plan, asks=not no_refresh)
+        quiet.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
     return code
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -21,7 +21,7 @@ from reconciler.core import observations
 from reconciler.core.events import Notified
 from reconciler.specs import stamps
 from reconciler.specs.private_cache import PrivateCache, digest
-from tests.cli.world import Done, World
+from tests.cli.world import Done, World, project_text
 
 COMMANDS = ("plan", "status", "status --format json", "validate")
 
@@ -161,6 +161,25 @@ def test_an_answer_holds_from_its_plan_to_the_next_slot(
     monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
     world.run("plan")
     assert found == [False, True, False]
+
+
+@pytest.mark.parametrize("spec", ["clicks", None], ids=["of a spec", "of the project"])
+def test_an_answer_ends_with_a_suspension(
+    world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, spec: str | None
+):
+    """A suspension that should have ended is shown as overdue, and the exit code says so."""
+    suspend = f'{{until: "{datetime.now(UTC) + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"}}'
+    if spec is None:
+        world.write("reconciler.yaml", project_text(more=f"\n  suspend: {suspend}"))
+    else:
+        world.batch(spec, "A", suspend=suspend)
+    assert world.run("apply", "--yes").code == 0  # records that the change was applied
+    command = ("plan", "--detailed-exitcode")
+    assert [world.run(*command).code for _ in range(2)] == [0, 0]
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3 * 3600)
+    assert [world.run(*command).code for _ in range(2)] == [3, 3]
+    assert found == [False, True, False, False]
 
 
 def entry() -> Path:
