@@ -27,7 +27,7 @@
     ├── NotificationFailed         a webhook did not accept a notification
     └── ServiceError               AWS answered a read with an error, or not at all
 
-What may live here: exception types, their fields and their wording. What may not: anything that raises them.
+Allowed here: exception types, their fields and their wording. Not allowed: anything that raises them.
 """
 
 from collections.abc import Sequence
@@ -107,7 +107,7 @@ class AccountMismatch(GuardError):
     def __init__(self, target: str, expected: str, actual: str) -> None:
         self.target, self.expected, self.actual = target, expected, actual
         super().__init__(
-            f"target {target} is account {expected}, but the credentials at hand are of account {actual}: "
+            f"target {target} is account {expected}, but the credentials belong to account {actual}: "
             f"nothing was sent. Use credentials of {expected}, or another target."
         )
 
@@ -120,7 +120,7 @@ class ClockSkew(GuardError):
         ahead = "ahead of" if seconds > 0 else "behind"
         super().__init__(
             f"this machine's clock is {abs(seconds):.0f} s {ahead} AWS's, and at most {allowed:.0f} s are allowed: "
-            "nothing was sent. Deadlines and settling times rest on the clock; set it, by NTP for one."
+            "nothing was sent. Deadlines and settling times depend on the clock. Synchronize it, for example with NTP."
         )
 
 
@@ -130,8 +130,8 @@ class LimitExceeded(GuardError):
     def __init__(self, limit: str, allowed: int, planned: int, option: str) -> None:
         self.limit, self.allowed, self.planned = limit, allowed, planned
         super().__init__(
-            f"{limit} is {allowed}, and this plan holds {planned}: nothing was sent. "
-            f"If that is what you mean, allow it once with {option} {planned}."
+            f"{limit} is {allowed}, and this plan has {planned}: nothing was sent. "
+            f"If that is intended, allow it once with {option} {planned}."
         )
 
 

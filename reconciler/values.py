@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls=None, /, *, frozen=False, eq=True, **options):  # noqa: ANN001, ANN003, ANN201
-        """Makes a class a dataclass. The arguments are those of `dataclasses.dataclass`."""
+        """Makes a class a dataclass. It accepts the arguments of `dataclasses.dataclass`."""
 
         def made(cls):  # noqa: ANN001, ANN202
             own = cls.__dict__

@@ -279,6 +279,6 @@ def untracked_warnings(session: Session, inputs: PassInputs, made: Plan) -> Iter
     if missing:
         more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
         yield (
-            f"git does not track {', '.join(missing[:MOST_NAMED])}{more}: no commit has what will run. Add and commit "
-            "what is to run, and see .gitignore if git add refuses"
+            f"git does not track {', '.join(missing[:MOST_NAMED])}{more}: no commit contains them. Add and commit "
+            "them, and see .gitignore if git add refuses"
         )

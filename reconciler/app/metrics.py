@@ -61,9 +61,7 @@ class _StateGauges:
         self.holds = Gauge(
             "reconciler_holds", "Specs on hold: an action is required, or an outcome is unknown.", registry=registry
         )
-        self.problems = Gauge(
-            "reconciler_project_problems", "What is wrong in the files of the project.", registry=registry
-        )
+        self.problems = Gauge("reconciler_project_problems", "Errors in the files of the project.", registry=registry)
         self.position = Gauge("reconciler_ledger_position", "Newest position of the ledger.", registry=registry)
 
 
@@ -141,7 +139,7 @@ class Metrics:
     def applied(
         self, plan: Plan, results: Sequence[ActionResult], recorded: Recorded, prices: Prices | None = None
     ) -> None:
-        """Counts the actions of a pass, and sets the gauges to the state after it. `prices` are those of the target."""
+        """Counts the actions of a pass, and sets the gauges to the state after it. `prices` are the target's prices."""
         for action, result in zip(plan.actions, results, strict=True):
             if action.effective:
                 self._actions.labels(str(action.action), str(result.outcome)).inc()

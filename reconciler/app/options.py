@@ -102,7 +102,7 @@ def _terms(text: str) -> list[tuple[str, str]]:
     for part in text.split(","):
         key, equals, value = part.partition("=")
         if not key or not equals:
-            raise UsageError(f"{text!r} is not a label selector: write LABEL=VALUE, as in -l team=growth")
+            raise UsageError(f"{text!r} is not a label selector: write LABEL=VALUE, such as -l team=growth")
         terms.append((key.strip(), value.strip()))
     return terms
 

@@ -49,7 +49,7 @@ class MissedSlots:
     """The slots of the last month that never ran, read from the ledger.
 
     The state of the ledger has only ranges that still matter to a pass. Each batch is read once, because a service
-    shows the page after every pass.
+    renders the page after every pass.
     """
 
     def __init__(self) -> None:

@@ -79,7 +79,7 @@ def check_asked(session: Session, plan: Plan) -> None:
         ]
     if problems:
         source = f"commit {plan.commit[:12]}" if plan.commit and not plan.uncommitted else "the files of the project"
-        start = f"the plan is not what {source} and the ledger ask for; nothing was sent. What differs:"
+        start = f"the plan does not match {source} and the ledger; nothing was sent. Differences:"
         raise PlanFileError("\n".join([start, *(f"  {problem}" for problem in problems), "Plan again"]))
 
 
@@ -124,7 +124,7 @@ def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool
 def _check_commit(session: Session, commit: str, head: str | None, ancestry: Ancestry | None) -> None:
     """Raises `PlanFileError` unless the checkout contains the commit."""
     if head is None:
-        why = f"{session.root} is no git checkout, and only git has what that commit asks for"
+        why = f"{session.root} is not a git checkout, so the specs of that commit cannot be read"
     elif ancestry is Ancestry.NEWER:
         why = f"this checkout ({head[:12]}) is older than that"
     elif ancestry is not Ancestry.CONTAINED:
@@ -153,9 +153,8 @@ def _problem(action: Action, caused: Plan) -> str:
             return f"{action.name}: {_described(action)} has another {', '.join(_differences(action, each))}"
     asked = [each for each in caused.actions if each.name == action.name]
     instead = ", ".join(f"{_described(each)} ({each.reason})" for each in asked) or "nothing of this name"
-    return (
-        f"{action.name}: the plan has {_described(action)}, and asked for is {instead}{_why_not(action.name, caused)}"
-    )
+    why_not = _why_not(action.name, caused)
+    return f"{action.name}: the plan has {_described(action)}, but the specs require {instead}{why_not}"
 
 
 def _why_not(name: str, caused: Plan) -> str:
@@ -216,7 +215,7 @@ def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[st
             yield f"{schedule.name}: the plan {'stops' if schedule.stopped else 'starts'} a schedule that is not to be"
     for new, old in plan.renames.items():
         if caused.renames.get(new) != old:
-            yield f"{new}: the plan renames {old}, which git does not ask for"
+            yield f"{new}: the plan renames {old}, which the specs do not declare"
     recorded = after_renames(inputs.recorded, caused.renames)
     declarations: dict[str, Sequence[Any]] = {each.name: _declared(each) for each in caused.declarations}
     yield from _other_settings(plan, caused, recorded)

@@ -197,7 +197,7 @@ def _export(chosen: ChosenTarget, file: Path, clock: Clock) -> Iterator[Log]:
             yield ledger
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         logger.debug("plan from %s", file, exc_info=True)
-        raise DamagedExport(str(file), f"has a state that no ledger leads to ({type(error).__name__})") from error
+        raise DamagedExport(str(file), f"has an invalid state ({type(error).__name__})") from error
 
 
 @cache
@@ -209,7 +209,7 @@ def _warn_once(note: str) -> None:
 def _relative_note(address: str, target: str) -> str:
     return (
         f"the ledger {address} of target {target} is relative to the project folder: another checkout would have its "
-        "own ledger, and submit everything again. Write an absolute path, as in "
+        "own ledger, and submit everything again. Write an absolute path, such as "
         f"sqlite:////var/lib/reconciler/{target}.sqlite"
     )
 

@@ -1,5 +1,5 @@
 """Calls AWS: boto3 clients, the adapters of services, and the interpretation of replies.
 
-What may live here: everything that imports boto3 or botocore (no other package but the emulator does), and the
-translation of their errors into outcomes, `ServiceError` and `LedgerError`. What may not: decisions.
+Allowed here: everything that imports boto3 or botocore (no other package but the emulator does), and the
+translation of their errors into outcomes, `ServiceError` and `LedgerError`. Not allowed: decisions.
 """

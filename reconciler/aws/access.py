@@ -1,7 +1,7 @@
 """Explains refused permissions: which action on which resource is missing, and which policy to change.
 
-Most services name the action, the resource and the type of the policy in the message. S3 and older services may only
-say "Access Denied"; the permission that the call needs is used then.
+Most services name the action, the resource and the type of the policy in the message. S3 and older services may return
+only "Access Denied". The message then names the permission that the call needs.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """
 

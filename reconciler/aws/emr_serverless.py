@@ -213,7 +213,7 @@ class EmrServerless:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A period in which runs of some submissions may have been created. `end` is `None` if it has no end yet."""
+    """A period in which runs of a group of submissions may have been created. `end` is `None` if it has no end yet."""
 
     start: datetime
     end: datetime | None
@@ -272,8 +272,8 @@ def _applications(client: Client) -> list[str]:
 
 
 def _modes(wanted: Sequence[Wanted]) -> tuple[Query, ...]:
-    """Returns the modes to list, so that a wanted run that is missing from the listings is certainly absent. A listing
-    of streaming runs is not needed if no wanted run can be one."""
+    """Returns the modes of runs to list: all modes that a wanted run may have, so that the listings prove the absence
+    of a wanted run that they do not contain."""
     batch = any(want.streaming is not True or want.owner is not None for want in wanted)
     streaming = any(want.streaming is not False for want in wanted)
     return tuple(mode for mode, needed in zip(MODES, (batch, streaming), strict=True) if needed)

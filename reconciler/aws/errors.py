@@ -316,7 +316,7 @@ def _ledger_error(error: Exception, site: LedgerSite, action: str, writing: bool
     text = _text_of(error) if foreign and not isinstance(error, ResponseParserError) else ""
     quoted = f" ({text})" if text else ""
     if code in SLOW_DOWN:
-        return no_answer(site, f"AWS asks for fewer requests at once ({code}){quoted}")
+        return no_answer(site, f"AWS throttled the request ({code}){quoted}")
     meaning = _meaning(error, code, site, action)
     if meaning is None or (writing and not _proves_no_write(error)):
         return no_answer(site, _description(error, code, text, quoted))

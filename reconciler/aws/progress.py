@@ -19,7 +19,7 @@ APART_SECONDS = 15.0
 
 
 class Progress:
-    """The progress of one piece of work. `what` is the beginning of each line: what takes so long. Safe for threads."""
+    """The progress of one operation. `what` describes it at the beginning of each line. Thread-safe."""
 
     def __init__(self, what: str, clock: Clock) -> None:
         self._what, self._clock = what, clock

@@ -27,10 +27,10 @@ SERVICES = {
 Said = tuple[Answer, str]
 """An answer, and the sentence that explains it to the user."""
 
-INVENTED = Answer.NOT_ASKED, "whether the request fits: not asked, because the emulator has no settings of resources"
+INVENTED = Answer.NOT_ASKED, "whether the request fits: not checked, because the emulator has no settings of resources"
 
 
-NETWORK_UNASKED = "routes and endpoints of the subnets of {}: not asked, because jobs may need none"
+NETWORK_UNASKED = "routes and endpoints of the subnets of {}: not checked, because jobs may need none"
 
 
 def is_invented(reply: Mapping[str, Any]) -> bool:
@@ -58,7 +58,7 @@ class SharedResources:
     def answer(self, need: Need) -> Said:
         """Returns the answer about a resource that a request names."""
         if need.type not in SERVICES:
-            return Answer.NOT_ASKED, f"{need.type} {need.name}: not asked"
+            return Answer.NOT_ASKED, f"{need.type} {need.name}: not checked"
         return self.of(Resource(need.type), need.name)
 
     def of(self, resource: Resource, name: str) -> Said:
@@ -72,12 +72,12 @@ class SharedResources:
         """Calls `ask` and returns its answer. If `service` is not available, or returns an error, the answer contains
         the reason."""
         if self._aws.embedded and service != self._service:
-            return Answer.NOT_ASKED, f"{what}: not asked, because the emulator has no {service}"
+            return Answer.NOT_ASKED, f"{what}: not checked, because the emulator has no {service}"
         try:
             if self._aws.overridden(self._service) and not self._aws.overridden(service):
                 return (
                     Answer.NOT_ASKED,
-                    f"{what}: not asked, because only the endpoint of {self._service} is overridden",
+                    f"{what}: not checked, because only the endpoint of {self._service} is overridden",
                 )
             return ask(name)
         except ServiceError as error:

@@ -125,7 +125,7 @@ def network(environments: Sequence[Environment]) -> Iterator[Need]:
 
 
 def unasked(environments: Sequence[Environment]) -> Iterator[Said]:
-    """Yields what is not asked about the environments."""
+    """Yields the properties of the environments that are not checked."""
     for each in environments:
         resources = part(each, "computeResources")
         if resources.get("subnets"):
@@ -134,7 +134,7 @@ def unasked(environments: Sequence[Environment]) -> Iterator[Said]:
             why = "it depends on the instance types that Batch chooses"
             yield (
                 Answer.NOT_ASKED,
-                f"EC2's quota of vCPUs for compute environment {_name(each)}: not asked, because {why}",
+                f"EC2's quota of vCPUs for compute environment {_name(each)}: not checked, because {why}",
             )
 
 
@@ -164,7 +164,7 @@ def _condition(environment: Environment) -> str:
 
 
 SERVICE, PRINCIPAL = "batch", "ecs-tasks.amazonaws.com"
-NO_CALL = "service account {} of Kubernetes: not asked, because no call of AWS describes it"
+NO_CALL = "service account {} of Kubernetes: not checked, because no call of AWS describes it"
 
 
 class BatchVerifier:

@@ -112,7 +112,7 @@ cancel = _decision_command(
       reconciler cancel orders-daily -t prod --run-id 00f5qtaa1k4ad80b
     """,
     click.option("--run-id", metavar="RUN_ID", help="Only this run."),
-    _slot_option("Only the run of this slot, as in 2026-11-22T02:00:00Z."),
+    _slot_option("Only the run of this slot, such as 2026-11-22T02:00:00Z."),
 )
 
 retry = _decision_command(
@@ -129,7 +129,7 @@ retry = _decision_command(
       reconciler retry orders-daily -t prod --reason "fixed the input"
       reconciler retry orders-daily -t prod --slot 2026-11-22T02:00:00Z
     """,
-    _slot_option("Retry this slot, as in 2026-11-22T02:00:00Z.  [default: the newest that can be retried]"),
+    _slot_option("Retry this slot, such as 2026-11-22T02:00:00Z.  [default: the newest that can be retried]"),
 )
 
 backfill = _decision_command(
@@ -148,7 +148,7 @@ backfill = _decision_command(
     Times without a zone are in the spec's timeZone, like its schedule.
     """,
     shared.time_option(
-        "--from", "first", required=True, help_text="The first slot, or a time before it, as in 2026-11-01."
+        "--from", "first", required=True, help_text="The first slot, or a time before it, such as 2026-11-01."
     ),
     shared.time_option(
         "--to",
@@ -213,7 +213,7 @@ adopt = _decision_command(
 accept = _decision_command(
     "accept",
     "accept:decide_accept",
-    """Take the current content of a spec as applied, and submit nothing.
+    """Record the current content of a spec as applied, and submit nothing.
 
     The next plan shows no change of it; a later change runs as the next generation. A live or successful run counts as
     the run of this content, and retries go on with it. Without such a run, specs that depend on this one count it as

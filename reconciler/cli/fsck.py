@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("fsck")
 @click.option("--adopt", is_flag=True, help="Record the runs that are missing from the ledger.")
-@time_option("--since", ago=True, help_text="Only runs created since then, as in 2026-11-30 or 36h.")
+@time_option("--since", ago=True, help_text="Only runs created since this time, such as 2026-11-30 or 36h.")
 @decision_options
 @takes_options
 def fsck(

@@ -30,7 +30,7 @@ def iam(options: CommandOptions, *, role: str | None, repository: str | None) ->
     apply     also starts and stops runs, and writes the ledger: for merges and scheduled passes
     operate   stops runs and writes the ledger: for manual decisions, `import` and `fsck --adopt`
 
-    The resources are those of the specs, so print the policies again when a spec names another one. The roles that
+    The policies name the resources in the specs, so print them again when a spec names another one. The roles that
     Batch jobs run with are in their job definitions and need no permission here.
 
     \b
@@ -45,7 +45,7 @@ def iam(options: CommandOptions, *, role: str | None, repository: str | None) ->
     from reconciler.model.required_resources import Role
 
     if repository is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise click.UsageError("--repository is OWNER/NAME, as in acme/jobs")
+        raise click.UsageError("--repository must be OWNER/NAME, such as acme/jobs")
     chosen = choose_target(options)
     name = repository or repository_of(chosen)
     if name is None:

@@ -68,7 +68,7 @@ def import_(
     from reconciler.app.session import opened
 
     if bool(run_ids) == (file is not None):
-        raise click.UsageError("give the ids of runs, or a file with --from-json FILE")
+        raise click.UsageError("name the ids of runs, or a file with --from-json FILE")
     with opened(options) as session:
         payloads = payloads_of_runs(session, run_ids) if file is None else payloads_of_file(file)
         written = write_specs(session, payloads, folder)

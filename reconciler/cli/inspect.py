@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command("history")
 @click.argument("name", shell_complete=shared.complete_specs)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N events.")
-@shared.time_option("--since", ago=True, help_text="Only events recorded since then, as in 2026-11-30 or 36h.")
+@shared.time_option("--since", ago=True, help_text="Only events recorded since this time, such as 2026-11-30 or 36h.")
 @shared.format_option("json")
 @shared.ledger_options
 @shared.takes_options

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": ("ledger:init", "Make the ledger, and list the policies to add."),
-    "verify": ("ledger:verify", "Check the whole log, and say what is wrong with it."),
+    "verify": ("ledger:verify", "Check the whole log, and report errors."),
     "copy": ("ledger:copy", "Copy a ledger to another store, or move it to another place."),
     "accept-rollback": ("ledger:accept_rollback", "Go on with a ledger that was rolled back."),
     "export": (
@@ -42,7 +42,7 @@ INIT_MARKS = {"OK": "OK", "WARN": "ADVICE", "FAIL": "NG"}
 """The marks that `ledger init` prints for severities."""
 
 PROGRESS_EVERY = 1000
-"""The number of positions between two lines of progress."""
+"""The number of positions between two progress lines."""
 
 
 @click.group("ledger", cls=LazyGroup, table=COMMANDS)
@@ -245,9 +245,9 @@ def accept_rollback(options: CommandOptions, *, reason: str, yes: bool) -> int:
             raise click.UsageError("--reason must not be empty")
         recorded, address = session.ledger.refresh(rolled_back=True), session.ledger.address
         session.ledger.check_open()
-        out(plain(f"The ledger {address} ends at position {recorded.position}. What it lacks is given up."))
+        out(plain(f"The ledger {address} ends at position {recorded.position}. Events after it are abandoned."))
         if not yes and not confirm(
-            "Do you want to go on with it?", command="ledger accept-rollback", refused="recorded"
+            "Do you want to continue with it?", command="ledger accept-rollback", refused="recorded"
         ):
             return ERROR
         session.ledger.accept_rollback(reason, actor(session.environ, session.root))
@@ -262,7 +262,7 @@ def accept_rollback(options: CommandOptions, *, reason: str, yes: bool) -> int:
 
 @click.command("export")
 @click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Only events after position N.")
-@click.option("--raw", is_flag=True, help="For pipes: as stored, also what a CI runner takes for a command.")
+@click.option("--raw", is_flag=True, help="Print events as stored, for pipes; commands to a CI runner are not escaped.")
 @click.option(
     "--snapshot",
     type=click.Path(path_type=Path, dir_okay=False),

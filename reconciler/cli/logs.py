@@ -32,13 +32,13 @@ attempt_option = click.option(
 @click.option(
     "--stream",
     metavar="NAME",
-    help="Only this log, as in driver/stderr, executor/1 or the name of a container.  [default: the driver's]",
+    help="Only this log, such as driver/stderr, executor/1, or the name of a container.  [default: the driver's]",
 )
 @attempt_option
 @click.option("-f", "--follow", "followed", is_flag=True, help="Wait for new lines until the run has ended.")
 @click.option("--tail", "newest", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each log.")
 @click.option("--list", "listed", is_flag=True, help="List the logs of the run, and where they are.")
-@click.option("--raw", is_flag=True, help="Print the text unchanged: nothing masked or escaped.")
+@click.option("--raw", is_flag=True, help="Print the text unchanged, without masking or escaping.")
 @format_option("json")
 @ledger_options
 @takes_options

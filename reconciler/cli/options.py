@@ -118,7 +118,7 @@ _labels = click.option(
     "labels",
     multiple=True,
     metavar="LABEL=VALUE",
-    help="Only specs with this label, as in team=growth; repeatable.",
+    help="Only specs with this label, such as team=growth; repeatable.",
 )
 _verbose = click.option("-v", "--verbose", count=True, help="Log to standard error; -vv for more.")
 
@@ -232,7 +232,7 @@ def parse_duration(_context: click.Context, _option: click.Parameter, value: str
 
 
 timeout_option = click.option(
-    "--timeout", callback=parse_duration, metavar="TIME", help="Stop waiting after this time, as in 30m or 2h."
+    "--timeout", callback=parse_duration, metavar="TIME", help="Stop waiting after this time, such as 30m or 2h."
 )
 
 

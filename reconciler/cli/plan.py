@@ -42,11 +42,11 @@ plan_options = shared.stacked(shared.selection_options, shared.pass_options, sha
     default=60_000,
     show_default=True,
     metavar="N",
-    help="With --format markdown: leave out what matters least until the page has at most N bytes.",
+    help="With --format markdown: omit the least important parts until the page has at most N bytes.",
 )
 @click.option("--no-refresh", is_flag=True, help="Do not call AWS; plan from the recorded state.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending, 3 if an action is required.")
-@shared.time_option("--at", help_text="Plan as if it were this time, as in 2026-11-30, tomorrow 02:00 or in 2h.")
+@shared.time_option("--at", help_text="Plan as if it were this time, such as 2026-11-30, tomorrow 02:00 or in 2h.")
 @click.option(
     "--base", metavar="REF", help="Tell the changes of this checkout from those that the branch REF already has."
 )
@@ -204,7 +204,7 @@ def apply(
     waits: bool,
     timeout: float | None,
 ) -> int:
-    """Show the plan, confirm, and apply it: submit what git asks for and has not run yet.
+    """Show the plan, confirm, and apply it: submit the runs that the specs require and that were not submitted yet.
 
     Each change runs once, no matter how often you run this command. With PLANFILE, from `reconciler plan --out`,
     exactly that plan is applied. If the plan does not follow from the specs of its commit, or a spec in it has changed
@@ -352,7 +352,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
 
 def announce_stop() -> None:
     """Prints how the command will end after the first signal."""
-    echo_error("Stopping: nothing new is sent, and calls under way get a few seconds to be recorded.")
+    echo_error("Stopping: no new calls are sent. Calls in progress have a few seconds to finish and be recorded.")
 
 
 def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Plan:

@@ -24,7 +24,10 @@ CHECKOUT_AGE_SECONDS = 3600.0
 @click.command("reconcile")
 @format_option("json", "markdown")
 @click.option(
-    "--every", callback=parse_duration, metavar="TIME", help="Repeat, as in 60s or 5m, until a signal arrives."
+    "--every",
+    callback=parse_duration,
+    metavar="TIME",
+    help="Repeat at this interval, such as 60s, until a signal arrives.",
 )
 @click.option(
     "--applied-only",

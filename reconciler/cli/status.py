@@ -187,7 +187,7 @@ def _watched_table(sessions: ReusableSession, *, refresh: bool) -> Text:
 @click.argument("name", required=False)
 @shared.format_option("json", "csv")
 @shared.output_option("wide", "name", "json")
-@shared.time_option("--since", ago=True, help_text="Only runs submitted since then, as in 2026-11-30 or 36h.")
+@shared.time_option("--since", ago=True, help_text="Only runs submitted since this time, such as 2026-11-30 or 36h.")
 @click.option("--failed", is_flag=True, help="Only runs that failed, were cancelled or are lost.")
 @click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
 @shared.ledger_options

@@ -1,4 +1,4 @@
-"""`reconciler verify`: ask AWS whether what the specs name exists and fits."""
+"""`reconciler verify`: checks that the AWS resources in the specs exist and fit the requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARKS = {"ok": "[OK]", "warning": "[WARN]", "error": "[NG]", "not-asked": "[SKIP
 
 
 @click.command("verify")
-@click.option("--quiet", "-q", is_flag=True, help="Leave out what is in order.")
+@click.option("--quiet", "-q", is_flag=True, help="Omit successful checks.")
 @format_option("json")
 @selection_options
 @ledger_options
@@ -67,7 +67,7 @@ def _lines(verified: Sequence[Verified], *, quiet: bool) -> Iterator[str]:
             yield line
         seen.add(line)
     counts = Counter(str(each.verdict.answer) for each in verified)
-    names = {"ok": "in order", "warning": "to look at", "error": "missing or not fitting", "not-asked": "not asked"}
+    names = {"ok": "OK", "warning": "to review", "error": "missing or unsuitable", "not-asked": "not checked"}
     yield ", ".join(f"{counts[answer]} {name}" for answer, name in names.items()) + "."
 
 

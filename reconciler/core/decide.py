@@ -310,7 +310,7 @@ def _submission(context: SpecContext) -> Action:
     newest = record.newest
     reason = _reason(spec, record.baseline)
     if newest is not None and _never_arrived(newest, spec):
-        return another_send(context, newest, reason, f"nothing reached AWS the last time ({newest.error})")
+        return another_send(context, newest, reason, f"the last send did not reach AWS ({newest.error})")
     return submit(context, SubmissionKey(spec.name, record.next_generation), reason, _history(spec, record))
 
 

@@ -128,9 +128,9 @@ class Desired:
     `unnamed` is set if the spec names of a part of the project are unknown; missing names then do not count as removed.
     With `applied_only`, the pass does not act on changes in git, which are left to `apply`; `plan` then sets
     `unapplied`, the names of the changed specs. `directory` and `local_ledger` are options of the command, used in
-    suggested commands. `settings` are those of the project file (`core.settings`), masked if the ledger is, and `None`
-    if they are not compared; `settings_digest` is the digest of the complete settings. If `stale` is set, it is the
-    reason why this pass may not change the settings, and the pass does nothing.
+    suggested commands. `settings` are the project file's settings (`core.settings`), masked if the ledger is, and
+    `None` if they are not compared; `settings_digest` is the digest of the complete settings. If `stale` is set, it is
+    the reason why this pass may not change the settings, and the pass does nothing.
     """
 
     place: Place

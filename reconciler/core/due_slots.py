@@ -143,7 +143,7 @@ def _open_slots(record: SpecRecord, schedule: Schedule, after: datetime, until: 
 
 
 def schedule_changes(names: Iterable[str], desired: Desired, recorded: Recorded) -> Iterator[ScheduleChange]:
-    """Yields the schedules of some specs that start or stop.
+    """Yields the schedules that start or stop.
 
     A schedule starts when the spec is new, when its schedule or time zone changes, and when a suspension ends. It stops
     with a suspension, and when the spec or its schedule is removed. An old checkout or an empty project changes

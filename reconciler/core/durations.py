@@ -26,7 +26,7 @@ would be stuck after a minute."""
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median and the 90th percentile of some durations in seconds, or of some costs."""
+    """The median and the 90th percentile of a set of durations in seconds, or of costs."""
 
     median: float
     p90: float

@@ -184,7 +184,7 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
 
 
 def reported(run: Submission) -> str:
-    """Returns the state and the reason that AWS reports for a live run, as in `` (RUNNABLE: CAPACITY:…)``; empty
+    """Returns the state and the reason that AWS reports for a live run, such as `` (RUNNABLE: CAPACITY:…)``; empty
     without a reason."""
     return f" ({run.aws_words})" if run.live and run.detail else ""
 

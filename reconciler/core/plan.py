@@ -20,7 +20,7 @@ from reconciler.values import dataclass
 
 
 class ActionType(StrEnum):
-    """The type of an action. The order is that of the summary."""
+    """The type of an action. The summary uses this order."""
 
     SUBMIT = "submit"
     REPLACE = "replace"
@@ -91,7 +91,7 @@ Op = Literal["add", "remove", "change", "reorder"]
 class Change:
     """One difference between two requests.
 
-    `path` uses AWS's field names, as in ``jobDriver.sparkSubmit.entryPointArguments[1]``; `before` is `None` for an
+    `path` uses AWS's field names, such as ``jobDriver.sparkSubmit.entryPointArguments[1]``; `before` is `None` for an
     addition, `after` for a removal. ``reorder`` means the same entries in another order, which `before` and `after`
     list. Values are masked only when they are printed. `sensitive` marks a secret that only its neighbours reveal, such
     as the argument after ``--password``; all other secrets are found when printing.
@@ -275,7 +275,7 @@ class Plan:
     the project should have ended by now. `changes` are the differences between git and the last-applied content: of the
     project file (`core.settings`), then of specs by name. `declarations` are those that an apply records. `plan_id`
     identifies the changes in git and their effects (`core.approval`). `base` is the commit that the plan was compared
-    with, `None` if there is none. `problems` are those of project files.
+    with, `None` if there is none. `problems` are the problems in project files.
     """
 
     place: Place
@@ -359,7 +359,7 @@ COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
 
 
 class ActionOutcome(StrEnum):
-    """The outcome of an action. The order is that of the summary after an apply."""
+    """The outcome of an action. The summary after an apply uses this order."""
 
     SUBMITTED = "submitted"  # AWS accepted it: it has a run id
     ADOPTED = "adopted"  # a run that carries its tag was found and recorded

@@ -75,15 +75,15 @@ def _live(context: SpecContext, last: Submission) -> Action:
 
 
 def waits_words(run: Submission) -> str:
-    """Returns AWS's state and reason of a run that has not started, as in ``run 00f1 is RUNNABLE: MISCONFIGURATION:…``;
-    empty if it has started, or if AWS reports no reason."""
+    """Returns AWS's state and reason of a run that has not started, such as
+    ``run 00f1 is RUNNABLE: MISCONFIGURATION:…``; empty if it has started, or if AWS reports no reason."""
     waits = run.run_state is RunState.SUBMITTED and run.detail
     return f"run {run.run_id} is {run.aws_words}" if waits else ""
 
 
 def _unsent(context: SpecContext, last: Submission, attempt: int) -> Action:
     """Returns another send of a submission that never reached AWS or, if the content has changed, a new submission."""
-    message = f"nothing reached AWS the last time ({last.error})"
+    message = f"the last send did not reach AWS ({last.error})"
     reason = Reason(last.reason) if last.reason in set(Reason) else Reason.RETRY
     if last.digest != context.spec.digest:
         return submit(context, replace(last.key, attempt=attempt), reason, message)

@@ -202,7 +202,7 @@ class Submission:
 
     @property
     def aws_words(self) -> str:
-        """AWS's own state and reason, as in ``RUNNABLE: MISCONFIGURATION:…``; empty if AWS has reported neither."""
+        """AWS's own state and reason, such as ``RUNNABLE: MISCONFIGURATION:…``; empty if AWS has reported neither."""
         return ": ".join(words for words in (self.aws_state, self.detail) if words)
 
     @property

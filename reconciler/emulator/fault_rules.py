@@ -67,7 +67,7 @@ class FaultProblems(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The fault for some calls. Raises `FaultProblems` with every problem."""
+    """The fault for the calls that match a rule. Raises `FaultProblems` with every problem."""
 
     # What happens to the request: it is processed as usual; is lost, without effect; is late, and takes effect
     # `late_seconds` from now even if the client has disconnected; or is processed twice.

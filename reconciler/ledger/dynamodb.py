@@ -277,7 +277,7 @@ class Table:
                     return entry
         held = held or self.get(entry[PARTITION]["S"], int(entry[POSITION]["N"]))
         if held is None:
-            raise aws.no_answer(self.site, "it did not take a write, and nothing is there")
+            raise aws.no_answer(self.site, "it refused a write, although the position is empty")
         return dict(held)
 
     def get(self, partition: str, position: int) -> Item | None:

@@ -131,7 +131,7 @@ class History:
         raise self._nothing_at(position)
 
     def _nothing_at(self, position: int | None) -> LedgerError:
-        return LedgerError(f"the ledger {self._store.address} holds nothing at position {position}")
+        return LedgerError(f"the ledger {self._store.address} has no batch at position {position}")
 
     def newest_positions(
         self, recorded: Recorded, record: SpecRecord, *, limit: int | None = None, since: str | None = None

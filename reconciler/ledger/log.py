@@ -309,7 +309,7 @@ class Log:
         except LedgerMissing as error:
             if position:
                 raise LedgerCorrupt(
-                    f"the ledger {self.address} had {position} positions and is gone. Restore it before going on: "
+                    f"the ledger {self.address} had {position} positions and is gone. Restore it before you continue: "
                     "with a new, empty one everything would run again."
                 ) from error
         self._rollback = self._lost()
@@ -327,7 +327,7 @@ class Log:
         if last < mark.position:
             return f"it ends at position {last}, and its snapshot is of position {mark.position}"
         if self._at_mark not in {None, mark.link}:
-            return f"position {mark.position} holds another batch than the one that its snapshot was made from"
+            return f"position {mark.position} has a different batch from the one that its snapshot was made from"
         return None
 
     def _resume(self) -> bool:

@@ -96,9 +96,9 @@ def read(file: Path, place: Place, clock: Clock, *, founds: bool = False) -> Log
         batches = {int(position): text.encode("ascii") for position, text in form["batches"].items()}
         conforms = _conforms(recorded, Recorded) and all(map(_fields_conform, recorded.by_token.values()))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise DamagedExport(name, "has no state that a ledger leads to") from error
+        raise DamagedExport(name, "has no valid state of a ledger") from error
     if not conforms or recorded.position != form.get("position") or recorded.position < 0:
-        raise DamagedExport(name, "has no state that a ledger leads to")
+        raise DamagedExport(name, "has no valid state of a ledger")
     if any(not 0 < position <= recorded.position for position in batches):
         raise DamagedExport(name, "has an event beyond its last position")
     head = batches.setdefault(recorded.position, b"") if recorded.position else None  # the log compares this batch

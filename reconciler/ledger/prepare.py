@@ -101,7 +101,7 @@ def _conditional_writes(store: S3Store) -> Finding:
     store.put_if_none(key, PROBE)
     if store.put_if_none(key, PROBE):
         return fail(
-            f"{store.keys.bucket} takes a second write of the same key in spite of If-None-Match: two reconcilers "
+            f"{store.keys.bucket} accepts a second write of the same key in spite of If-None-Match: two reconcilers "
             "would overwrite each other. Use a bucket of Amazon S3 itself"
         )
     return ok("a second write of the same key is refused: conditional writes work")
@@ -115,9 +115,9 @@ def _versioning(store: S3Store) -> Finding:
     except LedgerDenied:
         return _denied("versioning", "s3:GetBucketVersioning", bucket)
     if on:
-        return ok("versioning is on: what is deleted by mistake can be restored")
+        return ok("versioning is on: objects that are deleted by mistake can be restored")
     return warn(
-        "versioning is off: what is deleted by mistake is lost. Turn it on: aws s3api put-bucket-versioning "
+        "versioning is off: objects that are deleted by mistake are lost. Turn it on: aws s3api put-bucket-versioning "
         f"--bucket {bucket} --versioning-configuration Status=Enabled"
     )
 
@@ -193,7 +193,7 @@ def _bucket_policies(store: S3Store, place: Place) -> Iterator[Policy]:
         f"Add to the policy of the bucket {store.keys.bucket}, so that nobody replaces or deletes a batch:",
         [written_once, not_deleted],
     )
-    yield Policy("What the reconciler's role needs for this ledger:", _bucket_access(store, place, writes=True))
+    yield Policy("Permissions of the reconciler's role for this ledger:", _bucket_access(store, place, writes=True))
 
 
 def _bucket_access(store: S3Store, place: Place, *, writes: bool) -> list[dict[str, Any]]:
@@ -334,7 +334,7 @@ def _table_policy(store: DynamoStore, place: Place) -> Policy:
         "Resource": _table_arn(store, place),
     }
     return Policy(
-        "What the reconciler's role needs for this ledger, and what nobody should be allowed:",
+        "Permissions of the reconciler's role for this ledger, and actions to deny to everybody:",
         [*_table_access(store, place, writes=True), deny],
     )
 

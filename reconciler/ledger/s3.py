@@ -152,7 +152,7 @@ class S3Store:
             return batch
         held = self._object(key)
         if held is None:
-            raise aws.no_answer(self.site, "it did not take a write, and nothing is there")
+            raise aws.no_answer(self.site, "it refused a write, although the position is empty")
         return held[0]
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:

@@ -149,7 +149,7 @@ class _Walk:
             self._report.ledger_id = batch.nonce
             self._pin(batch)
         elif any(isinstance(event, e.Opened) for event in batch.events):
-            self.wrong(LedgerCheck.PIN, position, "the ledger is opened a second time", RESTORE)
+            self.wrong(LedgerCheck.PIN, position, "the event that opens the ledger occurs a second time", RESTORE)
         if self._blind:
             return
         recorded, problem = self._report.recorded, None
@@ -202,7 +202,7 @@ class _Walk:
         elif self._at_mark not in {None, mark.link}:
             self.wrong(
                 LedgerCheck.SNAPSHOT, mark.position,
-                f"the snapshot of position {mark.position} was made from another batch than is stored there: the "
+                f"the snapshot of position {mark.position} was made from a different batch than the stored one: the "
                 "ledger was rolled back and written again", after_rollback(self._place.target),
             )  # fmt: skip
 

@@ -39,7 +39,7 @@ def nests_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON va
 
 
 Loc = tuple[str | int, ...]
-"""A path inside a request: field names and list indexes, as in ``("jobDriver", "sparkSubmit", "entryPoint")``."""
+"""A path inside a request: field names and list indexes, such as ``("jobDriver", "sparkSubmit", "entryPoint")``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,8 @@ def _is_continuous(text: str) -> bool:
 
 def _even(field: Field) -> str:
     if field is DAY:
-        return "No step of days is even, because months differ: give the days, such as 1,11,21"
+        return "No step of days is even, because months differ: list the days, such as 1,11,21"
     steps = [str(step) for step in range(2, field.size) if field.size % step == 0]
     if not steps:
-        return f"No step of {field.unit}s is even: give the {field.unit}s, such as 1,4"
+        return f"No step of {field.unit}s is even: list the {field.unit}s, such as 1,4"
     return f"Even steps of {field.unit}s are {', '.join(steps)}"

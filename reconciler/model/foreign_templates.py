@@ -112,7 +112,7 @@ def _message(tool: str, template: str) -> str:
     else:
         instead = f"${{run.slot:{slot_format}}}" if slot_format else "${run.slot}"
         remedy = f"write {instead}, in a spec with a schedule"
-    return f"{_shown(template)} is a template of another tool ({tool}), and nothing fills it in here: {remedy}"
+    return f"{_shown(template)} is a template of another tool ({tool}), which is not evaluated here: {remedy}"
 
 
 def _shown(template: str) -> str:

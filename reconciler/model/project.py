@@ -188,7 +188,7 @@ class Webhook(Strict):
     @model_validator(mode="after")
     def _one_address(self) -> "Webhook":
         if (self.url is None) == (self.urlEnv is None):
-            raise ValueError("give either url or urlEnv")
+            raise ValueError("set either url or urlEnv")
         return self
 
 
@@ -304,7 +304,7 @@ class ProjectSpec(Strict):
     specs: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
         DEFAULT_SPECS,
         description="Glob patterns of spec files, relative to the project file; those that start with ! leave files "
-        'or folders out, as in "!charts".',
+        'or folders out, such as "!charts".',
     )
     defaultTarget: str | None = Field(None, description="The target of commands that name none.")
     suspend: Suspended = Field(

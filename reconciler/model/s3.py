@@ -123,7 +123,7 @@ def _scheme_problem(scheme: str, separator: str, *, any_key: bool) -> str | None
     if scheme == "s3n":
         return "s3n:// no longer exists: write s3://"
     if scheme == "s3a" and not any_key:
-        return "the service reads this location itself, and takes s3://, not s3a://"
+        return "the service reads this location itself, and accepts s3://, not s3a://"
     return None
 
 
@@ -133,7 +133,7 @@ def _bucket_problem(bucket: str) -> str | None:
     if match := _TO_FILL_IN.search(bucket):
         return f"{_shown(match[0])} is to be filled in: write the bucket, or a variable such as ${{var.bucket}}"
     if match := _VARIABLE.search(bucket):
-        return f"nothing fills in {_shown(match[0])} here: write ${{var.NAME}}, with NAME in spec.vars"
+        return f"{_shown(match[0])} is not replaced here: write ${{var.NAME}}, with NAME in spec.vars"
     if match := _HOST.fullmatch(bucket):
         name = f"s3://{match[1]}/…" if match[1] else "s3://BUCKET/KEY"
         return f"the host name of S3 is not a part of a location: write {_shown(name)}"
@@ -167,7 +167,7 @@ def _one_key_problem(key: str) -> str | None:
     if re.search(r",\s*s3[an]?:", key):
         return "one location is needed here, not a list of them"
     if match := _VARIABLE.search(key):
-        return f"nothing fills in {_shown(match[0])} here: write ${{var.NAME}}, with NAME in spec.vars"
+        return f"{_shown(match[0])} is not replaced here: write ${{var.NAME}}, with NAME in spec.vars"
     if "\\" in key:
         return "a location has slashes, no backslashes"
     if any(char.isspace() for char in key):

@@ -25,7 +25,7 @@ RELATIVE = (
     r"(?i)now|(?:.* )?(?:today|tomorrow|yesterday)(?: .*)?|(?:in|next|last|this) .+"
     r"|.+ (?:ago|from now)|[+-]?\d+ ?[a-z]+"
 )
-TIME_FORMS = 'write a date, the start of that day in UTC, as in "2026-12-01", or a time, as in "2026-12-01T00:00:00Z"'
+TIME_FORMS = 'write a date (the start of the day in UTC) such as "2026-12-01", or a time such as "2026-12-01T00:00:00Z"'
 
 
 CRON_FIELDS = {
@@ -60,7 +60,7 @@ def _moment(value: str) -> str:
     except (ValueError, OverflowError):  # `OverflowError` is raised at both ends of the calendar
         raise ValueError(f"{value!r} is not an ISO 8601 time; {TIME_FORMS}") from None
     if moment.tzinfo is None:
-        raise ValueError(f'{value!r} has no time zone: add Z for UTC, as in "2026-12-01T00:00:00Z"')
+        raise ValueError(f'{value!r} has no time zone: add Z for UTC, such as "2026-12-01T00:00:00Z"')
     return written
 
 
@@ -71,7 +71,7 @@ def _schedule(value: str) -> str:
     if len(fields) != len(CRON_FIELDS):
         meant = f"; write {MACROS[value]!r}" if value in MACROS else ""
         raise ValueError(
-            f'a schedule has five fields (minute hour day month weekday), as in "0 2 * * *"; got {value!r}{meant}'
+            f'a schedule has five fields (minute hour day month weekday), such as "0 2 * * *"; got {value!r}{meant}'
         )
     wrong = [
         f"{name} {field} (write {form})"
@@ -127,7 +127,7 @@ class Suspension(Strict):
     owner: str | None = Field(None, min_length=1, description="Who to ask.")
     until: Annotated[str, BeforeValidator(_quoted_date), AfterValidator(_moment)] | None = Field(
         None,
-        description='When it should end: a date, which starts in UTC, or a time with a zone, as in "2026-12-01" and '
+        description='When it should end: a date, which starts in UTC, or a time with a zone, such as "2026-12-01" and '
         '"2026-12-01T00:00:00Z". After that it is overdue: still nothing is submitted, and commands exit 3.',
     )
 
@@ -178,7 +178,7 @@ class Policy(Strict):
         False, description="false: only the newest due slot runs, others are missed; true: all of them, oldest first."
     )
     concurrencyPolicy: Literal["Allow", "Forbid", "Replace"] = Field(
-        "Forbid", description="What to do while an earlier run is live. Streaming jobs: Replace unless given."
+        "Forbid", description="What to do while an earlier run is live. Default of streaming jobs: Replace."
     )
     dependsOn: Annotated[tuple[Dependency, ...], Field(strict=False)] = Field(
         (), description="Other specs of this project whose runs must end first."
@@ -203,7 +203,7 @@ class Policy(Strict):
         "Absent: AWS's default.",
     )
     restartPolicy: Literal["OnFailure", "Always"] = Field(
-        "OnFailure", description="Always: restart after any end. Streaming jobs: Always unless given."
+        "OnFailure", description="Always: restart after any end. Default of streaming jobs: Always."
     )
     deletionPolicy: Literal["Orphan", "Cancel"] = Field(
         "Orphan", description="What happens to the live run when this spec leaves git."

@@ -47,23 +47,23 @@ PATTERN_HINTS: dict[str, str] = {
     VISIBLE: "must not be only white space",
     KMS_KEY_ARN: "must be an ARN of a key, not of an alias, such as "
     "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-    LOG_URI: "give an S3 location on one line, such as s3://my-bucket/logs/",
+    LOG_URI: "must be an S3 location on one line, such as s3://my-bucket/logs/",
     LOG_GROUP: "a log group name is letters, digits, '.', '-', '_', '/' and '#', such as /aws/emr-serverless",
     LOG_STREAM_PREFIX: "a log stream prefix contains neither ':' nor '*'",
     WORD: "must be letters with '-' or '_' between them, such as SPARK_DRIVER",
-    REMOTE_WRITE_URL: "give the remote write URL of an Amazon Managed Service for Prometheus workspace, such as "
+    REMOTE_WRITE_URL: "must be the remote write URL of an Amazon Managed Service for Prometheus workspace, such as "
     "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1234/api/v1/remote_write",
     TAG_KEY: "a tag key is letters, digits, spaces and '/ _ . : = + @ -'",
     TAG_VALUE: "a tag value is letters, digits, spaces and '/ _ . : = + @ -'",
     JOB_NAME: "a job name starts with a letter or digit, followed by up to 127 letters, digits, '-' and '_', "
     "such as orders-daily",
-    JOB_QUEUE: "give the name or the ARN of a job queue, such as high-priority",
-    JOB_DEFINITION: "give the name of a job definition, its name:revision or its ARN, such as etl or etl:7",
+    JOB_QUEUE: "must be the name or the ARN of a job queue, such as high-priority",
+    JOB_DEFINITION: "must be the name of a job definition, its name:revision or its ARN, such as etl or etl:7",
     SHARE_IDENTIFIER: "a share identifier is letters and digits, with '*' only at the end, such as growth or growth*",
     REASON_GLOB: "a reason is letters, digits, '.', ':' and white space, with '*' only at the end, "
     'such as "Host EC2*"',
     EXIT_CODE_GLOB: "an exit code is digits, with '*' only at the end, such as 137 or 1*",
-    NODE_RANGE: 'give a range of node indexes, such as "0:3", ":3" or "4:"',
+    NODE_RANGE: 'must be a range of node indexes, such as "0:3", ":3" or "4:"',
     NAMESPACE: "a namespace is lower-case letters, digits and '-', with a letter or digit at both ends",
 }
 """The description of valid values, by pattern. Every pattern of a request model has an entry."""

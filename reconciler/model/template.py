@@ -82,9 +82,7 @@ def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
 
 def _unclosed(text: str, end: int) -> str:
     if text.startswith("{", end):
-        return (
-            "${{ is of another tool, such as GitHub Actions, and nothing fills it in here; a literal ${ is written $${"
-        )
+        return "${{ is of another tool, such as GitHub Actions, and is not evaluated here; a literal ${ is written $${"
     return "missing } of a placeholder; a literal ${ is written $${"
 
 

@@ -32,7 +32,7 @@ AFTER_PERCENT: Form = (r"[^%]*%(?P<s>.+)",)
 
 
 class Rule(NamedTuple):
-    """Arguments of programs that contain secrets, if all the `words` (subcommands) precede them.
+    """A rule for one program: which of its arguments contain secrets, if all the `words` (subcommands) precede them.
 
     In `arguments`, ``-u`` is an option whose value is in the next argument, after ``=``, or directly after the letter;
     ``-p*`` is one whose value is directly after the letter; ``#2`` is the second argument that is not an option;

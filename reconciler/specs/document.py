@@ -348,7 +348,7 @@ class Builder:
             return plain(text)
         if self._stack:
             message = f'null is not allowed: remove it, or write "{text}" in quotes if you mean the string'
-            self.flaw(offset, message if text else "has no value: remove it, or give it a value", "null")
+            self.flaw(offset, message if text else "has no value: remove it, or add a value", "null")
         return Unquoted(text)
 
     def _anchor(self, name: str, anchored: _Anchored) -> None:

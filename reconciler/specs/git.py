@@ -317,7 +317,7 @@ def merge_base(root: Path, ref: str) -> str:
             f"--base: in this shallow clone, HEAD and {ref} have no commit in common. Fetch more of the history: "
             f"git fetch --unshallow, or git fetch --deepen=100; {FULL_HISTORY}"
         )
-    raise ReconcilerError(f"--base: HEAD and {ref} have no common history: give the branch that HEAD was made from")
+    raise ReconcilerError(f"--base: HEAD and {ref} have no common history: name the branch that HEAD was made from")
 
 
 def _how_to_fetch(root: Path, ref: str) -> str:

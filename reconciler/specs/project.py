@@ -43,7 +43,7 @@ def find_root(chosen: Path | None, cwd: Path) -> Path:
             + Invocation(directory=str(chosen)).command("init")
         )
     raise UsageError(
-        f"no {PROJECT_FILE} here or in ./{SPECS_FOLDER}: give the project folder with -C DIR, or start a project with "
+        f"no {PROJECT_FILE} here or in ./{SPECS_FOLDER}: name the project folder with -C DIR, or start a project with "
         "reconciler init"
     )
 

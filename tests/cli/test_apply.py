@@ -192,7 +192,7 @@ def test_a_plan_beyond_the_limit_is_refused_as_a_whole(world: World, command: li
 
     assert refused.code == 1
     assert "2 to submit" in refused.out
-    assert "maxSubmissions is 1, and this plan holds 2" in refused.err
+    assert "maxSubmissions is 1, and this plan has 2" in refused.err
     assert nothing == []
     assert allowed.code == 0
     assert len(world.runs()) == 2

@@ -132,7 +132,7 @@ def test_a_plan_beyond_the_limits_is_a_comment_with_the_refusal(repository: Worl
     done = repository.run("-C", "project", "plan", "--format", "markdown", "--max-submissions", "1")
 
     assert done.code == 1
-    assert "**An apply refuses this plan:** maxSubmissions is 1, and this plan holds 2" in done.out
+    assert "**An apply refuses this plan:** maxSubmissions is 1, and this plan has 2" in done.out
     assert "`clicks` will be submitted" in done.out
 
 

@@ -281,8 +281,8 @@ def test_files_and_options_that_cannot_be_used(world: World, payload: Path) -> N
         (("--from-json", "../missing.json"), 1, "cannot be read"),
         (("--from-json", payload, "--out", ".."), 64, "not in the project folder"),
         (("--from-json", payload, "--out", ".hidden"), 64, "no pattern of spec.specs"),
-        (("--from-json", payload, "some-run"), 64, "give the ids of runs"),
-        ((), 64, "give the ids of runs"),
+        (("--from-json", payload, "some-run"), 64, "name the ids of runs"),
+        ((), 64, "name the ids of runs"),
     ):
         done = world.run("import", *arguments)
         assert (code, "") == (done.code, done.out), arguments

@@ -78,7 +78,7 @@ def test_an_address_with_a_password_is_refused(world: World):
     done = world.run("validate")
     assert done.code == 1
     assert "if it contains a secret, use urlEnv" in done.err
-    assert "give either url or urlEnv" in done.err
+    assert "set either url or urlEnv" in done.err
 
 
 def line_and_column(world: World, word: str) -> str:

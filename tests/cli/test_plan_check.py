@@ -82,7 +82,10 @@ FORGERIES: list[tuple[Edit, str]] = [
     (_role, "request.executionRoleArn"),
     (_code, "request.jobDriver.sparkSubmit.entryPoint"),
     (_tags, "request.tags"),
-    (lambda action: action.update(generation=7), "submit of generation 7, and asked for is submit of generation 1"),
+    (
+        lambda action: action.update(generation=7),
+        "submit of generation 7, but the specs require submit of generation 1",
+    ),
     (lambda action: action.update(revision=2), "revision"),
     (lambda action: action.update(deletion_policy="Cancel"), "deletion_policy"),
     (lambda action: action.update(backoff_limit=9), "backoff_limit"),
@@ -169,7 +172,7 @@ def test_a_commit_without_git_is_refused(checkout: World):
     saved(checkout)
     shutil.rmtree(checkout.folder / ".git")
 
-    refused(checkout, "is no git checkout", "--detached")
+    refused(checkout, "is not a git checkout", "--detached")
 
 
 def test_a_run_that_git_keeps_is_not_cancelled(checkout: World):
@@ -179,7 +182,9 @@ def test_a_run_that_git_keeps_is_not_cancelled(checkout: World):
     form["summary"] |= {"none": form["summary"]["none"] - 1, "cancel": 1}
     forged(checkout, form, "orders", lambda action: action.update(action="cancel", reason="spec-removed"))
 
-    refused(checkout, "orders: the plan has cancel of generation 1, and asked for is none of generation 1 (in-sync)")
+    refused(
+        checkout, "orders: the plan has cancel of generation 1, but the specs require none of generation 1 (in-sync)"
+    )
 
 
 def test_what_ran_does_not_run_again(checkout: World):
@@ -191,7 +196,7 @@ def test_what_ran_does_not_run_again(checkout: World):
     form |= {"actions": [submit], "changes": [], "declarations": [], "summary": {**form["summary"], "submit": 1}}
     forged(checkout, form, "orders", lambda action: action.update(generation=2, ledger_head=heads["ledger_head"]))
 
-    refused(checkout, "orders: the plan has submit of generation 2, and asked for is none of generation 1")
+    refused(checkout, "orders: the plan has submit of generation 2, but the specs require none of generation 1")
 
 
 def test_schedules_and_declarations_are_compared(checkout: World):
@@ -359,7 +364,7 @@ def test_a_detached_plan_needs_no_checkout(alone: World):
 
 def test_a_key_alone_does_not_detach(alone: World):
     """Without the option, a plan is compared with the checkout."""
-    refused(alone, "is no git checkout")
+    refused(alone, "is not a git checkout")
 
 
 @pytest.mark.parametrize("key", ["", "key of others"])

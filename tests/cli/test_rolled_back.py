@@ -171,7 +171,7 @@ def test_a_forked_ledger_is_refused(world: World):
     done = world.run("apply", "--yes")
 
     assert done.code == 1
-    assert "holds another batch than the one that its snapshot was made from" in done.err
+    assert "has a different batch from the one that its snapshot was made from" in done.err
     assert len(world.runs()) == before
 
 

@@ -165,7 +165,7 @@ def test_what_cannot_be_sent_is_refused(world: World, value: str):
         done = world.run(*command)
         assert done.code == 1, done
         assert "orders.yaml:16:22:" in done.err
-        assert f"does not take {REFUSED[value]} in a value here" in done.err.replace(" or tabs", "")
+        assert f"does not accept {REFUSED[value]} in a value here" in done.err.replace(" or tabs", "")
         assert (
             "set spark.x in configurationOverrides.applicationConfiguration, classification spark-defaults" in done.err
         )
@@ -186,7 +186,7 @@ def test_paired_quotes_are_refused_by_validate_and_warned_of_by_every_plan(world
     assert [done.code for done in texts] == [0, 0, 0, 0]
     for shown in (validated.err, *(done.out for done in texts), *warnings):
         assert "orders.yaml:16:22:" in shown
-        assert "EMR Serverless does not take quotes" in shown
+        assert "EMR Serverless does not accept quotes" in shown
         assert "classification spark-defaults" in shown
     assert all("Warning: orders.yaml:16:22:" in done.out for done in texts)
     assert "Warning: orders.yaml:16:22:" in page

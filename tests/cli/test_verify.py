@@ -106,7 +106,7 @@ def test_everything_in_order(ask: Asking) -> None:
         "[OK]   all specs together start with 16 of 100 vCPUs",
     ):
         assert text in done.out.splitlines()
-    assert "0 to look at, 0 missing or not fitting, 0 not asked." in ask("--quiet").out.splitlines()[-1]
+    assert "0 to review, 0 missing or unsuitable, 0 not checked." in ask("--quiet").out.splitlines()[-1]
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
@@ -268,10 +268,10 @@ def test_what_no_call_can_answer_is_skipped(ask: Asking) -> None:
         DescribeComputeEnvironments=environment(type="EC2", subnets=["subnet-1"], securityGroupIds=["sg-1"]),
     )
     for text in (
-        "[SKIP] clicks.yaml:9:20: service account etl of Kubernetes: not asked, because no call of AWS describes it",
-        "[SKIP] clicks.yaml:8:15: routes and endpoints of the subnets of compute environment fleet: not asked",
-        "[SKIP] clicks.yaml:8:15: EC2's quota of vCPUs for compute environment fleet: not asked",
-        "[SKIP] orders.yaml:8:20: routes and endpoints of the subnets of application 00app0spark: not asked",
+        "[SKIP] clicks.yaml:9:20: service account etl of Kubernetes: not checked, because no call of AWS describes it",
+        "[SKIP] clicks.yaml:8:15: routes and endpoints of the subnets of compute environment fleet: not checked",
+        "[SKIP] clicks.yaml:8:15: EC2's quota of vCPUs for compute environment fleet: not checked",
+        "[SKIP] orders.yaml:8:20: routes and endpoints of the subnets of application 00app0spark: not checked",
         "[OK]   subnet subnet-1 exists",
         "[OK]   security group sg-1 exists",
     ):
@@ -316,7 +316,7 @@ def test_the_emulator_has_no_settings_to_compare(world: World) -> None:
         done = world.run("verify", "-t", target)
         assert 0 == done.code, done.err
         assert "[OK]   application 00app0spark is STARTED" in done.out
-        assert "whether the request fits: not asked, because the emulator has no settings" in done.out
+        assert "whether the request fits: not checked, because the emulator has no settings" in done.out
         assert "role arn:aws:iam::" in done.out
     assert 64 == world.run("verify", "--only", "missing").code
 

@@ -561,7 +561,7 @@ class TestPlanValue:
     def test_too_many_submissions_are_refused_with_the_numbers(self) -> None:
         """If `maxSubmissions` is exceeded, the whole plan is refused."""
         made = plan(desired(spec("A"), spec("A", "b")), recorded(), NOW)
-        with pytest.raises(LimitExceeded, match="maxSubmissions is 1, and this plan holds 2"):
+        with pytest.raises(LimitExceeded, match="maxSubmissions is 1, and this plan has 2"):
             made.check(Limits(maxSubmissions=1))
         made.check(Limits(maxSubmissions=2))
 
@@ -569,7 +569,7 @@ class TestPlanValue:
         """`maxCancellations` protects against a change that removes many specs."""
         events = [event for n in "abc" for event in ran("A", name=n, end="running", deletion_policy="Cancel")]
         made = plan(desired(spec("A", "z")), recorded(*events), NOW)
-        with pytest.raises(LimitExceeded, match="maxCancellations is 2, and this plan holds 3"):
+        with pytest.raises(LimitExceeded, match="maxCancellations is 2, and this plan has 3"):
             made.check(Limits(maxCancellations=2))
         made.check(Limits(maxCancellations=3))
 

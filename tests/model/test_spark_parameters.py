@@ -177,15 +177,15 @@ WRONG = [
     ({"conf": {"a b": "c"}}, ("conf", "a b"), "must not contain '=' or white space"),
     ({"conf": {"": "c"}}, ("conf", ""), "must not contain '=' or white space"),
     ({"conf": {"a'b": "c"}}, ("conf", "a'b"), "must not contain quotes or backslashes"),
-    ({"conf": {"a": "it's"}}, ("conf", "a"), "does not take quotes in a value here: set a in configurationOverrides"),
-    ({"conf": {"a": '5" disk'}}, ("conf", "a"), "does not take quotes"),
-    ({"conf": {"a": '"C:\\x"'}}, ("conf", "a"), "does not take quotes"),
-    ({"conf": {"a": "C:\\x"}}, ("conf", "a"), "does not take backslashes in a value here"),
-    ({"conf": {"a": "b\nc"}}, ("conf", "a"), "does not take line breaks or tabs in a value here"),
+    ({"conf": {"a": "it's"}}, ("conf", "a"), "does not accept quotes in a value here: set a in configurationOverrides"),
+    ({"conf": {"a": '5" disk'}}, ("conf", "a"), "does not accept quotes"),
+    ({"conf": {"a": '"C:\\x"'}}, ("conf", "a"), "does not accept quotes"),
+    ({"conf": {"a": "C:\\x"}}, ("conf", "a"), "does not accept backslashes in a value here"),
+    ({"conf": {"a": "b\nc"}}, ("conf", "a"), "does not accept line breaks or tabs in a value here"),
     ({"name": "it's"}, ("name",), "set spark.app.name in configurationOverrides.applicationConfiguration"),
     ({"queue": "a\\b"}, ("queue",), "set the property in configurationOverrides.applicationConfiguration"),
     ({"jars": ["a", "it's"]}, ("jars", 1), "classification spark-defaults"),
-    ({"name": ""}, ("name",), "is empty: give a value, or remove the option"),
+    ({"name": ""}, ("name",), "is empty: add a value, or remove the option"),
 ]
 
 

@@ -50,8 +50,8 @@ MISTAKES = [
     ("--conf spark.x = 1", "spark.x", "= with spaces around it: write spark.x=VALUE without spaces"),
     ("--conf spark.x= 1", "spark.x=", "= with spaces around it"),
     ("--conf spark.x =1 --class a", "spark.x", "= with spaces around it"),
-    ("--conf = spark.x=1", "--conf", "= with spaces after --conf: write --conf KEY=VALUE"),
-    ("--class= a.B", "--class=", "= with spaces after --class: write --class VALUE"),
+    ("--conf = spark.x=1", "--conf", "spaces around = after --conf: write --conf KEY=VALUE"),
+    ("--class= a.B", "--class=", "spaces around = after --class: write --class VALUE"),
     # --conf without KEY=VALUE
     (
         "--conf spark.executor.memory 4g",
@@ -106,8 +106,8 @@ MISTAKES = [
     ("--conf spark.x=1 spark.y 2", "spark.y", "spark.y belongs to no option: write --conf spark.y=VALUE"),
     ("spark.x: 1 --class a.B", "spark.x:", "spark.x: belongs to no option: write --conf spark.x=VALUE"),
     ("spark-submit --class a.B", "spark-submit", "write only the options of spark-submit"),
-    ("--class a.B s3://b/x.jar", "s3://b/x.jar", "belongs to no option: spark-submit takes it for the entry point"),
-    ("--conf spark.x=1 s3://b/x.py", "s3://b/x.py", "belongs to no option: spark-submit takes it for the entry point"),
+    ("--class a.B s3://b/x.jar", "s3://b/x.jar", "belongs to no option: spark-submit treats it as the entry point"),
+    ("--conf spark.x=1 s3://b/x.py", "s3://b/x.py", "belongs to no option: spark-submit treats it as the entry point"),
     ("--class a.B 10", "10", "belongs to no option"),
     ("-XX:+UseG1GC", "-XX:+UseG1GC", "unknown option -XX:+UseG1GC: options have two dashes"),
     # line continuations and comments

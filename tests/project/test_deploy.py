@@ -226,7 +226,7 @@ def test_the_steps_of_the_image_install_the_program(tmp_path: Path) -> None:
     assert shown.startswith("reconciler 9.8.7")
     usual = json.loads(re.findall(r"^CMD (.*)$", IMAGE, re.MULTILINE)[-1])
     done = subprocess.run([command, *usual], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "give the project folder" in done.stderr  # there is no project here, and the options are known
+    assert "name the project folder" in done.stderr  # there is no project here, and the options are known
 
 
 def test_the_steps_of_gitlab_work(world: World, tmp_path: Path) -> None:

@@ -237,8 +237,8 @@ def test_a_small_pull_request_shows_everything():
 
 def test_a_plan_that_an_apply_refuses_says_so():
     """The refusal is on top of the plan."""
-    text = plan_markdown(plan(action()), PageOptions(refusal="maxSubmissions is 1, and this plan holds 2"))
-    assert "**An apply refuses this plan:** maxSubmissions is 1, and this plan holds 2" in text
+    text = plan_markdown(plan(action()), PageOptions(refusal="maxSubmissions is 1, and this plan has 2"))
+    assert "**An apply refuses this plan:** maxSubmissions is 1, and this plan has 2" in text
 
 
 def test_problems_of_files_take_the_place_of_the_plan():

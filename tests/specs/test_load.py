@@ -147,7 +147,7 @@ def test_a_value_too_long_in_one_target(tmp_path):
     project = project.replace('"dynamodb://ledger"', '"dynamodb://ledger", vars: {q: a b}')
     text = BATCH.replace("NAME", "job").replace("jobQueue: queue", "jobQueue: q${var.q}")
     (line,) = problems(write(tmp_path, {"a.yaml": text}, project=project))
-    assert line.startswith("a.yaml:7:15: spec.request.jobQueue: give the name or the ARN of a job queue")
+    assert line.startswith("a.yaml:7:15: spec.request.jobQueue must be the name or the ARN of a job queue")
     assert line.endswith("(target prod)")
 
 
@@ -439,7 +439,7 @@ DOCUMENTS = {
     ),
     "GitHub's expression": (
         batch(request='parameters: {a: "${{ github.sha }}"}'),
-        ["9:22: spec.request.parameters.a: ${{ is of another tool, such as GitHub Actions, and nothing fills it in"],
+        ["9:22: spec.request.parameters.a: ${{ is of another tool, such as GitHub Actions, and is not evaluated"],
     ),
     "names inside misspelt names": (
         EMR.replace("jobDriver", "job_driver").replace("sparkSubmit:", "SparkSubmit:").replace("entryP", "EntryP"),

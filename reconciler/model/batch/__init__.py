@@ -1,8 +1,8 @@
 """Jobs of AWS Batch: the input of SubmitJob and its rules.
 
-What may live here: the models, rules and forms of this one request, what its runs cost, and `KIND`, which the registry
+Allowed here: the models, rules and forms of this one request, what its runs cost, and `KIND`, which the registry
 of kinds reads.
-What may not: clients, or anything about another service.
+Not allowed: clients, or anything about another service.
 """
 
 from collections.abc import Mapping

@@ -73,7 +73,7 @@ def request_of(description: JSON, defaults: JSON | None) -> DescribedRequest:
     request = known(fields, SubmitJobRequest)
     notes = [UNREAD] if defaults is None else []
     if request.get("dependsOn"):
-        notes.append("dependsOn names jobs by id, which AWS forgets: name their specs, as in {spec: NAME}")
+        notes.append("dependsOn names jobs by id, which AWS forgets: name their specs, such as {spec: NAME}")
     return DescribedRequest(request, tuple(_left_out(job, request)), tuple(notes))
 
 

@@ -59,9 +59,9 @@ def _dependencies(request: JSON) -> Iterator[Remark]:
     for loc, dependency in entries(request, "dependsOn"):
         kind = (text(dependency, "type") or "").upper()
         if "jobId" in dependency and "spec" in dependency:
-            yield Remark((*loc, "spec"), "give either jobId or spec, not both", "batch-dependency")
+            yield Remark((*loc, "spec"), "set either jobId or spec, not both", "batch-dependency")
         if "jobId" not in dependency and "spec" not in dependency and kind != "SEQUENTIAL":
-            yield Remark(loc, "missing dependency: give jobId or spec", "batch-dependency")
+            yield Remark(loc, "missing dependency: set jobId or spec", "batch-dependency")
         elif (
             kind in DEPENDENCY_TYPES and not is_array and (kind == "N_TO_N" or not {"jobId", "spec"} & set(dependency))
         ):
@@ -89,7 +89,7 @@ def _platforms(request: JSON) -> Iterator[Remark]:
     for loc, holder in [((), request), *override_rules.ranges(request)]:
         for one, other, why in EXCLUSIVE:
             if holder.get(one) and holder.get(other):
-                yield Remark((*loc, one), f"give either {one} or {other}: {why}", "batch-platform")
+                yield Remark((*loc, one), f"set either {one} or {other}: {why}", "batch-platform")
 
 
 def _letter_cases(request: JSON) -> Iterator[Remark]:

@@ -98,7 +98,7 @@ class EksContainerResourceRequirements(Shape):
     limits: dict[str, Quantity] = optional(
         'At most: memory in whole MiB such as "1024Mi", cpu in steps of "0.25", nvidia.com/gpu a whole number.'
     )
-    requests: dict[str, Quantity] = optional("At least; memory and nvidia.com/gpu as in limits where both are given.")
+    requests: dict[str, Quantity] = optional("At least. memory and nvidia.com/gpu must equal limits if both are set.")
 
 
 class EksContainerOverride(Shape):

@@ -1,8 +1,8 @@
 """Job runs of EMR Serverless: the input of StartJobRun, its rules, and Spark's options in it.
 
-What may live here: the models, rules and forms of this one request, what its runs cost, and `KIND`, which the registry
+Allowed here: the models, rules and forms of this one request, what its runs cost, and `KIND`, which the registry
 of kinds reads.
-What may not: clients, or anything about another service.
+Not allowed: clients, or anything about another service.
 """
 
 from collections.abc import Mapping

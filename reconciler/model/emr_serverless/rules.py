@@ -31,9 +31,9 @@ def is_streaming(request: JSON) -> bool:
 def _driver(request: JSON) -> Iterator[Remark]:
     driver = request.get("jobDriver")
     if isinstance(driver, dict) and not driver:
-        yield Remark(("jobDriver",), "missing job: give sparkSubmit or hive", "emr-job-driver")
+        yield Remark(("jobDriver",), "missing job: set sparkSubmit or hive", "emr-job-driver")
     if "sparkSubmit" in part(driver) and "hive" in part(driver):
-        yield Remark(("jobDriver", "hive"), "give either sparkSubmit or hive, not both", "emr-job-driver")
+        yield Remark(("jobDriver", "hive"), "set either sparkSubmit or hive, not both", "emr-job-driver")
     elif "hive" in part(driver) and is_streaming(request):
         message = "mode: STREAMING works with the Spark driver only: write sparkSubmit, or leave out mode"
         yield Remark(("jobDriver", "hive"), message, "emr-streaming-hive")
@@ -92,7 +92,7 @@ def _no_driver(request: JSON) -> Iterator[Remark]:
 
 def _no_timeout(request: JSON) -> Iterator[Remark]:
     if integer(request, "executionTimeoutMinutes") == 0 and not is_streaming(request):
-        message = "AWS no longer accepts 0 (no timeout) for BATCH runs: give up to 10080 minutes"
+        message = "AWS no longer accepts 0 (no timeout) for BATCH runs: set at most 10080 minutes"
         yield Remark(("executionTimeoutMinutes",), message, "emr-no-timeout")
 
 
@@ -164,7 +164,7 @@ def _policy_parts(request: JSON) -> Iterator[Remark]:
     except (ValueError, RecursionError):
         return  # reported as an error
     if isinstance(policy, dict) and "Statement" not in policy:
-        yield Remark(loc, f"an IAM policy has a Statement, as in {POLICY_EXAMPLE}", "emr-policy")
+        yield Remark(loc, f"an IAM policy has a Statement, such as {POLICY_EXAMPLE}", "emr-policy")
     elif isinstance(policy, dict) and policy.get("Version", "2012-10-17") not in {"2012-10-17", "2008-10-17"}:
         yield Remark(loc, "the Version of an IAM policy is that of its language, 2012-10-17", "emr-policy")
 

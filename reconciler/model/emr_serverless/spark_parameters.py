@@ -91,7 +91,7 @@ def rendered(parameters: JSON, loc: Loc) -> str:
         except RequestProblems as problems:
             remarks += problems.remarks
     if not words and not remarks:
-        remarks.append(Remark(loc, "this mapping has no options: remove the field, or give an option", RULE))
+        remarks.append(Remark(loc, "this mapping has no options: remove the field, or add an option", RULE))
     if remarks:
         raise RequestProblems(remarks)
     return _as_sent(words)
@@ -111,7 +111,7 @@ def _words(name: object, value: object, loc: Loc) -> list[str]:
         joined = ",".join(_list_member(name, member, (*loc, index)) for index, member in enumerate(value))
         return [f"--{name}", joined] if value else []
     if not (given := _option_text(name, value, loc)):
-        raise _problem(loc, f"--{name} is empty: give a value, or remove the option")
+        raise _problem(loc, f"--{name} is empty: add a value, or remove the option")
     return [f"--{name}", given]
 
 
@@ -172,7 +172,7 @@ def _inexpressible(value: str, setting: str | None) -> str | None:
     for what, characters in (("quotes", "'\""), ("backslashes", "\\"), ("line breaks or tabs", "\t\n\r\v\f")):
         if not set(characters).isdisjoint(value):
             return (
-                f"EMR Serverless does not take {what} in a value here: set {setting or 'the property'} in "
+                f"EMR Serverless does not accept {what} in a value here: set {setting or 'the property'} in "
                 "configurationOverrides.applicationConfiguration, classification spark-defaults"
             )
     return None

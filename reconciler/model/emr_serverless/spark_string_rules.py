@@ -243,7 +243,7 @@ class _Check:
             message = f"--{name} has no value, {following.text.partition('=')[0]} follows: write --{name} {example}"
             self._warn(word.start, word.raw, message)
         elif with_equals or following.text.startswith("="):
-            self._warn(word.start, word.raw, f"= with spaces after --{name}: write --{name} {example}")
+            self._warn(word.start, word.raw, f"spaces around = after --{name}: write --{name} {example}")
             self._take_right_side()
         else:
             self._value(name, self._take())
@@ -340,7 +340,7 @@ class _Check:
             self._unknown(word, word.text.partition("=")[0])
             return
         else:
-            message = f"{self._shown(word)} belongs to no option: spark-submit takes it for the entry point. Remove it"
+            message = f"{self._shown(word)} belongs to no option: spark-submit treats it as the entry point. Remove it"
         self._warn(word.start, word.raw, message)
 
     def _join_dashes(self) -> None:

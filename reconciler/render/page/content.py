@@ -64,7 +64,7 @@ class PageContent:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run as a row of a table. `name` and `href` are those of its spec."""
+    """A run as a row of a table. `name` and `href` belong to its spec."""
 
     name: str
     href: str | None
