@@ -1,7 +1,7 @@
 """The command line: parse, call, print, pick an exit code.
 
-Allowed here: click commands, and the code for options, output, signals and exit codes that they share. What may
-not: decisions, AWS, storage. To keep the start fast, the imports at the top of a module are limited to click and
+Allowed here: click commands, and the code for options, output, signals and exit codes that they share. Not
+allowed: decisions, AWS, storage. To keep the start fast, the imports at the top of a module are limited to click and
 modules of this package. Everything else is imported when a command runs, so that ``--help`` and ``--version`` load
 nothing more.
 """

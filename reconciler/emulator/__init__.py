@@ -1,6 +1,6 @@
 """Emulates AWS: EMR Serverless, AWS Batch and STS on loopback, for real boto3 clients.
 
-Allowed here: the HTTP server, its state, AWS's own rules as the services document them, and faults. What may not:
+Allowed here: the HTTP server, its state, AWS's own rules as the services document them, and faults. Not allowed:
 anything of the reconciler's own (specs, plans, ledgers), so that the emulator is an independent check of the
 reconciler. The rest of the program imports this package and nothing below it, and only when it starts an emulator.
 """

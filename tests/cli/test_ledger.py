@@ -220,7 +220,7 @@ def test_copy_with_the_credentials_of_another_account(used: World, aws: Server):
     done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", address)
 
     assert done.code == 1
-    assert "credentials at hand are of account 999999999999" in done.err
+    assert "credentials belong to account 999999999999" in done.err
     with pytest.raises(LedgerMissing):
         open_store(address, used.folder, PLACE).read(0)
 

@@ -256,7 +256,7 @@ def test_a_write_at_the_same_time_is_looked_after(s3: Wired):
     assert s3.store.append(1, b"batch") == b"another"
 
     s3.play(s3_error(409, "ConditionalRequestConflict"), s3_error(404, "NoSuchKey"))
-    with pytest.raises(LedgerUnreachable, match="nothing is there"):
+    with pytest.raises(LedgerUnreachable, match="the position is empty"):
         s3.store.append(1, b"batch")
 
 

@@ -110,7 +110,7 @@ def test_a_position_that_is_not_there_is_an_error():
     """Reading the events at a position past the end is an error."""
     log = log_over(MemoryStore())
     log.append([intended()], always)
-    with pytest.raises(LedgerError, match="nothing at position 2"):
+    with pytest.raises(LedgerError, match="no batch at position 2"):
         log.batch(2)
 
 
@@ -130,7 +130,7 @@ def test_some_positions_that_are_not_there(positions: list[int]):
     """A position past the end is an error, whichever way it is read."""
     log = log_over(MemoryStore())
     log.append([intended()], always)
-    with pytest.raises(LedgerError, match=f"nothing at position {positions[-1]}"):
+    with pytest.raises(LedgerError, match=f"no batch at position {positions[-1]}"):
         list(log.history.batches(positions))
 
 

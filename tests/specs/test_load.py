@@ -302,8 +302,8 @@ DOCUMENTS = {
     "a macro": (
         batch(policy='schedule: "@daily"'),
         [
-            "6:13: spec.schedule: a schedule has five fields (minute hour day month weekday), as "
-            "in \"0 2 * * *\"; got '@daily'; write '0 0 * * *'"
+            "6:13: spec.schedule: a schedule has five fields (minute hour day month weekday), such as "
+            "\"0 2 * * *\"; got '@daily'; write '0 0 * * *'"
         ],
     ),
     "misspelt time zone": (
