@@ -148,7 +148,7 @@ def test_the_role_gets_what_a_store_uses_and_no_more(scheme: str, aws: Server, o
     assert len(list(store.read(0))) == 1
     assert store.get(2) is None
 
-    (allowed,) = [policy.document["Statement"] for policy in found(url)[1] if "role needs" in policy.title]
+    (allowed,) = [policy.document["Statement"] for policy in found(url)[1] if "reconciler's role" in policy.title]
     actions = [statement["Action"] for statement in allowed if statement["Effect"] == "Allow"]
     granted = {action for some in actions for action in ([some] if isinstance(some, str) else some)}
     assert granted == {PERMISSIONS[operation] for operation in sent}
