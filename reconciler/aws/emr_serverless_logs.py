@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from reconciler.aws.access import Access
 from reconciler.aws.adapter import Described
 from reconciler.aws.clients import Aws, Client
+from reconciler.aws.denied_access import Access
 from reconciler.aws.errors import translate_errors
 from reconciler.aws.logs import HINTS, bucket_hints, log_group_arn
 from reconciler.core.run_logs import LogStream, RunLogs

@@ -10,9 +10,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 
-from reconciler.aws.access import Access
 from reconciler.aws.adapter import Described, pages, unknown_state
 from reconciler.aws.clients import Client
+from reconciler.aws.denied_access import Access
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.core.ports import RunFacts, RunRef, RunReport
 from reconciler.core.state import RunState

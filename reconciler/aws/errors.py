@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from reconciler.aws.access import CODES as REFUSED_ACCESS
-from reconciler.aws.access import NEEDED, Access, advice
+from reconciler.aws.denied_access import CODES as REFUSED_ACCESS
+from reconciler.aws.denied_access import NEEDED, Access, advice
 from reconciler.errors import LedgerDenied, LedgerError, LedgerUnreachable, ServiceError
 from reconciler.redact.text import mask_sentence, without
 from reconciler.values import dataclass

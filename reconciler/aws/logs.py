@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
-from reconciler.aws.access import GET_OBJECT, Access
 from reconciler.aws.clients import Aws, Client
+from reconciler.aws.denied_access import GET_OBJECT, Access
 from reconciler.aws.errors import THROTTLING, translate_errors, unexpected_reply
 from reconciler.core.run_logs import LogStream
 from reconciler.errors import ServiceError

@@ -347,7 +347,7 @@ def test_a_plan_may_ask_what_aws_has(repository: Repository):
 
     assert results(jobs)["plan"] == "success"
     assert "1 to submit now" in comment["body"]
-    assert re.search("AWS has everything that the specs name|### Not in order in AWS", comment["body"])
+    assert re.search("AWS has everything that the specs name|### Problems found in AWS", comment["body"])
 
 
 @pytest.mark.soak

@@ -123,7 +123,7 @@ class Action:
         done = self.reconciler("verify", *self.where(), "--quiet")
         if done.code == 0:
             return "\n\nAWS has everything that the specs name, as far as it could be asked."
-        return f"\n\n### Not in order in AWS\n\n{fenced(done.out or done.err, MOST_FINDINGS_BYTES)}"
+        return f"\n\n### Problems found in AWS\n\n{fenced(done.out or done.err, MOST_FINDINGS_BYTES)}"
 
     def apply(self) -> int:
         """Applies the plan if it is the expected one, and shows the result on the merged pull request."""

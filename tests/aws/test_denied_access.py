@@ -10,10 +10,10 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from reconciler.app.session import SystemClock
-from reconciler.aws import access
-from reconciler.aws.access import Access, advice
+from reconciler.aws import denied_access
 from reconciler.aws.batch import Batch
 from reconciler.aws.clients import Aws
+from reconciler.aws.denied_access import Access, advice
 from reconciler.aws.emr_serverless import EmrServerless
 from reconciler.aws.emr_serverless_logs import logs_of
 from reconciler.aws.errors import TRANSIENT
@@ -184,4 +184,4 @@ def test_nothing_is_advised_without_a_name():
     assert advice("Access Denied", Access("batch:TerminateJob")) == (
         "access denied: these credentials need batch:TerminateJob."
     )
-    assert access.NEEDED["DescribeJobs"] == Access("batch:DescribeJobs", "*")
+    assert denied_access.NEEDED["DescribeJobs"] == Access("batch:DescribeJobs", "*")
