@@ -1,4 +1,5 @@
-"""Creates dataclasses and regular expressions quickly, because every command creates those of the modules it imports.
+"""Creates dataclasses, regular expressions and many objects quickly: every command creates those of the modules it
+imports, and one for each spec and submission.
 
 `dataclasses.dataclass` compiles the source of up to seven methods for each class, which took a third of the start of a
 plan. Here only ``__init__`` is compiled, when the first object of a class is created, and the other methods are shared
@@ -9,12 +10,14 @@ attribute is set. A regular expression is compiled when it is first used.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import re
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from dataclasses import dataclass as dataclass  # noqa: PLC0414 - exported, so that mypy treats both alike
 else:
 
@@ -115,3 +118,16 @@ class _Pattern:
         value = getattr(re.compile(self.pattern, self._flags), name)
         setattr(self, name, value)
         return value
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Context manager: disables the garbage collector in the block, because it would scan hundreds of thousands of new
+    objects many times and free nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,12 +1,9 @@
 """Packs the recorded state as a snapshot, unpacks it, and decides when to store one."""
 
-import gc
 import json
 import logging
 import sys
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +15,7 @@ from reconciler.core.state import Recorded
 from reconciler.errors import LedgerError
 from reconciler.ledger.codec import checksum
 from reconciler.ledger.snapshot_codec import fold_version, from_json, to_json
-from reconciler.values import dataclass
+from reconciler.values import dataclass, uncollected
 
 FORMAT = 1
 """The version of these bytes. Any other version is ignored."""
@@ -62,7 +59,7 @@ def pack(recorded: Recorded, link: str) -> bytes | None:
     large."""
     if recorded.overlaid:
         return None
-    with _uncollected():
+    with uncollected():
         body = json.dumps(to_json(recorded), separators=(",", ":"), allow_nan=False).encode("ascii")
     header = {"format": FORMAT, "fold": fold_version(), "position": recorded.position, "batch": link}
     compressed = zlib.compress(body, COMPRESSION)
@@ -88,7 +85,7 @@ def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
         mark = Mark(header["position"], header["batch"])
         if header["fold"] != fold_version():
             return mark, None
-        with _uncollected():
+        with uncollected():
             recorded = from_json(_parsed(_decompressed(body)))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error):
         return mark, None  # invalid content with a correct checksum was forged
@@ -115,20 +112,6 @@ def _decompressed(compressed: bytes) -> bytes:
     if not decompressor.eof:
         raise ValueError("it is cut short, or larger than a state may be")
     return content
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Stops the garbage collector inside the block, because it would scan hundreds of thousands of new lists and free
-    nothing.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 # --- when a snapshot is kept ------------------------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 """Reads the documents of many files as specs, in several processes if that is faster."""
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 from reconciler.errors import Problem
 from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
@@ -12,6 +10,7 @@ from reconciler.specs.parse import SourceText, json_documents, yaml_documents
 from reconciler.specs.problems import TooMany, View, at, unreadable
 from reconciler.specs.processes import in_processes, processes_for
 from reconciler.specs.spec import ReadSpec, SpecReader
+from reconciler.values import uncollected
 
 FEWEST_FILES = 400
 """The minimum number of files for which another process is worthwhile. A process reads that many in a tenth of a
@@ -31,7 +30,7 @@ def read_all(files: ProjectFiles, paths: Sequence[str], reader: SpecReader, prob
         found: list[Problem] = []
         return list(read_specs(files, part, reader, found)), found
 
-    with _uncollected():
+    with uncollected():
         size = max(1, -(-len(paths) // processes))
         parts = [paths[start : start + size] for start in range(0, len(paths), size)]
         specs: list[ReadSpec] = []
@@ -77,16 +76,3 @@ def documents(source: SourceText) -> Iterator[Document]:
     """
     read = json_documents if source.path.endswith(".json") else yaml_documents
     return read(source.text)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Context manager: disables the garbage collector in the block, because it would scan all new objects many times
-    and free nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
