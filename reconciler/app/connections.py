@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, cast
 
-from reconciler.core import guard
+from reconciler.core import safety_checks
 from reconciler.core.identity import Place
 from reconciler.ledger.sqlite_file import keep_private
 from reconciler.model import STATE_FOLDER
@@ -71,7 +71,9 @@ class AwsConnections:
                 aws = self._connected()
                 module = import_module(f"reconciler.aws.{kind_named(kind).service}")
                 if self._target.settling_problem(overridden=False):
-                    guard.check_settling(self._target.settling_problem(overridden=aws.overridden(module.SERVICE)))
+                    safety_checks.check_settling(
+                        self._target.settling_problem(overridden=aws.overridden(module.SERVICE))
+                    )
                 self._services[kind] = cast("Service", module.connect(aws))
             return self._services[kind]
 
@@ -138,7 +140,7 @@ class AwsConnections:
         `needed`, also raises `GuardError` if the reply has no time."""
         self.check()
         with self._lock:
-            guard.check_clock(self._connected().clock_ahead, needed=needed)
+            safety_checks.check_clock(self._connected().clock_ahead, needed=needed)
 
     def retarget(self, target: Target) -> None:
         """Uses other settings of the same target from now on. Closes the connections, which depend on them."""
@@ -176,7 +178,7 @@ class AwsConnections:
     def _identify(self, aws: Aws) -> None:
         """Gets the account from AWS, in a reply that also contains the time. Raises `AccountMismatch`,
         `ServiceError`."""
-        guard.check_account(self._place.target, self._place.account, aws.account())
+        safety_checks.check_account(self._place.target, self._place.account, aws.account())
         self._last_answer = (self._clock.now(), self._clock.boot())
 
     def _is_old(self) -> bool:

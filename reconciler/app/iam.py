@@ -11,7 +11,7 @@ from reconciler.ledger.prepare import access
 from reconciler.model.arns import Arns
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES
-from reconciler.model.required_resources import Grant, Role, needs_of, shared_grants
+from reconciler.model.resources_and_permissions import Grant, Role, needs_of, shared_grants
 from reconciler.model.template import mapped
 from reconciler.specs.git import remote
 from reconciler.specs.project import load

@@ -16,10 +16,10 @@ from reconciler.app.session import Session
 from reconciler.core.decide import plan as make_plan
 from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration
 from reconciler.core.desired import Ancestry
-from reconciler.core.guard import CLOCK_ERROR_SECONDS
 from reconciler.core.identity import canonical, request_digest
 from reconciler.core.plan import Action, Plan
 from reconciler.core.renames import after_renames
+from reconciler.core.safety_checks import CLOCK_ERROR_SECONDS
 from reconciler.core.settings import settings_declared_at
 from reconciler.core.state import Recorded
 from reconciler.core.times import parse_time

@@ -22,7 +22,7 @@ from reconciler.values import dataclass
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from reconciler.app.metrics import Metrics
+    from reconciler.app.metrics_and_health import Metrics
     from reconciler.app.options import CommandOptions
     from reconciler.app.page import LivePage
     from reconciler.app.reconcile import Pass
@@ -109,8 +109,8 @@ class Service:
             self._stack = stack.pop_all()
 
     def _serve_metrics(self, address: tuple[str, int], stack: ExitStack) -> Metrics:
-        from reconciler.app.http_endpoint import Endpoint
-        from reconciler.app.metrics import Metrics, application
+        from reconciler.app.http_server import Endpoint
+        from reconciler.app.metrics_and_health import Metrics, application
 
         metrics = Metrics(self._clock, self._every, self._max_checkout_age)
         endpoint = Endpoint(application(metrics), *address, "metrics")
@@ -119,7 +119,7 @@ class Service:
         return metrics
 
     def _serve_page(self, address: tuple[str, int], stack: ExitStack) -> LivePage:
-        from reconciler.app.http_endpoint import Endpoint
+        from reconciler.app.http_server import Endpoint
         from reconciler.app.page import LivePage, allowed_hosts
 
         page = LivePage(allowed_hosts(address[0]))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from reconciler import __version__
 from reconciler.app.connections import AwsConnections
 from reconciler.app.options import CommandOptions, target_name
-from reconciler.core import guard
+from reconciler.core import safety_checks
 from reconciler.core.identity import Place
 from reconciler.core.suggested_commands import Invocation
 from reconciler.errors import CheckoutMoved, ReconcilerError
@@ -117,7 +117,7 @@ class Session(ChosenTarget):
     @property
     def notes(self) -> tuple[str, ...]:
         """The warnings about the target that were logged when the session was opened."""
-        relative = not self.target.is_emulator and guard.is_relative(self.ledger_address)
+        relative = not self.target.is_emulator and safety_checks.is_relative(self.ledger_address)
         return (_relative_note(self.ledger_address, self.place.target),) if relative else ()
 
     @property
@@ -180,8 +180,8 @@ def opened(
 
 def _ledger(chosen: ChosenTarget, options: CommandOptions, clock: Clock) -> Log:
     address, emulated = chosen.ledger_address, chosen.target.is_emulator
-    guard.check_ledger(address, emulated=emulated, durable=options.local_ledger, environ=chosen.environ)
-    if not emulated and guard.is_relative(address):
+    safety_checks.check_ledger(address, emulated=emulated, durable=options.local_ledger, environ=chosen.environ)
+    if not emulated and safety_checks.is_relative(address):
         _warn_once(_relative_note(address, chosen.place.target))
     return open_ledger(address, chosen.root, chosen.place, __version__, clock, founds=emulated)
 

@@ -8,7 +8,7 @@ from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors
 from reconciler.core.ports import Answer
 from reconciler.errors import ServiceError
-from reconciler.model.required_resources import Need, Resource
+from reconciler.model.resources_and_permissions import Need, Resource
 
 MISSING = frozenset(
     {"404", "NoSuchBucket", "NoSuchKey", "NotFound", "NoSuchEntity", "ResourceNotFoundException"}

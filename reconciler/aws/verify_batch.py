@@ -11,8 +11,8 @@ from reconciler.aws.verify import INVENTED, NETWORK_UNASKED, Said, SharedResourc
 from reconciler.core.ports import Answer, Verdict
 from reconciler.model.base import JSON, Loc, integer, part
 from reconciler.model.batch.definitions import LOG_GROUP, log_groups, roles, service_accounts, vcpus
-from reconciler.model.batch.required_resources import DEFINITION, QUEUE, needs
-from reconciler.model.required_resources import Need, Resource
+from reconciler.model.batch.resources_and_permissions import DEFINITION, QUEUE, needs
+from reconciler.model.resources_and_permissions import Need, Resource
 
 OVERRIDES = {
     "containerOverrides": "containerProperties",

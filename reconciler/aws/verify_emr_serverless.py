@@ -10,9 +10,9 @@ from reconciler.aws.errors import translate_errors
 from reconciler.aws.verify import INVENTED, NETWORK_UNASKED, Said, SharedResources, is_invented
 from reconciler.core.ports import Answer, Verdict
 from reconciler.model.base import JSON, Loc, part
-from reconciler.model.emr_serverless.required_resources import APPLICATION, needs
+from reconciler.model.emr_serverless.resources_and_permissions import APPLICATION, needs
 from reconciler.model.emr_serverless.spark_parameters import settings
-from reconciler.model.required_resources import Resource
+from reconciler.model.resources_and_permissions import Resource
 
 SERVICE, PRINCIPAL = "emr-serverless", "emr-serverless.amazonaws.com"
 GONE = {"TERMINATED"}

@@ -42,7 +42,7 @@ def iam(options: CommandOptions, *, role: str | None, repository: str | None) ->
 
     from reconciler.app.iam import ANY_REPOSITORY, policies, repository_of
     from reconciler.app.session import choose_target
-    from reconciler.model.required_resources import Role
+    from reconciler.model.resources_and_permissions import Role
 
     if repository is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise click.UsageError("--repository must be OWNER/NAME, such as acme/jobs")

@@ -290,7 +290,7 @@ def export(options: CommandOptions, after: int, *, raw: bool, snapshot: Path | N
     from reconciler.app.ledgers import export_masked, opened_store
     from reconciler.app.session import choose_target
     from reconciler.core.event_codec import encode
-    from reconciler.ledger.codec import walk
+    from reconciler.ledger.chained_batches import walk
     from reconciler.ledger.history import History
 
     chosen = choose_target(options)

@@ -16,7 +16,7 @@ from reconciler.core.ports import Clock, Store
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, LedgerMissing, LedgerMoved
 from reconciler.ledger.append import append_with_retries
-from reconciler.ledger.codec import Batch, checksum, corrupt, decode, encode, pin_of, walk
+from reconciler.ledger.chained_batches import Batch, checksum, corrupt, decode, encode, pin_of, walk
 from reconciler.ledger.verify import Report, verify
 from reconciler.values import dataclass
 

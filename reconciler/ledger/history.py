@@ -15,7 +15,7 @@ from reconciler.core.fold import fold
 from reconciler.core.ports import Store
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerCorrupt, LedgerError
-from reconciler.ledger.codec import checksum, corrupt, decode
+from reconciler.ledger.chained_batches import checksum, corrupt, decode
 
 DENSE = 4
 """The maximum number of positions to read for each wanted position. If the wanted positions are further apart, each is

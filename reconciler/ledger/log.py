@@ -30,7 +30,7 @@ from reconciler.errors import (
 )
 from reconciler.ledger import MOST_BYTES
 from reconciler.ledger.append import append_with_retries, check_appendable, intended_before
-from reconciler.ledger.codec import Batch, Chain, checksum, corrupt, decode, encode
+from reconciler.ledger.chained_batches import Batch, Chain, checksum, corrupt, decode, encode
 from reconciler.ledger.history import History
 from reconciler.ledger.snapshot import Cache
 

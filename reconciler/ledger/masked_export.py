@@ -23,7 +23,7 @@ from reconciler.core.ports import Clock
 from reconciler.core.settings import completed, declared_digest
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer, LedgerPinned, LedgerReadOnly
-from reconciler.ledger.codec import Batch, encode
+from reconciler.ledger.chained_batches import Batch, encode
 from reconciler.ledger.log import Log
 from reconciler.ledger.snapshot_codec import fold_version, from_json, to_json
 from reconciler.model.base import JSON, nests_deeper

@@ -13,7 +13,7 @@ from reconciler.core.identity import Place
 from reconciler.core.ports import Clock, Snapshots, Store
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerError
-from reconciler.ledger.codec import checksum
+from reconciler.ledger.chained_batches import checksum
 from reconciler.ledger.snapshot_codec import fold_version, from_json, to_json
 from reconciler.values import dataclass, uncollected
 

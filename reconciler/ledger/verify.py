@@ -13,7 +13,7 @@ from reconciler.core.state import Recorded
 from reconciler.core.suggested_commands import after_rollback
 from reconciler.errors import LedgerCorrupt, LedgerError
 from reconciler.ledger.append import intended_before
-from reconciler.ledger.codec import Batch, Chain, checksum, decode, pin_of
+from reconciler.ledger.chained_batches import Batch, Chain, checksum, decode, pin_of
 from reconciler.ledger.history import History
 from reconciler.ledger.snapshot import Mark, Snapshot, unpack
 from reconciler.values import dataclass

@@ -11,9 +11,9 @@ from reconciler.errors import ReconcilerError
 from reconciler.model.base import JSON
 from reconciler.model.spec import API_VERSION
 from reconciler.redact.escape import escape
-from reconciler.specs.document import plain
 from reconciler.specs.file_patterns import patterns
 from reconciler.specs.files import is_wanted
+from reconciler.specs.yaml_nodes import plain
 
 LONGEST_NAME = 63
 WIDTH = 100

@@ -8,10 +8,10 @@ from reconciler.errors import Problem
 from reconciler.model.base import Unquoted
 from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE
-from reconciler.specs.document import Unreadable
 from reconciler.specs.file_patterns import EXCEPT
 from reconciler.specs.parse import SourceText
 from reconciler.specs.problems import View, at, unreadable
+from reconciler.specs.yaml_nodes import Unreadable
 
 FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
 NOT_A_SPEC = "not-a-spec"

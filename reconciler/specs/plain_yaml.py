@@ -19,7 +19,7 @@ from yaml import (
     StreamStartEvent,
 )
 
-from reconciler.specs.document import DEEPEST, NULLS, PLAIN_KEY, SUSPECT, Document, plain
+from reconciler.specs.yaml_nodes import DEEPEST, NULLS, PLAIN_KEY, SUSPECT, Document, plain
 
 LOCATED_LEVELS = 2
 """The number of levels of mappings whose offsets are kept: those of the document and of its metadata, for the location

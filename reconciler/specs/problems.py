@@ -19,10 +19,10 @@ from reconciler.model.spec import NAME_PATTERN
 from reconciler.model.string_patterns import PATTERN_HINTS
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
-from reconciler.specs.document import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
 from reconciler.specs.field_names import fields_inside, known_fields, meant_field, path_of_field, renamed
 from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON, Node, SourceText, find, offset_in_scalar, path_text
 from reconciler.specs.secret_lines import SHORTEST_SECRET, SecretLines
+from reconciler.specs.yaml_nodes import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
 
 Context = Mapping[str, Any]
 HINTS = {

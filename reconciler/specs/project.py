@@ -14,7 +14,6 @@ from reconciler.model.base import Loc
 from reconciler.model.project import ALLOWED_VARIABLE, Project, variable_problem
 from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE, SPECS_FOLDER, project_folder
-from reconciler.specs.document import Document, Unreadable
 from reconciler.specs.file_patterns import EXCEPT, MOST_ALTERNATIVES, Patterns, expanded, matches, patterns
 from reconciler.specs.files import ChosenFiles, Folder, NotReadable, ProjectFiles, chosen_files
 from reconciler.specs.other_files import NOT_A_SPEC, reported_once
@@ -23,6 +22,7 @@ from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
 from reconciler.specs.reading import Reading, read_all
 from reconciler.specs.relations import reference_warnings, relation_problems
 from reconciler.specs.spec import ReadSpec, SpecReader, placeholder_warnings
+from reconciler.specs.yaml_nodes import Document, Unreadable
 from reconciler.values import dataclass
 
 TEXT_OF_TARGETS = ("ledger", "notify", "emulator")

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from reconciler.errors import Problem
-from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.specs.files import Folder, IsPlanFile, NotReadable, ProjectFiles
 from reconciler.specs.other_files import FAMILY, unreadable_other
 from reconciler.specs.parse import SourceText, json_documents, yaml_documents
 from reconciler.specs.problems import TooMany, View, at, unreadable
 from reconciler.specs.processes import in_processes, processes_for
 from reconciler.specs.spec import ReadSpec, SpecReader
+from reconciler.specs.yaml_nodes import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.values import uncollected
 
 FEWEST_FILES = 400

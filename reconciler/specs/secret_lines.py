@@ -17,8 +17,8 @@ from reconciler.model.project import webhook_secrets
 from reconciler.redact.request import NAME_KEYS, secret_places
 from reconciler.redact.shapes import harmless, secret_key
 from reconciler.redact.text import SENSITIVE, secret_spans
-from reconciler.specs.document import Document
 from reconciler.specs.parse import Node, SourceText, find
+from reconciler.specs.yaml_nodes import Document
 from reconciler.values import regex
 
 Span = tuple[int, int]

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
-from reconciler.app import http_endpoint as endpoints
-from reconciler.app.http_endpoint import Endpoint
-from reconciler.app.metrics import Metrics, application
+from reconciler.app import http_server as endpoints
+from reconciler.app.http_server import Endpoint
+from reconciler.app.metrics_and_health import Metrics, application
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.identity import SubmissionKey

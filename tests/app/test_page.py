@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from reconciler.app.http_endpoint import Endpoint
+from reconciler.app.http_server import Endpoint
 from reconciler.app.page import LivePage, MissedSlots, allowed_hosts, write
 from reconciler.core.events import Event, Missed
 from reconciler.core.state import FormerName, Recorded, SpecRecord

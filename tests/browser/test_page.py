@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.app.http_endpoint import Endpoint
+from reconciler.app.http_server import Endpoint
 from reconciler.app.page import LivePage, allowed_hosts, write
 from reconciler.core.times import time_text
 from reconciler.render.page.site import ROWS, Site

@@ -11,8 +11,8 @@ import pytest
 
 from reconciler.app.connections import AwsConnections
 from reconciler.core.events import Absent
-from reconciler.core.guard import check_clock
 from reconciler.core.identity import Place
+from reconciler.core.safety_checks import check_clock
 from reconciler.core.times import time_text
 from reconciler.errors import AccountMismatch, ClockSkew
 from reconciler.model.project import Target

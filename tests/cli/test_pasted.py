@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.identity import Place
-from reconciler.ledger.codec import checksum
+from reconciler.ledger.chained_batches import checksum
 from reconciler.ledger.open import open_store
 from reconciler.ledger.snapshot import pack
 from tests.cli.doubt import in_doubt, terminated_by_others

@@ -28,7 +28,6 @@ from reconciler.render.plan_json import dumps, plan_from_json, plan_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from reconciler.render.problems import problems_text
-from reconciler.specs.document import Unreadable
 from reconciler.specs.files import Folder
 from reconciler.specs.parse import SourceText, yaml_documents
 from reconciler.specs.problems import TooMany, View, unreadable
@@ -36,6 +35,7 @@ from reconciler.specs.project import _project
 from reconciler.specs.reading import documents
 from reconciler.specs.requests import Scope, render
 from reconciler.specs.spec import SpecReader
+from reconciler.specs.yaml_nodes import Unreadable
 from tests.builders import NOW, PLACE, desired, spec
 from tests.specs.builders import PROJECT
 

@@ -13,7 +13,7 @@ from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.event_codec import encode
 from reconciler.errors import LedgerError, ReconcilerError
-from reconciler.ledger.codec import checksum
+from reconciler.ledger.chained_batches import checksum
 from reconciler.ledger.log import Log
 from reconciler.render.history import history_text, why_text
 from reconciler.render.plan_text import plan_text

@@ -20,8 +20,8 @@ from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import LedgerCorrupt, ReconcilerError
 from reconciler.ledger import log as log_module
-from reconciler.ledger.codec import Batch, checksum, decode
-from reconciler.ledger.codec import encode as encode_batch
+from reconciler.ledger.chained_batches import Batch, checksum, decode
+from reconciler.ledger.chained_batches import encode as encode_batch
 from reconciler.ledger.history import History
 from reconciler.ledger.log import Log
 from reconciler.ledger.verify import verify

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
-from reconciler.ledger.codec import Batch, checksum, decode, encode
+from reconciler.ledger.chained_batches import Batch, checksum, decode, encode
 from tests.ledger.builders import AT, intended, submitted
 
 

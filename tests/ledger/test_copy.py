@@ -12,7 +12,7 @@ from reconciler.core.identity import Place
 from reconciler.core.ledger_changes import MovedAway, MovedTo, Renamed
 from reconciler.core.ports import Store
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerMoved, LedgerUnreachable
-from reconciler.ledger.codec import checksum, decode
+from reconciler.ledger.chained_batches import checksum, decode
 from reconciler.ledger.copy import Author, Copied, copy
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store

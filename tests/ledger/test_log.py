@@ -23,7 +23,7 @@ from reconciler.errors import (
     LedgerUnreachable,
 )
 from reconciler.ledger.append import WRITE_PAUSES
-from reconciler.ledger.codec import Batch, checksum, decode, encode
+from reconciler.ledger.chained_batches import Batch, checksum, decode, encode
 from reconciler.ledger.log import Log
 from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingClock, always, intended, submitted
 

@@ -23,7 +23,7 @@ from reconciler.core.state import Recorded, RunState
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerPinned, LedgerRolledBack
 from reconciler.ledger import snapshot as snapshot_module
 from reconciler.ledger import snapshot_codec
-from reconciler.ledger.codec import checksum
+from reconciler.ledger.chained_batches import checksum
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
 from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, pack, unpack

@@ -13,8 +13,8 @@ import pytest
 from reconciler.core.fsck import Severity, failures
 from reconciler.core.ports import Store
 from reconciler.errors import LedgerMissing, LedgerUnreachable
-from reconciler.ledger.codec import checksum, encode
-from reconciler.ledger.codec import decode as decode_batch
+from reconciler.ledger.chained_batches import checksum, encode
+from reconciler.ledger.chained_batches import decode as decode_batch
 from reconciler.ledger.log import Log
 from reconciler.ledger.snapshot import pack
 from reconciler.ledger.sqlite import SqliteStore

@@ -15,7 +15,7 @@ from reconciler.apply.intents import Provenance, Task
 from reconciler.aws import batch, emr_serverless
 from reconciler.aws.observe import find_previous_runs, observe
 from reconciler.aws.quota import Buckets
-from reconciler.core import guard
+from reconciler.core import safety_checks
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
 from reconciler.core.plan import ActionResult, Plan
@@ -177,7 +177,7 @@ class Command:
         absent = absences(recorded, looked_at, SETTLE)
         gone = lost_runs(recorded, sighting.unseen, looked_at, SETTLE)
         if absent or gone:
-            guard.check_clock(ahead)
+            safety_checks.check_clock(ahead)
         record_observations(log, (*observed, *conflicts(recorded, looked_at), *absent, *gone))
         yield self.pace("recorded looks")
 
@@ -187,7 +187,7 @@ class Command:
             self.world.oracle.record("plan", f"{action.action} {action.reason}")
         yield self.pace("planned")
         if any(action.action in CALLS for action in made.actions):
-            guard.check_clock(ahead)
+            safety_checks.check_clock(ahead)
         quota = Buckets(self.world.faults.rates, self.clock)
         world = driver.World(log, self.service, self.clock, quota, self.stop)
         task = Task(PLACE, world, Provenance(None, "sim", "0", self.owner), CLAIM, SETTLE)

@@ -22,8 +22,8 @@ from reconciler.aws import clients as session
 from reconciler.aws import observe as look
 from reconciler.core import previous_runs as one_off
 from reconciler.core import submit_actions
-from reconciler.ledger import codec as batch
-from reconciler.ledger import codec as chain
+from reconciler.ledger import chained_batches as batch
+from reconciler.ledger import chained_batches as chain
 from reconciler.ledger import log
 from reconciler.ledger import snapshot as cache
 from reconciler.redact.request import secrets_of

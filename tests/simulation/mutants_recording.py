@@ -128,7 +128,7 @@ CLOCKS = (
         "clocks-no-matter",
         "R9",
         "acts with a clock that is off by hours",
-        text("core.guard:check_clock", ("abs(ahead) > CLOCK_ERROR_SECONDS", "False")),
+        text("core.safety_checks:check_clock", ("abs(ahead) > CLOCK_ERROR_SECONDS", "False")),
     ),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reconciler.errors import LedgerUnreachable
-from reconciler.ledger import codec as batch
+from reconciler.ledger import chained_batches as batch
 from tests.ledger.builders import MemoryStore
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import pytest
 from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
 from reconciler.specs import file_patterns
-from reconciler.specs.document import MOST_PROBLEMS
 from reconciler.specs.file_patterns import expanded, matches
 from reconciler.specs.files import MOST_BYTES
+from reconciler.specs.yaml_nodes import MOST_PROBLEMS
 from tests.specs.builders import PROJECT, batch, load, problems, write
 
 SPEC = batch("a")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from reconciler.model.base import Loc
 from reconciler.specs import parse
-from reconciler.specs.document import Document, Unreadable
 from reconciler.specs.parse import find, yaml_documents
+from reconciler.specs.yaml_nodes import Document, Unreadable
 from tests.specs.test_any_document import DOCUMENTS, paths
 from tests.specs.test_reader import RULES
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.base import Unquoted
-from reconciler.specs.document import MOST_EXPANDED, Document, Unreadable
 from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON, SourceText, find, json_documents, path_text, yaml_documents
+from reconciler.specs.yaml_nodes import MOST_EXPANDED, Document, Unreadable
 from tests.campaigns import in_one_test
 
 Read = Callable[[str], Iterator[Document]]

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.model.base import SourceFloat, Unquoted
-from reconciler.specs.document import meaning, plain
+from reconciler.specs.yaml_nodes import meaning, plain
 from tests.campaigns import in_one_test
 
 TEXT = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core import guard
+from reconciler.core import safety_checks
 from reconciler.errors import AccountMismatch, GuardError, LocalLedgerInCI
 from tests.campaigns import in_one_test
 
@@ -46,7 +46,7 @@ def test_local_ledger_in_ci(address: str, emulated: bool, durable: bool, environ
     """A local ledger of a real AWS account on a CI runner is refused, unless the file is kept."""
 
     def check() -> None:
-        guard.check_ledger(address, emulated=emulated, durable=durable, environ=environ)
+        safety_checks.check_ledger(address, emulated=emulated, durable=durable, environ=environ)
 
     if refused:
         with pytest.raises(LocalLedgerInCI, match="--local-ledger"):
@@ -57,13 +57,13 @@ def test_local_ledger_in_ci(address: str, emulated: bool, durable: bool, environ
 
 def test_account():
     """The right account passes. Another account is refused with a message that contains both numbers and the target."""
-    guard.check_account("prod", "1", "1")
+    safety_checks.check_account("prod", "1", "1")
     with pytest.raises(AccountMismatch, match=r"prod is account 1, .* account 2"):
-        guard.check_account("prod", "1", "2")
+        safety_checks.check_account("prod", "1", "2")
 
 
 def test_settling():
     """The error is the target's own message about its settling time."""
-    guard.check_settling(None)
+    safety_checks.check_settling(None)
     with pytest.raises(GuardError, match="too short"):
-        guard.check_settling("too short")
+        safety_checks.check_settling("too short")

@@ -1,4 +1,4 @@
-"""The AWS resources and permissions that requests of StartJobRun need (`reconciler.model.required_resources.Needs`).
+"""Lists the AWS resources and permissions that requests of StartJobRun need. The functions are those of `Needs`.
 
 Actions and resource types: "Actions, resources, and condition keys for Amazon EMR Serverless" of the Service
 Authorization Reference.
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from reconciler.model.arns import Arns
 from reconciler.model.base import JSON, part, text
 from reconciler.model.emr_serverless.spark_parameters import settings
-from reconciler.model.required_resources import EVERY, Grant, Need, Resource, Role, objects
+from reconciler.model.resources_and_permissions import EVERY, Grant, Need, Resource, Role, objects
 
 APPLICATION = "application"
 LOG_GROUP = "/aws/emr-serverless"

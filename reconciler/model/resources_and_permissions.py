@@ -1,6 +1,6 @@
 """The AWS resources that a request needs. `verify` checks them, and `iam` grants access to them.
 
-Each kind has a module ``required_resources``, which implements `Needs`.
+Each kind has a module ``resources_and_permissions``, which implements `Needs`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,7 +75,7 @@ class Needs(Protocol):
 def needs_of(kind: str) -> Needs | None:
     """Returns the module that lists the needs of a kind; `None` if the kind has none."""
     try:
-        return cast("Needs", import_module(f"{MODULES[kind]}.required_resources"))
+        return cast("Needs", import_module(f"{MODULES[kind]}.resources_and_permissions"))
     except ModuleNotFoundError:
         return None
 

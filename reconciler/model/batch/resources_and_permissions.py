@@ -1,4 +1,4 @@
-"""The AWS resources and permissions that requests of SubmitJob need (`reconciler.model.required_resources.Needs`).
+"""Lists the AWS resources and permissions that requests of SubmitJob need. The functions are those of `Needs`.
 
 Actions and resource types: "Actions, resources, and condition keys for AWS Batch" of the Service Authorization
 Reference.
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from reconciler.model.arns import Arns
 from reconciler.model.base import JSON, entries, part, text
 from reconciler.model.batch.definitions import LOG_GROUP
-from reconciler.model.required_resources import EVERY, Grant, Need, Resource, Role
+from reconciler.model.resources_and_permissions import EVERY, Grant, Need, Resource, Role
 
 QUEUE, DEFINITION = "job queue", "job definition"
 
