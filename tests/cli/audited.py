@@ -1,4 +1,4 @@
-"""Runs a command under an audit hook: `python audited.py REPORT ARGUMENT…` writes what the command did to REPORT."""
+"""Runs a command under an audit hook: `python audited.py REPORT ARGUMENT…` writes a report of what the command did."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ REGISTER = ("register", "register_first", "register_last")
 
 
 Pool = dict[object, list[Client]]
-"""Closed clients, by everything that a client depends on."""
+"""Closed clients. The key is everything that a client depends on."""
 
 
 def new_pool() -> Pool:

@@ -32,7 +32,7 @@ def _own_logs() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Makes the ledger with which each project begins. It is copied, which takes less time than making it."""
+    """Creates the ledger that each project starts with. Copying it is faster than creating one for each test."""
     with running_aws() as aws:
         made = World(tmp_path_factory.mktemp("empty"), aws)
         made.init()

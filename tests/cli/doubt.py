@@ -1,4 +1,4 @@
-"""Creates unknown submissions: the intent of a send whose process died."""
+"""Creates unknown submissions: their process died after it recorded the intent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Doubt:
     generation: int
 
     def arrive(self) -> str:
-        """Delivers the send late, and returns the id of the run."""
+        """Delivers the request late, and returns the id of the run."""
         return submitted_by_others(self.world, self.sent)
 
     @property
@@ -39,7 +39,7 @@ class Doubt:
 
 
 def in_doubt(world: World, name: str, *, hours: float = 1, argument: str = "A") -> Doubt:
-    """Writes a Batch spec, and an intent of some hours ago to send it. The outcome of the send is unknown."""
+    """Writes a Batch spec, and an intent for it from some hours ago whose outcome is unknown."""
     world.batch(name, argument)
     planned = world.run("plan", "--format", "json", "--only", name).json["actions"][0]
     doubt = Doubt(world, name, planned["client_token"], planned["request"], planned["generation"])

@@ -81,7 +81,7 @@ def test_a_bad_end_is_over_with_accepted_content(world: World):
 
 
 def test_content_of_a_scheduled_spec_waits_for_its_slot(world: World):
-    """The plan no longer has a change of the spec."""
+    """The plan no longer contains a change to the spec."""
     world.batch("clicks", "A", schedule='"0 2 * * *"')
     world.run("apply", "--yes")
     world.batch("clicks", "B", schedule='"0 2 * * *"')
@@ -93,7 +93,7 @@ def test_content_of_a_scheduled_spec_waits_for_its_slot(world: World):
 
 
 def test_nothing_to_accept(world: World):
-    """Content that is applied is not accepted, and nothing is recorded."""
+    """Content that is already applied cannot be accepted, and nothing is recorded."""
     world.batch("clicks")
     world.run("apply", "--yes")
 

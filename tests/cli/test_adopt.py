@@ -14,7 +14,7 @@ from tests.cli.world import World
 
 @pytest.fixture
 def doubt(world: World) -> Doubt:
-    """Returns a submission that was lost an hour ago: AWS has no run of it, and none can still appear."""
+    """Returns a submission that was lost an hour ago. AWS has no run for it, and none can appear any more."""
     return in_doubt(world, "clicks")
 
 
@@ -90,7 +90,7 @@ def test_a_manually_started_run_is_adopted(world: World):
 
 
 def test_an_emr_serverless_run_is_adopted(world: World):
-    """It is read from the application of the spec, and `why` shows who adopted it."""
+    """The run is read from the spec's application, and `why` shows who adopted it."""
     world.spark("orders")
     world.run("apply", "--yes")
     run_id = world.runs()[0].id
@@ -165,7 +165,7 @@ def test_an_unknown_submission_adopts_a_run_without_its_tag_only_with_force(worl
 
 @pytest.mark.parametrize("recorded", [False, True])
 def test_of_several_runs_one_is_picked(world: World, doubt: Doubt, recorded: bool):
-    """The conflict is resolved: the chosen run is followed, and the other run is left alone."""
+    """This resolves the conflict: reconciler follows the chosen run and ignores the other one."""
     one, other = doubt.arrive(), doubt.arrive()
     if recorded:
         write(world, Conflicted(at=at(), name="clicks", token=doubt.token, run_ids=(one, other)))
@@ -217,7 +217,7 @@ def test_nothing_is_adopted_if_the_spec_changed_after_it_was_shown(world: World,
 
 
 def test_an_old_checkout_adopts_nothing(world: World):
-    """The content is older than the content of the newest intent. --allow-rollback permits the adoption."""
+    """The content is older than that of the newest intent. --allow-rollback permits the adoption."""
     world.git("init", "--quiet")
     world.batch("clicks")
     old = world.commit()

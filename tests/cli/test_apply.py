@@ -83,7 +83,7 @@ class Typed(io.StringIO):
 
 
 def test_no_with_json_shows_the_plan_beside_the_question(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Another answer than `yes` ends with 1, and standard output stays empty."""
+    """Any answer other than `yes` exits 1, and standard output stays empty."""
     world.batch("clicks")
     monkeypatch.setattr(sys, "stdin", Typed("no\n"))
 
@@ -199,7 +199,7 @@ def test_a_plan_beyond_the_limit_is_refused_as_a_whole(world: World, command: li
 
 
 def test_selection_leaves_others_alone(world: World):
-    """--only and -l act only on the selected specs; a name that only the ledger contains can be selected."""
+    """--only and -l limit a command to the selected specs. A name that only the ledger contains can be selected."""
     world.batch("clicks", labels="{team: growth}")
     gone = world.spark("orders", labels="{team: sales}", deletionPolicy="Cancel")
     world.batch("third")
@@ -311,7 +311,7 @@ def test_an_interrupted_apply_sends_nothing_new_and_records_calls_under_way(worl
 
 
 def test_a_command_stopped_before_it_acts_exits_1(world: World):
-    """SIGTERM during the question ends the command with a message."""
+    """SIGTERM during the confirmation prompt ends the command with a message."""
     world.batch("clicks")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -99,7 +99,7 @@ def test_slots_are_requested_once_by_two_operators(world: World, monkeypatch: py
 
 
 def test_the_run_of_a_slot_is_cancelled_and_retried_by_its_slot(world: World):
-    """--slot selects the run. The runs of other slots continue."""
+    """--slot selects the run. Runs for other slots continue."""
     _hourly(world)
     world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(2), "--yes")
     world.run("apply", "--yes")

@@ -89,7 +89,7 @@ def test_changes_of_every_kind_are_told_from_those_of_the_base(repository: World
 
 
 def test_a_removal_of_this_change_is_its_own(repository: World):
-    """A spec that is still on the base was removed by this change."""
+    """If a spec is still on the base, this change removed it."""
     (repository.folder / "orders.yaml").unlink()
     repository.commit("Feature")
     assert origins(repository) == {"orders": "this-change"}
@@ -166,7 +166,7 @@ def test_the_base_has_its_own_project_file(repository: World):
 
 
 def test_a_broken_base_does_not_stop_the_plan(repository: World):
-    """A broken spec is left out of the base, and the plan shows the location of the problem."""
+    """A broken spec on the base is ignored, and the plan shows the location of the problem."""
     world = repository
     world.write("orders.yaml", "apiVersion: reconciler/v1\nkind: BatchJob\nmetadata: {name: orders}\n")
     world.write("loose.yaml", "a: [")

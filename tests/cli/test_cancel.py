@@ -70,7 +70,7 @@ def test_an_unknown_submission_is_cancelled_once_its_run_is_found(world: World):
 
 
 def test_a_cancelled_unknown_submission_is_not_sent_again(world: World):
-    """Once it is proven absent it is given up, although the spec still asks for it."""
+    """Once it is proven absent, it is abandoned, although the spec still requires it."""
     doubt = in_doubt(world, "clicks")
     looked = [time_text(datetime.now(UTC) - timedelta(minutes=ago)) for ago in (20, 10)]
     write(world, *(Absent(at=at, name="clicks", token=doubt.token, looked_at=at) for at in looked))
@@ -114,7 +114,8 @@ def test_without_a_terminal_it_needs_yes(world: World):
 
 
 def test_a_run_that_ended_meanwhile_is_not_cancelled(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Before the confirmation the run ends and another pass records it: AWS is not asked, exit code 1."""
+    """Before the operator confirms, the run ends and another pass records it. AWS is not called, and the command exits
+    1."""
     from reconciler.cli import decisions
 
     world.batch("clicks")

@@ -1,4 +1,4 @@
-"""A plan shows every difference from the last-applied content, and when it takes effect (through the command line)."""
+"""Commands show every difference from the last-applied content, and when each takes effect."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def applied(world: World) -> Done:
 
 
 def declared(world: World) -> list[str]:
-    """Returns the names that were declared and withdrawn, in order."""
+    """Returns the names of declared and withdrawn specs, in order."""
     return [
         event.name if isinstance(event, Declared) else f"-{event.name}"
         for event in world.events()
@@ -166,7 +166,7 @@ def test_removing_the_spec_of_a_live_run_says_that_it_keeps_running(world: World
 
 
 def test_a_removal_names_every_run_and_a_suspended_schedule(world: World):
-    """One run is cancelled, another keeps running, and the plan says which in text, markdown and JSON."""
+    """One run is cancelled and another keeps running. The plan names both in text, Markdown and JSON."""
     world.batch("clicks", "A", concurrencyPolicy="Allow", deletionPolicy="Cancel")
     world.batch("nightly", "A", schedule=NIGHTLY, suspend="true")
     world.batch("other", "A")
@@ -189,7 +189,7 @@ def test_a_removal_names_every_run_and_a_suspended_schedule(world: World):
 
 
 def test_a_replaced_run_has_its_own_generation(world: World):
-    """The plan says that the next pass submits the new one, and the results name both."""
+    """The plan shows that the next pass submits the new run, and the results show both runs."""
     world.spark("clicks", "A", concurrencyPolicy="Replace")
     applied(world)
     world.spark("clicks", "B", concurrencyPolicy="Replace")
@@ -231,7 +231,7 @@ def test_a_rejected_job_is_given_an_advice_for_each_cause(world: World, way: str
 
 
 def test_a_new_spec_behind_a_dependency_shows_its_content(world: World):
-    """A reviewer sees what will run, long before it does."""
+    """A reviewer sees what will run long before it runs."""
     world.batch("first", "A")
     applied(world)
     world.batch("second", "B", dependsOn="[{name: first}]")

@@ -104,7 +104,7 @@ def test_invalid_specs_are_a_comment(repository: World, world: World):
     ],
 )
 def test_any_error_is_a_comment(repository: World, world: World, trouble: str, words: str, code: int):
-    """Whatever prevents the plan, the comment contains the error from standard error."""
+    """Whatever error prevents the plan, the comment contains the same message as standard error."""
     world.batch("clicks")
     more = {"target": ["-t", "nowhere"], "base": ["--base", "no-such-branch"]}.get(trouble, [])
     folder = "nowhere" if trouble == "folder" else "project"

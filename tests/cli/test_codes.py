@@ -230,7 +230,7 @@ def test_reading_with_another_account_is_refused(world: World):
 
 
 def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]):
-    """`--help` of each command shows how to call it."""
+    """`--help` of each command contains an example."""
     from reconciler.cli.program import COMMANDS
 
     for name in COMMANDS:

@@ -82,7 +82,7 @@ def test_actions_that_another_pass_performed(recorded: Recorded, exactly: bool, 
 
 
 def test_a_submission_that_another_pass_gave_up_is_done():
-    """If two passes record the same end of a submission, the slower pass has nothing left to do."""
+    """If two passes record that the same submission ended, the slower pass has nothing left to do."""
     recorded = _recorded(intended=True)
     fold(recorded, 2, [Superseded(at=AT, name="orders", token=TOKEN)])
     result = ActionResult("none", None, "it moved")
@@ -97,7 +97,7 @@ def test_an_interrupted_apply_is_an_error():
 
 
 def test_a_failed_observation_exits_3():
-    """For a detailed plan, an apply and a status; a plain plan exits 0."""
+    """This holds for `plan --detailed-exitcode`, `apply` and `status`. A plain `plan` exits 0."""
     plan, recorded = _plan(ActionType.NONE, Reason.IN_SYNC), _recorded(submitted=True)
     recorded.observe_errors[TOKEN] = "DescribeJobs: AccessDenied"
 

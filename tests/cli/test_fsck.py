@@ -1,4 +1,4 @@
-"""`fsck`: the ledger is checked against AWS, and a lost one is rebuilt from tags."""
+"""`fsck`: checks the ledger against AWS, and rebuilds a lost ledger from tags."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def test_a_lost_ledger_is_detected_and_nothing_is_written(world: World):
 
 
 def test_a_lost_ledger_is_rebuilt(world: World):
-    """Every run is recorded as what it was, so nothing runs twice, and new content is the next generation."""
+    """Every run is recorded under its original spec and generation, so nothing runs twice. New content becomes the next
+    generation."""
     clicks_one, clicks_two, orders = _two_generations(world)
     _lose_the_ledger(world)
 
@@ -116,7 +117,7 @@ def test_changed_content_runs_after_a_rebuild(world: World):
 
 
 def test_a_return_to_old_content_runs_after_a_rebuild(world: World):
-    """If A ran, then B, and git contains A again, A runs as generation 3."""
+    """If content A ran, then content B, and git contains A again, A runs as generation 3."""
     _two_generations(world)
     _lose_the_ledger(world)
     world.batch("clicks", "A", concurrencyPolicy="Allow")

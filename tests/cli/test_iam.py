@@ -234,7 +234,7 @@ FOLLOWING = {
         ["page", "--out", "../site"],
     ),
 }
-"""The commands that follow runs, by the role that they need."""
+"""The commands that follow runs, grouped by the role that they need."""
 
 
 @pytest.mark.parametrize("shared", ["dynamodb"], indirect=True)
@@ -266,7 +266,7 @@ def test_a_policy_allows_to_follow_runs(shared: World, aws: Server, calls: list[
     allowed = {action for each in policy["Statement"] for action in _listed(each["Action"])}
     only_here = FOR_LOGS if role == "operate" else set()
     assert only_here <= allowed
-    assert only_here <= needed | {"emr-serverless:GetApplication"}  # only if the run does not say where its logs are
+    assert only_here <= needed | {"emr-serverless:GetApplication"}  # only if the run lacks the log location
 
 
 def stream_of(world: World, job: str) -> str:

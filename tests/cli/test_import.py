@@ -63,7 +63,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""Requests of every shape, with texts that YAML or a template could misread."""
+"""Requests of every shape, with strings that YAML or a template could misread."""
 
 
 def submitted(world: World, request: dict[str, Any]) -> str:
@@ -181,7 +181,7 @@ def test_without_recording_the_next_apply_runs_it(world: World, payload: Path) -
 
 
 def test_a_schedule_is_suspended_until_the_other_one_is_off(world: World) -> None:
-    """An import never causes two schedulers to start the same slot."""
+    """An imported schedule is suspended, so that two schedulers never start the same job."""
     target = {"Arn": "arn:aws:scheduler:::aws-sdk:batch:submitJob"}
     target["Input"] = json.dumps({"JobName": "x", "JobQueue": "q", "JobDefinition": "d"})
     file = world.write(

@@ -66,7 +66,7 @@ def test_verify_of_a_correct_ledger(used: World):
 
 
 def test_verify_names_the_position_and_what_to_do(used: World):
-    """Damage is [NG], with its position and advice; the exit code is 1."""
+    """Damage is reported as [NG] with its position and advice, and the command exits 1."""
     position = where_intended(used, "orders")
     damage(used, position)
     done = used.run("ledger", "verify")
@@ -78,7 +78,7 @@ def test_verify_names_the_position_and_what_to_do(used: World):
 
 
 def test_verify_as_json(used: World):
-    """The same findings as JSON."""
+    """--json prints the same findings as JSON."""
     sound = used.run("ledger", "verify", "--format", "json")
     position = where_intended(used, "orders")
     damage(used, position)
@@ -104,7 +104,7 @@ def test_verify_without_a_ledger(world: World):
 
 
 def test_verify_saves_a_new_snapshot(used: World):
-    """With --new-snapshot a correct ledger gets one, and the next verify checks it."""
+    """With --new-snapshot, a snapshot of a correct ledger is saved, and the next `verify` checks it."""
     assert "[SKIP] snapshot: there is none" in used.run("ledger", "verify", "--new-snapshot").out
     count = len(stored(used, "ledger.sqlite"))
     assert (
@@ -155,7 +155,7 @@ def test_copy_copies_every_batch(used: World):
 
 
 def test_the_copy_can_be_used_as_the_ledger(used: World):
-    """Once the project file names it, nothing runs again."""
+    """Once the project file contains the address of the copy, nothing runs again."""
     used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///other.sqlite")
     used.write("reconciler.yaml", project_text().replace("sqlite:///ledger.sqlite", "sqlite:///other.sqlite"))
     done = used.run("apply", "--yes", "--format", "json")
@@ -165,7 +165,7 @@ def test_the_copy_can_be_used_as_the_ledger(used: World):
 
 
 def test_copy_refuses_a_target_with_another_ledger(used: World):
-    """That ledger stays as it is."""
+    """The ledger at the target address is left unchanged."""
     used.write("reconciler.yaml", project_text(ledger="sqlite:///third.sqlite"))
     used.run("ledger", "init")
     before = stored(used, "third.sqlite")
@@ -177,7 +177,7 @@ def test_copy_refuses_a_target_with_another_ledger(used: World):
 
 
 def test_a_renamed_project_keeps_its_history(used: World):
-    """The old ledger is refused under a new name; once moved it is used as before, and records where it came from."""
+    """The old ledger is refused under a new project name. A moved copy is accepted, and records its origin."""
     used.write("reconciler.yaml", project_text().replace("name: shop", "name: store"))
     refused = used.run("plan")
     moved = used.run(
@@ -200,7 +200,7 @@ def test_a_renamed_project_keeps_its_history(used: World):
 
 
 def test_a_ledger_moves_from_a_file_to_s3(used: World, aws: Server):
-    """Nothing runs again, and both ledgers verify."""
+    """Nothing runs again, and `verify` accepts both ledgers."""
     used.env |= aws.environment
     address = aws.address("s3")
     done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", address)
@@ -213,7 +213,7 @@ def test_a_ledger_moves_from_a_file_to_s3(used: World, aws: Server):
 
 
 def test_copy_with_the_credentials_of_another_account(used: World, aws: Server):
-    """Nothing is written to a store in AWS before its account is checked."""
+    """Nothing is written to a store in AWS before the account is checked."""
     used.env |= aws.environment
     used.aws.configure(account="999999999999")
     address = aws.address("dynamodb")
@@ -234,7 +234,7 @@ def test_copy_with_the_credentials_of_another_account(used: World, aws: Server):
     ],
 )
 def test_copy_with_wrong_options(used: World, arguments: list[str], message: str):
-    """Options and addresses that do not go together are wrong usage."""
+    """Options and addresses that cannot be combined are usage errors."""
     done = used.run("ledger", "copy", *arguments)
 
     assert done.code == 64
@@ -253,7 +253,7 @@ def test_copy_to_an_unknown_kind_of_address(used: World):
 
 
 def test_export_prints_every_event_complete(used: World):
-    """One JSON object a line, in order, with its position, and unmasked."""
+    """The output has one unmasked JSON object per line, in order, with its position."""
     done = used.run("ledger", "export")
     lines = [json.loads(line) for line in done.out.splitlines()]
 
@@ -266,7 +266,7 @@ def test_export_prints_every_event_complete(used: World):
 
 
 def test_export_after_a_position(used: World):
-    """--after prints only later events; after the end, nothing."""
+    """--after prints only later events. A position after the end prints nothing."""
     lines = used.run("ledger", "export").out.splitlines()
     rest = used.run("ledger", "export", "--after", "2").out.splitlines()
 
@@ -275,7 +275,7 @@ def test_export_after_a_position(used: World):
 
 
 def test_export_stops_at_damage(used: World):
-    """Nothing after a broken chain is printed: exit code 1, with the position."""
+    """Nothing after a broken link is printed. The error contains its position, and the command exits 1."""
     position = where_intended(used, "orders")
     damage(used, position)
     done = used.run("ledger", "export")
@@ -318,7 +318,7 @@ def test_help_of_each_has_an_example(world: World, name: str):
 
 
 def test_a_misspelt_command_has_a_suggestion(world: World):
-    """As for the commands of the program."""
+    """Subcommands have suggestions, as commands have."""
     done = world.run("ledger", "verfy")
 
     assert done.code == 64
@@ -327,7 +327,8 @@ def test_a_misspelt_command_has_a_suggestion(world: World):
 
 @pytest.mark.parametrize("before", [0o666, pytest.param(0o644, marks=pytest.mark.soak)])
 def test_files_with_requests_are_their_owners_only(world: World, before: int):
-    """Ledger, plan file, export and the state folder: 0600 and 0700, also if others made them before."""
+    """The ledger, plan files, exports and the state folder have the modes 0600 and 0700, even if they existed with
+    other modes."""
     world.batch("clicks")
     kept = world.write(".reconciler/kept.sqlite", "")
     kept.unlink()

@@ -1,4 +1,5 @@
-"""`ledger export --snapshot` and `plan --ledger-snapshot`: the same plan, without credentials, network or secrets."""
+"""`ledger export --snapshot` and `plan --ledger-snapshot`: the plan is the same without credentials, network or
+secrets."""
 
 from __future__ import annotations
 
@@ -185,7 +186,7 @@ def test_files_that_are_no_exports_are_refused(world: World) -> None:
 
 
 def test_options_that_need_aws_or_the_ledger_are_refused(world: World) -> None:
-    """A plan from a file does not call AWS and cannot be saved, and a snapshot export does not select events."""
+    """A plan from a snapshot file does not call AWS and cannot be saved. A snapshot export cannot select events."""
     export(world)
     assert 64 == world.run("plan", "--ledger-snapshot", "../ledger.snapshot").code
     assert 64 == world.run("plan", *FROM_FILE, "--out", "plan").code

@@ -39,7 +39,7 @@ def shared(store: str, world: World, aws: Server) -> World:
 
 @stores("s3", "dynamodb")
 def test_from_the_first_plan_to_why(shared: World):
-    """All commands work as with a local file, and in CI."""
+    """All commands work as with a local file, even in CI."""
     world = shared
     world.env["CI"] = "true"
     world.aws.configure(run_seconds=0)
@@ -129,7 +129,7 @@ def test_a_missing_store_is_an_error(world: World, ledger: str, says: str, aws: 
 
 
 def test_a_table_with_other_keys_is_an_error(world: World, aws: Server):
-    """The message names the keys that are needed."""
+    """The message contains the required keys."""
     table = aws.table([("LockID", "HASH", "S")])
     at(world, f"dynamodb://{table}").batch("clicks")
 
@@ -172,7 +172,7 @@ def test_a_store_without_permissions_is_an_error(
 
 @stores("dynamodb", "s3")
 def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
-    """A run of one target is not recorded for another target at the same address."""
+    """Runs are recorded per target, even if two targets share a bucket."""
     text = project_text(ledger=shared.ledger)
     second = text[text.index("    staging:\n") :].replace("staging:", "prod:")
     shared.write("reconciler.yaml", text + second)
@@ -189,7 +189,7 @@ def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
 
 
 def test_ledger_init_creates_a_usable_table(world: World, aws: Server):
-    """An apply writes to it; a second init accepts it, and the policy names it."""
+    """`apply` can write to the table, a second `init` accepts it, and the policy contains its name."""
     at(world, f"dynamodb://made-for-{world.folder.parent.name[:30]}").batch("clicks")
 
     first = world.run("ledger", "init")
@@ -205,7 +205,7 @@ def test_ledger_init_creates_a_usable_table(world: World, aws: Server):
 
 
 def test_ledger_init_refuses_a_dangerous_lifecycle_rule(world: World, aws: Server):
-    """A rule over the prefix exits 1, and the message names it."""
+    """If a rule covers the prefix, the command exits 1, and the message contains the rule."""
     bucket = aws.bucket()
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     aws.s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
@@ -232,7 +232,7 @@ def test_ledger_init_creates_nothing_in_another_account(world: World, aws: Serve
 
 
 def test_ledger_init_makes_a_file_once(world: World):
-    """It makes a SQLite ledger that is used from then on; a second init changes nothing."""
+    """`ledger init` creates the SQLite ledger of the target. A second call changes nothing."""
     at(world, "sqlite:///kept/other.sqlite").batch("clicks")
 
     first = world.run("ledger", "init")
@@ -256,7 +256,8 @@ EVERY_COMMAND = (
 
 @stores("s3", "sqlite", "dynamodb")
 def test_a_missing_ledger_is_an_error_that_nothing_repairs_by_itself(world: World, aws: Server, store: str):
-    """Every command exits 1, names the address and both cases, creates nothing and sends nothing."""
+    """Every command exits 1, creates nothing and sends nothing. The error contains the address, and the advice for a
+    new and for a lost ledger."""
     address = "sqlite:///mistyped/ledger.sqlite" if store == "sqlite" else aws.address(store)
     at(world, address).batch("clicks")
     world.batch("nightly", schedule='"* * * * *"')
@@ -318,7 +319,7 @@ def test_the_emulator_needs_no_init(world: World):
 
 
 def test_a_ledger_moves_from_store_to_store(world: World, aws: Server):
-    """Copied from a file to S3 and on to DynamoDB it verifies, and nothing runs again."""
+    """After copies from a file to S3 and from there to DynamoDB, the ledger is valid, and nothing runs again."""
     world.batch("clicks")
     world.run("apply", "--yes")
     addresses = [world.ledger, aws.address("s3"), aws.address("dynamodb")]

@@ -24,8 +24,8 @@ def reconcile(world: World, code: int = 0) -> list[tuple[str, ...]]:
 
 
 def began(world: World, minutes: float, **more: str) -> datetime:
-    """Records that the schedule of `orders` is in force since some minutes ago. If a test takes more than a minute, one
-    more slot is due."""
+    """Records that the schedule of `orders` started some minutes ago. If a test takes more than a minute, one more slot
+    is due."""
     now = datetime.now(UTC)
     log = world.log()
     event = ScheduledSince(
@@ -56,7 +56,7 @@ def test_the_first_pass_records_the_start_of_a_schedule(world: World):
 
 
 def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
-    """The newest due slot is submitted with its day in the request; earlier ones are recorded as missed."""
+    """The newest due slot is submitted with its date in the request. Earlier slots are recorded as missed."""
     world.aws.configure(run_seconds=0)
     world.spark("orders", "${run.slot:%Y-%m-%d}", schedule=EVERY_MINUTE, timeZone="Pacific/Kiritimati")
     reconcile(world)
@@ -100,7 +100,7 @@ def test_a_plan_file_of_a_slot_is_applied_as_it_is(world: World):
     ],
 )
 def test_an_edited_slot_is_refused(world: World, edit: Callable[[dict[str, Any]], object], what: str):
-    """The request must match its template, the digest the template, and the token the slot."""
+    """The request and the digest must match the template, and the token must match the slot."""
     world.spark("orders", "${run.slot}", schedule=EVERY_MINUTE)
     reconcile(world)
     began(world, 5)
@@ -115,7 +115,7 @@ def test_an_edited_slot_is_refused(world: World, edit: Callable[[dict[str, Any]]
 
 
 def test_catchup_runs_every_slot(world: World):
-    """At the same time if concurrency allows it."""
+    """With `catchup`, the slots run at the same time if concurrencyPolicy allows it."""
     world.spark("orders", schedule=EVERY_MINUTE, catchup="true", concurrencyPolicy="Allow")
     reconcile(world)
     began(world, 4)
@@ -127,7 +127,7 @@ def test_catchup_runs_every_slot(world: World):
 
 
 def test_a_failing_job_is_retried_and_then_on_hold(world: World):
-    """Each attempt has its own token; after the last one the spec is on hold, exit code 3."""
+    """Each attempt has its own token. After the last attempt, the spec is on hold, and the pass exits 3."""
     world.aws.configure(run_seconds=0, outcome="failed")
     world.spark("orders", backoffLimit="1", backoffSeconds="0")
     assert reconcile(world) == [("submit", "new", "submitted")]
@@ -141,7 +141,7 @@ def test_a_failing_job_is_retried_and_then_on_hold(world: World):
 
 @pytest.mark.parametrize("kind", ["spark", "batch"])
 def test_replace_cancels_the_old_run_first(world: World, kind: str):
-    """The pass that sees a change cancels the live run; a later one submits."""
+    """The pass that detects a change cancels the live run, and a later pass submits the new one."""
     write = getattr(world, kind)
     write("orders", "A", concurrencyPolicy="Replace")
     reconcile(world)
@@ -154,7 +154,7 @@ def test_replace_cancels_the_old_run_first(world: World, kind: str):
 
 
 def test_a_plan_file_may_replace(world: World):
-    """It cancels the live run; a later pass submits."""
+    """Applying the plan file cancels the live run, and a later pass submits the new one."""
     world.spark("orders", "A", concurrencyPolicy="Replace")
     reconcile(world)
     world.spark("orders", "B", concurrencyPolicy="Replace")
@@ -180,7 +180,7 @@ def test_a_diamond_across_both_services(world: World):
 
 
 def test_a_failed_dependency_is_named(world: World):
-    """The message of the waiting spec names the failed run."""
+    """The message of the waiting spec contains the id of the failed run."""
     world.aws.configure(run_seconds=0, outcome="failed")
     world.spark("extract")
     world.batch("load", dependsOn="[{name: extract}]")
@@ -205,8 +205,8 @@ def test_a_batch_request_names_a_job(world: World):
 
 
 def test_a_run_that_aws_does_not_know_is_lost_after_two_looks(world: World):
-    """One empty answer proves nothing; after two that are far enough apart, the run is recorded as lost, and on
-    hold."""
+    """A single empty reply proves nothing. After two empty replies that are far enough apart, the run is recorded as
+    lost, and the spec is on hold."""
     world.write("reconciler.yaml", project_text(limits="\n      settleSeconds: 0"))
     world.spark("orders")
     reconcile(world)
@@ -220,7 +220,7 @@ def test_a_run_that_aws_does_not_know_is_lost_after_two_looks(world: World):
 
 
 def test_a_suspended_schedule_runs_nothing(world: World):
-    """Slots that became due meanwhile are recorded as missed when it resumes."""
+    """Slots that became due during the suspension are recorded as missed when the schedule resumes."""
     world.spark("orders", schedule=EVERY_MINUTE)
     reconcile(world)
     began(world, 3)

@@ -18,7 +18,7 @@ from tests.cli.world import REGION, World
 
 
 def lose(world: World) -> None:
-    """Replaces the ledger with an empty one, as a user does who creates a new ledger for a lost one."""
+    """Replaces the ledger with an empty one, like a user who creates a new ledger after losing the old one."""
     for path in world.folder.glob("ledger.sqlite*"):
         path.unlink()
     world.init()
@@ -44,7 +44,7 @@ def clone(world: World) -> None:
 
 
 def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World):
-    """The tag contains the token, and the same content gives the same token again."""
+    """The tag contains the token, and the same content results in the same token."""
     world.spark("orders")
     world.batch("clicks")
     assert world.run("apply", "--yes").code == 0
@@ -66,8 +66,8 @@ def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World
 
 
 def test_an_interrupted_recovery_continues(world: World):
-    """Until the first intent, other runs are still searched for, so that a selection or a killed process starts nothing
-    twice."""
+    """Previous runs are searched for until the first intent is recorded, so a selection or a killed process starts
+    nothing twice."""
     world.batch("orders")
     world.batch("clicks")
     world.run("apply", "--yes")
@@ -81,7 +81,7 @@ def test_an_interrupted_recovery_continues(world: World):
 
 
 def test_the_generation_is_the_one_that_ran(world: World):
-    """A run of generation 2 is adopted as generation 2, so that a change is the third, with a new token."""
+    """A run of generation 2 is adopted as generation 2, so the next change is generation 3 and has a new token."""
     world.batch("clicks", "A")
     world.run("apply", "--yes")
     world.aws.finish(world.runs()[-1].id, "succeeded")
@@ -228,8 +228,8 @@ def second_clone(world: World) -> World:
 
 @pytest.mark.parametrize("kind", ["BatchJob", pytest.param("EmrServerlessJobRun", marks=pytest.mark.soak)])
 def test_two_clones_with_a_ledger_each_start_nothing_twice(world: World, kind: str):
-    """If one clone ran new content, the other clone adopts the run. If the other clone does not have the content, it
-    has a conflict."""
+    """If one clone submitted new content, a clone that has the same content adopts the run. A clone with other content
+    reports a conflict."""
     writes = {"BatchJob": (World.batch), "EmrServerlessJobRun": (World.spark)}[kind]
     writes(world, "clicks", "A", concurrencyPolicy="Allow")
     assert world.run("apply", "--yes").code == 0
@@ -257,7 +257,7 @@ def test_two_clones_with_a_ledger_each_start_nothing_twice(world: World, kind: s
 
 @pytest.mark.parametrize("kind", ["EmrServerlessJobRun", pytest.param("BatchJob", marks=pytest.mark.soak)])
 def test_two_clones_run_no_slot_twice(world: World, kind: str):
-    """The slot is due in both clones, which have run slots before. The second clone adopts the run of the first."""
+    """The slot is due in both clones, and both have run slots before. The second clone adopts the run of the first."""
     writes = World.batch if kind == "BatchJob" else World.spark
     policy = {"schedule": f'"{EVERY_MINUTE}"', "concurrencyPolicy": "Allow"}
     writes(world, "rates", **policy)
@@ -277,7 +277,7 @@ def test_two_clones_run_no_slot_twice(world: World, kind: str):
 
 
 def test_a_look_that_fails_is_a_warning_for_a_ledger_in_use(world: World):
-    """A ledger that has submitted before is not stopped by a listing that fails: the plan warns."""
+    """If a ledger already contains submissions, a failed listing is only a warning in the plan."""
     world.batch("clicks")
     assert world.run("apply", "--yes").code == 0
     world.batch("views")
@@ -290,8 +290,8 @@ def test_a_look_that_fails_is_a_warning_for_a_ledger_in_use(world: World):
 
 
 def test_a_run_that_somebody_copied_is_no_other_ledger(world: World):
-    """The console's clone button copies a job with its tags. The token of the copy is known, and the next change runs
-    as usual."""
+    """The console's clone button copies a job with its tags. The ledger contains the token of the copy, so the next
+    change runs as usual."""
     world.batch("clicks", concurrencyPolicy="Allow")
     assert world.run("apply", "--yes").code == 0
     clone(world)

@@ -42,7 +42,7 @@ def test_a_spec_on_hold_is_notified_once(world: World):
 
 
 def test_a_missing_webhook_stops_nothing(world: World):
-    """The pass ends as usual; standard error names the missing notification."""
+    """The pass ends as usual, and standard error reports the missing notification."""
     world.aws.configure(outcome="failed", run_seconds=0)
     world.write("reconciler.yaml", with_hooks("{urlEnv: RECONCILER_NOTIFY_NOWHERE}"))
     world.batch("clicks")
@@ -57,7 +57,7 @@ def test_a_missing_webhook_stops_nothing(world: World):
 
 @pytest.mark.parametrize(("verbose", "answer"), pairs(["-vvv", "", "-v", "-vv"], ["nobody", "redirect", "failing"]))
 def test_a_webhooks_address_is_never_printed(world: World, verbose: str, answer: str, monkeypatch: pytest.MonkeyPatch):
-    """Path, query and user of an address are in no output of a pass whose notification fails, however verbose."""
+    """If a notification fails, no output contains the path, query or user of the webhook's address, even with -vvv."""
     monkeypatch.setattr(notifications, "PAUSE_SECONDS", 0)
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook(*((302,) if answer == "redirect" else (503,) * 9), location="http://127.0.0.1:1/c4n4ry") as there:
@@ -73,7 +73,7 @@ def test_a_webhooks_address_is_never_printed(world: World, verbose: str, answer:
 
 
 def test_an_address_with_a_password_is_refused(world: World):
-    """Secrets do not belong into the project file, which is in git."""
+    """The project file is in git and must not contain secrets."""
     world.write("reconciler.yaml", with_hooks('{url: "https://me:pass@example.com/x"}', "{events: [held]}"))
     done = world.run("validate")
     assert done.code == 1
@@ -89,7 +89,8 @@ def line_and_column(world: World, word: str) -> str:
 
 @pytest.mark.parametrize("arguments", [("validate",), ("apply", "--yes"), ("reconcile",), ("status",)])
 def test_a_variable_that_is_not_for_webhooks_is_refused(world: World, arguments: tuple[str, ...]):
-    """Each variable is refused at its location, with both remedies, before anything is sent to AWS or a webhook."""
+    """Each variable is reported at its location with both ways to fix it, before anything is sent to AWS or to a
+    webhook."""
     with hook() as there:
         world.env |= {"SLACK_URL": there.url, "TOKEN": "s3cr3t", "RECONCILER_NOTIFY_ALLOWED": "OTHER"}
         world.write("reconciler.yaml", with_hooks("{urlEnv: SLACK_URL, headersEnv: {Authorization: TOKEN}}"))

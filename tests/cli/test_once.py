@@ -1,4 +1,4 @@
-"""The promise for whole commands: each change runs once, however often and from wherever apply is called."""
+"""Each change runs once, however often `apply` runs and on whatever machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_applying_twice_submits_once(world: World, live: bool):
 
 
 def test_two_applies_at_once_submit_once(world: World):
-    """Two processes that apply the same new specs at the same time start each of them once; one may exit 3."""
+    """Two processes that apply the same new specs at the same time start each of them once; one of them may exit 3."""
     for number in range(4):
         world.batch(f"job-{number}")
 
@@ -46,7 +46,7 @@ def test_two_applies_at_once_submit_once(world: World):
 def test_cosmetic_edits_submit_nothing(world: World):
     """Comments, key order, quotes, labels, tags, the name of the run and another file do not run anything again.
 
-    The plan shows policies, and the edits that reach AWS with the next run.
+    The plan shows changed policies, and edits that take effect with the next run.
     """
     path = world.spark("orders")
     world.run("apply", "--yes")
@@ -70,7 +70,8 @@ def test_cosmetic_edits_submit_nothing(world: World):
 
 
 def test_a_return_to_earlier_content_runs_again(world: World):
-    """Content A, then B, then A again is three runs, and the plan says that the third returns to the first."""
+    """Content A, then B, then A again leads to three runs, and the plan notes that the third has the content of the
+    first."""
     world.aws.configure(run_seconds=0)
     for argument in ("A", "B", "A"):
         world.spark("orders", argument)
@@ -83,7 +84,7 @@ def test_a_return_to_earlier_content_runs_again(world: World):
 
 
 def test_a_rejected_change_that_is_reverted_runs_nothing(world: World):
-    """Content A, then B that AWS rejects, then A again: only the first ran."""
+    """If content A ran, AWS rejected content B, and git contains A again, nothing more runs."""
     world.aws.configure(run_seconds=0, definitions=["worker"])
     path = world.batch("clicks")
     good = path.read_text()
@@ -101,7 +102,7 @@ def test_a_rejected_change_that_is_reverted_runs_nothing(world: World):
 
 
 def test_another_revision_runs_once_more(world: World):
-    """A changed revision runs the same request again, once."""
+    """A new revision runs the same request once more."""
     world.aws.configure(run_seconds=0)
     world.spark("orders")
     world.run("apply", "--yes")
@@ -182,7 +183,7 @@ def test_the_emulator_target_needs_no_account_and_keeps_its_runs(world: World):
 
 
 def test_the_request_is_sent_as_the_plan_shows_it(world: World):
-    """AWS receives the request of the plan with our token and our two tags, and nothing else changed."""
+    """AWS receives the planned request with only the client token and the two tags added."""
     world.spark("orders")
     world.batch("clicks")
     planned = {action["name"]: action for action in world.run("plan", "--format", "json").json["actions"]}

@@ -1,4 +1,5 @@
-"""Files, commit and ledger are read in one consistent state: a checkout that moves while it is read undoes nothing."""
+"""Files, commit and ledger are read in one consistent state: a checkout that changes while it is read does not undo
+newer content."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 
 @contextmanager
 def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], object]) -> Iterator[list[str]]:
-    """Calls a function each time a pass has read the spec files and nothing else yet. Yields the list of reads."""
+    """Calls a function each time a pass has read the spec files, before it reads anything else. Yields the list of
+    reads."""
     left, reads = list(happenings), list[str]()
     real = inputs._usable
 
@@ -55,7 +57,8 @@ def repository(world: World) -> World:
 
 @pytest.mark.parametrize("command", ["reconcile", "apply --yes"])
 def test_a_slow_pass_does_not_undo_a_newer_commit(repository: World, monkeypatch: pytest.MonkeyPatch, command: str):
-    """A pass reads A; meanwhile the checkout moves to B, and B runs. The slow pass plans with B and sends nothing."""
+    """While a pass reads content A, the checkout moves to B, and B runs. The slow pass then plans with B and sends
+    nothing."""
 
     def newer() -> None:
         repository.batch("clicks", "B")
@@ -156,8 +159,7 @@ def test_a_project_file_that_changes_meanwhile_is_read_again(
 def test_a_project_file_with_another_ledger_ends_the_pass(
     world: World, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
 ):
-    """The session is connected to the previous ledger, so nothing is sent, unless the target of the pass is
-    unchanged."""
+    """The session is connected to the previous ledger, so nothing is sent unless the target is unchanged."""
     world.batch("clicks", "A")
 
     def moved() -> None:
@@ -205,7 +207,8 @@ def test_a_pass_that_is_frozen_after_reading_undoes_nothing(world: World, monkey
 
 
 def test_another_pass_with_the_same_files_is_no_conflict(world: World, monkeypatch: pytest.MonkeyPatch):
-    """A pass has read the files when another one submits a spec of the same files: it does not read them again."""
+    """If another pass submits a spec from the same files, a pass that has already read these files does not read
+    them again."""
     world.aws.configure(run_seconds=0)
     for name in ("clicks", "other"):
         world.batch(name, "A")

@@ -125,7 +125,7 @@ def test_help_that_cannot_be_printed_is_one_message(
 def test_a_command_whose_result_cannot_be_printed_exits_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """One message, which is not reported as a bug."""
+    """The command prints one message, which does not call the error a bug."""
 
     def refused(_arguments: object) -> int:
         raise OutputRefused(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
@@ -136,7 +136,7 @@ def test_a_command_whose_result_cannot_be_printed_exits_1(
 
 
 def test_another_system_error_is_reported_as_a_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """An unexpected OSError is not blamed on standard output."""
+    """An unexpected `OSError` is not reported as an error of standard output."""
 
     def refused(_arguments: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -170,7 +170,7 @@ def test_a_message_is_dropped_if_standard_error_is_full(monkeypatch: pytest.Monk
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_standard_error_changes_no_exit_code(unbuffered: str):
-    """Not even the interpreter's flush at exit changes it."""
+    """The interpreter's flush at exit does not change it either."""
     given = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run([*COMMAND, "nonsense"], stderr=full, check=False, env=given)

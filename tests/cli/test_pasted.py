@@ -1,4 +1,5 @@
-"""Commands that the command line prints work where they were printed: with the folder, the target, and the ledger."""
+"""Suggested commands work in the directory in which they were printed, because they contain the folder, the target and
+the ledger."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ def printed(done: Done) -> list[list[str]]:
 
 
 def inside(world: World, *arguments: str) -> Done:
-    """Runs a command in the project folder, on the target that is not the default."""
+    """Runs a command in the project folder against the target that is not the default."""
     return world.run(*arguments, "-t", "staging")
 
 
@@ -69,7 +70,7 @@ def unknown(world: World) -> None:
 
 
 def renamed(world: World) -> None:
-    """A spec that has another name now."""
+    """A spec that was renamed."""
     path = world.batch("clicks")
     inside(world, "apply", "--yes")
     path.unlink()
@@ -136,7 +137,7 @@ def test_a_suggested_command_works_from_another_folder(
 
 
 def test_runs_are_rebuilt_before_a_rename_is_applied(world: World):
-    """The token of the lost run proves its content under the former name: the rename that follows runs nothing."""
+    """The token of the lost run identifies its content under the former name, so the rename does not start a run."""
     world.env["RECONCILER_TARGET"] = "staging"
     renaming(world)
 
@@ -148,7 +149,7 @@ def test_runs_are_rebuilt_before_a_rename_is_applied(world: World):
 
 
 def test_commands_in_markdown_and_json_are_the_same(above: World, world: World):
-    """A comment and a program get the commands that the text has."""
+    """Markdown and JSON contain the same commands as the text."""
     failed(world)
     arguments = ("-C", ELSEWHERE, "plan", "-t", "staging", "--format")
 
@@ -174,7 +175,7 @@ def test_the_command_that_applies_a_saved_plan_works(above: World, world: World,
 
 
 def test_what_is_left_out_of_a_comment_can_be_seen(above: World, world: World):
-    """The command in the note shows the whole plan."""
+    """The command in the note prints the whole plan."""
     for number in range(60):
         world.batch(f"job-{number}", str(number))
     short = above.run("-C", ELSEWHERE, "plan", "-t", "staging", "--format", "markdown", "--max-bytes", "3000")
@@ -214,7 +215,8 @@ def test_a_local_ledger_in_ci_is_repeated(above: World, world: World):
 
 
 def test_the_command_that_replaces_a_changed_snapshot_works(above: World, world: World):
-    """The advice of `ledger verify` has the folder and the target, and the next verification finds nothing."""
+    """The command suggested by `ledger verify` contains the folder and the target, and the next verification finds
+    nothing."""
     world.env["RECONCILER_TARGET"] = "staging"
     world.batch("clicks")
     inside(world, "apply", "--yes")

@@ -1,4 +1,4 @@
-"""`apply FILE` with a file from an attacker who knows everything except the key: only changes that follow from git are
+"""`apply FILE` with a file from an attacker who knows everything except the key. Only changes that are in git are
 sent."""
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ PLACES = ["git", "edited", "later", "outside"]
     ids=lambda value: getattr(value, "__name__", str(value)[:12]),
 )
 def test_an_edited_plan_with_a_new_seal_is_refused(checkout: World, edit: Edit, word: str, place: str):
-    """Whether the specs of its commit are in the files or only in git, or there is no git: the difference is named."""
+    """The error shows the difference, whether the specs of the commit are in the work tree, only in git, or there is no
+    git."""
     if place == "outside":
         shutil.rmtree(checkout.folder / ".git")
     form = saved(checkout)
@@ -146,7 +147,7 @@ def test_a_plan_without_a_commit_is_compared_with_the_files(checkout: World, in_
 
 
 def test_a_commit_that_was_not_merged_asks_for_nothing(checkout: World):
-    """The file names a commit of another branch, which this clone has, and matches it."""
+    """The file matches a commit of another branch, which this clone contains."""
     checkout.git("switch", "--quiet", "--create", "proposed")
     checkout.spark("orders", "proposed")
     checkout.commit("proposed")
@@ -160,7 +161,7 @@ def test_a_commit_that_was_not_merged_asks_for_nothing(checkout: World):
 
 
 def test_a_plan_without_a_commit_is_refused_in_git(checkout: World):
-    """The commit was removed from the file. Its intents would hide from which commit the runs came."""
+    """The commit was removed from the file, so the intents would not record which commit the runs came from."""
     form = saved(checkout)
     (checkout.folder / "a.plan").write_text(sealed({**form, "commit": None}))
 
@@ -168,7 +169,7 @@ def test_a_plan_without_a_commit_is_refused_in_git(checkout: World):
 
 
 def test_a_commit_without_git_is_refused(checkout: World):
-    """Only git has the content of the commit. The error explains the alternative."""
+    """Only git contains the specs of the commit. The error explains the alternative."""
     saved(checkout)
     shutil.rmtree(checkout.folder / ".git")
 
@@ -176,7 +177,7 @@ def test_a_commit_without_git_is_refused(checkout: World):
 
 
 def test_a_run_that_git_keeps_is_not_cancelled(checkout: World):
-    """A cancel and a replacement were added for a live run of the ledger."""
+    """The forged file also cancels or replaces a live run in the ledger."""
     assert checkout.run("apply", "--yes").code == 0
     form = saved(checkout)
     form["summary"] |= {"none": form["summary"]["none"] - 1, "cancel": 1}
@@ -188,7 +189,7 @@ def test_a_run_that_git_keeps_is_not_cancelled(checkout: World):
 
 
 def test_what_ran_does_not_run_again(checkout: World):
-    """A submit of the next generation of the same content was added."""
+    """The forged file also submits the same content as the next generation."""
     form = saved(checkout)
     assert checkout.run("apply", "--yes").code == 0
     _, heads = saved(checkout)["actions"]
@@ -200,7 +201,7 @@ def test_what_ran_does_not_run_again(checkout: World):
 
 
 def test_schedules_and_declarations_are_compared(checkout: World):
-    """A schedule that git does not have would run later; a declaration would hide a change from the next plan."""
+    """A forged schedule would start runs later, and a forged declaration would hide a change from the next plan."""
     checkout.batch("nightly", schedule='"0 3 * * *"')
     checkout.commit("nightly")
     form = saved(checkout)
@@ -240,7 +241,7 @@ def test_a_rename_of_git_is_applied(checkout: World):
 
 
 def test_a_time_in_the_future_is_refused(checkout: World):
-    """Slots of tomorrow are not due, whatever the file says."""
+    """Tomorrow's slots are not due, even if the time in the file is later."""
     form = saved(checkout)
     form["created_at"] = "2099-01-01T00:00:00Z"
     (checkout.folder / "a.plan").write_text(sealed(form))
@@ -249,7 +250,7 @@ def test_a_time_in_the_future_is_refused(checkout: World):
 
 
 def test_a_retry_is_asked_for_by_the_state_of_the_run(checkout: World):
-    """The run's failure is in no event of the ledger yet: AWS is asked, as it was for the plan."""
+    """The ledger does not contain the failure of the run yet, so `apply` reads its state from AWS, as `plan` did."""
     checkout.aws.configure(run_seconds=0, outcome="failed")
     checkout.spark("orders", backoffLimit="1", backoffSeconds="0")
     checkout.commit("retries")
@@ -265,7 +266,7 @@ def test_a_retry_is_asked_for_by_the_state_of_the_run(checkout: World):
 
 @pytest.mark.parametrize("gone", [True, False], ids=["removed", "replaced"])
 def test_a_run_that_ended_since_does_not_refuse_its_cancellation(checkout: World, gone: bool):
-    """Between plan and apply lies an approval: what the ledger still has as live may be cancelled."""
+    """A run may end while the plan waits for approval. It can be cancelled if it is still live in the ledger."""
     policy = {"concurrencyPolicy": "Replace", "deletionPolicy": "Cancel"}
     path = checkout.batch("clicks", "A", **policy)
     checkout.commit("policies")
@@ -284,7 +285,7 @@ def test_a_run_that_ended_since_does_not_refuse_its_cancellation(checkout: World
 
 
 def test_a_run_that_was_lost_from_view_is_adopted(checkout: World):
-    """AWS is asked whether the run carries the tag of the submission; another run is refused."""
+    """`apply` checks in AWS that the run has the tag of the submission, and refuses any other run."""
     run_id = in_doubt(checkout, "clicks").arrive()
     form = saved(checkout, "--only", "clicks")
     assert [(action["action"], action["run_id"]) for action in form["actions"]] == [("adopt", run_id)]
@@ -313,7 +314,7 @@ def test_a_rollback_is_allowed_by_the_command_that_applies_it(checkout: World):
 
 
 def test_a_file_that_names_an_older_commit_is_refused(checkout: World):
-    """What ran is of a newer commit: the content of the older one, as the next generation, would undo it."""
+    """The current run comes from a newer commit, and running the older content as the next generation would undo it."""
     checkout.batch("clicks", "A", concurrencyPolicy="Allow")
     checkout.commit("at the same time")
     form = saved(checkout, "--only", "clicks")
@@ -355,7 +356,7 @@ def alone(checkout: World, tmp_path: Path) -> World:
 
 
 def test_a_detached_plan_needs_no_checkout(alone: World):
-    """Its HMAC shows that it was made by someone who has the key."""
+    """The HMAC proves that someone with the key created the plan."""
     done = applied(alone, "--detached")
 
     assert done.code == 0, done.err
@@ -380,7 +381,7 @@ def test_a_detached_plan_needs_the_same_key(alone: World, key: str):
 
 
 def test_a_detached_plan_needs_an_hmac(alone: World):
-    """A file that was made without a key is refused, and so is one whose HMAC was taken out or is no text."""
+    """A file is refused if it was created without a key, or if its HMAC was removed or is not a string."""
     form = json.loads((alone.folder / "a.plan").read_text())
     for hmac in ({}, {"hmac": None}, {"hmac": ["ä"]}):
         rest = {name: value for name, value in form.items() if name != "hmac"}
@@ -391,7 +392,7 @@ def test_a_detached_plan_needs_an_hmac(alone: World):
 
 
 def test_an_edited_detached_plan_is_refused(alone: World):
-    """With digest, token and seal that match: the HMAC does not."""
+    """The digest, token and seal of the edited file match, but its HMAC does not."""
     form = json.loads((alone.folder / "a.plan").read_text())
     forged(alone, form, "orders", _role)
 

@@ -1,4 +1,4 @@
-"""`plan --out` and `apply FILE`: exactly the approved plan, or a refusal that names what changed."""
+"""`plan --out` and `apply FILE`: applies exactly the approved plan, or explains what changed and does nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _edited(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_a_plan_file_is_applied_as_it_is(world: World, planned: Path):
-    """The planned changes are submitted, and no later changes."""
+    """Only the planned changes are submitted, without later changes."""
     world.batch("later")
 
     done = world.run("apply", planned, "--yes", "--format", "json")
@@ -59,7 +59,7 @@ def test_a_plan_file_brings_its_commit_and_target(world: World):
 
 
 def test_uncommitted_changes_are_recorded_with_the_intent(world: World):
-    """The plan warns that its commit lacks them."""
+    """The plan warns that the commit does not contain them."""
     world.git("init", "--quiet", "--initial-branch", "main")
     path = world.spark("orders")
     world.commit("first")
@@ -94,7 +94,7 @@ def test_any_edit_of_a_sealed_file_is_refused(world: World, planned: Path, edit:
 
 
 def test_a_send_with_a_wrong_number_is_refused(world: World, planned: Path):
-    """The number of the send is checked against the ledger."""
+    """The number of the attempt to send is checked against the ledger."""
     _edited(planned, lambda form: form["actions"][0].update(send=2))
 
     done = world.run("apply", planned, "--yes")
@@ -121,7 +121,8 @@ def test_a_plan_file_replaces_an_older_one_and_leaves_nothing_beside_it(world: W
 
 
 def test_a_stale_plan_names_every_spec_that_changed(world: World, planned: Path):
-    """After another apply submitted both specs, nothing is sent, and the error names both with their heads."""
+    """If another apply submitted both specs, nothing is sent, and the error contains both specs and their ledger
+    positions."""
     world.run("apply", "--yes")
 
     done = world.run("apply", "--yes", planned)
@@ -134,7 +135,7 @@ def test_a_stale_plan_names_every_spec_that_changed(world: World, planned: Path)
 
 
 def test_applying_a_plan_file_twice_is_refused(world: World, planned: Path):
-    """A file whose actions are done is stale, not a success with nothing done."""
+    """If its actions were already performed, the file is stale, which is an error."""
     assert world.run("apply", "--yes", planned).code == 0
 
     again = world.run("apply", "--yes", planned)
@@ -207,7 +208,7 @@ def test_an_edited_plan_file_is_refused(world: World, planned: Path, edit: Calla
 
 
 def test_an_action_about_an_unknown_run_is_refused(world: World, planned: Path):
-    """A cancellation of a run that the ledger lacks was added to the file."""
+    """The edited file cancels a run that is not in the ledger."""
 
     def cancel(form: dict[str, Any]) -> None:
         form["actions"][0] |= {"action": "cancel", "reason": "spec-removed", "run_id": "somebody-elses"}
@@ -224,7 +225,7 @@ def test_an_action_about_an_unknown_run_is_refused(world: World, planned: Path):
 
 @pytest.mark.parametrize(("key", "value"), [("project", "other"), ("account", "999999999999"), ("region", "us-west-2")])
 def test_a_plan_of_another_place_is_refused(world: World, planned: Path, key: str, value: str):
-    """The message names both places."""
+    """The message contains both the place of the plan and the place of the command."""
     _edited(planned, lambda form: form.update({key: value}))
 
     done = world.run("apply", "--yes", planned)
@@ -235,7 +236,7 @@ def test_a_plan_of_another_place_is_refused(world: World, planned: Path, key: st
 
 
 def test_a_plan_for_another_target_than_the_chosen_one_is_refused(world: World, planned: Path):
-    """-t that contradicts the file is an error."""
+    """It is an error if -t selects another target than that of the file."""
     done = world.run("apply", "--yes", "-t", "local", planned)
 
     assert done.code == 1
@@ -245,7 +246,7 @@ def test_a_plan_for_another_target_than_the_chosen_one_is_refused(world: World, 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format_version": "2.0"}', "[" * 100_000])
 def test_a_file_that_is_no_plan_is_refused(world: World, content: str):
-    """Other content, and a plan of another major version, is refused with a message."""
+    """Other content and plans of another major version are refused with a message."""
     file = world.folder.parent / "bad.plan"
     file.write_text(content)
 
@@ -286,7 +287,7 @@ def test_a_suspended_project_applies_no_plan_file(world: World, planned: Path):
 
 
 def test_a_plan_beyond_the_limits_is_not_saved(world: World):
-    """With the limit raised for this command, it is saved and can be applied."""
+    """If the command raises the limit, the plan is saved and can be applied."""
     world.write("reconciler.yaml", project_text(limits="\n      limits: {maxSubmissions: 1}"))
     world.spark("orders")
     world.batch("clicks")
@@ -303,9 +304,10 @@ def test_a_plan_beyond_the_limits_is_not_saved(world: World):
 
 
 def test_a_further_send_uses_the_request_of_the_first(world: World, tmp_path: Path):
-    """A changed job name waits for the next run; request and location are those of the first send."""
+    """A changed job name takes effect with the next run. The repeated request and its location are those of the first
+    one."""
     world.spark("first")
-    assert world.run("apply", "--yes").code == 0  # a ledger without an intent is not used before AWS was asked
+    assert world.run("apply", "--yes").code == 0  # a ledger without intents is first checked against AWS
     path = world.batch("a")
     unreachable = {"AWS_ENDPOINT_URL_BATCH": "http://127.0.0.1:1"}
     reachable, world.env = world.env, world.env | unreachable

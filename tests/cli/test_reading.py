@@ -1,4 +1,4 @@
-"""Commands that read: their output, and that they change nothing."""
+"""Tests the output of read-only commands, and that they change nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.world import COMMAND, World, batch_text, project_text
 
 @pytest.mark.parametrize("target", ["staging", "local"])
 def test_reading_commands_create_nothing(world: World, target: str):
-    """Before the first apply no reading command creates a file: no ledger, no emulator state."""
+    """Before the first apply, read-only commands create no file, neither a ledger nor the state of the emulator."""
     world.batch("clicks")
     before = world.files()
 
@@ -25,7 +25,7 @@ def test_reading_commands_create_nothing(world: World, target: str):
 
 
 def test_reading_commands_change_nothing(world: World):
-    """plan and status show new states of runs and write nothing to the ledger."""
+    """`plan` and `status` show new states of runs, but write nothing to the ledger."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.finish(world.runs()[0].id, "failed")
@@ -42,7 +42,7 @@ def test_reading_commands_change_nothing(world: World):
 
 
 def test_no_refresh_does_not_call_aws(world: World):
-    """`plan` and `status` with --no-refresh work while AWS is unreachable; without it they fail."""
+    """`plan` and `status` with --no-refresh work while AWS is unreachable; without the option they fail."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.stop()
@@ -66,7 +66,7 @@ def test_no_refresh_does_not_call_aws(world: World):
     ids=" ".join,
 )
 def test_json_output_is_one_value_and_nothing_else(world: World, command: list[str]):
-    """Even with logs on."""
+    """This holds even with logging enabled."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.spark("later", schedule='"0 2 * * *"')
@@ -150,7 +150,7 @@ def test_plan_at_another_time(world: World):
 
 
 def test_why_goes_from_run_to_commit_and_back(world: World):
-    """A run id, a child of an array, a spec, a token and its beginning all lead to the same commit."""
+    """A run id, a child of an array, a spec, a token and a token prefix all lead to the same commit."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.batch("clicks")
     commit = world.commit()
@@ -267,7 +267,7 @@ def test_a_reader_that_leaves_is_not_reported_as_a_bug(world: World):
 
 
 def test_output_that_the_terminal_cannot_show_is_escaped(world: World):
-    """A character outside the encoding does not fail the command."""
+    """A character that the terminal's encoding lacks does not fail the command."""
     world.batch("clicks", "数")
 
     done = world.process("plan", PYTHONIOENCODING="latin-1")
@@ -301,7 +301,8 @@ def test_the_ledger_is_relative_to_the_project(world: World):
 
 
 def test_a_short_settling_time_is_refused_for_a_real_account(world: World):
-    """Unless the endpoint of the very service is overridden; the other service's endpoint does not count."""
+    """A short settling time is allowed only if the endpoint of that service is overridden. The endpoint of another
+    service is not enough."""
     world.write("reconciler.yaml", project_text(limits="\n      settleSeconds: 60"))
     world.batch("clicks")
     url = world.aws.url

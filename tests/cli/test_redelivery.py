@@ -37,7 +37,7 @@ def failing(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def specs(there: Hook) -> list[Any]:
-    """Returns the specs in the documents that a receiver got."""
+    """Returns the specs in the documents that were posted to a receiver."""
     return sorted(document["spec"] for document in there.documents)
 
 

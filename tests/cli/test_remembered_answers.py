@@ -1,4 +1,4 @@
-"""The output of a command that found nothing to do is cached, and is used only as long as nothing changes."""
+"""The output of a command that found nothing to do is cached, and is reused only until something changes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_second_command_answers_from_memory(world: World, found: list[bool], command: str):
-    """It prints the same output, including the warning about the ledger. With --no-cache, a new plan is made."""
+    """The second command prints the same output, including the warning about the ledger. With --no-cache, it makes a
+    new plan."""
     dones = []
     for more in ((), (), ("--no-cache",)):
         session._warn_once.cache_clear()  # a new process would warn again
@@ -140,7 +141,7 @@ def test_a_checkout_of_another_branch_is_read(world: World, found: list[bool]):
 
 
 def test_files_that_have_just_changed_are_read_again(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
-    """An edit within two seconds before a command may be followed by another edit with the same stamp."""
+    """A file that was edited less than two seconds before a command could be edited again with the same stamp."""
     monkeypatch.setattr(stamps, "RACY_NS", 3_600_000_000_000)
     world.run("plan")
     world.run("plan")
@@ -151,7 +152,7 @@ def test_files_that_have_just_changed_are_read_again(world: World, found: list[b
 def test_an_answer_holds_from_its_plan_to_the_next_slot(
     world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, hours: int
 ):
-    """A time before the plan means that the clock was set back. At the next slot, something is due."""
+    """Before the time of the plan, the clock was set back. From the next slot on, something is due."""
     world.batch("daily", "A", schedule="0 0 * * *")
     assert world.run("apply", "--yes").code == 0
     assert world.run("reconcile").code == 0
@@ -167,7 +168,7 @@ def test_an_answer_holds_from_its_plan_to_the_next_slot(
 def test_an_answer_ends_with_a_suspension(
     world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, spec: str | None
 ):
-    """A suspension that should have ended is shown as overdue, and the exit code says so."""
+    """A suspension that should have ended is shown as overdue, and the command exits 3."""
     suspend = f'{{until: "{datetime.now(UTC) + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"}}'
     if spec is None:
         world.write("reconciler.yaml", project_text(more=f"\n  suspend: {suspend}"))
@@ -226,7 +227,7 @@ def test_what_another_version_remembered_is_not_used(world: World, found: list[b
 
 
 def test_a_live_run_a_hold_and_a_change_are_not_remembered(world: World, found: list[bool]):
-    """If something waits or runs, every plan is made again."""
+    """If something waits or runs, each command makes a new plan."""
     world.aws.configure(run_seconds=3600)
     world.batch("clicks", "B")
     changed, again = world.run("plan", "--no-refresh"), world.run("plan", "--no-refresh")

@@ -24,7 +24,7 @@ def rename(world: World, old: str, new: str, argument: str = "A", **policy: str)
 
 
 def test_a_renamed_spec_keeps_its_run_and_nothing_runs(world: World):
-    """The plan says so in every format; status, history and why show the run under the new name."""
+    """The plan shows the rename in every format. `status`, `history` and `why` show the run under the new name."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new")
@@ -87,7 +87,7 @@ def test_a_rename_with_other_content_runs_as_the_next_generation(world: World):
 
 
 def test_a_submission_that_is_unknown_is_found_by_its_own_token(world: World):
-    """It was intended under the former name, whose process died; the run appears after the rename."""
+    """The process died after it recorded the intent under the former name. The run appears after the rename."""
     doubt = in_doubt(world, "old")
     rename(world, "old", "new")
     waiting = world.run("apply", "--yes", "--format", "json")
@@ -119,7 +119,8 @@ def test_a_saved_plan_records_the_rename_once(world: World):
 
 
 def test_an_old_checkout_neither_runs_the_former_name_nor_stops_the_new_one(world: World):
-    """The commit before the rename changes nothing, whatever the deletion policy; a revert that is new does."""
+    """A checkout of the commit before the rename changes nothing, whatever its deletion policy. A newer commit that
+    reverts the rename does."""
     world.git("init", "--quiet")
     world.batch("old", deletionPolicy="Cancel")
     before = world.commit("old")
@@ -152,7 +153,8 @@ def test_an_old_checkout_neither_runs_the_former_name_nor_stops_the_new_one(worl
 
 
 def test_a_stale_checkout_does_not_rename(world: World):
-    """A newer commit changed the former name since: the branch with the rename must be rebased first."""
+    """A newer commit has changed the spec under its former name, so the branch that renames it must be rebased
+    first."""
     world.git("init", "--quiet")
     world.batch("old")
     base = world.commit("old")
@@ -174,7 +176,8 @@ def test_a_stale_checkout_does_not_rename(world: World):
 
 
 def test_names_that_cannot_be_are_errors_with_their_location(world: World):
-    """The former name is still there, two specs give the same one, or a spec gives its own."""
+    """The former name still exists, two specs have the same former name, or a spec has its own name as its former
+    name."""
     world.batch("old")
     world.run("apply", "--yes")
     text = rename(world, "old", "new").read_text()
@@ -200,7 +203,7 @@ def test_names_that_cannot_be_are_errors_with_their_location(world: World):
 
 
 def test_names_of_other_targets_are_no_conflict(world: World):
-    """One spec is renamed in one target and stays what it was in the other."""
+    """A spec is renamed in one target and unchanged in the other."""
     world.batch("old", targets="[staging, local]")
     world.run("apply", "--yes")
     rename(world, "old", "new", targets="[staging]")
@@ -226,7 +229,7 @@ def test_an_unknown_former_name_is_noted_at_its_location(world: World):
 
 
 def test_decisions_work_before_the_rename_is_applied(world: World):
-    """They record the rename first; the former name says what the spec is called now."""
+    """A decision records the rename first. With the former name, the error contains the current name."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new")
@@ -241,7 +244,7 @@ def test_decisions_work_before_the_rename_is_applied(world: World):
 
 
 def test_a_lost_ledger_finds_the_run_by_the_former_name(world: World):
-    """The tag of a run has the name and the token that it was submitted under."""
+    """The tags of a run contain the name and the token of its submission."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new")
@@ -255,7 +258,7 @@ def test_a_lost_ledger_finds_the_run_by_the_former_name(world: World):
 
 
 def test_a_lost_ledger_is_rebuilt_under_the_new_name(world: World):
-    """The tags of both generations have the former name; the newest proves its content by its token."""
+    """The tags of both generations contain the former name. The token of the newest one identifies its content."""
     world.batch("old", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     world.batch("old", "B", concurrencyPolicy="Allow")
@@ -275,7 +278,7 @@ def test_a_lost_ledger_is_rebuilt_under_the_new_name(world: World):
 
 
 def test_a_copied_run_of_a_renamed_spec_is_reported_under_the_new_name(world: World):
-    """The tags of both runs have the former name; the first alone is no finding."""
+    """The tags of both runs contain the former name. Without the copy, the first run is no finding."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new")
@@ -313,7 +316,7 @@ def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: Worl
 def test_a_due_slot_that_a_schedule_loses_is_recorded_as_missed(
     world: World, spec_leaves: bool, reason: str, words: str
 ):
-    """The plan names the slots, and the ledger has them with the event that stops the schedule, once."""
+    """The plan lists the slots, and the ledger records them once, with the event that stops the schedule."""
     world.aws.configure(run_seconds=0)
     world.batch("other")
     world.batch("old", schedule='"* * * * *"', suspend="true")

@@ -1,4 +1,4 @@
-"""`resolve`: an operator decides a submission with an unknown outcome."""
+"""`resolve`: an operator decides how to treat a submission whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.world import World, all_finished
 
 @pytest.fixture
 def doubt(world: World) -> Doubt:
-    """A spec whose submission was lost an hour ago: AWS has no run of it, and nothing can still arrive."""
+    """A spec whose submission was lost an hour ago. AWS has no run for it, and none can appear any more."""
     return in_doubt(world, "clicks")
 
 
@@ -24,7 +24,7 @@ def _resolved(world: World) -> list[Resolved]:
 
 
 def test_submit_sends_the_same_submission_again(world: World, doubt: Doubt):
-    """With the operator and the reason on record, the next pass sends the same token again, as another send."""
+    """The ledger records the operator and the reason, and the next pass sends the same token again."""
     done = world.run("resolve", "clicks", "--submit", "--yes", "--reason", "no output")
     applied = world.run("apply", "--yes")
 
@@ -39,7 +39,7 @@ def test_submit_sends_the_same_submission_again(world: World, doubt: Doubt):
 
 
 def test_an_abandoned_submission_is_never_sent(world: World, doubt: Doubt):
-    """The spec runs nothing for this content, and the plan says why; other content is the next generation."""
+    """This content does not run, and the plan shows why. Other content becomes the next generation."""
     done = world.run("resolve", "clicks", "--abandon", "--yes")
     quiet = world.run("apply", "--yes", "--format", "json")
     world.batch("clicks", "B")
@@ -53,7 +53,7 @@ def test_an_abandoned_submission_is_never_sent(world: World, doubt: Doubt):
 
 
 def test_json_is_one_value(world: World, doubt: Doubt):
-    """It contains the operator, the reason, and what the next pass does."""
+    """The JSON contains the operator, the reason, and what the next pass does."""
     done = world.run("resolve", "clicks", "--submit", "--yes", "--reason", "lost", "--format", "json")
 
     value = done.json
@@ -70,7 +70,7 @@ def test_json_is_one_value(world: World, doubt: Doubt):
 
 
 def test_an_existing_run_is_adopted_whatever_the_decision(world: World, doubt: Doubt):
-    """Neither decision is accepted, even with --force; the message says what to do."""
+    """Neither decision is accepted, even with --force. The message explains what to do."""
     run_id = doubt.arrive()
 
     refused = [
@@ -85,7 +85,7 @@ def test_an_existing_run_is_adopted_whatever_the_decision(world: World, doubt: D
 
 
 def test_before_settling_only_force_decides(world: World):
-    """A recent send may still arrive: the message says until when, and what the risk is."""
+    """A recent request may still arrive. The message contains the time until which this is possible, and the risk."""
     in_doubt(world, "clicks", hours=1 / 60)
 
     refused = world.run("resolve", "clicks", "--submit", "--yes")
@@ -110,7 +110,7 @@ def test_without_a_terminal_it_needs_yes(world: World, doubt: Doubt):
 
 
 def test_a_terminal_shows_the_submission_and_asks(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
-    """The decision is on standard output before the question; only `yes` records it."""
+    """The decision is printed on standard output before the prompt, and only `yes` records it."""
     monkeypatch.setattr(sys, "stdin", Typed("no\n"))
 
     done = world.run("resolve", "clicks", "--submit")
@@ -185,7 +185,7 @@ def test_in_another_account_nothing_is_decided(world: World, doubt: Doubt, comma
 
 @pytest.mark.soak
 def test_many_operators_decide_once(world: World, doubt: Doubt):
-    """Of four processes at the same time one records its decision; the others exit 1."""
+    """Of four concurrent processes, one records its decision, and the others exit 1."""
     decisions = ["--submit", "--abandon"] * 2
     ended = all_finished([world.start("resolve", "clicks", decision, "--yes") for decision in decisions])
 

@@ -22,7 +22,7 @@ def _failed(world: World) -> None:
 
 
 def test_a_failed_run_gets_one_more_attempt(world: World):
-    """After its last attempt it is on hold; the request is recorded, and the next pass submits a new token."""
+    """The spec is on hold after its last attempt. The retry is recorded, and the next pass submits a new token."""
     _failed(world)
     held = world.run("apply", "--yes", "--format", "json")
 
@@ -81,7 +81,7 @@ def test_a_rejected_submission_is_retried(world: World):
 
 
 def test_two_operators_request_one_retry(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Another operator requests the retry and a pass submits it before the confirmation."""
+    """Before this operator confirms, another operator requests the retry and a pass submits it."""
     from reconciler.cli import decisions, output
 
     _failed(world)

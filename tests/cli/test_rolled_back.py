@@ -32,7 +32,7 @@ STORES = ["sqlite", "s3", "dynamodb"]
 
 @pytest.fixture
 def used(request: pytest.FixtureRequest, world: World, aws: Server) -> tuple[World, Cut]:
-    """A project with a ledger in each store that has a snapshot, and a way to roll it back."""
+    """A project whose ledger has a snapshot, and a function that rolls the ledger back. Repeated for each store."""
     if request.param != "sqlite":
         world.ledger = aws.address(request.param)
         world.write("reconciler.yaml", project_text(ledger=world.ledger))
@@ -49,7 +49,7 @@ def used(request: pytest.FixtureRequest, world: World, aws: Server) -> tuple[Wor
 
 
 def cut_file(world: World, _: Server, last: int) -> None:
-    """Deletes rows without the trigger that forbids it."""
+    """Removes the trigger that forbids deletions, and deletes rows."""
     with closing(sqlite3.connect(world.folder / "ledger.sqlite")) as connection, connection:
         connection.execute("DROP TRIGGER IF EXISTS batches_are_never_deleted")
         connection.execute("DELETE FROM batches WHERE position > ?", (last,))
@@ -78,7 +78,8 @@ def positions(world: World) -> int:
 
 @pytest.mark.parametrize(("used", "last"), pairs(STORES, [0, 1, 8]), indirect=["used"])
 def test_a_ledger_that_was_rolled_back_stops_everything(used: tuple[World, Cut], last: int):
-    """Every command that would send or append exits 1 and says what to do; nothing runs; fsck lists what is missing."""
+    """Every command that would send or append exits 1 and explains what to do, and nothing runs. `fsck` lists what is
+    missing."""
     world, cut = used
     cut(last)
     before = len(world.runs())
@@ -130,7 +131,7 @@ def test_going_on_after_a_rollback_is_a_recorded_decision(used: tuple[World, Cut
 
 @pytest.mark.parametrize("used", in_soak(STORES, lambda store: store == "s3"), indirect=True)
 def test_a_rollback_of_specs_that_the_ledger_still_has(used: tuple[World, Cut]):
-    """Generations that were lost are looked for as well: the current content is adopted, not submitted again."""
+    """Lost generations are searched for as well, so a run of the current content is adopted and not submitted again."""
     world, cut = used
     kept = positions(world)
     for run in world.runs():
@@ -151,7 +152,7 @@ def test_a_rollback_of_specs_that_the_ledger_still_has(used: tuple[World, Cut]):
 
 
 def test_a_forked_ledger_is_refused(world: World):
-    """An old copy that was put back and used elsewhere has another batch where the snapshot was made."""
+    """An old copy that was restored and then used has a different batch at the position of the snapshot."""
     for number in range(SPECS):
         world.batch(f"job-{number}")
     world.run("apply", "--yes")
@@ -176,7 +177,7 @@ def test_a_forked_ledger_is_refused(world: World):
 
 
 def test_a_plan_that_saw_more_of_the_ledger_is_refused(world: World):
-    """Without a snapshot, a plan file is the proof: its position is beyond the end of the ledger."""
+    """Without a snapshot, a plan file proves the rollback, because its position is beyond the end of the ledger."""
     world.batch("clicks")
     assert world.run("apply", "--yes").code == 0
     world.batch("views")
@@ -193,7 +194,7 @@ def test_a_plan_that_saw_more_of_the_ledger_is_refused(world: World):
 
 @pytest.mark.parametrize("store", in_soak(STORES, lambda store: store == "s3"))
 def test_the_source_of_a_copy_is_read_only(world: World, aws: Server, store: str):
-    """Every command that would send or append exits 1 and names the new address; plan and status go on."""
+    """Every command that would send or append exits 1 and prints the new address. `plan` and `status` still work."""
     world.batch("clicks")
     assert world.run("apply", "--yes").code == 0
     assert world.run("plan", "--out", "kept.plan").code == 0
@@ -218,7 +219,7 @@ def test_the_source_of_a_copy_is_read_only(world: World, aws: Server, store: str
 
 
 def test_a_file_with_two_names_is_refused(world: World):
-    """A hard link would have a write-ahead log of its own, and with it another end of the ledger."""
+    """A hard link would have its own write-ahead log, so the two names would have different ends of the ledger."""
     world.batch("clicks")
     os.link(world.folder / "ledger.sqlite", world.folder / "copy.sqlite")
 
@@ -232,7 +233,7 @@ def test_a_file_with_two_names_is_refused(world: World):
 
 
 def test_a_relative_path_warns(world: World):
-    """Each checkout would have a ledger of its own; an absolute path and the emulator do not warn."""
+    """With a relative path, each checkout has its own ledger. An absolute path or the emulator causes no warning."""
     world.batch("clicks")
     relative = world.process("apply", "--yes")
     absolute = f"sqlite:///{world.folder}/absolute.sqlite"

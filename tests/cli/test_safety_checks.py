@@ -1,4 +1,4 @@
-"""The guards, as pure functions."""
+"""Tests the safety checks as pure functions."""
 
 from __future__ import annotations
 

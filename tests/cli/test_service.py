@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 class Running:
-    """A service, and the lines of its standard error as they arrive."""
+    """A running service, and the lines that it has written to standard error."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process, self.lines = process, list[str]()
@@ -50,7 +50,7 @@ class Running:
 
 @contextmanager
 def serving(world: World, *more: str) -> Iterator[Running]:
-    """A service with passes a second apart; killed if the test leaves it running."""
+    """Runs a service with one pass per second. Kills it if the test leaves it running."""
     process = world.start("reconcile", "--every", "1s", *more)
     try:
         yield Running(process)
@@ -60,7 +60,8 @@ def serving(world: World, *more: str) -> Iterator[Running]:
 
 
 def test_sigterm_ends_a_service_with_0_after_passes_metrics_and_health(world: World):
-    """Each pass is a line of JSON; /metrics counts passes, actions, calls and runs by state; /healthz answers ok."""
+    """Each pass prints one line of JSON, /metrics counts passes, actions, calls and runs by state, and /healthz returns
+    ok."""
     world.batch("clicks")
     with serving(world, "--metrics-port", "0", "-v", "--log-format", "json") as service:
         service.wait(lambda: any('"event": "pass"' in line for line in service.lines))
@@ -112,7 +113,7 @@ def test_a_second_signal_ends_a_service_at_once(world: World):
 
 
 def test_git_pull_updates_the_checkout_before_the_pass(world: World, tmp_path: Path):
-    """A commit that somebody pushed runs in the pass, under its own commit; an unreachable remote is an error."""
+    """A pushed commit runs in the next pass and is recorded as its source. An unreachable remote is an error."""
     desk, origin = with_origin(world, tmp_path)
     desk.batch("pushed")
     pushed = desk.commit()
@@ -156,7 +157,7 @@ def test_a_service_whose_pulls_fail_is_not_healthy(world: World, tmp_path: Path)
 
 
 def test_a_rewritten_history_is_named(world: World, tmp_path: Path):
-    """After a force push the pull fails, says why and what to do, and the checkout stays as it was."""
+    """After a force push, the pull fails with an explanation and advice, and the checkout is unchanged."""
     desk, _ = with_origin(world, tmp_path)
     here = world.git("rev-parse", "HEAD")
     desk.git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--amend", "-m", "rewritten")

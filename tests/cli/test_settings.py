@@ -1,5 +1,4 @@
-"""Changes of reconciler.yaml through the command line: they are shown first, recorded, and on hold in a stale
-checkout."""
+"""Commands show and record changes to reconciler.yaml, and put them on hold in a stale checkout."""
 
 from __future__ import annotations
 
@@ -41,8 +40,8 @@ def repository(world: World) -> World:
 
 
 def test_a_pull_request_that_edits_only_the_project_file_is_a_change(repository: World):
-    """Every format shows the change first, and the plan has its own id for approval. The apply records it once, and
-    then there is no change."""
+    """Every format shows the change first, and the change affects the plan id. `apply` records it once, and then
+    nothing is left to change."""
     world = repository
     before = world.run("plan", "--format", "json").json
     with_project(world, limits=LIMITED)

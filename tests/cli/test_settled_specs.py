@@ -177,7 +177,7 @@ NEVER_WRITTEN = (
 
 
 def test_content_that_this_version_never_writes_is_no_error(world: World, reads: list[str]):
-    """All files are read, and the cache is written anew. So it is after a truncation and a flipped bit."""
+    """All files are read, and the cache is rewritten. The same happens after a truncation or a flipped bit."""
     expected = shown(world.run(*PLAN))
     file = Path(os.environ["XDG_CACHE_HOME"]) / "reconciler" / entry()
     whole = file.read_bytes()
@@ -233,7 +233,7 @@ OTHERS = (
 
 
 def test_other_commands_read_all_files(world: World, reads: list[str]):
-    """Nothing that is applied, saved, selected or shown whole comes from the cache."""
+    """Commands that apply, save, select or print a whole plan do not use the cache."""
     for command in OTHERS:
         reads.clear()
         assert world.run(*command).code == 0

@@ -1,4 +1,4 @@
-"""Spark parameters through the command line: what is sent, what is warned of, and ledgers with the quoting of 0.1.0."""
+"""Spark parameters in whole commands: the request that is sent, the warnings, and ledgers with the quoting of 0.1.0."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def sent(world: World) -> list[str]:
 
 @pytest.fixture
 def old(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A ledger as 0.1.0 wrote it: the request in the quoting of that version, its digest, and no declarations."""
+    """A ledger as version 0.1.0 wrote it, with the quoting of that version, its digest, and no declarations."""
     write(world)
     with monkeypatch.context() as patch:
         patch.setattr(spark_parameters, "_as_sent", lambda words: " ".join(map(spark_parameters._posix_quoted, words)))
@@ -79,7 +79,8 @@ def test_a_mapping_is_sent_in_double_quotes(world: World):
 
 @pytest.mark.parametrize("live", [True, False])
 def test_an_upgrade_changes_nothing(old: World, live: bool):
-    """plan, status, fsck, adopt and apply find nothing to do for the run that 0.1.0 started, live or finished."""
+    """`plan`, `status`, `fsck`, `adopt` and `apply` find nothing to do for a live or finished run that version 0.1.0
+    started."""
     run_id = old.runs()[0].id
     if not live:
         old.aws.finish(run_id, "succeeded")
@@ -115,7 +116,7 @@ def test_an_upgrade_with_a_lost_ledger_adopts_the_run(old: World):
 
 
 def test_a_change_after_an_upgrade_shows_only_itself(old: World):
-    """The plan compares values, not quoting; the new run is sent with the new quoting."""
+    """The plan compares values without their quoting. The new run is sent with the new quoting."""
     old.aws.finish(old.runs()[0].id, "succeeded")
     write(old, argument="B")
 
@@ -137,7 +138,7 @@ def test_a_new_revision_after_an_upgrade_is_one(old: World):
 
 
 def test_a_request_that_0_1_0_lost_is_sent_again_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch):
-    """A further send of a submission has the bytes that its intent recorded, in the old quoting."""
+    """A repeated request has the same bytes as the intent recorded, with the old quoting."""
     write(world)
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
     world.aws.inject(Plan([Rule("lost", "closed", operation="StartJobRun")]))
@@ -158,7 +159,7 @@ REFUSED = {"'it''s'": "quotes", "'C:\\jobs'": "backslashes", "'5\" disk'": "quot
 
 @pytest.mark.parametrize("value", REFUSED)
 def test_what_cannot_be_sent_is_refused(world: World, value: str):
-    """Nothing is planned or sent; the error is at the value and says where the setting works."""
+    """Nothing is planned or sent. The error has the location of the value and explains where the setting works."""
     write(world, f"        sparkSubmitParameters:\n          conf:\n            spark.x: {value}\n")
 
     for command in (["validate"], ["plan"], ["apply", "--yes"]):
@@ -173,8 +174,7 @@ def test_what_cannot_be_sent_is_refused(world: World, value: str):
 
 
 def test_paired_quotes_are_refused_by_validate_and_warned_of_by_every_plan(world: World):
-    """A project of 0.1.0 that has them still plans and applies as before, but never in silence, before or after it is
-    sent."""
+    """A 0.1.0 project with paired quotes still plans and applies as before, but every plan prints a warning."""
     write(world, '        sparkSubmitParameters:\n          conf:\n            spark.x: two "words"\n')
 
     validated = world.run("validate")
@@ -204,7 +204,7 @@ STYLES = {
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_warning_points_into_the_string(world: World, style: str):
-    """Whatever the style of the YAML scalar, the position is that of the word."""
+    """The location is that of the word, whatever the style of the YAML scalar."""
     text, line, column = STYLES[style]
     write(world, f"        sparkSubmitParameters: {text}\n")
 
@@ -216,7 +216,7 @@ def test_a_warning_points_into_the_string(world: World, style: str):
 
 
 def test_a_word_that_a_placeholder_gives_is_reported_at_the_string(world: World):
-    """What is not written in the string itself is reported at its beginning."""
+    """A problem in a placeholder's value is reported at the start of the string."""
     string(world, "--conf ${spec.name}")
 
     done = world.run("validate")
@@ -226,7 +226,7 @@ def test_a_word_that_a_placeholder_gives_is_reported_at_the_string(world: World)
 
 
 def test_a_warning_hides_secrets(world: World):
-    """Words of a string with a secret in it are not repeated, wherever the secret ends."""
+    """If a string contains a secret, the warning repeats no word of the string."""
     string(world, "--conf spark.db.password=hunter2 open-sesame --config spark.x=1")
 
     done = world.run("validate")
@@ -242,7 +242,7 @@ FIELD = [case for case in corpus("field") if case.marks or case.values[0]["id"].
 
 @pytest.mark.parametrize("case", FIELD)
 def test_cases_from_the_field(world: World, case: dict[str, object]):
-    """Each collected string is warned of in the expected words, is silent, or is sent as expected."""
+    """Each collected string causes the expected warning or no warning, and is sent as expected."""
     request = json.dumps(case["request"]).replace("123456789012", ACCOUNT)
     spec = {"apiVersion": "reconciler/v1", "kind": case["kind"], "metadata": {"name": "orders"}}
     world.write("orders.json", json.dumps({**spec, "spec": {"request": json.loads(request)}}))

@@ -107,7 +107,7 @@ def test_times_that_people_write(text, expected):
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )  # fmt: skip
 def test_what_can_mean_two_things_is_refused(text, remedies):
-    """The message has the forms to write instead: those that it may have meant, or all forms."""
+    """The message lists the forms that the user may have meant or, if there are none, all forms."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is checked below
         understood(text)
     assert all(remedy in str(caught.value) for remedy in remedies)
@@ -115,7 +115,7 @@ def test_what_can_mean_two_things_is_refused(text, remedies):
 
 
 def test_a_time_without_zone_is_in_the_zone_of_the_schedule():
-    """Days begin and end there, too, with 23 or 25 hours where the clocks change."""
+    """Days also begin and end in that zone, and have 23 or 25 hours if the clocks change."""
     assert understood("2026-11-01", "Europe/Madrid") == "2026-10-31T23:00:00Z"
     assert understood("2026-11-01", "Europe/Madrid", end=True) == "2026-11-01T22:59:59Z"
     assert understood("2026-10-25", "Europe/Madrid") == "2026-10-24T22:00:00Z"
@@ -134,7 +134,7 @@ def test_a_time_without_zone_is_in_the_zone_of_the_schedule():
     ],
 )
 def test_times_at_a_change_of_the_clocks(text, happens):
-    """A local time that comes twice, or that the clocks skip, is refused with the two times in UTC."""
+    """A local time that occurs twice or is skipped is refused, and the error contains both times in UTC."""
     with pytest.raises(ValueError, match=happens):
         understood(text, "Europe/Madrid")
 
@@ -147,14 +147,14 @@ def test_a_duration_alone_is_a_distance_where_only_the_past_makes_sense():
 
 @given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 12, 30)), st.sampled_from(" T"))
 def test_every_iso_time_is_read_as_it_is(moment, separator):
-    """A time to the second is the same time again, with a space or a T."""
+    """A time with seconds is read as exactly that time, with a space or a T."""
     moment = moment.replace(microsecond=0)
     assert understood(moment.isoformat(separator)) == f"{moment.isoformat()}Z"
 
 
 @given(st.text(max_size=60) | st.from_regex(r"\A[0-9a-z:/+ .-]{0,30}\Z"))
 def test_any_text_is_a_time_or_refused(text):
-    """No text causes any other error."""
+    """Any text is either a time or causes a usage error."""
     with suppress(ValueError):
         assert understood(text, "Europe/Madrid").endswith("Z")
 
@@ -164,7 +164,7 @@ def test_any_text_is_a_time_or_refused(text):
     [("60s", 60), ("5m", 300), ("5 min", 300), ("1h", 3600), ("1h30m", 5400), ("2 hours", 7200), ("1.5h", 5400)],
 )  # fmt: skip
 def test_durations(text, seconds):
-    """A duration is numbers with units."""
+    """A duration consists of numbers with units."""
     assert seconds_of(text) == seconds
 
 
@@ -195,7 +195,7 @@ def at_noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
     ],
 )
 def test_plan_at_a_time(world: World, at_noon: datetime, text: str, expected: str):
-    """The plan is made for that time, and standard error says in UTC which one that is."""
+    """The plan is made for that time, which standard error shows in UTC."""
     world.batch("clicks")
 
     done = world.run("plan", "--at", text, "--format", "json", "--no-refresh")
@@ -211,7 +211,7 @@ def test_a_time_in_full_needs_no_explanation(world: World, at_noon: datetime):
 
 
 def test_backfill_of_days_in_the_schedule_s_zone(world: World, at_noon: datetime):
-    """From one day to another means all slots of both days, as the schedule's clock shows them."""
+    """The period includes all slots of both days in the time zone of the schedule."""
     world.batch("clicks", schedule='"30 0 * * *"', timeZone="Europe/Madrid")
 
     done = world.run("backfill", "clicks", "--from", "2027-01-10", "--to", "yesterday", "--yes", "--format", "json")
@@ -223,7 +223,7 @@ def test_backfill_of_days_in_the_schedule_s_zone(world: World, at_noon: datetime
 
 
 def test_a_slot_by_the_schedule_s_clock(world: World, at_noon: datetime):
-    """A slot may be written as the schedule shows it; messages have it in UTC."""
+    """A slot may be written in the time zone of the schedule. Messages contain it in UTC."""
     world.batch("clicks", schedule='"0 2 * * *"', timeZone="Europe/Madrid")
 
     done = world.run("retry", "clicks", "--slot", "2027-01-12 02:00", "--yes")
@@ -255,7 +255,7 @@ def test_a_slot_that_comes_twice(world: World, at_noon: datetime):
     ],
 )
 def test_refused_options_exit_64(world: World, arguments: list[str], says: str):
-    """A time or duration that can mean two things is wrong usage, with the forms to write instead."""
+    """An ambiguous time or duration is a usage error, and the message lists the accepted forms."""
     world.batch("clicks", schedule='"0 2 * * *"')
     done = world.run(*arguments)
     assert done.code == 64
@@ -278,7 +278,7 @@ def test_fsck_since_a_distance(world: World, at_noon: datetime):
     ],
 )
 def test_a_date_in_a_spec(world: World, at_noon: datetime, until: str, says: str):
-    """`until` takes a date, which is its start in UTC, in quotes or without, and a time with its zone as it is."""
+    """`until` accepts a date with or without quotes, which means its start in UTC, and a time with its zone."""
     world.batch("clicks", suspend=f"{{reason: quarter end, until: {until}}}")
     done = world.run("plan", "--no-refresh")
     assert says in done.out
@@ -286,7 +286,7 @@ def test_a_date_in_a_spec(world: World, at_noon: datetime, until: str, says: str
 
 @pytest.mark.parametrize("until", ["tomorrow", "tomorrow 02:00", "in 2h", "2 days ago", "next monday", "5d"])
 def test_a_relative_time_in_a_spec_is_refused(world: World, until: str):
-    """A spec means the same on every day: the problem says why, and what to write."""
+    """A spec must mean the same on every day. The problem explains this and what to write instead."""
     world.batch("clicks", suspend=f"{{reason: quarter end, until: {until}}}")
     done = world.run("validate")
     assert done.code == 1

@@ -30,7 +30,7 @@ def empty(tmp_path: Path) -> Iterator[World]:
 
 
 def test_init_creates_a_project_that_validates_plans_and_applies(empty: World):
-    """It runs on the emulator without an account; a second init changes nothing."""
+    """The new project runs on the emulator without an account. A second `init` changes nothing."""
     made = empty.run("init", "specs", "--name", "analytics")
     files = empty.files()
     again = empty.run("init", "specs")
@@ -101,7 +101,7 @@ COMPLETED = {
 
 @pytest.mark.parametrize(("line", "names"), COMPLETED.items(), ids=COMPLETED)
 def test_completion_completes_names_of_specs_and_targets(project: World, line: str, names: list[str]):
-    """Names come from the files; a project that does not exist completes nothing and prints no error."""
+    """Names come from the files. In a folder without a project, nothing is completed and no error is printed."""
     last = str(len(line.split()) - 1)
 
     done = project.process(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=last)
@@ -123,7 +123,8 @@ def test_completion_reads_names_in_broken_projects(project: World):
 
 
 def test_targets_are_printed_from_the_project_file(project: World):
-    """Text has a line for each target; JSON has the account and region, and which one is an emulator."""
+    """Text has one line per target. JSON also contains the account, the region, and whether the target is an
+    emulator."""
     text, form = project.run("targets"), project.run("targets", "--format", "json").json
 
     assert text.out == "local    emulator\nprod-eu  444455556666 eu-west-1\n"
@@ -275,7 +276,7 @@ def test_no_arguments_shows_the_help(empty: World):
 
 
 def test_logs_go_to_standard_error_and_say_more_with_each_v(world: World):
-    """Nothing is logged by default; -v logs the account."""
+    """By default nothing is logged. -v logs the account."""
     world.batch("clicks", "not-for-logs")
     world.run("plan", "--no-refresh")  # a relative ledger is reported once in each process
 

@@ -16,7 +16,8 @@ def warnings(world: World, *command: str) -> list[str]:
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")], ids=["plan", "apply"])
 def test_a_repository_without_a_commit_is_warned_of(world: World, command: tuple[str, ...]):
-    """Before the first commit, plan and apply warn that no run can be traced to a commit, until nothing is to run."""
+    """Before the first commit, `plan` and `apply` warn that runs cannot be traced to a commit, as long as something has
+    to run."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders")
 

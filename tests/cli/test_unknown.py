@@ -18,7 +18,7 @@ from tests.cli.world import Done, World
 
 @pytest.fixture
 def doubt(world: World) -> Doubt:
-    """A spec whose submission was lost an hour ago: AWS has no run of it, and nothing can still arrive."""
+    """A spec whose submission was lost an hour ago. AWS has no run for it, and none can appear any more."""
     return in_doubt(world, "clicks")
 
 
@@ -57,7 +57,7 @@ def test_a_suggested_command_names_its_target(world: World, doubt: Doubt):
 
 
 def test_an_apply_that_ends_unknown_says_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Text and JSON suggest commands, and say when the submission settles."""
+    """Text and JSON suggest commands, and contain the time at which the submission settles."""
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
     world.aws.inject(Plan([Rule("lost", "closed", operation="SubmitJob")]))
     world.batch("clicks")
@@ -77,7 +77,7 @@ def test_an_apply_that_ends_unknown_says_what_to_do(world: World, monkeypatch: p
 
 
 def test_an_unknown_run_does_not_read_what_others_run(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Passes look for the run of an unclear send among the runs of its name, and do not read those of others."""
+    """To find the run of an unknown submission, a pass lists runs with its name and reads no other runs."""
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
     lost = Rule("lost", "closed", operation="StartJobRun")
     reads = Rule("lost", "closed", operation="GetJobRun", nth=1_000_000)

@@ -1,4 +1,4 @@
-"""`verify`: AWS's answers about the resources in specs."""
+"""`verify`: checks in AWS the resources that specs refer to."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def ask(world: World, monkeypatch: pytest.MonkeyPatch) -> Asking:
 
 
 def test_everything_in_order(ask: Asking) -> None:
-    """Each resource is listed once, with AWS's answer, and the exit code is 0."""
+    """Each resource is listed once with its state in AWS, and the exit code is 0."""
     done = ask()
     assert 0 == done.code, done.err
     assert "[NG]" not in done.out
@@ -230,7 +230,7 @@ def test_runs_that_cannot_be_concurrent(ask: Asking, world: World) -> None:
 
 
 def test_specs_that_exceed_a_limit_only_together(ask: Asking, world: World) -> None:
-    """Specs that fit alone and not together are a warning, for an application, a queue and Fargate's quota."""
+    """Specs that each fit but together exceed the limit of an application, a queue or Fargate's quota are a warning."""
     world.write("later.yaml", spark_text("later"))
     world.write("array.yaml", world.batch("array").read_text() + "    arrayProperties: {size: 10}\n")
     fargate = {**DEFINITION, "platformCapabilities": ["FARGATE"]}

@@ -81,7 +81,7 @@ def test_a_failed_attempt_is_repeated_while_the_command_waits(quick: World):
 
 
 def test_content_that_was_not_approved_is_not_submitted(world: World):
-    """A spec that changes while the command waits is left to the next apply."""
+    """A spec that changes while the command waits is not submitted before the next apply."""
     world.batch("clicks")
     reports = 0
 

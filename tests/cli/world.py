@@ -77,7 +77,7 @@ class World:
         return path
 
     def spark(self, name: str, argument: str = "A", **more: str) -> Path:
-        """Writes an EMR Serverless spec; `more` are lines of its `spec:` and, as `labels`, its labels."""
+        """Writes an EMR Serverless spec. `more` contains lines of its `spec:`, and `labels` its labels."""
         return self.write(f"{name}.yaml", spark_text(name, argument, **more))
 
     def batch(self, name: str, argument: str = "A", **more: str) -> Path:
@@ -85,7 +85,7 @@ class World:
         return self.write(f"{name}.yaml", batch_text(name, argument, **more))
 
     def run(self, *arguments: str | Path) -> Done:
-        """Runs a command in this process: the same code as the installed script, without its start-up time."""
+        """Runs a command in this process, with the same code as the installed script but without its start-up time."""
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             for name, value in self.env.items():
@@ -176,7 +176,7 @@ _PERSON = {"NAME": "Team", "EMAIL": "team@example.com"}
 
 
 def forked_command() -> Path:
-    """Returns a `reconciler` that behaves as the installed one and starts sooner."""
+    """Returns a `reconciler` command that behaves like the installed one and starts faster."""
     return command() / "reconciler"
 
 
@@ -270,6 +270,6 @@ def aws_environment(url: str) -> dict[str, str]:
 
 
 def standin(run_seconds: float | None = None, port: int = 0, **more: Any) -> Emulator:
-    """Makes a fake AWS that accepts everything. Runs continue until they are stopped, or take `run_seconds`."""
+    """Creates a fake AWS that accepts every request. Runs continue until they are stopped, or take `run_seconds`."""
     settings = Settings(account=ACCOUNT, region=REGION, start_seconds=0, run_seconds=run_seconds, stop_seconds=0)
     return Emulator(None, settings.changed(more), port=port)
