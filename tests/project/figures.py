@@ -1,6 +1,7 @@
 """Prints figures about how the code reads: sizes, imports, and what one command passes through.
 
-Run ``python -m tests.project.figures`` (or ``make figures``) in a checkout. They are signs, not aims.
+Run ``python -m tests.project.figures`` (or ``make figures``) in a checkout; ``--list`` also names the modules and types.
+They are signs, not aims.
 
 * modules, lines, median and longest module, and the share of import lines, of `reconciler/` with the emulator;
 * for ``plan`` and ``apply`` of one BatchJob on the emulator: our modules that a call enters after the imports, without
@@ -56,8 +57,9 @@ def counts(owner):
 def report():
     sys.setprofile(None)
     threading.setprofile(None)
-    entered = sum("/emulator/" not in name for name in modules)
-    print(entered, sum(map(counts, types)), file=sys.stderr)
+    entered = sorted(name.removeprefix(package) for name in modules if "/emulator/" not in name)
+    taking_part = sorted(f"{owner.__module__}.{owner.__qualname__}" for owner in types if counts(owner))
+    print(" ".join(entered), " ".join(taking_part), sep="\\n", file=sys.stderr)
 
 atexit.register(report)
 sys.argv = ["reconciler", *arguments]
@@ -87,8 +89,8 @@ def sizes() -> dict[str, float]:
     }
 
 
-def passage(*command: str) -> tuple[int, int]:
-    """Returns how many of our modules one command enters, and how many of our types take part in it."""
+def passage(*command: str) -> tuple[list[str], list[str]]:
+    """Returns our modules that one command enters, and our types that take part in it."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "reconciler.yaml").write_text(PROJECT)
         (Path(folder) / "one.yaml").write_text(SPEC)
@@ -99,8 +101,8 @@ def passage(*command: str) -> tuple[int, int]:
             text=True,
             check=False,
         )
-    entered, types = done.stderr.splitlines()[-1].split()
-    return int(entered), int(types)
+    entered, types = done.stderr.splitlines()[-2:]
+    return entered.split(), types.split()
 
 
 def main() -> None:
@@ -109,7 +111,9 @@ def main() -> None:
         print(f"{name:24}{value:g}")
     for command in (("plan",), ("apply", "--yes")):
         entered, types = passage(*command)
-        print(f"{command[0]:24}{entered} modules entered, {types} own types")
+        print(f"{command[0]:24}{len(entered)} modules entered, {len(types)} own types")
+        for name in [*entered, *types] if "--list" in sys.argv else []:
+            print(f"    {name}")
 
 
 if __name__ == "__main__":
