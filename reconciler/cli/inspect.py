@@ -1,4 +1,4 @@
-"""`reconciler history`, `why` and `graph`: show the content of the ledger and the files, without calling AWS."""
+"""`reconciler history`, `why`, `graph` and `page`: show the content of the ledger and the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli import options as shared
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE
-from reconciler.cli.output import coloured, out, out_json, terminal_width
+from reconciler.cli.output import coloured, out, out_json, print_problems, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,4 +169,38 @@ def graph(options: CommandOptions, output_format: str) -> int:
         names = selected | {edge.needs for edge in arrows}
         shown = {name: spec for name, spec in specs.items() if name in names}
     out(FORMS[output_format](shown, arrows))
+    return DONE
+
+
+@click.command("page")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="The folder to write to; it is made if it does not exist.",
+)
+@click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
+@shared.ledger_options
+@shared.takes_options
+def page(options: CommandOptions, folder: Path, no_refresh: bool) -> int:
+    """Write a static site about the target: holds with the commands that resolve them, changes that are not applied, a
+    timeline of runs, each spec, the dependencies, and the plan. It needs no server and loads nothing from other hosts.
+
+    \b
+    Examples:
+      reconciler page -t prod --out page
+      reconciler page -t prod --out page && aws s3 sync page s3://BUCKET/page
+    """
+    from reconciler.app.page import content_now, write
+    from reconciler.app.session import opened
+    from reconciler.render.page.site import Site
+    from reconciler.render.text import count, plain
+
+    with opened(options) as session:
+        content = content_now(session, refresh=not no_refresh)
+    print_problems(content.plan.problems)
+    number = write(Site(content), folder)
+    out(f"Wrote {count(number, 'file')}. Open {plain(str(folder / 'index.html'))}")
     return DONE

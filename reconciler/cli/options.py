@@ -281,7 +281,7 @@ def takes_options(command: Callable[..., int]) -> Callable[..., int]:
             if option.name not in own and before.get(option.name or ""):
                 raise click.UsageError(f"{context.info_name} takes no {option.opts[0]}", context)
         shared = combined(before, {name: values.pop(name) for name in SHARED & values.keys()})
-        from reconciler.cli.log_lines import start_logging
+        from reconciler.cli.output import start_logging
 
         start_logging(shared.pop("verbose", 0))
         chosen = CommandOptions(**{name: value for name, value in shared.items() if value is not None})

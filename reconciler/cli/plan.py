@@ -372,7 +372,7 @@ def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResu
 
 def summary(name: str, plan: Plan, results: Sequence[ActionResult], position: int, *, as_json: bool) -> str:
     """Returns one line about a pass."""
-    from reconciler.cli.log_lines import json_line
+    from reconciler.cli.output import json_line
     from reconciler.render.results import pass_json, pass_line
 
     line = pass_line(name, plan, results, position)

@@ -130,7 +130,7 @@ def print_results(
     from reconciler.render.results import results_text
 
     if output_format == "json":
-        from reconciler.render.awaited import awaited_json
+        from reconciler.render.results import awaited_json
 
         more = {"runs": awaited_json(waited, plan.place)} if waited is not None else {}
         out_json({**result_json(plan, results), **more})

@@ -26,7 +26,7 @@ COMMANDS = {
     "runs": ("status:runs", "Show the runs of a spec, or of all: how long they waited and ran, and what was billed."),
     "history": ("inspect:history", "Show everything that the ledger contains about one spec."),
     "why": ("inspect:why", "Find the commit that caused a run, or the run of a spec."),
-    "page": ("page:page", "Write a page about the target: runs, holds, changes and the plan."),
+    "page": ("inspect:page", "Write a page about the target: runs, holds, changes and the plan."),
     "logs": ("logs:logs", "Show the logs of a run, once or until it has ended."),
     "open": ("logs:open_page", "Open the page of a run in AWS's console, or the Spark UI."),
     "wait": ("wait:wait", "Wait until runs have ended, and submit what waits for them."),
@@ -191,7 +191,7 @@ def _raised_by_click_echo(error: OSError) -> bool:
 
 def _print_internal_error(error: Exception, arguments: Sequence[str]) -> None:
     echo_error(f"internal error: {type(error).__name__}: {error}")
-    from reconciler.cli.log_lines import TRACEBACK_FROM
+    from reconciler.cli.output import TRACEBACK_FROM
 
     if _verbosity(arguments) >= TRACEBACK_FROM:
         import traceback

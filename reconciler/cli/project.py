@@ -39,7 +39,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
     """
     from reconciler.core.suggested_commands import Invocation
     from reconciler.render.text import lines_text, plain
-    from reconciler.specs.scaffold import init
+    from reconciler.specs.new_files import init
 
     root = (options.directory or Path()) / (folder or Path())
     for file, done in init(Path.cwd() / root, name).items():

@@ -97,7 +97,7 @@ def reconcile(
     """
     json_log = log_format == "json"
     if json_log:
-        from reconciler.cli.log_lines import log_as_json
+        from reconciler.cli.output import log_as_json
 
         log_as_json()
     if max_checkout_age is not None and not (git_pull and metrics_port is not None):

@@ -52,7 +52,7 @@ def wait(
     with opened(options) as session:
         waited = wait_until_done(session, names or None, None, timeout, shown=output_format == "text")
     if output_format == "json":
-        from reconciler.render.awaited import awaited_json
+        from reconciler.render.results import awaited_json
 
         out_json({"runs": awaited_json(waited.runs, session.place)})
     return exit_code(waited)
@@ -75,7 +75,7 @@ def wait_until_done(
         report = stack.enter_context(_live_table()) if shown and sys.stdout.isatty() else _changed_lines(shown=shown)
         waited = wait_for(session, names, keys, report, timeout=timeout, stop=stop)
     if shown:
-        from reconciler.render.awaited import awaited_text
+        from reconciler.render.results import awaited_text
 
         out("\n" + awaited_text(waited.runs, color=coloured(), width=terminal_width()))
     return waited
@@ -97,7 +97,7 @@ def exit_code(waited: Waited) -> int:
 def _changed_lines(*, shown: bool) -> Callable[[Sequence[Awaited]], None]:
     """Returns a function that prints a line for each run whose state, or AWS's reason for it, has changed. It prints to
     standard error if a program reads standard output."""
-    from reconciler.render.awaited import awaited_line
+    from reconciler.render.results import awaited_line
 
     before: dict[SubmissionKey, tuple[str, ...]] = {}
 
@@ -121,7 +121,7 @@ def _live_table() -> Iterator[Callable[[Sequence[Awaited]], None]]:
     from rich.live import Live
     from rich.text import Text
 
-    from reconciler.render.awaited import awaited_text
+    from reconciler.render.results import awaited_text
 
     with Live(console=Console(), transient=True, auto_refresh=False) as live:
         yield lambda runs: live.update(

@@ -17,8 +17,19 @@ from reconciler.redact.text import without
 from reconciler.render.plan_json import change_json, dumps
 from reconciler.render.plan_text import change_block
 from reconciler.render.runs import console_url, duration_text, location_text, run_json, run_row
-from reconciler.render.table import GAP, INDENT, packed
-from reconciler.render.text import Style, columns, hanging, lines_text, plain, sentence, value_text, visible_length
+from reconciler.render.text import (
+    GAP,
+    INDENT,
+    Style,
+    columns,
+    hanging,
+    lines_text,
+    packed,
+    plain,
+    sentence,
+    value_text,
+    visible_length,
+)
 from reconciler.values import dataclass
 
 PositionedEvent = tuple[int, e.Event]

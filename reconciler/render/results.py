@@ -1,18 +1,22 @@
-"""Renders the effects of a command: the results of an apply, the line about a pass, and an operator's decision."""
+"""Renders the effects of a command: the results of an apply, the runs that it waits for, the line about a pass, and an
+operator's decision.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, field
 
+from reconciler.core.awaited import Awaited, Progress
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
+from reconciler.core.state import Submission
 from reconciler.model.base import JSON
 from reconciler.render.plan_phrases import suggested_lines, what_happens, which_run
-from reconciler.render.runs import console_url
-from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence
+from reconciler.render.runs import COLOURS, console_url, which_text
+from reconciler.render.text import Layout, Line, Style, columns, fitted, lines_text, place_line, plain, sentence
 from reconciler.values import dataclass
 
-COLOURS = {
+OUTCOME_COLOURS = {
     ActionOutcome.SUBMITTED: "green",
     ActionOutcome.ADOPTED: "cyan",
     ActionOutcome.CANCELLED: "yellow",
@@ -37,7 +41,7 @@ def results_text(plan: Plan, results: Sequence[ActionResult], color: bool = Fals
     heads = columns([_cells(action, result, style) for action, result in done])
     blocks = [[head, *_details(*pair, plan.place, style)] for head, pair in zip(heads, done, strict=True)]
     lines = [line for block in blocks for line in block]
-    return lines_text([*lines, *([""] if lines else []), _summary([result for _, result in done], style)])
+    return lines_text([*lines, *([""] if lines else []), _outcomes([result for _, result in done], style)])
 
 
 def _cells(action: Action, result: ActionResult, style: Style) -> tuple[str, str, str]:
@@ -45,7 +49,7 @@ def _cells(action: Action, result: ActionResult, style: Style) -> tuple[str, str
     if action.action is ActionType.REPLACE and outcome is ActionOutcome.CANCELLED and action.replaces_label:
         which = f"{action.replaces_label}; the next pass after its end submits {which}"
     run = "  ".join(part for part in (plain(result.run_id or ""), f"({plain(which)})" if which else "") if part)
-    return plain(action.name), style.paint(outcome, COLOURS[outcome]), run
+    return plain(action.name), style.paint(outcome, OUTCOME_COLOURS[outcome]), run
 
 
 def _details(action: Action, result: ActionResult, place: Place, style: Style) -> Iterator[str]:
@@ -58,7 +62,7 @@ def _details(action: Action, result: ActionResult, place: Place, style: Style) -
         yield from (f"    {line}" for line in suggested_lines(action.suggested))
 
 
-def _summary(results: Sequence[ActionResult], style: Style) -> str:
+def _outcomes(results: Sequence[ActionResult], style: Style) -> str:
     counts = Counter(str(result.outcome) for result in results)
     parts = [f"{counts[outcome]} {outcome}" for outcome in ActionOutcome if outcome != "none" and counts[outcome]]
     if counts["none"]:
@@ -185,3 +189,82 @@ def decision_json(decision: DecisionSummary, results: Sequence[ActionResult], fo
             for action in following
         ],
     }
+
+
+ORDER = ("NAME", "RUN OF", "STATE", "RUN ID")
+LAYOUT = Layout(always=("NAME", "STATE"), if_they_fit=("RUN OF", "RUN ID"))
+
+
+def awaited_text(runs: Sequence[Awaited], *, color: bool = False, width: int | None = None) -> str:
+    """Returns a table of the runs, with AWS's reason or the reason why a run waits, and a summary. There is no final
+    line break. `width` is the width of the terminal, or `None` without a terminal."""
+    style = Style(color)
+    if not runs:
+        return "Nothing to wait for."
+    lines = [
+        Line(
+            {
+                "NAME": plain(each.key.name),
+                "RUN OF": _which(each),
+                "STATE": style.paint(_state(each), COLOURS.get(each.state, "")),
+                "RUN ID": plain(_run_id(each) or "-"),
+            },
+            (sentence(each.message),) if each.message else (),
+        )
+        for each in runs
+    ]
+    return lines_text([*fitted(lines, ORDER, LAYOUT, style, width), "", style.bold(_progress_counts(runs))])
+
+
+def awaited_line(each: Awaited) -> str:
+    """Returns one line about a run whose state has changed, such as ``orders running 00f… (generation 2)``."""
+    words = (each.key.name, _state(each), _run_id(each) or "", f"({_which(each)})")
+    return "  ".join([*(plain(word) for word in words if word), *([sentence(each.message)] if each.message else [])])
+
+
+def awaited_json(runs: Sequence[Awaited], place: Place) -> list[JSON]:
+    """Returns the runs as JSON. `outcome` is ``moving``, ``succeeded``, ``failed`` or ``held``."""
+    return [
+        {
+            "name": each.key.name,
+            "generation": each.key.generation,
+            "slot": each.key.slot,
+            "attempt": each.submission.attempt if each.submission is not None else None,
+            "run_id": _run_id(each),
+            **_where(each.submission, place),
+            "state": each.state,
+            "outcome": str(each.progress),
+            "message": each.message,
+        }
+        for each in runs
+    ]
+
+
+def _where(submission: Submission | None, place: Place) -> JSON:
+    """Returns where the run of a submission is in AWS, and its page in AWS's console."""
+    if submission is None or submission.run_id is None:
+        return {"location": {}, "console_url": None}
+    location = submission.content.location
+    return {
+        "location": dict(location),
+        "console_url": console_url(place, submission.kind, location, submission.run_id),
+    }
+
+
+def _state(each: Awaited) -> str:
+    """Returns the state for text output. A run that nothing will submit while the command waits is shown as held."""
+    return str(each.progress) if each.submission is None and each.progress is Progress.HELD else each.state
+
+
+def _progress_counts(runs: Sequence[Awaited]) -> str:
+    counts = Counter(each.progress for each in runs)
+    return ", ".join(f"{counts[progress]} {progress}" for progress in Progress if counts[progress]) + "."
+
+
+def _which(each: Awaited) -> str:
+    attempt = each.submission.attempt if each.submission is not None else 1
+    return which_text(each.key.generation, each.key.slot, attempt)
+
+
+def _run_id(each: Awaited) -> str | None:
+    return each.submission.run_id if each.submission is not None else None

@@ -17,8 +17,7 @@ from reconciler.core.times import UNITS, age_text, parse_time, seconds_text
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, Resources, kind_named
 from reconciler.model.project import EMULATOR_ACCOUNT, Prices
-from reconciler.render.table import Layout, Line, fitted
-from reconciler.render.text import Style, columns, count, lines_text, plain, sentence
+from reconciler.render.text import Layout, Line, Style, columns, count, fitted, lines_text, plain, sentence
 from reconciler.values import dataclass
 
 COLOURS = {

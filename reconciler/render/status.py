@@ -23,8 +23,7 @@ from reconciler.render.runs import (
     which_text,
     wide_cells,
 )
-from reconciler.render.table import Layout, Line, fitted
-from reconciler.render.text import Style, lines_text, plain, sentence
+from reconciler.render.text import Layout, Line, Style, fitted, lines_text, plain, sentence
 from reconciler.values import dataclass
 
 NO_RUN = "none"

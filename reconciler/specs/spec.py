@@ -5,12 +5,12 @@ from dataclasses import field
 
 from pydantic import ValidationError
 
+from reconciler.core.cron import step_warnings
 from reconciler.core.desired import DesiredSpec, RenamedFrom
 from reconciler.core.identity import Content, Source, digest
 from reconciler.errors import Problem
 from reconciler.model.arns import place_remarks
 from reconciler.model.base import JSON, Loc, part, texts
-from reconciler.model.cron_steps import step_warnings
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.app.session import _relative_note, _warn_once
-from reconciler.cli.log_lines import LIBRARIES
+from reconciler.cli.output import LIBRARIES
 from tests.cli.clients import running_aws
 from tests.cli.world import SQLITE, World, aws_environment, project_text
 

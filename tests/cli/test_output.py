@@ -14,8 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from reconciler.cli.log_lines import LIBRARIES, start_logging
-from reconciler.cli.output import OutputRefused, ask, echo_error, out, print_problems
+from reconciler.cli.output import LIBRARIES, OutputRefused, ask, echo_error, out, print_problems, start_logging
 from reconciler.cli.program import run
 from reconciler.cli.signals import stop_on_signals
 from reconciler.errors import Problem

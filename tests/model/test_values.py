@@ -11,9 +11,8 @@ import botocore
 import pytest
 
 from reconciler.model.arns import REGIONS, place_remarks
-from reconciler.model.foreign_templates import template_remarks
 from reconciler.model.s3 import field_remarks, text_remarks
-from reconciler.model.template import format_problem
+from reconciler.model.template import format_problem, template_remarks
 from tests.campaigns import in_one_test
 from tests.model.jobs import depends
 from tests.model.requests import BATCH, batch, container, emr, kind_of, monitoring, nodes, pod, problems, spark

@@ -1,7 +1,7 @@
 """Prints figures about how the code reads: sizes, imports, and what one command passes through.
 
-Run ``python -m tests.project.figures`` (or ``make figures``) in a checkout; ``--list`` also names the modules and types.
-They are signs, not aims.
+Run ``python -m tests.project.figures`` (or ``make figures``) in a checkout. They are signs, not aims. With ``--list``,
+the names of the modules and types are printed too.
 
 * modules, lines, median and longest module, and the share of import lines, of `reconciler/` with the emulator;
 * for ``plan`` and ``apply`` of one BatchJob on the emulator: our modules that a call enters after the imports, without

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import ReconcilerError
-from reconciler.specs.import_files import default_folder, spec_text, unique_name
+from reconciler.specs.new_files import default_folder, spec_text, unique_name
 from reconciler.specs.parse import yaml_documents
 from tests.campaigns import examples
 

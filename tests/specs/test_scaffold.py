@@ -3,8 +3,8 @@
 import pytest
 
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.specs.new_files import init
 from reconciler.specs.project import read_project
-from reconciler.specs.scaffold import init
 from tests.specs.builders import load
 
 

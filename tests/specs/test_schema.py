@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.specs.new_files import init
 from reconciler.specs.parse import yaml_documents
-from reconciler.specs.scaffold import init
 from reconciler.specs.schema import schema
 from tests.specs.builders import PROJECT, batch, wrapped
 from tests.specs.test_corpus import INVALID, VALID, without_token

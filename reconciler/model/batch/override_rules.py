@@ -10,7 +10,7 @@ from decimal import Decimal
 from reconciler.model import s3
 from reconciler.model.arns import arn_remarks, region_problem
 from reconciler.model.base import JSON, Loc, Remark, entries, integer, part, text, texts
-from reconciler.model.foreign_templates import KUBERNETES, command_remarks, template_remarks
+from reconciler.model.template import KUBERNETES, command_remarks, template_remarks
 from reconciler.values import regex
 
 MEMORY_MIN = 4  # MiB

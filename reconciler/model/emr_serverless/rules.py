@@ -12,8 +12,8 @@ from reconciler.model import s3
 from reconciler.model.arns import arn_remarks, region_problem
 from reconciler.model.base import JSON, Loc, Remark, Rule, applied, integer, part, text, texts
 from reconciler.model.emr_serverless import spark_string_rules
-from reconciler.model.foreign_templates import command_remarks, template_remarks
 from reconciler.model.kind import aws_tag_problems
+from reconciler.model.template import command_remarks, template_remarks
 
 BATCH_TIMEOUT_MIN = 5  # minutes
 BATCH_TIMEOUT_MAX = 10_080  # minutes, seven days

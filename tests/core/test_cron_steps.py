@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cronsim import CronSim
 
-from reconciler.model.cron_steps import step_warnings
+from reconciler.core.cron import step_warnings
 from tests.builders import NOW
 
 TOO_LONG = {
