@@ -1,21 +1,29 @@
 """Reuses boto3 clients for the next command of a test, because creating a client takes longer than all calls of a
-command."""
+command. Calls from the process of the test reach the emulator without a connection, which takes most of their time."""
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.hooks import EventAliaser
+from botocore.httpsession import URLLib3Session
+from urllib3 import HTTPResponse
+from werkzeug.datastructures import Headers
 
 from reconciler.aws.clients import Client, Clients
 from reconciler.emulator import Emulator
+from reconciler.emulator.http import Call
 from reconciler.errors import UsageError
 from tests.cli.world import World, standin
 
@@ -49,12 +57,41 @@ def running_aws(run_seconds: float | None = None, **settings: Any) -> Iterator[E
     except UsageError:  # another process has taken the port
         aws = standin(run_seconds, **settings).start()
     port = int(aws.url.rpartition(":")[2])
-    with aws, kept_clients(_POOL):
+    with aws, kept_clients(_POOL), calls_without_connections(aws):
         yield aws
     if World.processes == processes:
         _PORTS.append(port)
     else:
         _POOL.clear()
+
+
+@contextmanager
+def calls_without_connections(aws: Emulator) -> Iterator[None]:
+    """Passes the calls of this process to the emulator as its server would. Faults and logged connections need real
+    ones."""
+    send, url, handle = URLLib3Session.send, aws.url, aws.handler()
+    connections = logging.getLogger("urllib3.connectionpool")
+
+    def pass_on(self: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+        if not request.url.startswith(f"{url}/") or aws.faults()["rules"] or connections.isEnabledFor(logging.DEBUG):
+            return send(self, request)
+        path, _, query = request.url.removeprefix(url).partition("?")
+        body = request.body or b""
+        headers = Headers([(name, _text(value)) for name, value in request.headers.items()])
+        arguments = parse_qs(query, keep_blank_values=True)
+        reply = handle(
+            Call(request.method, path, arguments, headers, body if isinstance(body, bytes) else body.encode())
+        )
+        raw = HTTPResponse(io.BytesIO(reply.body), reply.headers, reply.status, preload_content=False)
+        return AWSResponse(request.url, reply.status, raw.headers, raw)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(URLLib3Session, "send", pass_on)
+        yield
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
 
 
 @contextmanager
