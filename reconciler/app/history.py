@@ -15,10 +15,10 @@ from reconciler.core.declarations import Declared
 from reconciler.core.events import Beginning, Event, Observed, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.identity import TOKEN_PREFIX
-from reconciler.core.near_names import did_you_mean
 from reconciler.core.observations import incomplete
 from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
 from reconciler.core.state import Recorded, SpecRecord, Submission
+from reconciler.core.suggestions import did_you_mean
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import GuardError, ReconcilerError
 from reconciler.ledger.log import Log

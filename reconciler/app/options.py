@@ -11,7 +11,7 @@ from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.core.desired import DesiredSpec, InvalidSpec
-    from reconciler.core.suggested_commands import Invocation
+    from reconciler.core.suggestions import Invocation
     from reconciler.model.project import Limits
 
 TARGET_VARIABLE = "RECONCILER_TARGET"
@@ -40,7 +40,7 @@ class CommandOptions:
     @property
     def invocation(self) -> Invocation:
         """How to call the commands that messages suggest, including the target from the command line."""
-        from reconciler.core.suggested_commands import Invocation
+        from reconciler.core.suggestions import Invocation
 
         directory = str(self.directory) if self.directory is not None else None
         return Invocation(self.target, directory, self.local_ledger)
@@ -59,7 +59,7 @@ def target_name(
     name = options.target or environ.get(TARGET_VARIABLE) or default
     if name in names:
         return name
-    from reconciler.core.near_names import did_you_mean
+    from reconciler.core.suggestions import did_you_mean
 
     problem = (
         f"unknown target {name!r}.{did_you_mean(name, names)}"
@@ -116,7 +116,7 @@ def _labels(specs: Mapping[str, DesiredSpec | InvalidSpec]) -> str:
 
 def _elsewhere(name: str, names: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
     """Returns a suggestion for the message: the same spec in another target, or a similar name."""
-    from reconciler.core.near_names import did_you_mean
+    from reconciler.core.suggestions import did_you_mean
 
     targets = sorted(target for target, others in elsewhere.items() if name in others)
     return f" It exists in: {', '.join(targets)}" if targets else did_you_mean(name, names)

@@ -22,7 +22,7 @@ from reconciler.core.plan import Action, ActionType, Plan
 from reconciler.core.renames import after_renames
 from reconciler.core.settings import others_applied
 from reconciler.core.state import Recorded, SpecRecord
-from reconciler.core.suggested_commands import after_rollback
+from reconciler.core.suggestions import after_rollback
 from reconciler.errors import LedgerRolledBack, PlanFileError, StalePlan
 from reconciler.model.base import JSON, nests_deeper
 from reconciler.model.kind import MODULES, kind_named

@@ -11,7 +11,7 @@ from reconciler.core.plan import ActionType, Reason
 from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submission import attempts_of, last_of
 from reconciler.core.submit_actions import of_submission
-from reconciler.core.suggested_commands import adopt
+from reconciler.core.suggestions import adopt
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import forgotten
 from reconciler.errors import ReconcilerError, UsageError

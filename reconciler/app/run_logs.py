@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from reconciler.app.history import find, without_index
 from reconciler.aws.errors import TRANSIENT
-from reconciler.core.near_names import did_you_mean
 from reconciler.core.ports import RunRef, RunReport
 from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.core.state import RunState
+from reconciler.core.suggestions import did_you_mean
 from reconciler.errors import ReconcilerError, ServiceError
 from reconciler.model.kind import kind_named
 from reconciler.values import dataclass

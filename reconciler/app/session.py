@@ -21,7 +21,7 @@ from reconciler.app.connections import AwsConnections
 from reconciler.app.options import CommandOptions, target_name
 from reconciler.core import safety_checks
 from reconciler.core.identity import Place
-from reconciler.core.suggested_commands import Invocation
+from reconciler.core.suggestions import Invocation
 from reconciler.errors import CheckoutMoved, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger

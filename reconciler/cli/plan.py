@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.app.session import Session
     from reconciler.cli.times import WrittenTime
     from reconciler.core.plan import ActionResult, Plan
-    from reconciler.core.suggested_commands import Invocation
+    from reconciler.core.suggestions import Invocation
     from reconciler.model.project import Limits
 
 plan_options = shared.stacked(shared.selection_options, shared.pass_options, shared.cache_option, shared.ledger_options)
@@ -358,7 +358,7 @@ def announce_stop() -> None:
 def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Plan:
     """Adds suggested commands to each submission that became unknown."""
     from reconciler.core.plan import ActionOutcome
-    from reconciler.core.suggested_commands import suggested_commands
+    from reconciler.core.suggestions import suggested_commands
 
     recorded, by, seconds = session.ledger.recorded, session.invocation, session.target.settleSeconds
     actions = [

@@ -37,7 +37,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
       reconciler init specs
       reconciler init specs --name analytics
     """
-    from reconciler.core.suggested_commands import Invocation
+    from reconciler.core.suggestions import Invocation
     from reconciler.render.text import lines_text, plain
     from reconciler.specs.new_files import init
 

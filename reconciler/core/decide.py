@@ -26,7 +26,7 @@ from reconciler.core.settings import held_back, pending_settings, settings_chang
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submission import attempts_of, ended_at
 from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit
-from reconciler.core.suggested_commands import retry, suggested_commands
+from reconciler.core.suggestions import retry, suggested_commands
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import decide_unresolved
 from reconciler.model.spec import suspension

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.core.identity import Content, Place, Source, request_digest
 from reconciler.core.state import SpecRecord
-from reconciler.core.suggested_commands import Invocation
+from reconciler.core.suggestions import Invocation
 from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.model.base import JSON

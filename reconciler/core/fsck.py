@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.state import Recorded
-from reconciler.core.suggested_commands import Invocation, adopt, resolve
+from reconciler.core.suggestions import Invocation, adopt, resolve
 from reconciler.core.times import parse_time
 from reconciler.values import dataclass
 

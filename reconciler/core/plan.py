@@ -12,7 +12,7 @@ from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, PendingDecl
 from reconciler.core.durations import Usual
 from reconciler.core.event_fields import Flag, Number, Request, Text, TextMapping, Texts
 from reconciler.core.identity import NO_CONTENT, Content, Place, Source, SubmissionKey
-from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.core.suggestions import SuggestedCommands
 from reconciler.errors import LimitExceeded, Problem
 from reconciler.model.base import JSON
 from reconciler.model.project import Limits

@@ -16,7 +16,7 @@ from reconciler.core.identity import Content, Place, SubmissionKey, client_token
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Recorded
 from reconciler.core.submit_actions import SpecContext, location_of, rendered, submit
-from reconciler.core.suggested_commands import rebuild
+from reconciler.core.suggestions import rebuild
 from reconciler.core.times import seconds_text
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named

@@ -6,8 +6,8 @@ from dataclasses import field, replace
 
 from reconciler.core.archive import Archive
 from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, stale_message
-from reconciler.core.near_names import NearNames
 from reconciler.core.state import FormerName, Recorded, SpecRecord
+from reconciler.core.suggestions import NearNames
 from reconciler.errors import LedgerCorrupt
 from reconciler.values import dataclass
 

@@ -17,7 +17,7 @@ from reconciler.core.identity import Place
 from reconciler.core.ledger_changes import RollbackAccepted
 from reconciler.core.ports import Appended, Clock, Moved, Precondition, Store
 from reconciler.core.state import Recorded
-from reconciler.core.suggested_commands import after_rollback
+from reconciler.core.suggestions import after_rollback
 from reconciler.core.times import time_text
 from reconciler.errors import (
     LedgerCorrupt,

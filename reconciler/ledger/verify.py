@@ -10,7 +10,7 @@ from reconciler.core.fsck import Finding, Severity, failures
 from reconciler.core.identity import Place
 from reconciler.core.ports import Snapshots, Store
 from reconciler.core.state import Recorded
-from reconciler.core.suggested_commands import after_rollback
+from reconciler.core.suggestions import after_rollback
 from reconciler.errors import LedgerCorrupt, LedgerError
 from reconciler.ledger.append import intended_before
 from reconciler.ledger.chained_batches import Batch, Chain, checksum, decode, pin_of

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 _plugins = ModuleType("pydantic.plugin._loader")
 vars(_plugins)["get_plugins"] = tuple
@@ -116,6 +117,33 @@ def required(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - ass
 def optional(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - assigned to a field of any type
     """Declares an optional field. If it is given, it has its type and is never null."""
     return Field(default=None, description=description, **constraints)
+
+
+PATTERN_HINTS: dict[str, str] = {}
+"""The description of valid values, by pattern. Every pattern of a request model has an entry."""
+
+
+def hinted(pattern: str, hint: str) -> str:
+    """Returns a pattern of a request model, and adds the hint for values that do not match it to `PATTERN_HINTS`.
+
+    Every pattern is anchored if AWS's pattern matches the whole string, and uses only syntax that Python, Rust and
+    JavaScript read alike, because pydantic, the tests and (through the JSON Schema) editors check it.
+    """
+    PATTERN_HINTS[pattern] = hint
+    return pattern
+
+
+def pattern_first(pattern: str) -> BeforeValidator:
+    """Checks a pattern before the length limits, so that a role's name is reported as "not an ARN" and not as "too
+    short"."""
+    compiled = regex(pattern)
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not compiled.search(value):
+            raise PydanticCustomError("string_pattern_mismatch", "must match {pattern}", {"pattern": pattern})
+        return value
+
+    return BeforeValidator(check)
 
 
 def part(value: object, *path: str) -> JSON:

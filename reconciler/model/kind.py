@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from reconciler.model import string_patterns as patterns
 from reconciler.model.base import JSON, Loc, Remark, Strict, part
 from reconciler.values import dataclass
 
@@ -31,19 +30,6 @@ def _limited(tags: dict[str, str]) -> dict[str, str]:
 
 TAG_LIMIT = (AfterValidator(_limited), Field(json_schema_extra={"maxProperties": YOUR_TAGS_MAX}))
 """`TAGS_MAX` tags on the request as sent. The JSON Schema is for specs and allows `YOUR_TAGS_MAX`."""
-
-EmrTags = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=128, pattern=patterns.TAG_KEY)],
-        Annotated[str, Field(max_length=256, pattern=patterns.TAG_VALUE)],
-    ],
-    *TAG_LIMIT,
-]
-BatchTags = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]],
-    Field(min_length=1),
-    *TAG_LIMIT,
-]
 
 
 def user_tag_problems(request: JSON) -> Sequence[Remark]:

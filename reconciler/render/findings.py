@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from reconciler.core.fsck import Check, Finding, ListedQueue, RebuiltSubmission, Severity, failures
 from reconciler.core.identity import Place
-from reconciler.core.suggested_commands import Invocation
+from reconciler.core.suggestions import Invocation
 from reconciler.model.base import JSON
 from reconciler.render.runs import console_url, location_text, where_text
 from reconciler.render.text import Style, count, hanging, lines_text, place_line, plain, sentence

@@ -18,7 +18,7 @@ from reconciler import __version__
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionResult, Change, Plan
 from reconciler.core.settings import change_of_settings
-from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.core.suggestions import SuggestedCommands
 from reconciler.errors import PlanFileError, Problem
 from reconciler.model.base import JSON
 from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands

@@ -20,7 +20,7 @@ from reconciler.core.plan import (
     SpecChange,
 )
 from reconciler.core.settings import change_of_settings
-from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.core.suggestions import SuggestedCommands
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, kind_named
 from reconciler.redact.request import masked

@@ -10,7 +10,7 @@ from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.renames import after_renames
 from reconciler.core.retries import waits_words
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
-from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.core.suggestions import SuggestedCommands
 from reconciler.core.times import age_text, parse_time
 from reconciler.render.plan_phrases import suggested_lines
 from reconciler.render.runs import (

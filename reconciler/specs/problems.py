@@ -12,11 +12,10 @@ from pydantic import ValidationError
 
 from reconciler.errors import Problem, Severity
 from reconciler.model.arns import region_problem
-from reconciler.model.base import Loc, Remark, Strict, Unquoted, part, source_text
+from reconciler.model.base import PATTERN_HINTS, Loc, Remark, Strict, Unquoted, part, source_text
 from reconciler.model.kind import MODULES, RESERVED_FIELD, RequestProblems, kind_named
 from reconciler.model.project import ACCOUNT_PATTERN, LEDGER_PATTERN, REGION_PATTERN, VARIABLE_PATTERN
 from reconciler.model.spec import NAME_PATTERN
-from reconciler.model.string_patterns import PATTERN_HINTS
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.field_names import fields_inside, known_fields, meant_field, path_of_field, renamed
@@ -26,7 +25,6 @@ from reconciler.specs.yaml_nodes import INTEGER, MOST_PROBLEMS, TOO_MANY, Docume
 
 Context = Mapping[str, Any]
 HINTS = {
-    **PATTERN_HINTS,
     NAME_PATTERN: "a name is 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends",
     ACCOUNT_PATTERN: 'an account is 12 digits in quotes, such as "111122223333"',
     REGION_PATTERN: "a region looks like eu-west-1",
@@ -109,7 +107,7 @@ def _choice(value: object, context: Context) -> str:
 
 def _pattern(value: object, context: Context) -> str:
     pattern, shown = str(context.get("pattern")), _shown(value)
-    message = HINTS.get(pattern) or f"must match {pattern}"
+    message = HINTS.get(pattern) or PATTERN_HINTS.get(pattern) or f"must match {pattern}"
     if pattern == REGION_PATTERN and isinstance(value, str) and (problem := region_problem(value)):
         return problem if problem.endswith("?") else f"{problem}: {message}"
     return message + (f"; got {shown}" if shown != "a string" else "")

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reconciler.core.desired import DesiredSpec
-from reconciler.core.suggested_commands import Invocation
+from reconciler.core.suggestions import Invocation
 from reconciler.errors import Problem, SpecErrors, UsageError
 from reconciler.model.arns import region_problem
 from reconciler.model.base import Loc

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.core.near_names import NearNames
+from reconciler.core.suggestions import NearNames
 from reconciler.errors import Problem
 from reconciler.model.base import Loc
 from reconciler.model.kind import kind_named

@@ -14,7 +14,7 @@ from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.ports import RunFacts, RunReport
-from reconciler.core.suggested_commands import Invocation
+from reconciler.core.suggestions import Invocation
 from reconciler.core.times import time_text
 from tests.builders import NOW, PLACE, at, desired, recorded, spec
 

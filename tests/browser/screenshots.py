@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from reconciler.app.page import write
-from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.core.suggestions import SuggestedCommands
 from reconciler.core.times import time_text
 from reconciler.render.page.content import PageContent
 from reconciler.render.page.site import Site

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 import pytest
 
-from reconciler.core import near_names
-from reconciler.core.near_names import NearNames
+from reconciler.core import suggestions
+from reconciler.core.suggestions import NearNames
 from tests.growth import SCENARIOS, operations
 
 FEW = 20
@@ -55,7 +55,7 @@ class TestNearNames:
 
     def test_the_number_of_comparisons_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """In a large project with a mistyped name in every spec, only the first mistyped names have a suggestion."""
-        monkeypatch.setattr(near_names, "MOST_COMPARED", 400)
+        monkeypatch.setattr(suggestions, "MOST_COMPARED", 400)
         near = NearNames(f"job-{number:03}" for number in range(20))
         found = [near.to(f"jbo-{number:03}") for number in range(30)]
         assert all(found[:20])
@@ -70,5 +70,5 @@ def _watch(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         compared.append(word)
         return get_close_matches(word, names, n=n)
 
-    monkeypatch.setattr(near_names, "get_close_matches", watched)
+    monkeypatch.setattr(suggestions, "get_close_matches", watched)
     return compared

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.core.decide import plan
 from reconciler.core.events import Event
-from reconciler.core.suggested_commands import Invocation, SuggestedCommands
+from reconciler.core.suggestions import Invocation, SuggestedCommands
 from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec, token
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter
 
-from reconciler.model import string_patterns as hints
-from reconciler.model.string_patterns import PATTERN_HINTS
+from reconciler.model.base import PATTERN_HINTS
+from reconciler.model.emr_serverless import start_job_run as emr
 from reconciler.specs.schema import schema
 from tests.campaigns import examples
 from tests.model.contract import Walk, reachable, service_shapes
@@ -32,33 +32,33 @@ EXTRA = frozenset(
 # text; a pattern of ours that is AWS's own between ^ and $ needs no entry here.
 EQUIVALENT = {
     r"arn:(aws[a-zA-Z0-9-]*):iam::([0-9]{12}):(role((\u002F)|(\u002F[\u0021-\u007F]+\u002F))[\w+=,.@-]+)": (
-        hints.ROLE_ARN,
+        emr.ROLE_ARN,
         "\\u002F is a slash, and Java's \\w is ASCII",
     ),
-    "([    -ÿ]+)": (hints.POLICY_DOCUMENT, "four times a space, the last one the start of the range"),
+    "([    -ÿ]+)": (emr.POLICY_DOCUMENT, "four times a space, the last one the start of the range"),
     "([    -~\x85\xa0-\ud7ff\ue000-\ufffd\u10000-\u10ffFF]+)": (
-        hints.POLICY_ARN,
+        emr.POLICY_ARN,
         "stricter: an ARN, in printable ASCII; AWS's is any text, written with an escape of five digits cut to four",
     ),
     r".*\S.*": (
-        hints.VISIBLE,
+        emr.VISIBLE,
         "AWS's dot stops at line ends, yet its own samples send Spark parameters over several lines: one visible "
         "character is what counts; white space is Java's, ASCII only",
     ),
     r".*[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDBFF-\uDC00\uDFFF\r\n\t]*.*": (
-        hints.LOG_URI,
+        emr.LOG_URI,
         "stricter: AWS's takes anything with its line ends in one run, and a location has none",
     ),
     r"arn:(aws[a-zA-Z0-9-]*):kms:[a-zA-Z0-9\-]*:([0-9]{12}):key\/[a-zA-Z0-9-]+": (
-        hints.KMS_KEY_ARN,
+        emr.KMS_KEY_ARN,
         "without needless backslashes",
     ),
-    r"[\.\-_/#A-Za-z0-9]+": (hints.LOG_GROUP, "without needless backslashes"),
+    r"[\.\-_/#A-Za-z0-9]+": (emr.LOG_GROUP, "without needless backslashes"),
     r"https://aps-workspaces.([a-z]{2}-[a-z-]{1,20}-[1-9]).amazonaws(.[0-9A-Za-z]{2,4})+/workspaces/[-_.0-9A-Za-z]{1,100}/api/v1/remote_write": (  # noqa: E501
-        hints.REMOTE_WRITE_URL,
+        emr.REMOTE_WRITE_URL,
         "stricter: the dots of the host are dots",
     ),
-    r"[A-Za-z0-9 /_.:=+@-]+": (hints.TAG_KEY, "the same"),
+    r"[A-Za-z0-9 /_.:=+@-]+": (emr.TAG_KEY, "the same"),
 }
 PATTERNS = {theirs: ours for theirs, (ours, _) in EQUIVALENT.items()}
 
@@ -155,8 +155,8 @@ def test_equivalent_patterns_match_no_more(theirs, data):
     """AWS's pattern matches everything that ours matches. Text of several lines is an exception if an entry allows
     it."""
     ours = EQUIVALENT[theirs][0]
-    flags = re.ASCII | (re.DOTALL if ours == hints.VISIBLE else re.NOFLAG)
-    sample = data.draw(st.from_regex(re.compile(ours.strip("^$"), re.ASCII), fullmatch=ours != hints.VISIBLE))
+    flags = re.ASCII | (re.DOTALL if ours == emr.VISIBLE else re.NOFLAG)
+    sample = data.draw(st.from_regex(re.compile(ours.strip("^$"), re.ASCII), fullmatch=ours != emr.VISIBLE))
     assert not _takes(ours, sample) or re.fullmatch(theirs, sample, flags)
 
 

@@ -10,7 +10,7 @@ from reconciler.core.fold import fold
 from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, ChangeType, Effect, Plan, Reason, SpecChange
 from reconciler.core.state import Recorded
-from reconciler.core.suggested_commands import RUN_ID, Invocation, SuggestedCommands, adopt, resolve, retry
+from reconciler.core.suggestions import RUN_ID, Invocation, SuggestedCommands, adopt, resolve, retry
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 from reconciler.render.diff import explain

@@ -14,7 +14,7 @@ from reconciler.core.desired import DesiredSpec
 from reconciler.core.durations import Spread, Usual
 from reconciler.core.identity import Source
 from reconciler.core.plan import Action, ActionType, Plan, Reason
-from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.core.suggestions import SuggestedCommands
 from reconciler.core.times import time_text
 from reconciler.render.page.content import PageContent, Views
 from reconciler.render.page.drawing import drawing

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.plan import ActionType, Reason
-from reconciler.core.suggested_commands import Invocation, retry
+from reconciler.core.suggestions import Invocation, retry
 from reconciler.errors import Problem
 from reconciler.render.problems import annotation_lines, held_problems, problems_text
 from tests.render.golden_files import check

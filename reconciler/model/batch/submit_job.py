@@ -5,9 +5,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from reconciler.model import string_patterns as patterns
-from reconciler.model.base import INTEGER_MAX, JSON, LONG_MAX, Shape, entries, optional, required, text
-from reconciler.model.kind import BatchTags, SpecReference
+from reconciler.model.base import INTEGER_MAX, JSON, LONG_MAX, Shape, entries, hinted, optional, required, text
+from reconciler.model.kind import TAG_LIMIT, SpecReference
 
 CONSUMABLES_MAX = 5  # Batch user guide, "Specify the resources needed to run a job"
 TASKS_MAX = 1
@@ -15,8 +14,42 @@ ECS_CONTAINERS_MAX = 10  # of a job definition's task: RegisterJobDefinition, Ec
 POD_CONTAINERS_MAX = 10  # of a job definition's pod: RegisterJobDefinition, EksPodProperties
 INSTANCE_TYPES_MAX = 1  # of a job definition's node range: RegisterJobDefinition, NodeRangeProperty
 
+JOB_NAME = hinted(
+    r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$",
+    "a job name starts with a letter or digit, followed by up to 127 letters, digits, '-' and '_', "
+    "such as orders-daily",
+)
+JOB_QUEUE = hinted(
+    r"^([A-Za-z0-9_-]{1,128}|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-queue/\S+)$",
+    "must be the name or the ARN of a job queue, such as high-priority",
+)
+JOB_DEFINITION = hinted(
+    r"^([A-Za-z0-9_-]{1,128}|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-definition/[^:\s]+)(:[1-9][0-9]*)?$",
+    "must be the name of a job definition, its name:revision or its ARN, such as etl or etl:7",
+)
+SHARE_IDENTIFIER = hinted(
+    r"^[^\s*]+\*?$", "a share identifier is letters and digits, with '*' only at the end, such as growth or growth*"
+)
+REASON_GLOB = hinted(
+    r"^[A-Za-z0-9.:\s]*\*?$",
+    "a reason is letters, digits, '.', ':' and white space, with '*' only at the end, such as \"Host EC2*\"",
+)
+EXIT_CODE_GLOB = hinted(r"^[0-9]*\*?$", "an exit code is digits, with '*' only at the end, such as 137 or 1*")
+NODE_RANGE = hinted(
+    r"^([0-9]+|[0-9]*:([0-9]+|n)?|[0-9]+,([0-9]+|n))$", 'must be a range of node indexes, such as "0:3", ":3" or "4:"'
+)
+NAMESPACE = hinted(
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    "a namespace is lower-case letters, digits and '-', with a letter or digit at both ends",
+)
+
 Word = Annotated[str, Field(min_length=1)]
 Quantity = Annotated[str, Field(min_length=1, max_length=256)]
+Tags = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]],
+    Field(min_length=1),
+    *TAG_LIMIT,
+]
 
 
 class KeyValuePair(Shape):
@@ -123,7 +156,7 @@ class EksMetadata(Shape):
         "The namespace of the pod; neither default nor one that starts with kube.",
         min_length=1,
         max_length=63,
-        pattern=patterns.NAMESPACE,
+        pattern=NAMESPACE,
     )
 
 
@@ -148,7 +181,7 @@ class NodePropertyOverride(Shape):
 
     targetNodes: str = required(
         'The nodes, by index: "0:3" is 0 to 3, ":3" the same, "4:" from 4 to the last.',
-        pattern=patterns.NODE_RANGE,
+        pattern=NODE_RANGE,
     )
     containerOverrides: ContainerOverrides = optional("The container of each node.")
     ecsPropertiesOverride: EcsPropertiesOverride = optional("The task of each node, on Amazon ECS.")
@@ -205,12 +238,10 @@ class EvaluateOnExit(Shape):
     """What to do after a failed attempt that matches all conditions."""
 
     onStatusReason: str = optional(
-        "Matches the status reason; may end with *.", max_length=GLOB_MAX, pattern=patterns.REASON_GLOB
+        "Matches the status reason; may end with *.", max_length=GLOB_MAX, pattern=REASON_GLOB
     )
-    onReason: str = optional("Matches the reason; may end with *.", max_length=GLOB_MAX, pattern=patterns.REASON_GLOB)
-    onExitCode: str = optional(
-        "Matches the exit code; may end with *.", max_length=GLOB_MAX, pattern=patterns.EXIT_CODE_GLOB
-    )
+    onReason: str = optional("Matches the reason; may end with *.", max_length=GLOB_MAX, pattern=REASON_GLOB)
+    onExitCode: str = optional("Matches the exit code; may end with *.", max_length=GLOB_MAX, pattern=EXIT_CODE_GLOB)
     action: RetryAction = required("RETRY or EXIT.")
 
 
@@ -234,19 +265,19 @@ class JobTimeout(Shape):
 class SubmitJobRequest(Shape):
     """The input of SubmitJob: one job on an AWS Batch queue."""
 
-    jobName: str = required("The job's name in AWS. Default: metadata.name.", pattern=patterns.JOB_NAME)
-    jobQueue: str = required("The queue, by name or ARN.", pattern=patterns.JOB_QUEUE)
+    jobName: str = required("The job's name in AWS. Default: metadata.name.", pattern=JOB_NAME)
+    jobQueue: str = required("The queue, by name or ARN.", pattern=JOB_QUEUE)
     shareIdentifier: str = optional(
         "The share of the job, on queues with a fair-share policy.",
         max_length=SHARE_IDENTIFIER_MAX + 1,
-        pattern=patterns.SHARE_IDENTIFIER,
+        pattern=SHARE_IDENTIFIER,
     )
     schedulingPriorityOverride: int = optional("Higher runs first, within its share: 0 to 9999.", ge=0, le=9999)
     arrayProperties: ArrayProperties = optional("Makes the job an array job.")
     dependsOn: list[JobDependency] = optional("Jobs that must succeed first; up to 20.", max_length=DEPENDENCIES_MAX)
     jobDefinition: str = required(
         "The job definition, as name, name:revision or ARN. Without a revision: the newest active one.",
-        pattern=patterns.JOB_DEFINITION,
+        pattern=JOB_DEFINITION,
     )
     parameters: dict[str, str] = optional("Values for the placeholders of the job definition, as strings.")
     containerOverrides: ContainerOverrides = optional("Overrides the definition's settings of the container.")
@@ -254,7 +285,7 @@ class SubmitJobRequest(Shape):
     retryStrategy: RetryStrategy = optional("How often Batch itself retries a failed job.")
     propagateTags: bool = optional("Whether the ECS task gets the job's tags.")
     timeout: JobTimeout = optional("How long an attempt may take.")
-    tags: BatchTags = optional("Tags of the job: up to 48, since two more are the reconciler's own.")
+    tags: Tags = optional("Tags of the job: up to 48, since two more are the reconciler's own.")
     eksPropertiesOverride: EksPropertiesOverride = optional("Overrides for a job on Amazon EKS.")
     ecsPropertiesOverride: EcsPropertiesOverride = optional("Overrides for a job on Amazon ECS.")
     consumableResourcePropertiesOverride: ConsumableResourceProperties = optional(
