@@ -25,8 +25,7 @@ from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, NotificationFailed
 from reconciler.model.base import JSON
-from reconciler.render.runs import console_url
-from reconciler.render.text import plain, sentence
+from reconciler.render.text import console_url, plain, sentence
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -17,6 +17,7 @@ instead of recording it.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -27,25 +28,25 @@ from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read,
 from reconciler.app.notifications import notify
 from reconciler.app.other_ledgers import find_previous_runs, look_for_other_ledgers
 from reconciler.app.settled_specs import SettledSpecs
-from reconciler.aws.quota import quota_warnings
 from reconciler.core.decide import plan
 from reconciler.core.decide_scheduled import archived_slots
 from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.observations import incomplete, is_recorded
-from reconciler.core.plan import ActionOutcome, Reason
+from reconciler.core.plan import ActionOutcome, ActionType, Reason
 from reconciler.core.renames import after_renames, find_renames
 from reconciler.core.settings import others_applied, settling_seconds
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
 from reconciler.core.unresolved import absences, conflicts, lost_runs
 from reconciler.errors import LedgerError, ReconcilerError
+from reconciler.model.kind import kind_named
 from reconciler.specs.git import actor
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from reconciler.app.session import Session
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Action, ActionResult, Plan
     from reconciler.core.state import Recorded, Submission
     from reconciler.model.base import JSON
+    from reconciler.model.kind import Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,22 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
     made = plan(desired, inputs.recorded, now)
     others = (*untracked_warnings(session, inputs, made), *quota_warnings(made, rates(session.target)))
     return replace(made, warnings=(*made.warnings, *others), problems=inputs.problems)
+
+
+WARN_ABOVE_SECONDS = 60.0
+"""The minimum delay in seconds for which a plan contains a warning."""
+
+
+def quota_warnings(made: Plan, rates: Mapping[str, Rate]) -> Iterator[str]:
+    """Yields a warning for each operation whose quota delays the plan's submissions by a minute or more."""
+    calls = Counter(kind_named(a.kind).operation for a in made.actions if a.action is ActionType.SUBMIT)
+    for operation, count in sorted(calls.items()):
+        rate = rates.get(operation)
+        if rate is not None and (seconds := (count - rate.burst) / rate.perSecond) >= WARN_ABOVE_SECONDS:
+            yield (
+                f"{count} {operation} calls take about {round(seconds / 60)} min: AWS's quota is {rate.perSecond:g} a "
+                f"second after the first {rate.burst}"
+            )
 
 
 def preview(

@@ -16,7 +16,7 @@ from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import forgotten
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model.spec import suspension
-from reconciler.render.runs import console_url
+from reconciler.render.text import console_url
 
 MOST_SLOTS = 1000
 """The maximum number of slots in one backfill, so that its event remains small."""

@@ -7,17 +7,11 @@ it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
-from reconciler.core.plan import ActionType
 from reconciler.core.ports import Clock
-from reconciler.model.kind import Rate, kind_named
-
-if TYPE_CHECKING:
-    from reconciler.core.plan import Plan
+from reconciler.model.kind import Rate
 
 STEP_SECONDS = 0.2
 """The time in seconds between two checks whether a wait should stop."""
@@ -71,23 +65,3 @@ class Buckets:
             self._left[operation] = min(float(rate.burst), refilled) - 1
             self._seen[operation] = now
             return max(0.0, -self._left[operation] / rate.perSecond)
-
-
-WARN_ABOVE_SECONDS = 60.0
-"""The minimum delay in seconds for which a plan contains a warning."""
-
-
-def seconds_needed(rate: Rate, calls: int) -> float:
-    """Returns how many seconds `calls` calls take at the quota `rate`, starting with a full bucket."""
-    return max(0.0, (calls - rate.burst) / rate.perSecond)
-
-
-def quota_warnings(plan: Plan, rates: Mapping[str, Rate]) -> tuple[str, ...]:
-    """Returns a warning for each operation whose quota delays the plan's submissions by a minute or more."""
-    calls = Counter(kind_named(a.kind).operation for a in plan.actions if a.action is ActionType.SUBMIT)
-    return tuple(
-        f"{count} {operation} calls take about {round(seconds / 60)} min: AWS's quota is {rate.perSecond:g} a second "
-        f"after the first {rate.burst}"
-        for operation, count in sorted(calls.items())
-        if (rate := rates.get(operation)) is not None and (seconds := seconds_needed(rate, count)) >= WARN_ABOVE_SECONDS
-    )

@@ -122,12 +122,17 @@ def print_problems(problems: Iterable[Problem]) -> None:
             click.echo(text.rstrip("\n"), err=True, color=True)
 
 
+def shows_annotations() -> bool:
+    """Returns whether the CI runner shows annotations beside the code."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
 def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
     """Prints problems in files as annotations, if the CI runner shows annotations beside the code.
 
     They are printed to standard error, which the runner also reads, because programs may parse standard output.
     """
-    if not problems or os.environ.get("GITHUB_ACTIONS") != "true":
+    if not problems or not shows_annotations():
         return
     from reconciler.render.problems import annotation_lines
 

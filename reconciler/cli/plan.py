@@ -11,8 +11,8 @@ import click
 
 from reconciler.cli import options as shared
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE, ERROR, apply_exit_code, plan_exit_code
-from reconciler.cli.output import annotate, coloured, confirm, echo_error, out, progress
-from reconciler.cli.plan_output import PlanOutput, annotate_holds, print_recorded, print_results
+from reconciler.cli.output import coloured, confirm, echo_error, out, progress
+from reconciler.cli.plan_output import PlanOutput, annotate_holds, annotate_results, print_recorded, print_results
 from reconciler.cli.signals import stop_on_signals
 from reconciler.values import dataclass
 
@@ -314,7 +314,6 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     """
     from reconciler.app.reconcile import apply_plan, check_account, record_applied
     from reconciler.render.plan_text import plan_text
-    from reconciler.render.problems import unsuccessful_problems
 
     if how.format != "text":
         for warning in plan.warnings:  # people read standard error while a program reads the JSON
@@ -335,7 +334,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
         results = apply_plan(session, plan, shown_progress, stop)
     if how.format == "text" or not how.waits or stop.is_set():
         print_results(session, _with_suggestions(session, plan, results), results, how.format)
-    annotate(unsuccessful_problems(plan, results), session.options)
+    annotate_results(plan, results, session.options)
     if not stop.is_set():
         record_applied(session, plan, results)
         print_recorded(plan, shown=how.format == "text")

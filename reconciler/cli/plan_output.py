@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.output import annotate, coloured, out, out_json, project_folder
+from reconciler.cli.output import annotate, coloured, out, out_json, project_folder, shows_annotations
 from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors
 from reconciler.values import dataclass
 
@@ -102,9 +102,18 @@ def page_options(options: CommandOptions, target: str | None, command: str) -> P
 
 def annotate_holds(plan: Plan, options: CommandOptions) -> None:
     """Prints an annotation for each spec that is on hold, if the CI runner shows annotations."""
-    from reconciler.render.problems import held_problems
+    if shows_annotations():
+        from reconciler.render.problems import held_problems
 
-    annotate(held_problems(plan), options)
+        annotate(held_problems(plan), options)
+
+
+def annotate_results(plan: Plan, results: Sequence[ActionResult], options: CommandOptions) -> None:
+    """Prints an annotation for each action without success, if the CI runner shows annotations."""
+    if shows_annotations():
+        from reconciler.render.problems import unsuccessful_problems
+
+        annotate(unsuccessful_problems(plan, results), options)
 
 
 def print_recorded(plan: Plan, *, shown: bool) -> None:

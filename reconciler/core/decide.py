@@ -1,6 +1,6 @@
 """Makes the plan of a pass from the specs in git, the recorded state and the time.
 
-Module `decide_scheduled` decides about specs with a schedule.
+Module `decide_scheduled` decides about specs with a schedule, and module `cancels` about runs that are cancelled.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,16 +8,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.core.approval import plan_id
-from reconciler.core.changes import changes, differs, pending_declarations
+from reconciler.core.cancels import cancel_asked, cancel_not_started, decide_removed, has_started_after_all
+from reconciler.core.changes import changes, differs, is_applied, pending_declarations, recorded_kind
 from reconciler.core.decide_scheduled import decide_scheduled
 from reconciler.core.declarations import PROJECT_NAME, PendingDeclaration
-from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
+from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, overdue, sentence, stale_message
 from reconciler.core.due_slots import schedule_changes
 from reconciler.core.durations import usual
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
-from reconciler.core.invalid_specs import decide_invalid, why_invalid
-from reconciler.core.pending_timeout import cancel_not_started, has_started_after_all
 from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, SpecChange, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
@@ -27,9 +26,8 @@ from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submission import attempts_of, ended_at
 from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit
 from reconciler.core.suggestions import retry, suggested_commands
-from reconciler.core.times import parse_time, seconds_text
+from reconciler.core.times import seconds_text
 from reconciler.core.unresolved import decide_unresolved
-from reconciler.model.spec import suspension
 from reconciler.values import dataclass
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
@@ -103,6 +101,43 @@ def _declarations(
     if desired.stale is None:
         yield from pending_settings(desired, recorded)
         yield from pending_declarations(desired, recorded, names, different)
+
+
+def why_invalid(name: str, desired: Desired, recorded: Recorded) -> InvalidSpec | None:
+    """Returns why a spec is on hold, because it is not valid in git or may be in an unreadable file; `None` if its
+    desired state is known."""
+    why, record = desired.invalid.get(name), recorded.spec(name)
+    if why is None and name not in desired.names:  # an invalid spec may still have a former name
+        why = next((each for old, each in desired.invalid.items() if recorded.current_name(old) == name), None)
+    if why is not None:
+        return None if why.elsewhere and not _in_use(record) else why
+    if desired.unnamed is None or name in desired.names or not _in_use(record):
+        return None
+    return desired.unnamed
+
+
+def _in_use(record: SpecRecord) -> bool:
+    """Returns whether the removal of a spec would have an effect: it was applied, or has runs that may still do
+    work."""
+    return is_applied(record) or bool(record.live) or bool(record.unresolved)
+
+
+def decide_invalid(
+    why: InvalidSpec, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
+) -> Sequence[Action]:
+    """Returns the adoption of each run that was found by its tag, which is always safe, and the hold of the spec. Its
+    desired state is unknown, so nothing is submitted, cancelled, withdrawn or treated as removed."""
+    unresolved = [decide_unresolved(s, None, record, recorded, desired, now) for s in record.unresolved]
+    hold = Action(
+        name=record.name,
+        kind=why.kind or recorded_kind(record),
+        action=ActionType.HOLD,
+        reason=Reason.INVALID_SPEC,
+        content=replace(NO_CONTENT, source=why.source),
+        ledger_head=record.head,
+        message=why.message,
+    )
+    return [*(action for action in unresolved if action.action is ActionType.ADOPT), hold]
 
 
 def _with_usual(action: Action, desired: Desired, recorded: Recorded, now: datetime) -> Action:
@@ -335,59 +370,3 @@ def _history(spec: DesiredSpec, record: SpecRecord) -> str:
         return f"run {baseline.run_id} was cancelled for another content that did not run"
     generation = record.generation_of(spec.digest)
     return f"the same content as generation {generation}, which will run again" if generation is not None else ""
-
-
-def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:
-    """Returns a cancel for each live run whose recorded deletion policy is Cancel, else one action that retires the
-    spec.
-
-    Nothing is cancelled if the project has no spec at all, if the checkout is old, or while the project is suspended.
-    """
-    cancels = [s for s in record.live if s.content.deletion_policy == "Cancel" and s.cancel_asked_at is None]
-    if cancels and desired.names:
-        return [_cancel(submission, record, desired, now) for submission in cancels]
-    newest = record.newest
-    message = f"no longer in the project{_live_runs(record.live)}"
-    if newest is None:
-        kind = record.schedule.kind if record.schedule else ""
-        return [Action(record.name, kind, ActionType.NONE, Reason.RETIRED, ledger_head=record.head, message=message)]
-    if newest.reassigned_to is not None:
-        message += f"; run {newest.run_id} was reassigned to {newest.reassigned_to} by an operator"
-    return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, message)]
-
-
-def _live_runs(live: Sequence[Submission]) -> str:
-    """Returns a note that says whether live runs keep running, or when the last cancellation of one was requested."""
-    if not live:
-        return ""
-    asked = [s.cancel_accepted_at or s.cancel_asked_at for s in live]
-    times = [parse_time(at) for at in asked if at is not None]
-    if len(times) < len(live):
-        return "; its run keeps running"
-    return f"; its run was asked to stop at {seconds_text(max(times))}"
-
-
-def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: datetime) -> Action:
-    if desired.suspension is not None:
-        message = sentence("the project", desired.suspension, now)
-        wait = of_submission(submission, record, ActionType.WAIT, Reason.SUSPENDED, message)
-        return replace(wait, overdue=overdue(desired.suspension, now))
-    if stale := stale_message(record, desired):
-        return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
-    message = "no longer in the project, and deletionPolicy was Cancel"
-    return of_submission(submission, record, ActionType.CANCEL, Reason.SPEC_REMOVED, message)
-
-
-def cancel_asked(
-    run: Submission, record: SpecRecord, spec: DesiredSpec | None, desired: Desired, now: datetime
-) -> Action:
-    """Returns the cancel action for a live run whose cancellation was requested but not yet confirmed by AWS, even if
-    the run was found only after the request. Suspended work is not cancelled."""
-    own = suspension(spec.policy.suspend) if spec is not None else None
-    for what, how in (("the project", desired.suspension), ("the spec", own)):
-        if how is not None:
-            message = sentence(what, how, now)
-            wait = of_submission(run, record, ActionType.WAIT, Reason.SUSPENDED, message)
-            return replace(wait, overdue=overdue(how, now))
-    reason = Reason.NOT_STARTED if run.not_started else Reason.ASKED
-    return of_submission(run, record, ActionType.CANCEL, reason, f"requested at {run.cancel_asked_at}")

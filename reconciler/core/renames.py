@@ -1,11 +1,11 @@
 """Renames of specs: finds the renames requested in git, and applies them to the recorded state. Pure."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import field, replace
 
 from reconciler.core.archive import Archive
-from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, stale_message
+from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, RenamedFrom, stale_message
 from reconciler.core.state import FormerName, Recorded, SpecRecord
 from reconciler.core.suggestions import NearNames
 from reconciler.errors import LedgerCorrupt
@@ -31,15 +31,14 @@ def find_renames(desired: Desired, recorded: Recorded) -> Renames:
     because `renamedFrom` may remain in the file."""
     pending: dict[str, str] = {}
     conflicts: dict[str, str] = {}
-    notes: list[str] = []
+    unknown: list[tuple[DesiredSpec, RenamedFrom]] = []
     taken: set[str] = set()
-    near = NearNames(recorded.specs)
     for spec in sorted((*desired.specs.values(), *desired.others.values()), key=lambda spec: spec.name):
         if spec.renamed_from is None or _is_done(spec, spec.renamed_from.name, recorded):
             continue
         old = recorded.current_name(spec.renamed_from.name)
         if old not in recorded.specs:
-            notes += _note(spec, spec.renamed_from.name, recorded, near)
+            unknown.append((spec, spec.renamed_from))
         elif objection := _objection(spec, old, desired, recorded, taken):
             message = f"{objection}. Remove renamedFrom at {spec.renamed_from.location}"
             conflicts[spec.name] = message
@@ -48,7 +47,7 @@ def find_renames(desired: Desired, recorded: Recorded) -> Renames:
         else:
             pending[spec.name] = old
             taken.add(old)
-    return Renames(pending, conflicts, tuple(notes))
+    return Renames(pending, conflicts, tuple(_notes(unknown, recorded)) if unknown else ())
 
 
 def _is_done(spec: DesiredSpec, former: str, recorded: Recorded) -> bool:
@@ -72,17 +71,18 @@ def _objection(spec: DesiredSpec, old: str, desired: Desired, recorded: Recorded
     return None
 
 
-def _note(spec: DesiredSpec, former: str, recorded: Recorded, near: NearNames) -> Iterator[str]:
-    """Yields a note that a former name has no record, unless something is recorded of the spec itself."""
-    record = recorded.spec(spec.name)
-    if spec.renamed_from is None or record.declaration is not None or record.newest is not None:
-        return
-    close = near.to(former)
-    question = f" Did you mean {close}?" if close else ""
-    yield (
-        f"{spec.renamed_from.location}: renamedFrom: the ledger has nothing of {former}, so {spec.name} is a new spec."
-        f"{question}"
-    )
+def _notes(specs: Iterable[tuple[DesiredSpec, RenamedFrom]], recorded: Recorded) -> Iterator[str]:
+    """Yields a note about each former name without a record, unless something is recorded of the spec itself."""
+    near = NearNames(recorded.specs)
+    for spec, former in specs:
+        record = recorded.spec(spec.name)
+        if record.declaration is None and record.newest is None:
+            close = near.to(former.name)
+            question = f" Did you mean {close}?" if close else ""
+            yield (
+                f"{former.location}: renamedFrom: the ledger has nothing of {former.name}, so {spec.name} is a new "
+                f"spec.{question}"
+            )
 
 
 def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:

@@ -120,13 +120,13 @@ def optional(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - ass
 
 
 PATTERN_HINTS: dict[str, str] = {}
-"""The description of valid values, by pattern. Every pattern of a request model has an entry."""
+"""Descriptions of valid values, by pattern. Every pattern of a request model has an entry."""
 
 
 def hinted(pattern: str, hint: str) -> str:
-    """Returns a pattern of a request model, and adds the hint for values that do not match it to `PATTERN_HINTS`.
+    """Returns a pattern of a model, and adds the hint for values that do not match it to `PATTERN_HINTS`.
 
-    Every pattern is anchored if AWS's pattern matches the whole string, and uses only syntax that Python, Rust and
+    A pattern is anchored if AWS's pattern matches the whole string, and uses only syntax that Python, Rust and
     JavaScript read alike, because pydantic, the tests and (through the JSON Schema) editors check it.
     """
     PATTERN_HINTS[pattern] = hint

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from reconciler.model import STATE_FOLDER
-from reconciler.model.base import JSON, Loc, Strict, source_text
+from reconciler.model.base import JSON, Loc, Strict, hinted, source_text
 from reconciler.model.kind import MODULES, Rate, Resources
 from reconciler.model.spec import Name, Suspended
 
@@ -66,12 +66,18 @@ SAFE_SETTLE_SECONDS = (
     1500  # CLAIM_SECONDS + 15 min signature lifetime + 60 s clock error + 5 min listing lag, with room
 )
 
-ACCOUNT_PATTERN = r"^[0-9]{12}$"
-REGION_PATTERN = r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$"
+ACCOUNT_PATTERN = hinted(r"^[0-9]{12}$", 'an account is 12 digits in quotes, such as "111122223333"')
+REGION_PATTERN = hinted(r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$", "a region looks like eu-west-1")
 BUCKET_PATTERN = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 TABLE_PATTERN = r"[A-Za-z0-9_.-]{3,255}"
-LEDGER_PATTERN = rf"^(sqlite:///[^?#]+|s3://{BUCKET_PATTERN}(/[^?#]*)?|dynamodb://{TABLE_PATTERN})$"
-VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+LEDGER_PATTERN = hinted(
+    rf"^(sqlite:///[^?#]+|s3://{BUCKET_PATTERN}(/[^?#]*)?|dynamodb://{TABLE_PATTERN})$",
+    "a ledger is sqlite:///PATH, s3://BUCKET/PREFIX or dynamodb://TABLE",
+)
+VARIABLE_PATTERN = hinted(
+    r"^[A-Za-z_][A-Za-z0-9_-]*$",
+    "a variable's name is letters, digits, '_' and '-', and does not start with a digit",
+)
 
 
 _NAMES_ONLY: JSON = {"additionalProperties": False}

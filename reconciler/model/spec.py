@@ -10,10 +10,13 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
-from reconciler.model.base import JSON, Strict, Unquoted
+from reconciler.model.base import JSON, Strict, Unquoted, hinted
 
 API_VERSION = "reconciler/v1"
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+NAME_PATTERN = hinted(
+    r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+    "a name is 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends",
+)
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name of a project, target or spec: Kubernetes' DNS label, so that it fits tags, file names and tokens."""
 

@@ -7,8 +7,8 @@ from reconciler.core.fsck import Check, Finding, ListedQueue, RebuiltSubmission,
 from reconciler.core.identity import Place
 from reconciler.core.suggestions import Invocation
 from reconciler.model.base import JSON
-from reconciler.render.runs import console_url, location_text, where_text
-from reconciler.render.text import Style, count, hanging, lines_text, place_line, plain, sentence
+from reconciler.render.runs import location_text, where_text
+from reconciler.render.text import Style, console_url, count, hanging, lines_text, place_line, plain, sentence
 
 MARKS = {Severity.OK: "OK", Severity.WARN: "SKIP", Severity.FAIL: "NG"}
 """The printed form of a severity, in text and in the JSON of `ledger verify`."""

@@ -16,12 +16,13 @@ from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
 from reconciler.render.plan_json import change_json, dumps
 from reconciler.render.plan_text import change_block
-from reconciler.render.runs import console_url, duration_text, location_text, run_json, run_row
+from reconciler.render.runs import duration_text, location_text, run_json, run_row
 from reconciler.render.text import (
     GAP,
     INDENT,
     Style,
     columns,
+    console_url,
     hanging,
     lines_text,
     packed,

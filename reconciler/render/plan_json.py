@@ -23,7 +23,8 @@ from reconciler.errors import PlanFileError, Problem
 from reconciler.model.base import JSON
 from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands
 from reconciler.render.changes_json import all_declarations_from_json, changes_from_json, spec_change_json
-from reconciler.render.runs import console_url, usual_json
+from reconciler.render.runs import usual_json
+from reconciler.render.text import console_url
 
 if TYPE_CHECKING:
     from reconciler.render.status import StatusRow

@@ -18,8 +18,8 @@ from reconciler.render import markdown
 from reconciler.render import plan_phrases as phrases
 from reconciler.render.diff_lines import added_lines, change_lines
 from reconciler.render.problems import message_of, problem_lines
-from reconciler.render.runs import console_url, usual_text
-from reconciler.render.text import count
+from reconciler.render.runs import usual_text
+from reconciler.render.text import console_url, count
 from reconciler.values import dataclass
 
 MAX_BYTES = 60_000

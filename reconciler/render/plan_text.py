@@ -8,8 +8,8 @@ from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
 from reconciler.redact.request import masked_change
 from reconciler.redact.text import mask_sentence
 from reconciler.render import plan_phrases as phrases
-from reconciler.render.runs import console_url, usual_text
-from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, value_text
+from reconciler.render.runs import usual_text
+from reconciler.render.text import Style, columns, console_url, lines_text, place_line, plain, sentence, value_text
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
 WIDE_LIST = 80  # characters; in a longer list, each entry has its own line

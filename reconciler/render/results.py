@@ -12,8 +12,19 @@ from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType
 from reconciler.core.state import Submission
 from reconciler.model.base import JSON
 from reconciler.render.plan_phrases import suggested_lines, what_happens, which_run
-from reconciler.render.runs import COLOURS, console_url, which_text
-from reconciler.render.text import Layout, Line, Style, columns, fitted, lines_text, place_line, plain, sentence
+from reconciler.render.runs import COLOURS, which_text
+from reconciler.render.text import (
+    Layout,
+    Line,
+    Style,
+    columns,
+    console_url,
+    fitted,
+    lines_text,
+    place_line,
+    plain,
+    sentence,
+)
 from reconciler.values import dataclass
 
 OUTCOME_COLOURS = {

@@ -15,8 +15,8 @@ from reconciler.redact.text import mask_sentence
 from reconciler.render.markdown import Room, Row, Section, cell_code, cell_prose, code, prose, size_of, web_link
 from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, linked, marker, shortened
 from reconciler.render.plan_phrases import what_happens, which_run
-from reconciler.render.runs import console_url
 from reconciler.render.status import state
+from reconciler.render.text import console_url
 
 TABLE = ["| spec | outcome | run | state | details |", "|---|---|---|---|---|"]
 REST_TABLE = ["| spec | why | details |", "|---|---|---|"]

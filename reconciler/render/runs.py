@@ -15,9 +15,9 @@ from reconciler.core.identity import Place
 from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import UNITS, age_text, parse_time, seconds_text
 from reconciler.model.base import JSON
-from reconciler.model.kind import MODULES, Resources, kind_named
-from reconciler.model.project import EMULATOR_ACCOUNT, Prices
-from reconciler.render.text import Layout, Line, Style, columns, count, fitted, lines_text, plain, sentence
+from reconciler.model.kind import Resources
+from reconciler.model.project import Prices
+from reconciler.render.text import Layout, Line, Style, columns, console_url, count, fitted, lines_text, plain, sentence
 from reconciler.values import dataclass
 
 COLOURS = {
@@ -63,13 +63,6 @@ class RunRow:
     billed: Resources | None
     cost: float | None = None
     stuck: str | None = None
-
-
-def console_url(place: Place, kind: str, location: Mapping[str, str], run_id: str | None) -> str | None:
-    """Returns the page of a run in AWS's console, or `None` for the emulator and for a service without such pages."""
-    if run_id is None or place.account == EMULATOR_ACCOUNT or kind not in MODULES:
-        return None
-    return kind_named(kind).console_url(place.region, location, run_id)
 
 
 def run_row(

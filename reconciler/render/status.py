@@ -17,13 +17,12 @@ from reconciler.render.runs import (
     COLOURS,
     RunRow,
     aws_words,
-    console_url,
     duration_text,
     run_row,
     which_text,
     wide_cells,
 )
-from reconciler.render.text import Layout, Line, Style, fitted, lines_text, plain, sentence
+from reconciler.render.text import Layout, Line, Style, console_url, fitted, lines_text, plain, sentence
 from reconciler.values import dataclass
 
 NO_RUN = "none"

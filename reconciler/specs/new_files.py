@@ -15,14 +15,13 @@ import yaml
 
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import STATE_FOLDER
-from reconciler.model.base import JSON
+from reconciler.model.base import JSON, PATTERN_HINTS
 from reconciler.model.kind import MODULES, Kind, kind_named
 from reconciler.model.spec import API_VERSION, NAME_PATTERN
 from reconciler.redact.escape import escape
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.file_patterns import patterns
 from reconciler.specs.files import is_wanted
-from reconciler.specs.problems import HINTS
 from reconciler.specs.schema import schema
 from reconciler.specs.yaml_nodes import plain
 from reconciler.values import regex
@@ -71,7 +70,7 @@ def init(root: Path, name: str | None = None) -> dict[Path, str]:
     """
     name = _name_of(root) if name is None else name
     if not _NAME.fullmatch(name):
-        raise UsageError(f"invalid project name {name!r}: {HINTS[NAME_PATTERN]}")
+        raise UsageError(f"invalid project name {name!r}: {PATTERN_HINTS[NAME_PATTERN]}")
     folder = next((each for each in FOLDERS if not os.path.lexists(root / each)), FOLDERS[0])
     files = _files(name, f"{folder}/" if os.path.lexists(root / ".git") else "")
     for file in files:

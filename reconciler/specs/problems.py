@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,8 +15,7 @@ from reconciler.errors import Problem, Severity
 from reconciler.model.arns import region_problem
 from reconciler.model.base import PATTERN_HINTS, Loc, Remark, Strict, Unquoted, part, source_text
 from reconciler.model.kind import MODULES, RESERVED_FIELD, RequestProblems, kind_named
-from reconciler.model.project import ACCOUNT_PATTERN, LEDGER_PATTERN, REGION_PATTERN, VARIABLE_PATTERN
-from reconciler.model.spec import NAME_PATTERN
+from reconciler.model.project import REGION_PATTERN
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.field_names import fields_inside, known_fields, meant_field, path_of_field, renamed
@@ -24,13 +24,6 @@ from reconciler.specs.secret_lines import SHORTEST_SECRET, SecretLines
 from reconciler.specs.yaml_nodes import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
 
 Context = Mapping[str, Any]
-HINTS = {
-    NAME_PATTERN: "a name is 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends",
-    ACCOUNT_PATTERN: 'an account is 12 digits in quotes, such as "111122223333"',
-    REGION_PATTERN: "a region looks like eu-west-1",
-    LEDGER_PATTERN: "a ledger is sqlite:///PATH, s3://BUCKET/PREFIX or dynamodb://TABLE",
-    VARIABLE_PATTERN: "a variable's name is letters, digits, '_' and '-', and does not start with a digit",
-}
 LONGEST_SHOWN = 60  # characters of a value; longer values are not shown
 
 
@@ -39,8 +32,8 @@ def error_message(kind: str, message: str, value: object, context: Context) -> s
     context."""
     if kind in _BY_TYPE:
         return _BY_TYPE[kind](value, context)
-    if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}, got {_shown(value)}{_one_entry(kind, value)}"
+    if kind in _TYPES:
+        return f"expected {_TYPES[kind]}, got {_shown(value)}{_one_entry(kind, value)}"
     if kind == "value_error":
         return str(context.get("error", message))
     return message[:1].lower() + message[1:]
@@ -107,7 +100,7 @@ def _choice(value: object, context: Context) -> str:
 
 def _pattern(value: object, context: Context) -> str:
     pattern, shown = str(context.get("pattern")), _shown(value)
-    message = HINTS.get(pattern) or PATTERN_HINTS.get(pattern) or f"must match {pattern}"
+    message = PATTERN_HINTS.get(pattern) or f"must match {pattern}"
     if pattern == REGION_PATTERN and isinstance(value, str) and (problem := region_problem(value)):
         return problem if problem.endswith("?") else f"{problem}: {message}"
     return message + (f"; got {shown}" if shown != "a string" else "")
@@ -157,17 +150,12 @@ def _one_entry(kind: str, value: object) -> str:
     """Returns the remedy for a text in the place of a mapping or a list, or an empty string."""
     if not isinstance(value, str) or len(value) > LONGEST_SHOWN or "${" in value:
         return ""
-    if _EXPECTED[kind] == "a list":
+    if _TYPES[kind] == "a list":
         words = value.split() if value.isprintable() and not re.search("[\"'\\\\]", value) else ()
         return f": write [{', '.join(json.dumps(word, ensure_ascii=False) for word in words)}]" if words else ""
     return f": {A_SPACE_AFTER_THE_COLON}" if re.match(r"[\w.-]+ *[:：]\S", value) else ""
 
 
-_EXPECTED = {
-    "float_type": "a number",
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping"),
-    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
-}
 _BY_TYPE: dict[str, Callable[[object, Context], str]] = {
     "string_type": _string,
     **dict.fromkeys(("int_type", "int_from_float"), _integer),
@@ -215,9 +203,12 @@ class View:
 
     def __init__(self, source: SourceText, document: Document) -> None:
         self.source, self.document = source, document
-        self._secrets = SecretLines(source, document)
         self._reported: list[Problem] = []
         self._names: dict[Loc, str] = {}  # the misspelt field names, by the correct path
+
+    @cached_property
+    def _secrets(self) -> SecretLines:  # few documents have a problem
+        return SecretLines(self.source, self.document)
 
     def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
         """Returns a problem at an offset, with secrets in its line hidden. Raises `TooMany`."""

@@ -20,13 +20,26 @@ def relation_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> It
     yield from _duplicates(specs)
     yield from _rename_problems(specs, targets)
     by_name = {spec.name: spec for spec in specs if spec.name is not None}
-    near = NearNames(by_name)
+    missing: list[tuple[ReadSpec, Reference]] = []
     for spec in specs:
         for reference in spec.references:
-            message = _objection(spec, reference, by_name, targets, near)
-            if message is not None:
+            other = by_name.get(reference.name)
+            if other is None:
+                missing.append((spec, reference))
+            elif (message := _objection(spec, reference, other, targets)) is not None:
                 yield spec.name or "", _problem(reference.location, reference.loc, message, "dependency")
+    if missing:
+        yield from _missing(missing, by_name)
     yield from _cycles(by_name)
+
+
+def _missing(references: Iterable[tuple[ReadSpec, Reference]], names: Iterable[str]) -> Iterator[Named]:
+    """Yields a problem at each dependency on a spec that does not exist."""
+    near = NearNames(names)
+    for spec, reference in references:
+        close = near.to(reference.name)
+        message = f"there is no spec {reference.name}{f'; did you mean {close}?' if close else ''}"
+        yield spec.name or "", _problem(reference.location, reference.loc, message, "dependency")
 
 
 def _duplicates(specs: Sequence[ReadSpec]) -> Iterator[Named]:
@@ -89,19 +102,9 @@ def _rename_objection(spec: ReadSpec, former: str, of_that_name: ReadSpec | None
     return None if claim is None else f"{former} is also the former name of the spec at {position(claim.location)}"
 
 
-def _objection(
-    spec: ReadSpec,
-    reference: Reference,
-    by_name: Mapping[str, ReadSpec],
-    targets: Collection[str],
-    near: NearNames,
-) -> str | None:
-    other = by_name.get(reference.name)
+def _objection(spec: ReadSpec, reference: Reference, other: ReadSpec, targets: Collection[str]) -> str | None:
     if reference.name == spec.name:
         return f"{spec.name} depends on itself"
-    if other is None:
-        close = near.to(reference.name)
-        return f"there is no spec {reference.name}{f'; did you mean {close}?' if close else ''}"
     if reference.needs_kind is not None and other.kind not in {reference.needs_kind, None}:
         return f"{other.name} is of kind {other.kind}, and only a {reference.needs_kind} can be named here"
     run_in = [name for name in spec.targets or () if name in targets]

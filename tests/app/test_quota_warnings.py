@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.aws.quota import quota_warnings
+from reconciler.app.reconcile import quota_warnings
 from reconciler.core.decide import plan
 from reconciler.model.kind import Rate
 from tests.builders import NOW, desired, recorded, spec
@@ -14,11 +14,11 @@ def test_a_long_wait_is_a_warning_with_numbers() -> None:
     few = plan(desired(*(spec(name=f"job-{n}") for n in range(25))), recorded(), NOW)
     many = plan(desired(*(spec(name=f"job-{n}") for n in range(325))), recorded(), NOW)
     rates = {"SubmitJob": Rate(perSecond=1, burst=25)}
-    assert quota_warnings(few, rates) == ()
-    assert quota_warnings(many, rates) == (
+    assert list(quota_warnings(few, rates)) == []
+    assert list(quota_warnings(many, rates)) == [
         "325 SubmitJob calls take about 5 min: AWS's quota is 1 a second after the first 25",
-    )
-    assert quota_warnings(many, {}) == ()
+    ]
+    assert list(quota_warnings(many, {})) == []
 
 
 def test_the_plan_contains_the_warning(world: World) -> None:

@@ -37,7 +37,7 @@ WAITING = {"pending_seconds": 600, "read_faults": 0.2, "fates": ("accepted", "re
 QUEUED = {**WAITING, "queue_seconds": 900.0}
 """Runs that start late or never, without and with a time limit of the queue."""
 
-NOT_STARTED = "core.pending_timeout:cancel_not_started"
+NOT_STARTED = "core.cancels:cancel_not_started"
 
 STARTS = (
     mutant(

@@ -1,0 +1,109 @@
+"""Decides which runs are cancelled: on request, because their spec left git, or because they have not started in time
+(`pendingTimeoutSeconds`)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
+from reconciler.core.plan import Action, ActionType, Reason
+from reconciler.core.state import Recorded, RunState, SpecRecord, Submission
+from reconciler.core.submit_actions import of_submission
+from reconciler.core.times import parse_time, seconds_text
+from reconciler.model.spec import suspension
+
+
+def cancel_asked(
+    run: Submission, record: SpecRecord, spec: DesiredSpec | None, desired: Desired, now: datetime
+) -> Action:
+    """Returns the cancel action for a live run whose cancellation was requested but not yet confirmed by AWS, even if
+    the run was found only after the request. Suspended work is not cancelled."""
+    own = suspension(spec.policy.suspend) if spec is not None else None
+    for what, how in (("the project", desired.suspension), ("the spec", own)):
+        if how is not None:
+            message = sentence(what, how, now)
+            wait = of_submission(run, record, ActionType.WAIT, Reason.SUSPENDED, message)
+            return replace(wait, overdue=overdue(how, now))
+    reason = Reason.NOT_STARTED if run.not_started else Reason.ASKED
+    return of_submission(run, record, ActionType.CANCEL, reason, f"requested at {run.cancel_asked_at}")
+
+
+def cancel_not_started(
+    spec: DesiredSpec | None, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
+) -> Sequence[Action]:
+    """Returns a cancel for each run of a spec that has not started within its `pendingTimeoutSeconds`.
+
+    Nothing is cancelled while the spec or the project is suspended, or if the state of the run could not be read in
+    this pass, because the run may have started since.
+    """
+    seconds = spec.policy.pendingTimeoutSeconds if spec is not None else None
+    if spec is None or seconds is None or desired.suspension is not None or suspension(spec.policy.suspend) is not None:
+        return ()
+    limit = timedelta(seconds=seconds)
+    return [
+        of_submission(run, record, ActionType.CANCEL, Reason.NOT_STARTED, _late(run, seconds), source=spec.source)
+        for run in record.live
+        if _waits(run) and now - waiting_since(run) >= limit and run.token not in recorded.observe_errors
+    ]
+
+
+def _waits(run: Submission) -> bool:
+    return run.run_state is RunState.SUBMITTED and run.started_at is None and run.cancel_asked_at is None
+
+
+def has_started_after_all(run: Submission) -> bool:
+    """Returns whether a run has started even though its cancellation was requested because it had not started. Then the
+    request is not repeated, and the outcome of the run counts."""
+    return run.not_started and run.run_state is RunState.RUNNING
+
+
+def waiting_since(run: Submission) -> datetime:
+    """Returns when AWS created a run, by AWS's clock, or when it was submitted if AWS has not reported that."""
+    return parse_time(run.created_at or run.submitted_at or run.first_intent_at)
+
+
+def _late(run: Submission, seconds: int) -> str:
+    words = f" ({run.aws_words})" if run.aws_words else ""
+    since = seconds_text(waiting_since(run))
+    return f"run {run.run_id} has not started since {since}{words}, and pendingTimeoutSeconds is {seconds}"
+
+
+def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:
+    """Returns a cancel for each live run whose recorded deletion policy is Cancel, else one action that retires the
+    spec.
+
+    Nothing is cancelled if the project has no spec at all, if the checkout is old, or while the project is suspended.
+    """
+    cancels = [s for s in record.live if s.content.deletion_policy == "Cancel" and s.cancel_asked_at is None]
+    if cancels and desired.names:
+        return [_cancel(submission, record, desired, now) for submission in cancels]
+    newest = record.newest
+    message = f"no longer in the project{_live_runs(record.live)}"
+    if newest is None:
+        kind = record.schedule.kind if record.schedule else ""
+        return [Action(record.name, kind, ActionType.NONE, Reason.RETIRED, ledger_head=record.head, message=message)]
+    if newest.reassigned_to is not None:
+        message += f"; run {newest.run_id} was reassigned to {newest.reassigned_to} by an operator"
+    return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, message)]
+
+
+def _live_runs(live: Sequence[Submission]) -> str:
+    """Returns a note that says whether live runs keep running, or when the last cancellation of one was requested."""
+    if not live:
+        return ""
+    asked = [s.cancel_accepted_at or s.cancel_asked_at for s in live]
+    times = [parse_time(at) for at in asked if at is not None]
+    if len(times) < len(live):
+        return "; its run keeps running"
+    return f"; its run was asked to stop at {seconds_text(max(times))}"
+
+
+def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: datetime) -> Action:
+    if desired.suspension is not None:
+        message = sentence("the project", desired.suspension, now)
+        wait = of_submission(submission, record, ActionType.WAIT, Reason.SUSPENDED, message)
+        return replace(wait, overdue=overdue(desired.suspension, now))
+    if stale := stale_message(record, desired):
+        return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
+    message = "no longer in the project, and deletionPolicy was Cancel"
+    return of_submission(submission, record, ActionType.CANCEL, Reason.SPEC_REMOVED, message)
