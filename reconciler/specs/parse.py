@@ -14,6 +14,7 @@ from reconciler.model.base import Loc
 from reconciler.redact.shapes import secret_key
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.plain_yaml import NotPlain, may_be_plain, plain_documents
+from reconciler.specs.yaml_lines import line_documents
 from reconciler.specs.yaml_nodes import DEEPEST, Builder, Document, Unreadable
 from reconciler.values import regex
 
@@ -128,19 +129,24 @@ def yaml_documents(text: str) -> Iterator[Document]:
     if not usual and (refused := _UNREADABLE_CHARACTER.search(text)):
         raise Unreadable(refused.start(), f"the character U+{ord(refused[0]):04X} is not allowed in YAML", "character")
     number = 0
-    if may_be_plain(text):
-        loader = LOADER(text)
+    for read in (line_documents, _plain_documents) if may_be_plain(text) else ():
         try:
-            for document in plain_documents(loader.get_event):
+            for document in islice(read(text), number, None):
                 number += 1
                 document.read_again = partial(_nth, text, number)
                 yield document
             return
         except (yaml.YAMLError, RecursionError, ValueError, NotPlain):
             pass  # `_located_documents` reads every form, and reports all flaws
-        finally:
-            loader.dispose()
     yield from islice(_located_documents(text), number, None)
+
+
+def _plain_documents(text: str) -> Iterator[Document]:
+    loader = LOADER(text)
+    try:
+        yield from plain_documents(loader.get_event)
+    finally:
+        loader.dispose()
 
 
 def _nth(text: str, number: int) -> Document:

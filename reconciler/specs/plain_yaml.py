@@ -64,14 +64,14 @@ def _mapping(next_event: NextEvent, start: Any, level: int, records: Records) ->
     event: Any = next_event()
     while type(event) is ScalarEvent:
         key = event.value
-        if key in mapping or ((event.style or key[:1] not in PLAIN_KEY) and not _is_key(key, event.style)):
+        if key in mapping or ((event.style or key[:1] not in PLAIN_KEY) and not is_key(key, event.style)):
             raise NotPlain
         inner = next_event()
         if record is not None:
             record += (event.start_mark.index, inner.start_mark.index)  # type: ignore[union-attr]
         if type(inner) is ScalarEvent:
             text = inner.value
-            mapping[intern(key)] = _scalar(text, inner.style) if inner.style or text[:1] in MAYBE else text
+            mapping[intern(key)] = scalar(text, inner.style) if inner.style or text[:1] in MAYBE else text
         else:
             mapping[intern(key)] = _container(next_event, inner, level + 1, records)
         event = next_event()
@@ -88,7 +88,7 @@ def _list(next_event: NextEvent, level: int, records: Records) -> list[Any]:
     while (kind := type(event)) is not SequenceEndEvent:
         if kind is ScalarEvent:
             text = event.value
-            entries.append(_scalar(text, event.style) if event.style or text[:1] in MAYBE else text)
+            entries.append(scalar(text, event.style) if event.style or text[:1] in MAYBE else text)
         else:
             entries.append(_container(next_event, event, level + 1, records))
         event = next_event()
@@ -105,7 +105,7 @@ def _container(next_event: NextEvent, start: Any, level: int, records: Records) 
     raise NotPlain
 
 
-def _is_key(text: str, style: str | None) -> bool:
+def is_key(text: str, style: str | None) -> bool:
     """Returns whether a scalar can be a key. A plain one must be a string in both versions of YAML, and must not start
     with a space of Unicode."""
     if style:
@@ -113,7 +113,7 @@ def _is_key(text: str, style: str | None) -> bool:
     return text != "" and not text[0].isspace() and type(plain(text)) is str
 
 
-def _scalar(text: str, style: str | None) -> Any:  # noqa: ANN401 - any scalar
+def scalar(text: str, style: str | None) -> Any:  # noqa: ANN401 - any scalar
     """Returns the value of a scalar that is quoted or may be something else than a string."""
     if style:
         if "\0" in text:

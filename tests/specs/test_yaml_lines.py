@@ -1,0 +1,173 @@
+"""Tests that the reader of usual lines reads the same documents as the complete reader, or gives up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.specs import yaml_lines
+from reconciler.specs.parse import yaml_documents
+from reconciler.specs.plain_yaml import NotPlain
+from reconciler.specs.yaml_lines import line_documents
+from tests.bench.projects import spec_text
+from tests.specs.test_plain_yaml import complete, read
+
+USUAL = {
+    "nested mappings": "a:\n  b:\n    c: d\n  e: 1\nf: on\n",
+    "a list that is indented": "a:\n  - b\n  - 1.50\nc: true\n",
+    "a list that is not indented": "a:\n- b\n- c\nd: e\n",
+    "mappings in a list": "x:\n- a: b\n  c: d\n\n# note\n- a: b\n",
+    "a list in a list": "a:\n  - - b\n    - c\n  -\n    - d\n",
+    "a mapping below a dash": "a:\n  -\n    b: c\n    d: e\n",
+    "brackets": "a: {b: [c, 'd, e', 1], \"f\": {}}\ng: [ -x, $y ]  # why\n",
+    "the metadata in brackets": "metadata: {name: job, labels: {team: growth}}\n",
+    "addresses": "a: s3://b/c\nb: [s3://b/c]\nc: a#b\nd: x:y\n",
+    "quotes": "a: \"x: #y\"\nb: 'it''s'\n'c d': \"\"\n\"e\": ''\n",
+    "comments": "# x\n\na: b # c\nd:   # e\n  # f\n  g: h\n   # i\n",
+    "numbers and dates": "a: 0x1F\nb: 12:30\nc: 2026-11-22\nd: -1\ne: 0.60\n",
+    "a block of text": "a: |\n  b: c\n    # d\n\n  - e  \nf: |-\n  g\n\n# h\ni: j\n",
+    "a folded block of text": "a: >\n  b\n  c\n\nd:\n- >-\n   e\n   f\n- g\n",
+    "several documents": "---\na: b\n---\n# x\nc:\n  - d\n---\ne: f\n",
+    "letters of any language": "a: é\nb: 'ñ 日本'\n# 🙂\n",
+    "no line break at the end": "a: b\nc:\n  - d",
+}
+UNUSUAL = {
+    "a value on several lines": "a: b\n  c\n",
+    "a value below its key": "a:\n  b\n",
+    "an escape": 'a: "\\n"\n',
+    "a mapping after a scalar": "a: b\n  c: d\n",
+    "a wrong indentation": "a:\n    b: c\n  d: e\n",
+    "a list after a mapping": "a: b\n- c\n",
+    "a mapping after a list": "a:\n- b\n c: d\n",
+    "a list that ends too far left": "a:\n    - b\n  - c\n",
+    "a second colon": "a: b: c\n",
+    "no value": "a:\nb: c\n",
+    "no value at the end": "a: b\nc:",
+    "a null": "a: ~\n",
+    "a duplicate key": "a: b\na: c\n",
+    "a duplicate key in brackets": "a: {b: 1, b: 2}\n",
+    "a key that is a number": "1: a\n",
+    "a key that is a boolean": "on: a\n",
+    "a merge key": "<<: a\n",
+    "a tab": "a:\tb\n",
+    "a carriage return": "a: b\r\nc: d\r\n",
+    "brackets on several lines": "a: [b,\n  c]\n",
+    "text behind brackets": "a: [b] c\n",
+    "brackets that close nothing": "a: [b]]\n",
+    "a pair in a list in brackets": "a: [b: c]\n",
+    "a key without value in brackets": "a: {b}\n",
+    "a comma at the end": "a: [b, ]\n",
+    "an alias": "a: *b\n",
+    "a reserved character": "a: @b\nb: `c`\n",
+    "text on the line of a marker": "--- a\n",
+    "the end of a document": "a: b\n...\n",
+    "a document without value": "---\n---\na: b\n",
+    "a document that is a list": "- a\n",
+    "an indented document": "  a: b\n",
+    "a key that is too long": f"{'k' * 1100}: v\n",
+    "kept line breaks": "a: |+\n  b\n\n",
+    "an empty line first in a block of text": "a: |\n\n  b\n",
+    "an empty line in a folded block": "a: >\n  b\n\n  c\n",
+    "an indented line in a folded block": "a: >\n  b\n    c\n",
+    "spaces that belong to a block of text": "a: |\n  b\n     \n  c\n",
+    "a block of text without a line break at its end": "a: |\n  b",
+    "a block of text that is not indented": "a: |\nb: c\n",
+    "a comment inside the indentation of a block of text": "a:\n  b: |\n      c\n    # d\n",
+    "a space that is no space": "a: \u3000b\nb:\u00a0c\n",
+}
+VALUES = [
+    "v", "a b", "--x", "1", "1.50", "true", "'s q'", '"d q"', "s3://x/y", "${v}", "a#b", "{a: b}", "{}", "[]", "12:30",
+    "[a, 'b', 3]", "{a: [1, {b: c}]}", "on", "x # c", "'it''s'", "[-a, --b]", "[s3://x/y, a=b]", "{x: 'a, b'}",
+]  # fmt: skip
+ODD_LINES = [
+    "a", "a: b", "  a: b", "- a", "  - a", "-", "a:", "# c", "   # c", "", "   ", "---", "...", "a: |", "  a: >-",
+    "a: [", "a: b: c", "]", "    text", "- - a", "- a: b", "\ta: b", "a: 'b", "a: ~", "'a': \"b\\n\"",
+    "? a", "a: *b", "a: &b c",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", USUAL.values(), ids=list(USUAL))
+def test_usual_lines_are_read_as_by_the_complete_reader(text: str, monkeypatch: pytest.MonkeyPatch):
+    """A text of usual lines is read line by line, with the values and locations that the complete reader finds."""
+    assert is_read_by_lines(text)
+    assert read(yaml_documents(text)) == complete(text, monkeypatch)
+
+
+@pytest.mark.parametrize("text", UNUSUAL.values(), ids=list(UNUSUAL))
+def test_other_lines_are_left_to_the_other_readers(text: str, monkeypatch: pytest.MonkeyPatch):
+    """A text with any other line, or with a flaw, is not read line by line."""
+    with pytest.raises(NotPlain):
+        list(line_documents(text))
+
+    assert read(yaml_documents(text)) == complete(text, monkeypatch)
+
+
+def nested(chosen: random.Random, indent: int, depth: int, keys: Iterator[int]) -> list[str]:
+    """The lines of a random mapping or list."""
+    pad, lines = " " * indent, list[str]()
+    is_mapping = depth == 0 or chosen.random() < 0.6
+    for _ in range(chosen.randint(1, 3)):
+        start = f"k{next(keys)}:" if is_mapping else "-"
+        shape = chosen.random()
+        if depth > 3 or shape < 0.5:
+            lines.append(f"{pad}{start} {chosen.choice(VALUES)}")
+        elif shape < 0.6:
+            texts = chosen.choices(["text", "two  words ", "# none", "a: b", "- x"], k=chosen.randint(1, 3))
+            block = " " * (indent + chosen.randint(1, 3))
+            lines += [f"{pad}{start} {chosen.choice(['|', '|-', '>', '>-'])}", *(block + text for text in texts)]
+        elif is_mapping or shape < 0.7:
+            inner = indent + chosen.choice([0, 1, 2, 2, 2, 4])
+            lines += [pad + start, *nested(chosen, inner, depth + 1, keys)]
+        else:
+            first, *others = nested(chosen, indent + 2, depth + 1, keys)
+            lines += [f"{pad}- {first[indent + 2 :]}", *others]
+    return lines
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_texts_are_read_as_by_the_complete_reader(seed: int, monkeypatch: pytest.MonkeyPatch):
+    """Random texts, half of them with one line added, removed or moved, give the same documents, locations and errors;
+    a third of them are read line by line."""
+    chosen, alone = random.Random(seed), 0
+    for number in range(60):
+        lines = nested(chosen, 0, 0, iter(range(1000)))
+        if number % 2:
+            at = chosen.randrange(len(lines))
+            change = chosen.choice([[chosen.choice(ODD_LINES), lines[at]], [], [lines[at][1:]], [" " + lines[at]]])
+            lines[at : at + 1] = change
+        text = "\n".join(lines) + "\n" * chosen.randint(0, 2)
+
+        assert read(yaml_documents(text)) == complete(text, monkeypatch), text
+        alone += is_read_by_lines(text)
+    assert alone >= 20
+
+
+def is_read_by_lines(text: str) -> bool:
+    """Whether a text has only usual lines."""
+    try:
+        return list(line_documents(text)) != []
+    except NotPlain:
+        return False
+
+
+def test_the_form_of_a_line_is_found_once(monkeypatch: pytest.MonkeyPatch):
+    """The forms of lines that specs have in common are remembered, and their strings are shared."""
+    monkeypatch.setattr(yaml_lines, "_FORMS", forms := yaml_lines._Forms())
+    list(line_documents(spec_text(1, 1)))
+    before = len(forms)
+
+    list(line_documents(spec_text(21, 1)))
+
+    assert len(forms) - before == 4  # the comment, the name, the entry point and the class of the second spec
+
+
+def test_few_lines_are_remembered(monkeypatch: pytest.MonkeyPatch):
+    """Lines that no other file has do not fill the memory."""
+    monkeypatch.setattr(yaml_lines, "_FORMS", forms := yaml_lines._Forms())
+    monkeypatch.setattr(yaml_lines, "MOST_FORMS", 100)
+    for number in range(500):
+        list(line_documents(f"a: {number}\n"))
+
+    assert len(forms) <= 100 + 2
