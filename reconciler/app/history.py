@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from reconciler.app.session import Session
     from reconciler.model.base import JSON
+    from reconciler.render.diff import Differences
 
 logger = logging.getLogger(__name__)
 
@@ -295,12 +296,23 @@ def explain(session: Session, made: Plan, *, added: bool = True) -> Plan:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """How to compare two requests. If the earlier requests are `masked`, `unknown` collects a sentence about each spec
-    with values that cannot be compared."""
+    with values that cannot be compared. `done` are the comparisons made, each with the spec and the earlier request."""
 
     masked: bool = False
     unknown: dict[str, None] = field(default_factory=dict)
+    done: dict[str, tuple[JSON, JSON, Differences]] = field(default_factory=dict)
 
-    def both(self, name: str, before: JSON, after: JSON) -> tuple[JSON, JSON]:
+    def of(self, name: str, kind: str, before: JSON, after: JSON) -> Differences:
+        """Returns the differences between two requests of a spec. An action and the change that causes it compare the
+        same requests."""
+        from reconciler.render.diff import Differences
+
+        done = self.done.get(name)
+        if done is None or done[0] is not before or done[1] is not after:
+            done = self.done[name] = before, after, Differences(kind_named(kind), *self._both(name, before, after))
+        return done[2]
+
+    def _both(self, name: str, before: JSON, after: JSON) -> tuple[JSON, JSON]:
         """Returns two requests in a form in which they can be compared."""
         from reconciler.redact.request import masked, secret_places
         from reconciler.render.diff import path_text
@@ -318,12 +330,10 @@ class Comparison:
 def _action_changes(
     action: Action, request: JSON, compared_with: Sequence[Event], compare: Comparison
 ) -> tuple[Change, ...]:
-    from reconciler.render.diff import explain as differences
-
     intent = intent_of(compared_with, action.name, action.compared_token or "")
     if not intent.request:  # a run recorded again after its ledger was lost: its request is unknown
         return ()
-    return differences(kind_named(action.kind), *compare.both(action.name, intent.request, request))
+    return compare.of(action.name, action.kind, intent.request, request).of_content()
 
 
 def _request_fields(
@@ -331,13 +341,13 @@ def _request_fields(
 ) -> tuple[Change, ...]:
     """Returns the fields of the request that differ, or all fields for an added spec. Their paths start with
     ``request.``."""
-    from reconciler.render.diff import added_fields, request_changes
+    from reconciler.render.diff import added_fields
 
-    kind, request = kind_named(change.kind), change.content.request if change.content else None
+    request = change.content.request if change.content else None
     if request is None:
         return ()
     if change.change is ChangeType.ADDED:
-        found = added_fields(kind, request)
+        found = added_fields(kind_named(change.kind), request)
     elif change.compared_with is None:
         return ()
     else:
@@ -345,7 +355,7 @@ def _request_fields(
         if not before:  # a run recorded again after its ledger was lost: its request is unknown
             return ()
         after = render_slot(request, slot, change.time_zone) if slot is not None else request
-        found = request_changes(kind, *compare.both(change.name, before, after))
+        found = compare.of(change.name, change.kind, before, after).of_request()
     return tuple(replace(each, path=f"request.{each.path}") for each in found)
 
 

@@ -1,16 +1,16 @@
 """Compares two requests field by field, with paths such as ``environment["STAGE"].value``."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import cached_property
 from typing import Any
 
 from reconciler.core.plan import Change, Op
 from reconciler.model.base import JSON
 from reconciler.model.kind import Kind
 from reconciler.redact.request import masked, masked_at
-from reconciler.values import dataclass, regex
+from reconciler.values import regex
 
 Path = tuple[str | int, ...]
 Placed = tuple[Path, Change]
@@ -85,41 +85,56 @@ def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-@dataclass(slots=True)
-class _Alignment:
-    """Leaves out equal values, and turns matching lists of two requests into mappings from name or index to entry, so
-    that a comparison pairs the right entries. Lists with a different order of entries are recorded in `reorders`."""
+class _Comparison:
+    """The differences between two requests, with their paths. Lists whose entries have names are compared by name,
+    other lists by index or by inserted and removed entries."""
 
-    reorders: list[Placed] = field(default_factory=list)
+    def __init__(self, before: JSON, after: JSON) -> None:
+        self._before, self._after = _Side(before), _Side(after)
+        self.found: list[Placed] = []
+        self._mappings(before, after, ())
 
-    def align(self, before: Any, after: Any, path: Path = ()) -> tuple[Any, Any]:  # noqa: ANN401 - any JSON value
-        """Returns both values in a form that can be compared."""
+    def _values(self, before: Any, after: Any, path: Path) -> None:  # noqa: ANN401 - any JSON value
+        """Compares two different values at a path."""
         if isinstance(before, dict) and isinstance(after, dict):
-            return self._mappings(before, after, path)
-        if isinstance(before, list) and isinstance(after, list):
-            return self._lists(before, after, path)
-        return before, after
+            self._mappings(before, after, path)
+        elif isinstance(before, list) and isinstance(after, list):
+            self._lists(before, after, path)
+        else:
+            self._note("change", before, after, path, path)
 
-    def _mappings(self, before: dict[Any, Any], after: dict[Any, Any], path: Path) -> tuple[Any, Any]:
-        left, right = dict(before), dict(after)
-        for key in before.keys() & after.keys():
-            if _text(before[key]) == _text(after[key]):  # deepdiff takes much longer to find that they are equal
-                del left[key], right[key]
-            else:
-                left[key], right[key] = self.align(before[key], after[key], (*path, key))
-        return left, right
+    def _mappings(self, before: Mapping[Any, Any], after: Mapping[Any, Any], path: Path) -> None:
+        for key, old in before.items():
+            place = (*path, key)
+            if key not in after:
+                self._note("remove", old, None, place, place)
+            elif _text(old) != _text(after[key]):
+                self._values(old, after[key], place)
+        for key in after.keys() - before.keys():
+            self._note("add", None, after[key], (*path, key), (*path, key))
 
-    def _lists(self, before: list[Any], after: list[Any], path: Path) -> tuple[Any, Any]:
+    def _lists(self, before: list[Any], after: list[Any], path: Path) -> None:
         old, new = entry_names(before), entry_names(after)
         if old is not None and new is not None and (old or new):
             self._note_order(old, new, path)
-            return self._mappings(dict(zip(old, before, strict=True)), dict(zip(new, after, strict=True)), path)
-        if _is_shuffled(before, after):
+            self._mappings(dict(zip(old, before, strict=True)), dict(zip(new, after, strict=True)), path)
+        elif _is_shuffled(before, after):
             self._note_reorder(path, before, after)
-            return before, before
-        if len(before) == len(after) and _pairs_well(before, after):
-            return self._mappings(dict(enumerate(before)), dict(enumerate(after)), path)
-        return before, after
+        elif len(before) == len(after) and _pairs_well(before, after):
+            self._mappings(dict(enumerate(before)), dict(enumerate(after)), path)
+        else:
+            for op, level in _moves(before, after):
+                old_path, new_path = level.path(output_format="list"), level.path(output_format="list", use_t2=True)
+                self._note(op, level.t1, level.t2, (*path, *old_path), (*path, *new_path))
+
+    def _note(self, op: Op, old: object, new: object, old_path: Path, new_path: Path) -> None:
+        """Records one difference. Its path is the path in `after` or, for a removal, in `before`."""
+        path = old_path if op == "remove" else new_path
+        old, new = None if op == "add" else old, None if op == "remove" else new
+        hidden = (op != "add" and self._before.hides(old_path, old)) or (
+            op != "remove" and self._after.hides(new_path, new)
+        )
+        self.found.append((path, Change(path_text(path), op, old, new, hidden)))
 
     def _note_order(self, old: list[EntryName], new: list[EntryName], path: Path) -> None:
         """Records that the names on both sides are in a different order, which changes the digest."""
@@ -127,7 +142,7 @@ class _Alignment:
             self._note_reorder(path, [str(name) for name in old], [str(name) for name in new])
 
     def _note_reorder(self, path: Path, before: list[Any], after: list[Any]) -> None:
-        self.reorders.append((path, Change(path_text(path), "reorder", before, after)))
+        self.found.append((path, Change(path_text(path), "reorder", before, after)))
 
 
 def _is_shuffled(before: list[Any], after: list[Any]) -> bool:
@@ -150,6 +165,34 @@ def _pairs_well(before: list[Any], after: list[Any]) -> bool:
     return sum(a != b for a, b in zip(old, new, strict=True)) <= by_moves
 
 
+class Differences:
+    """The differences between two requests of one kind, as written. Each comparison is made once."""
+
+    def __init__(self, kind: Kind, before: JSON, after: JSON) -> None:
+        self._kind, self._old, self._new = kind, kind.as_written(before), kind.as_written(after)
+
+    def of_content(self) -> tuple[Change, ...]:
+        """Returns the changes as `explain` does."""
+        kind, old, new = self._kind, self._old, self._new
+        if _text(kind.content(old)) == _text(kind.content(new)):
+            return ()
+        differences = [*self._displayed]
+        if all(path[0] in kind.cosmetic_fields for path, _ in differences):
+            differences = _compare(old, new)
+        if all(path[0] in kind.cosmetic_fields for path, _ in differences):
+            differences += _by_field(kind.content(old), kind.content(new))
+        return _ordered(differences)
+
+    def of_request(self) -> tuple[Change, ...]:
+        """Returns every difference, including names and tags, sorted by path."""
+        old, new = self._old, self._new
+        return _ordered(self._displayed or _compare(old, new) or _by_field(old, new))
+
+    @cached_property
+    def _displayed(self) -> list[Placed]:
+        return _compare(self._kind.for_display(self._old), self._kind.for_display(self._new))
+
+
 def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
     """Returns the differences between two requests of one kind, sorted by path. The result is empty if and only if the
     same job would run.
@@ -159,22 +202,7 @@ def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
     with other changes, because they take effect with the run that the other changes cause. The order of arguments
     matters, ``"2"`` differs from ``2``, and null differs from a missing field.
     """
-    old, new = kind.as_written(before), kind.as_written(after)
-    if _text(kind.content(old)) == _text(kind.content(new)):
-        return ()
-    differences = _compare(kind.for_display(old), kind.for_display(new))
-    if all(path[0] in kind.cosmetic_fields for path, _ in differences):
-        differences = _compare(old, new)
-    if all(path[0] in kind.cosmetic_fields for path, _ in differences):
-        differences += _by_field(kind.content(old), kind.content(new))
-    return tuple(change for _, change in sorted(differences, key=_order))
-
-
-def request_changes(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
-    """Returns every difference between two requests of one kind, including names and tags, sorted by path."""
-    old, new = kind.as_written(before), kind.as_written(after)
-    found = _compare(kind.for_display(old), kind.for_display(new)) or _compare(old, new) or _by_field(old, new)
-    return tuple(change for _, change in sorted(found, key=_order))
+    return Differences(kind, before, after).of_content()
 
 
 def added_fields(kind: Kind, request: JSON) -> tuple[Change, ...]:
@@ -189,13 +217,16 @@ def added_fields(kind: Kind, request: JSON) -> tuple[Change, ...]:
 
 def _compare(before: JSON, after: JSON) -> list[Placed]:
     """Returns all differences with their paths."""
-    from deepdiff import DeepDiff  # noqa: PLC0415 - takes 100 ms to import, and only a changed spec needs it
+    return _Comparison(before, after).found
 
-    alignment = _Alignment()
-    left, right = alignment.align(before, after)
+
+def _moves(before: list[Any], after: list[Any]) -> Iterator[tuple[Op, Any]]:
+    """Yields the differences between two lists: inserted, removed and changed entries, or values in them."""
+    from deepdiff import DeepDiff  # noqa: PLC0415 - takes 100 ms to import, and few changes need it
+
     tree = DeepDiff(
-        left,
-        right,
+        before,
+        after,
         view="tree",
         ignore_order=False,
         ignore_numeric_type_changes=False,
@@ -204,39 +235,33 @@ def _compare(before: JSON, after: JSON) -> list[Placed]:
         threshold_to_diff_deeper=0,  # otherwise two very different objects are reported as one change
         verbose_level=2,
     )
-    context = _Context(before, after)
-    changes = [context.placed(OPS[name], level) for name, levels in tree.items() for level in levels]
-    return [*alignment.reorders, *changes]
+    return ((OPS[name], level) for name, levels in tree.items() for level in levels)
 
 
-class _Context:
-    """Both requests in complete and in masked form, because the neighbours of a value can determine whether it is a
+class _Side:
+    """A request in complete and in masked form, because the neighbours of a value can determine whether it is a
     secret."""
 
-    def __init__(self, before: JSON, after: JSON) -> None:
-        self.before, self.after = (before, masked(before)), (after, masked(after))
+    def __init__(self, request: JSON) -> None:
+        self._request = request
 
-    def placed(self, op: Op, level: Any) -> Placed:  # noqa: ANN401 - deepdiff has no types
-        """Returns one difference as a change. Its path is the path in `after` or, for a removal, in `before`."""
-        old_path: Path = tuple(level.path(output_format="list"))
-        new_path: Path = tuple(level.path(output_format="list", use_t2=True))
-        old = None if op == "add" else level.t1
-        new = None if op == "remove" else level.t2
-        path = old_path if op == "remove" else new_path
-        sensitive = (op != "add" and _needs_context(*self.before, old_path, old)) or (
-            op != "remove" and _needs_context(*self.after, new_path, new)
-        )
-        return path, Change(path_text(path), op, old, new, sensitive)
+    @cached_property
+    def _masked(self) -> JSON | None:
+        """The masked form, or `None` if the request has no secret."""
+        hidden = masked(self._request)
+        return None if hidden == self._request else hidden
 
-
-def _needs_context(request: JSON, hidden: JSON, path: Path, value: object) -> bool:
-    """Returns whether a value is a secret only because of its neighbours, such as the argument after ``--password``."""
-    here: Any = request
-    there: Any = hidden
-    for key in path:
-        index = next(i for i, e in enumerate(here) if e["name"] == key) if isinstance(key, EntryName) else key
-        here, there = here[index], there[index]
-    return bool(there != masked_at(path, value))
+    def hides(self, path: Path, value: object) -> bool:
+        """Returns whether a value is a secret only because of its neighbours, such as the argument after
+        ``--password``."""
+        if self._masked is None:
+            return False
+        here: Any = self._request
+        there: Any = self._masked
+        for key in path:
+            index = next(i for i, e in enumerate(here) if e["name"] == key) if isinstance(key, EntryName) else key
+            here, there = here[index], there[index]
+        return bool(there != masked_at(path, value))
 
 
 def _by_field(before: JSON, after: JSON) -> list[Placed]:
@@ -246,6 +271,10 @@ def _by_field(before: JSON, after: JSON) -> list[Placed]:
         for key in before.keys() | after.keys()
         if _text(before.get(key)) != _text(after.get(key))
     ]
+
+
+def _ordered(differences: Iterable[Placed]) -> tuple[Change, ...]:
+    return tuple(change for _, change in sorted(differences, key=_order))
 
 
 def _order(placed: Placed) -> tuple[Iterable[tuple[bool, int, str]], int]:

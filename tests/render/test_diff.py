@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from reconciler.core.identity import canonical
 from reconciler.core.plan import Change
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
-from reconciler.render.diff import explain
+from reconciler.render import diff
+from reconciler.render.diff import Differences, explain
 
 EMR, BATCH = kind_named("EmrServerlessJobRun"), kind_named("BatchJob")
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
@@ -179,6 +181,37 @@ def test_differences(before, after, expected):
     assert list(actual) == expected
     assert [type(c.before) for c in actual] == [type(c.before) for c in expected]
     assert (before, after) == (given_before, given_after)
+
+
+def test_only_inserted_and_removed_entries_need_deepdiff(monkeypatch):
+    """Changed, added and removed fields, and entries with another value, are found without deepdiff."""
+    lists: list[Any] = []
+    real = diff._moves
+
+    def moves(before: list[Any], after: list[Any]) -> Iterator[Any]:
+        lists.append((before, after))
+        return real(before, after)
+
+    monkeypatch.setattr(diff, "_moves", moves)
+    explain(EMR, spark(entryPointArguments=["a", "b"], x={"y": 1}), spark(entryPointArguments=["a", "c"], z={"y": 2}))
+    assert lists == []
+    explain(EMR, spark(entryPointArguments=["a", "b"]), spark(entryPointArguments=["b"]))
+    assert lists == [(["a", "b"], ["b"])]
+
+
+def test_the_changes_of_a_run_and_of_a_spec_come_from_one_comparison(monkeypatch):
+    """An action and its spec show the same requests, so these are compared once."""
+    compared: list[JSON] = []
+    real = diff._compare
+
+    def compare(before: JSON, after: JSON) -> list[Any]:
+        compared.append(after)
+        return real(before, after)
+
+    monkeypatch.setattr(diff, "_compare", compare)
+    differences = Differences(EMR, spark(a="1"), spark(a="2"))
+    assert differences.of_content() == differences.of_request() != ()
+    assert len(compared) == 1
 
 
 def test_what_the_reconciler_adds_is_left_out():
