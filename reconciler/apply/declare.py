@@ -93,10 +93,7 @@ def _renamed(name: str, old: str, at: str, provenance: Provenance) -> SpecRename
         at=at,
         name=name,
         renamed_from=old,
-        commit=provenance.commit,
-        uncommitted=provenance.uncommitted or None,
-        actor=provenance.actor,
-        tool_version=provenance.tool_version,
+        **provenance.fields,
     )
 
 
@@ -136,19 +133,13 @@ def declaration_of(
         return declarations.ProjectDeclared(
             at=at,
             settings=dict(pending.policy),
-            commit=provenance.commit,
-            uncommitted=provenance.uncommitted or None,
-            actor=provenance.actor,
-            tool_version=provenance.tool_version,
+            **provenance.fields,
         )
     if pending.content is None:
         return declarations.Undeclared(
             at=at,
             name=pending.name,
-            commit=provenance.commit,
-            uncommitted=provenance.uncommitted or None,
-            actor=provenance.actor,
-            tool_version=provenance.tool_version,
+            **provenance.fields,
         )
     content = pending.content
     bare = declarations.Declared(
@@ -159,10 +150,7 @@ def declaration_of(
         request_digest=request_digest(content.request or {}),
         policy=dict(pending.policy),
         source=content.source,
-        commit=provenance.commit,
-        uncommitted=provenance.uncommitted or None,
-        actor=provenance.actor,
-        tool_version=provenance.tool_version,
+        **provenance.fields,
     )
     return _with_request(bare, pending, action, ledger)
 

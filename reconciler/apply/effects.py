@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from reconciler.core import events as e
 from reconciler.core.events import Event
 from reconciler.core.plan import Action, ActionOutcome, ActionResult
-from reconciler.core.ports import Deadline, Moved, Precondition, Wanted
+from reconciler.core.ports import Instant, Moved, Precondition, Wanted
 from reconciler.core.state import Recorded
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError
@@ -23,15 +23,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class ReadClock:
-    """Read the clocks. Sends back a `Reading`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Both clocks at one moment: seconds since the epoch, and seconds of the boot-time clock."""
-
-    wall: float
-    boot: float
+    """Read the clocks. Sends back an `Instant`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +37,7 @@ class Acquire:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Append events if their precondition holds. Sends back `Appended` or `Moved`; raises a `LedgerError` in the
+    """Append events if their precondition holds. Sends back their position, or `Moved`; raises a `LedgerError` in the
     procedure."""
 
     events: Sequence[Event]
@@ -55,8 +47,8 @@ class Append:
 @dataclass(frozen=True, slots=True)
 class AppendGroup:
     """Append the events of several procedures in one batch. Sends back a list with the answer to each of `parts`:
-    `Appended`, `Moved`, or the exception to raise in its procedure. A part whose precondition fails does not prevent
-    the others."""
+    the position, `Moved`, or the exception to raise in its procedure. A part whose precondition fails does not
+    prevent the others."""
 
     parts: Sequence[Append]
 
@@ -67,7 +59,7 @@ class Transmit:
 
     kind: str
     request: JSON
-    deadline: Deadline
+    deadline: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +105,10 @@ def record(event: e.SubmissionEvent, result: ActionResult) -> Procedure:
     return result
 
 
-def read_clock() -> Generator[Effect, object, Reading]:
+def read_clock() -> Generator[Effect, object, Instant]:
     """Reads both clocks."""
     reading = yield ReadClock()
-    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the interpreter sends
+    assert isinstance(reading, Instant)  # noqa: S101 - narrows what the interpreter sends
     return reading
 
 

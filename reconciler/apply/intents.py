@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypedDict
 
 from reconciler.apply import protocol
 from reconciler.apply.effects import always, moment
@@ -13,6 +14,15 @@ from reconciler.core.ports import Precondition
 from reconciler.core.unresolved import is_repeat
 from reconciler.model.kind import kind_named
 from reconciler.values import dataclass
+
+
+class RecordedProvenance(TypedDict):
+    """The fields in which an event records a `Provenance`."""
+
+    commit: str | None
+    uncommitted: bool | None
+    actor: str
+    tool_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,16 @@ class Provenance:
     tool_version: str
     owner: str
     uncommitted: bool = False
+
+    @property
+    def fields(self) -> RecordedProvenance:
+        """The fields of an event."""
+        return {
+            "commit": self.commit,
+            "uncommitted": self.uncommitted or None,
+            "actor": self.actor,
+            "tool_version": self.tool_version,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +103,7 @@ def _describing(action: Action, task: Task, token: str, content: Content) -> Cal
             proven=proven or None,
             backoff_limit=action.backoff_limit or None,
             settled_slots=action.handled_until,
-            commit=task.provenance.commit,
-            uncommitted=task.provenance.uncommitted or None,
-            actor=task.provenance.actor,
-            tool_version=task.provenance.tool_version,
+            **task.provenance.fields,
         )
 
     return describe
@@ -124,8 +141,5 @@ def adoption(action: Action, task: Task) -> ManuallyAdopted:
         run_id=action.run_id,
         owner=task.place.owner(action.name),
         reason=str(action.reason),
-        commit=task.provenance.commit,
-        uncommitted=task.provenance.uncommitted or None,
-        actor=task.provenance.actor,
-        tool_version=task.provenance.tool_version,
+        **task.provenance.fields,
     )

@@ -11,8 +11,8 @@ from typing import TypeVar, assert_never
 from reconciler.apply import effects as f
 from reconciler.core.ports import (
     Ambiguous,
-    Appended,
     Clock,
+    Instant,
     Ledger,
     Moved,
     NotSent,
@@ -30,7 +30,7 @@ STEP_SECONDS = 0.2
 """The maximum time in seconds for which a wait continues after the command was asked to stop."""
 
 
-Answer = Appended | Moved | Exception
+Answer = int | Moved | Exception
 
 
 @dataclass(slots=True, eq=False)
@@ -86,7 +86,7 @@ def _carry_out(effect: f.Effect, world: World) -> object:
             answer = None
             world.quota.release(effect.operation)
         case f.ReadClock():
-            answer = f.Reading(world.clock.now(), world.clock.boot())
+            answer = Instant(world.clock.now(), world.clock.boot())
         case f.Append():
             answer = world.ledger.append(effect.events, effect.valid)
         case f.AppendGroup():

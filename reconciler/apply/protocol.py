@@ -31,8 +31,8 @@ from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
 from reconciler.core.ports import (
     Accepted,
     Ambiguous,
-    Deadline,
     Declined,
+    Instant,
     Moved,
     NotSent,
     Outcome,
@@ -124,7 +124,7 @@ def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, ob
         return _Sent(ActionResult(ActionOutcome.UNSENT, error=STOPPED_BEFORE))
     # The clock is read after the quota, which may take minutes: the deadline must cover the call, not the wait.
     reading = yield from read_clock()
-    deadline = Deadline(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
+    deadline = Instant(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
     proven = number > 1 and not repeats  # if this is wrong, the precondition below refuses the intent
     event = intent.describe(number, moment(reading.wall), moment(deadline.wall), proven)
     precondition = _may_repeat(intent, number, reading.wall) if repeats else _may_intend(intent, number)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply, transmit
-from reconciler.core.ports import Deadline, NotSent, Outcome, Wanted
+from reconciler.core.ports import Instant, NotSent, Outcome, Wanted
 from reconciler.core.times import parse_time
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON, Strict
@@ -31,7 +31,7 @@ def submit(
     request: JSON,
     *,
     reply: Reply,
-    deadline: Deadline,
+    deadline: Instant,
     model: type[Strict] | None = None,
 ) -> Outcome:
     """Sends `request` with a method of the boto3 client for `service`, at most once. Returns errors of the network, AWS

@@ -17,7 +17,7 @@ from reconciler.aws.batch_logs import logs_of
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
-from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
+from reconciler.core.ports import FoundRun, Instant, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
 from reconciler.core.run_logs import RunLogs
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
@@ -81,7 +81,7 @@ class Batch:
         self._children: dict[str, tuple[int, Sequence[Described]]] = {}  # failed children by array, and their number
         self._hours: dict[str, float | None] = {}  # the hours that the children of ended arrays ran
 
-    def submit(self, request: JSON, deadline: Deadline) -> Outcome:
+    def submit(self, request: JSON, deadline: Instant) -> Outcome:
         """Calls SubmitJob. The request is transmitted at most once."""
         return submit(self._aws, SERVICE, "submit_job", request, model=SubmitJobRequest, reply=REPLY, deadline=deadline)
 

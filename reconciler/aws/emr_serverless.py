@@ -19,7 +19,7 @@ from reconciler.aws.clients import Aws, Client
 from reconciler.aws.emr_serverless_logs import logs_of
 from reconciler.aws.errors import translate_errors
 from reconciler.aws.outcome import Reply
-from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
+from reconciler.core.ports import FoundRun, Instant, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
 from reconciler.core.run_logs import RunLogs
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time
@@ -66,7 +66,7 @@ class EmrServerless:
         self._aws = aws
         self._kept: dict[tuple[str, str], Tagged] = {}  # runs by application and id; their tags do not change
 
-    def submit(self, request: JSON, deadline: Deadline) -> Outcome:
+    def submit(self, request: JSON, deadline: Instant) -> Outcome:
         """Calls StartJobRun. The request is transmitted at most once."""
         return submit(
             self._aws, SERVICE, "start_job_run", request, model=StartJobRunRequest, reply=REPLY, deadline=deadline

@@ -20,7 +20,7 @@ from reconciler.aws.errors import (
     request_id_of,
     status_of,
 )
-from reconciler.core.ports import Accepted, Ambiguous, Clock, Deadline, Declined, NotSent, Outcome, Refused
+from reconciler.core.ports import Accepted, Ambiguous, Clock, Declined, Instant, NotSent, Outcome, Refused
 from reconciler.redact.request import secrets_of
 from reconciler.values import dataclass
 
@@ -39,7 +39,7 @@ class TransmissionRefused(Exception):
 class Transmission:
     """The state of one call. `sent` counts its transmissions."""
 
-    deadline: Deadline
+    deadline: Instant
     clock: Clock
     sent: int = 0
 
@@ -58,7 +58,7 @@ _CURRENT: ContextVar[Transmission | None] = ContextVar("transmission", default=N
 
 
 @contextmanager
-def once(deadline: Deadline, clock: Clock) -> Iterator[Transmission]:
+def once(deadline: Instant, clock: Clock) -> Iterator[Transmission]:
     """Allows a guarded client to make one transmission before `deadline`, in this thread and only inside the `with`
     block."""
     transmission = Transmission(deadline, clock)
@@ -116,7 +116,7 @@ class Reply:
 
 
 def transmit(
-    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], reply: Reply, deadline: Deadline, clock: Clock
+    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], reply: Reply, deadline: Instant, clock: Clock
 ) -> Outcome:
     """Calls AWS once with the unchanged `request`, and classifies the reply. `call` is a method of a guarded client.
 

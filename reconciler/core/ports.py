@@ -79,13 +79,6 @@ Precondition = Callable[[Recorded], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
-    """The events are in the ledger, at `position`."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
 class Moved:
     """Another writer appended first and the precondition now fails, so nothing was written. `why` is a sentence."""
 
@@ -104,9 +97,9 @@ class Ledger(Protocol):
         """Reads what other writers have appended since, and returns the fold. Raises `LedgerError`."""
         ...
 
-    def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
-        """Appends one batch. Checks `valid` before every try. Raises `LedgerError`; after `LedgerUnreachable` the
-        batch may be in the ledger or not."""
+    def append(self, events: Sequence[e.Event], valid: Precondition) -> int | Moved:
+        """Appends one batch and returns its position, or `Moved`. Checks `valid` before every try. Raises
+        `LedgerError`; after `LedgerUnreachable` the batch may be in the ledger or not."""
         ...
 
     def batch(self, position: int) -> Sequence[e.Event]:
@@ -163,8 +156,8 @@ Outcome = Accepted | NotSent | Refused | Declined | Ambiguous
 
 
 @dataclass(frozen=True, slots=True)
-class Deadline:
-    """The moment after which a send must not be transmitted, by two clocks; the later reading counts.
+class Instant:
+    """A moment, by two clocks. A deadline has passed if it has by either clock.
 
     `wall` is seconds since the epoch; `boot` is seconds of the boot-time clock (`time.CLOCK_BOOTTIME`, else the
     monotonic clock), which keeps running while a machine sleeps.
@@ -252,7 +245,7 @@ class RunReport:
 class Service(Protocol):
     """One AWS service that runs jobs. Every method may be called from several threads."""
 
-    def submit(self, request: JSON, deadline: Deadline) -> Outcome:
+    def submit(self, request: JSON, deadline: Instant) -> Outcome:
         """Transmits `request` exactly as it is, at most once, and not after `deadline`. Never raises for errors of
         the network, AWS or botocore, but returns an outcome."""
         ...

@@ -15,7 +15,7 @@ from reconciler.core.archive import Indexed
 from reconciler.core.fold import fold
 from reconciler.core.identity import Place
 from reconciler.core.ledger_changes import RollbackAccepted
-from reconciler.core.ports import Appended, Clock, Moved, Precondition, Store
+from reconciler.core.ports import Clock, Moved, Precondition, Store
 from reconciler.core.state import Recorded
 from reconciler.core.suggestions import after_rollback
 from reconciler.core.times import time_text
@@ -139,7 +139,7 @@ class Log:
         with self._lock:
             self._follow()
             self._check_sound()
-            return not self.exists and isinstance(self._put((), _objection_to_another), Appended)
+            return not self.exists and isinstance(self._put((), _objection_to_another), int)
 
     def accept_rollback(self, reason: str, actor: str) -> None:
         """Records that an operator continues with this ledger although batches were lost. Raises the errors of
@@ -156,7 +156,7 @@ class Log:
             )
             self._put((event,), lambda _: None)
 
-    def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
+    def append(self, events: Sequence[e.Event], valid: Precondition) -> int | Moved:
         """Appends one batch at the next free position, or returns why its events are no longer valid.
 
         `valid` is called before every attempt, while the log's lock is held. Raises `LedgerError`. After
@@ -165,7 +165,7 @@ class Log:
         with self._lock:
             done = self._append(events, valid)
             snapshot, position = None, 0
-            if isinstance(done, Appended) and not any(isinstance(event, e.Intended) for event in events):
+            if isinstance(done, int) and not any(isinstance(event, e.Intended) for event in events):
                 self._index()  # neither the index nor a snapshot may delay a send
                 snapshot, position = self._cache.due(self._recorded, self._chain.link), self._recorded.position
         if snapshot is not None:
@@ -223,7 +223,7 @@ class Log:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
+    def _append(self, events: Sequence[e.Event], valid: Precondition) -> int | Moved:
         if not self.exists:
             self._follow()
             self._check_begun()
@@ -248,7 +248,7 @@ class Log:
         if not self.exists and not self._founds and self._rollback is None:
             raise missing(self.address, self._place)
 
-    def _put(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
+    def _put(self, events: Sequence[e.Event], valid: Precondition) -> int | Moved:
         nonce = self._nonces()
         while True:
             self._check_sound()
@@ -261,7 +261,7 @@ class Log:
             batch = replace(batch, events=tuple(self._history.shortened(self._recorded, each) for each in batch.events))
             position = self._recorded.position + 1
             if self._won(position, batch):
-                return Appended(position)
+                return position
             self._follow()
 
     def _batch(self, nonce: str, events: Sequence[e.Event]) -> Batch:

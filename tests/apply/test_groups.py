@@ -20,7 +20,7 @@ from reconciler.aws.quota import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.events import Notified
 from reconciler.core.plan import ActionOutcome, ActionResult, Plan
-from reconciler.core.ports import Appended, Outcome, Quota, Refused, Wanted
+from reconciler.core.ports import Outcome, Quota, Refused, Wanted
 from reconciler.core.unresolved import absences
 from reconciler.errors import LedgerError, LedgerFull, LedgerUnreachable
 from reconciler.ledger.log import Log
@@ -215,7 +215,7 @@ def test_threads_that_wait_for_an_append_share_the_next_one() -> None:
         assert eventually(lambda: len(ports.groups) == 3)
         released.set()
         answers = [first.result(60), *(each.result(60) for each in others)]
-    assert answers == [[Appended(2)] * 2, *[[Appended(3)] * 2] * 3]
+    assert answers == [[2] * 2, *[[3] * 2] * 3]
 
 
 def test_without_intents_nothing_is_sent() -> None:

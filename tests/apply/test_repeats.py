@@ -11,7 +11,7 @@ from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.event_codec import decode, encode
-from reconciler.core.ports import Accepted, Ambiguous, Deadline, Outcome, Refused
+from reconciler.core.ports import Accepted, Ambiguous, Instant, Outcome, Refused
 from reconciler.model.base import JSON
 from reconciler.model.kind import Rate
 from tests.apply.world import Aws, World, unclear, unsent
@@ -36,7 +36,7 @@ class TokenAws(Aws):
     sent: list[JSON] = field(default_factory=list)
     hidden: bool = False
 
-    def submit(self, request: JSON, deadline: Deadline) -> Outcome:
+    def submit(self, request: JSON, deadline: Instant) -> Outcome:
         """Returns the run with this token, or a new run if there is none."""
         self.sent.append(request)
         early = self._next(self.before, {"jobName": "orders"})

@@ -12,7 +12,7 @@ from reconciler.apply.intents import Provenance
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
 from reconciler.core.plan import ActionResult, Plan
-from reconciler.core.ports import Accepted, Ambiguous, Deadline, NotSent, Outcome, Quota, RunRef, RunReport, Wanted
+from reconciler.core.ports import Accepted, Ambiguous, Instant, NotSent, Outcome, Quota, RunRef, RunReport, Wanted
 from reconciler.errors import ServiceError
 from reconciler.ledger.log import Log
 from reconciler.model.base import JSON
@@ -35,10 +35,10 @@ class Aws:
     after: dict[str, list[Answer]] = field(default_factory=dict)
     find_error: str | None = None
     cancel_error: ServiceError | None = None
-    deadlines: list[Deadline] = field(default_factory=list)
+    deadlines: list[Instant] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
-    def submit(self, request: JSON, deadline: Deadline) -> Outcome:
+    def submit(self, request: JSON, deadline: Instant) -> Outcome:
         """Makes a job, unless told otherwise."""
         with self.lock:
             self.deadlines.append(deadline)

@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.app.session import SystemClock
 from reconciler.aws import batch, emr_serverless
 from reconciler.aws.clients import Aws
-from reconciler.core.ports import Deadline, Service
+from reconciler.core.ports import Instant, Service
 
 JOB_RUN: dict[str, Any] = {
     "applicationId": "00f1abcdefg",
@@ -47,6 +47,6 @@ EMR = Submit("emr-serverless", JOB_RUN, STARTED, "00run")
 BATCH = Submit("batch", JOB, SUBMITTED, "job-1")
 
 
-def in_a_minute() -> Deadline:
+def in_a_minute() -> Instant:
     """Returns a deadline that no test reaches."""
-    return Deadline(time.time() + 60, SystemClock().boot() + 60)
+    return Instant(time.time() + 60, SystemClock().boot() + 60)

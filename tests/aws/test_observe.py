@@ -15,7 +15,7 @@ from reconciler.aws.observe import UNKNOWN_RUN, observe
 from reconciler.core import events as e
 from reconciler.core.fold import fold
 from reconciler.core.identity import Content, Source, SubmissionKey
-from reconciler.core.ports import Deadline, Outcome, RunRef, RunReport, Service, Services, Wanted
+from reconciler.core.ports import Instant, Outcome, RunRef, RunReport, Service, Services, Wanted
 from reconciler.core.state import Recorded, Sighting
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
@@ -69,7 +69,7 @@ class Answering:
     observed: list[RunRef] = field(default_factory=list)
     wanted: list[Wanted] = field(default_factory=list)
 
-    def submit(self, request: JSON, deadline: Deadline) -> Outcome:
+    def submit(self, request: JSON, deadline: Instant) -> Outcome:
         """Never called, because observing submits nothing."""
         raise AssertionError((request, deadline))
 

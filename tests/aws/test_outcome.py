@@ -16,7 +16,7 @@ from reconciler.app.session import SystemClock
 from reconciler.aws.batch import REPLY
 from reconciler.aws.clients import Aws
 from reconciler.aws.outcome import REFUSED, Transmission, classify
-from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, NotSent, Outcome, Refused, RunRef, Wanted
+from reconciler.core.ports import Accepted, Ambiguous, Declined, Instant, NotSent, Outcome, Refused, RunRef, Wanted
 from tests.aws.conftest import Connect, Wired
 from tests.aws.requests import BATCH, EMR, Submit, in_a_minute
 from tests.aws.stub import (
@@ -363,7 +363,7 @@ def test_a_server_that_does_not_speak_tls(aws: Connect):
 
 
 def _sent() -> Transmission:
-    return Transmission(Deadline(0, 0), SystemClock(), sent=1)
+    return Transmission(Instant(0, 0), SystemClock(), sent=1)
 
 
 class _Relative(EndpointConnectionError):  # type: ignore[misc]

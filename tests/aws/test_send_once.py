@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.app.session import SystemClock
 from reconciler.aws.outcome import DeadlinePassed, Transmission, TransmissionRefused, once
-from reconciler.core.ports import Accepted, Ambiguous, Deadline, NotSent
+from reconciler.core.ports import Accepted, Ambiguous, Instant, NotSent
 from tests.aws.conftest import Connect, Wired
 from tests.aws.requests import BATCH, EMR, Submit, in_a_minute
 from tests.aws.stub import Stub, answer, close_after_reading, error, http, reply
@@ -50,7 +50,7 @@ def test_the_later_of_two_clocks_counts(
     """A request is sent only if neither clock has passed its deadline."""
     monkeypatch.setattr(wired.aws, "clock", SetClock(now, boot))
     wired.stub.play(answer(200, submit.accepted))
-    outcome = submit.connect(wired.aws).submit(submit.request, Deadline(100, 50))
+    outcome = submit.connect(wired.aws).submit(submit.request, Instant(100, 50))
     assert sent == wired.stub.transmissions
     assert (Accepted if sent else NotSent) is type(outcome)
     if isinstance(outcome, NotSent):
@@ -69,7 +69,7 @@ def test_time_is_checked_after_signing(submit: Submit, aws: Connect):
             clock.wall = 101
 
         events.register_last("before-sign", freeze)
-        outcome = submit.connect(connected).submit(submit.request, Deadline(100, FAR))
+        outcome = submit.connect(connected).submit(submit.request, Instant(100, FAR))
         assert stub.transmissions == 0
     assert NotSent("DeadlinePassed", "the deadline of this send passed before it went out: nothing was sent") == outcome
 
@@ -84,7 +84,7 @@ def test_time_is_checked_after_every_other_hook(aws: Connect):
             clock.wall = 101
 
         connected.submitter("batch").meta.events.register("before-send", wait)
-        assert isinstance(BATCH.connect(connected).submit(BATCH.request, Deadline(100, FAR)), NotSent)
+        assert isinstance(BATCH.connect(connected).submit(BATCH.request, Instant(100, FAR)), NotSent)
         assert stub.transmissions == 0
 
 
@@ -168,12 +168,12 @@ def test_each_call_has_its_own_permission(aws: Connect):
 def test_a_permission_ends_with_its_block():
     """Inside the block, one transmission is allowed. A second one, or one after the deadline, is refused."""
     clock = SetClock(0, 0)
-    with once(Deadline(10, 10), clock) as transmission:
+    with once(Instant(10, 10), clock) as transmission:
         transmission.pass_on()
         with pytest.raises(TransmissionRefused):
             transmission.pass_on()
         assert transmission.sent == 1
-    late = Transmission(Deadline(-1, 10), clock)
+    late = Transmission(Instant(-1, 10), clock)
     with pytest.raises(DeadlinePassed):
         late.pass_on()
     assert late.sent == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.ports import Appended, Store
+from reconciler.core.ports import Store
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerFormatNewer, LedgerPinned
 from reconciler.ledger.log import Log
@@ -148,7 +148,7 @@ def test_an_append_to_a_ledger_that_lost_its_end(subject: Subject, kept: int):
     log = subject.log()
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})
-    assert Appended(LAST + 1) == log.append([intended("x", "r1-x")], always)
+    assert LAST + 1 == log.append([intended("x", "r1-x")], always)
     refused(subject, LedgerCorrupt, f"position {kept + 1}: it is missing, and position {LAST + 1} is there")
 
 

@@ -116,8 +116,8 @@ WRITES = (
             ("why = valid(self._recorded) or", "why = (None if asked else valid(self._recorded)) or"),
             ("while True:\n", "asked = False\n    while True:\n"),
             (
-                "return Appended(position)\n        self._follow()\n",
-                "return Appended(position)\n        self._follow()\n        asked = True\n",
+                "return position\n        self._follow()\n",
+                "return position\n        self._follow()\n        asked = True\n",
             ),
         ),
     ),
