@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from botocore.hooks import BaseEventHooks, EventAliaser
-from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 
+from tests import botocore_once
 from tests.campaigns import EXAMPLES, pytest_terminal_summary  # noqa: F401 - a hook
 from tests.ledger.server import aws, server  # noqa: F401 - fixtures
 
@@ -20,6 +18,7 @@ _BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  #
 settings.register_profile("project", _BUSY, max_examples=EXAMPLES)
 settings.register_profile("soak", _BUSY, max_examples=40 * EXAMPLES)  # `make soak` chooses it
 settings.load_profile("project")
+botocore_once.prepare()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -76,41 +75,3 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("GIT_AUTHOR_EMAIL", "team@example.com")  # else every decision runs a git to find the operator
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _botocore_prepared_once() -> Iterator[None]:
-    """Reads botocore's service models and checks its event handlers once for all clients in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        for owner, name in ((JSONFileLoader, "load_file"), (Loader, "list_available_services")):
-            patch.setattr(owner, name, _remembering(getattr(owner, name)))
-        patch.setattr(EventAliaser, "_alias_event_name", _remembering(EventAliaser._alias_event_name))
-        patch.setattr(BaseEventHooks, "_verify_accept_kwargs", _verified_once(BaseEventHooks._verify_accept_kwargs))
-        yield
-
-
-def _remembering(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a method that caches its results by arguments, for all instances together."""
-    results: dict[Any, Any] = {}
-
-    def remembered(self: Any, *arguments: Any, **more: Any) -> Any:
-        key = (arguments, tuple(sorted(more.items())))
-        if key not in results:
-            results[key] = method(self, *arguments, **more)
-        return results[key]
-
-    return remembered
-
-
-def _verified_once(verify: Callable[..., None]) -> Callable[..., None]:
-    """Returns a method that checks the signature of each handler only once, because the result depends only on the
-    code."""
-    verified: set[Any] = set()
-
-    def once(self: Any, handler: Callable[..., Any]) -> None:
-        code = getattr(handler, "__code__", None)
-        if code is None or code not in verified:
-            verify(self, handler)
-            verified.add(code)
-
-    return once

@@ -32,6 +32,8 @@ from typing import Any, NoReturn
 
 import boto3
 from botocore.loaders import JSONFileLoader
+from pydantic import TypeAdapter
+from pydantic._internal._model_construction import ModelMetaclass
 
 import reconciler
 
@@ -41,10 +43,17 @@ COMMAND = str(Path(sys.executable).parent / "reconciler")
 
 
 def preload() -> None:
-    """Imports all modules of the program."""
+    """Imports all modules of the program, and makes what they make when it is used first."""
     for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
         if not module.name.endswith("__main__"):
             import_module(module.name)
+    for made in gc.get_objects():
+        if isinstance(made, TypeAdapter):
+            made.rebuild()
+        elif isinstance(made, ModelMetaclass) and made.__module__.startswith("reconciler."):
+            made.model_rebuild()
+        elif type(made).__name__ == "_Pattern":
+            made.search  # noqa: B018 - compiles it
     _read_service_models()
     gc.freeze()  # else the first collection of each command copies all of it
 

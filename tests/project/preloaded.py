@@ -9,7 +9,7 @@ A coverage run does not measure these commands: commands in the process of a tes
 from __future__ import annotations
 
 import faulthandler
-import json
+import marshal
 import os
 import runpy
 import select
@@ -20,9 +20,11 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests import botocore_once
 from tests.compat.at_time import COMMAND, end, preload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,27 +36,31 @@ FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signa
 
 CLIENT = """\
 #!{python} -IS
-import contextlib, json, os, signal, socket, sys
+import _signal, _socket, marshal, posix, sys  # not signal, socket and os, which take longer to import than all else
 
 def forward(number, _):
-    with contextlib.suppress(ProcessLookupError):  # it has ended: its exit code is on the way
-        os.kill(command, number)
+    try:
+        posix.kill(command, number)
+    except ProcessLookupError:  # it has ended: its exit code is on the way
+        pass
 
-signal.pthread_sigmask(signal.SIG_BLOCK, {forwarded})
-with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-    server.connect({address!r})
-    request = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)])
-    socket.send_fds(server, [request.encode()], [0, 1, 2])
-    command = int(server.recv(20))
-    for number in {forwarded}:
-        signal.signal(number, forward)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {forwarded})
-    code = int(server.recv(20))
-    if code < 0:
-        with contextlib.suppress(OSError):  # SIGKILL has no handler
-            signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    sys.exit(code)
+_signal.pthread_sigmask(_signal.SIG_BLOCK, {forwarded})
+server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+server.connect({address!r})
+request = marshal.dumps([sys.argv[1:], posix.getcwd(), posix.environ])
+streams = b"".join(stream.to_bytes(4, sys.byteorder) for stream in (0, 1, 2))
+server.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+command = int(server.recv(20))
+for number in {forwarded}:
+    _signal.signal(number, forward)
+_signal.pthread_sigmask(_signal.SIG_UNBLOCK, {forwarded})
+code = int(server.recv(20))
+server.close()
+if code < 0:
+    if code != -_signal.SIGKILL:  # which has no handler
+        _signal.signal(-code, _signal.SIG_DFL)
+    posix.kill(posix.getpid(), -code)
+sys.exit(code)
 """
 
 
@@ -91,64 +97,85 @@ _servers: list[subprocess.Popen[bytes]] = []
 """Their standard input stays open as long as this process runs."""
 
 
+@dataclass(frozen=True)
+class Command:
+    """A running command: its process, and the connection to the client that waits for it."""
+
+    pid: int
+    ended: int
+    """A descriptor that can be read when the process has ended."""
+    client: socket.socket
+
+    def finish(self) -> None:
+        """Sends the exit code of the ended process."""
+        _, status = os.waitpid(self.pid, 0)
+        with suppress(BrokenPipeError):  # nobody waits for the command any more
+            self.client.send(str(os.waitstatus_to_exitcode(status)).encode())
+        self.client.close()
+        os.close(self.ended)
+
+
 def serve(address: str) -> None:
     """Answers until standard input ends; then removes the folder of the socket."""
+    botocore_once.prepare()
     preload()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
         listener.listen(64)
         os.write(1, b"ready\n")
         os.dup2(2, 1)
-        while listener.fileno() in select.select([listener.fileno(), 0], [], [])[0]:
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                end(answer, {"connection": connection})
-            connection.close()
-            _reap()
+        _answer(listener)
     for path in Path(address).parent.iterdir():
         path.unlink()
     Path(address).parent.rmdir()
 
 
-def _reap() -> None:
-    """Collects the children that have ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
+def _answer(listener: socket.socket) -> None:
+    commands: dict[int, Command] = {}
+    """Each command by both of its descriptors."""
+    while 0 not in (ready := select.select([listener, 0, *commands], [], [])[0]):
+        for descriptor in ready:
+            command = commands.pop(descriptor, None)
+            if descriptor is listener:
+                command = _start(listener)
+                commands |= {command.ended: command, command.client.fileno(): command}
+            elif command is not None and descriptor == command.ended:
+                commands.pop(command.client.fileno(), None)
+                command.finish()
+            elif command is not None and command.ended in commands:  # the client was killed
+                os.kill(command.pid, signal.SIGKILL)
 
 
-def answer(connection: socket.socket) -> None:
-    """Reads one request, has a child become the command, and sends its process id and its exit code."""
-    message, streams, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, 3)
-    arguments, folder, environ = json.loads(message)
+def _start(listener: socket.socket) -> Command:
+    """Reads one request, has a child become the command, and sends its process id."""
+    client, _ = listener.accept()
+    message, streams, _, _ = socket.recv_fds(client, LONGEST_REQUEST, 3)
+    arguments, folder, environ = marshal.loads(message)
     child = os.fork()
     if child == 0:
+        listener.close()
+        client.close()
         end(become, {"arguments": arguments, "folder": folder, "environ": environ, "streams": streams})
-    connection.send(str(child).encode())
-    client = connection.fileno()
-    if client in select.select([os.pidfd_open(child), client], [], [])[0]:  # the client was killed
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    with suppress(BrokenPipeError):  # nobody waits for the command any more
-        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+    for stream in streams:
+        os.close(stream)
+    client.send(str(child).encode())
+    return Command(child, os.pidfd_open(child), client)
 
 
-def become(arguments: list[str], folder: str, environ: dict[str, str], streams: list[int]) -> None:
+def become(arguments: list[str], folder: str, environ: dict[bytes, bytes], streams: list[int]) -> None:
     """Becomes the installed command."""
     for descriptor, stream in enumerate(streams):
         os.dup2(stream, descriptor)
         os.close(stream)
-    encoding = environ.get("PYTHONIOENCODING")
+    os.environb.clear()
+    os.environb.update(environ)
+    encoding = os.environ.get("PYTHONIOENCODING")
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", encoding=encoding, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)
     faulthandler.enable()
     os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environ)
     time.tzset()
-    if "CRASH_AT" in environ:
+    if "CRASH_AT" in os.environ:
         runpy.run_path(CRASH_HOOK)
     sys.path[0] = str(Path(COMMAND).parent)
     sys.argv = [COMMAND, *arguments]
