@@ -32,8 +32,7 @@ from typing import Any, NoReturn
 
 import boto3
 from botocore.loaders import JSONFileLoader
-from pydantic import TypeAdapter
-from pydantic._internal._model_construction import ModelMetaclass
+from pydantic import BaseModel, TypeAdapter
 
 import reconciler
 
@@ -50,7 +49,7 @@ def preload() -> None:
     for made in gc.get_objects():
         if isinstance(made, TypeAdapter):
             made.rebuild()
-        elif isinstance(made, ModelMetaclass) and made.__module__.startswith("reconciler."):
+        elif isinstance(made, type) and issubclass(made, BaseModel) and made.__module__.startswith("reconciler."):
             made.model_rebuild()
         elif type(made).__name__ == "_Pattern":
             made.search  # noqa: B018 - compiles it

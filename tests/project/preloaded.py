@@ -131,19 +131,20 @@ def serve(address: str) -> None:
 
 
 def _answer(listener: socket.socket) -> None:
-    commands: dict[int, Command] = {}
-    """Each command by both of its descriptors."""
-    while 0 not in (ready := select.select([listener, 0, *commands], [], [])[0]):
+    """Starts the commands of clients, and sends each its exit code, until standard input ends."""
+    commands: dict[int, Command] = {}  # each by both of its descriptors
+    while 0 not in (ready := select.select([listener.fileno(), 0, *commands], [], [])[0]):
         for descriptor in ready:
-            command = commands.pop(descriptor, None)
-            if descriptor is listener:
+            if descriptor == listener.fileno():
                 command = _start(listener)
                 commands |= {command.ended: command, command.client.fileno(): command}
-            elif command is not None and descriptor == command.ended:
-                commands.pop(command.client.fileno(), None)
-                command.finish()
-            elif command is not None and command.ended in commands:  # the client was killed
-                os.kill(command.pid, signal.SIGKILL)
+                continue
+            ended = commands.pop(descriptor, None)
+            if ended is not None and descriptor == ended.ended:
+                commands.pop(ended.client.fileno(), None)
+                ended.finish()
+            elif ended is not None:  # the client was killed
+                os.kill(ended.pid, signal.SIGKILL)
 
 
 def _start(listener: socket.socket) -> Command:
