@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
@@ -12,9 +13,13 @@ from reconciler.core import events as e
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.fold import fold
 from reconciler.core.identity import Content, Place, Source, SubmissionKey, client_token, digest
+from reconciler.core.plan import ActionResult, Plan
 from reconciler.core.state import Recorded
 from reconciler.core.times import time_text
+from reconciler.model.base import JSON
 from reconciler.model.spec import Policy
+from reconciler.render.json_text import dumped
+from reconciler.render.plan_json import plan_form, result_form
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
 PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
@@ -212,3 +217,15 @@ def ran(
     if end is not None:
         events.append(outcome(end, intent))
     return events
+
+
+def plan_json(plan: Plan) -> JSON:
+    """The JSON that `plan --format json` prints, read back."""
+    form: JSON = json.loads("".join(dumped(plan_form(plan))))
+    return form
+
+
+def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
+    """The JSON that `apply --format json` prints, read back."""
+    form: JSON = json.loads("".join(dumped(result_form(plan, results))))
+    return form

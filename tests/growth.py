@@ -18,7 +18,8 @@ from reconciler.core.desired import Checkout, DesiredSpec, RenamedFrom
 from reconciler.core.notifications import new_notifications
 from reconciler.core.plan import Plan
 from reconciler.core.state import Recorded
-from reconciler.render.plan_json import plan_json
+from reconciler.render.json_text import dumped
+from reconciler.render.plan_json import plan_form
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_phrases import shown
 from reconciler.render.plan_text import plan_text
@@ -143,7 +144,7 @@ def as_text(number: int) -> Call:
 def as_json(number: int) -> Call:
     """The JSON of a plan of new specs."""
     made = _made(number)
-    return lambda: plan_json(made)
+    return lambda: "".join(dumped(plan_form(made)))
 
 
 def as_markdown(number: int) -> Call:

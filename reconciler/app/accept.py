@@ -18,6 +18,7 @@ from reconciler.core.state import Recorded, Submission
 from reconciler.core.submission import attempts_of
 from reconciler.core.submit_actions import SpecContext
 from reconciler.errors import ReconcilerError
+from reconciler.render.diff import all_fields
 
 OPS = {"add": "added", "remove": "removed", "change": "changed", "reorder": "reordered"}
 REFUSED = frozenset({Reason.STALE_CHECKOUT, Reason.RENAME_CONFLICT})
@@ -125,7 +126,7 @@ def _facts(view: SpecView, counted: Submission | None) -> Iterator[tuple[str, st
     if counted is not None:
         yield "run", f"{counted.run_id or '-'} ({counted.key.label}): {counted.run_state or counted.phase}"
     for change in explain(view.session, view.plan).changes:
-        yield from ((OPS[field.op], field.path) for field in change.fields)
+        yield from ((OPS[field.op], field.path) for field in all_fields(change))
 
 
 def _does(spec: DesiredSpec, counted: Submission | None, generation: int | None) -> str:

@@ -267,12 +267,12 @@ def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Cha
     return compare(kind_named(after.kind), *requests)
 
 
-def explain(session: Session, made: Plan, *, added: bool = True) -> Plan:
+def explain(session: Session, made: Plan) -> Plan:
     """Adds field differences to a plan. Compares each changed request with the request that was last applied or sent.
 
     Only these requests are read and compared, because the digests already show which requests differ. If the ledger has
     only masked requests, both sides are masked before they are compared, and a warning lists the values that may
-    differ. `added` is true if the fields of added specs are needed; text and Markdown show their requests instead.
+    differ. The fields of added specs are not needed here, because `all_fields` returns them from their requests.
     """
     compared = [
         (action.client_token, action.compared_with, action.request, action)
@@ -284,7 +284,7 @@ def explain(session: Session, made: Plan, *, added: bool = True) -> Plan:
     batches = dict(session.ledger.history.batches(sorted(positions))) if positions else {}
     compare, present = (
         Comparison(session.masked),
-        [c for c in made.changes if c.content is not None and (added or c.change is not ChangeType.ADDED)],
+        [c for c in made.changes if c.content is not None and c.change is not ChangeType.ADDED],
     )
     explained = made.with_changes(
         {token: _action_changes(action, request, batches[at], compare) for token, at, request, action in compared},
@@ -339,23 +339,15 @@ def _action_changes(
 def _request_fields(
     change: SpecChange, batches: Mapping[int, Sequence[Event]], compare: Comparison
 ) -> tuple[Change, ...]:
-    """Returns the fields of the request that differ, or all fields for an added spec. Their paths start with
-    ``request.``."""
-    from reconciler.render.diff import added_fields
-
+    """Returns the fields of the request that differ. Their paths start with ``request.``."""
     request = change.content.request if change.content else None
-    if request is None:
+    if request is None or change.compared_with is None:
         return ()
-    if change.change is ChangeType.ADDED:
-        found = added_fields(kind_named(change.kind), request)
-    elif change.compared_with is None:
+    before, slot = _earlier_request(change, batches[change.compared_with]), change.compared_slot
+    if not before:  # a run recorded again after its ledger was lost: its request is unknown
         return ()
-    else:
-        before, slot = _earlier_request(change, batches[change.compared_with]), change.compared_slot
-        if not before:  # a run recorded again after its ledger was lost: its request is unknown
-            return ()
-        after = render_slot(request, slot, change.time_zone) if slot is not None else request
-        found = compare.of(change.name, change.kind, before, after).of_request()
+    after = render_slot(request, slot, change.time_zone) if slot is not None else request
+    found = compare.of(change.name, change.kind, before, after).of_request()
     return tuple(replace(each, path=f"request.{each.path}") for each in found)
 
 

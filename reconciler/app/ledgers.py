@@ -91,7 +91,7 @@ def export_masked(chosen: ChosenTarget, file: Path) -> int:
         position = log.refresh().position
         log.check_open()
         content = export(log, chosen.place, seconds_text(datetime.fromtimestamp(clock.now(), UTC)))
-    save(file, content, "ledger snapshot")
+    save(file, [content], "ledger snapshot")
     return position
 
 

@@ -1,15 +1,14 @@
 """Writes plan files with a seal, reads them back, and refuses files that are damaged, outdated, or made for another
 place."""
 
+import hmac
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from hashlib import sha256
-from hmac import compare_digest
-from hmac import digest as hmac_of
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from reconciler.model.base import JSON, nests_deeper
 from reconciler.model.kind import MODULES, kind_named
 from reconciler.model.spec import Suspension, suspension
 from reconciler.model.template import render_slot
+from reconciler.render.json_text import Each
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 MOST_BYTES = 256 * 1024 * 1024  # enough for tens of thousands of specs that all change
@@ -48,26 +48,27 @@ def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
     """Writes the plan file atomically, replacing an older one. Only its owner can read it, because requests may contain
     secrets. An HMAC is added if the environment contains a key. Raises `PlanFileError`."""
     from reconciler.render.changes_json import all_declarations_json
-    from reconciler.render.plan_json import dumps, plan_json
+    from reconciler.render.json_text import dumped
+    from reconciler.render.plan_json import plan_form
 
     form = {
-        **plan_json(plan),
+        **plan_form(plan),
         "settings_digest": plan.settings_digest,
         **all_declarations_json(plan),
     }
     if key := environ.get(KEY_VARIABLE):
         form |= {HMAC: _hmac(form, key)}
-    save(file, dumps({**form, SEAL: _seal(form)}).encode(), "plan file")
+    save(file, (part.encode() for part in dumped({**form, SEAL: _seal(form)})), "plan file")
 
 
-def save(file: Path, content: bytes, what: str) -> None:
-    """Writes a file atomically, replacing an older one. Only its owner can read it. `what` is the kind of file that the
-    message names. Raises `PlanFileError`."""
+def save(file: Path, content: Iterable[bytes], what: str) -> None:
+    """Writes a file atomically, part by part, replacing an older one. Only its owner can read it. `what` is the kind of
+    file that the message names. Raises `PlanFileError`."""
     try:
         number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
             with os.fdopen(number, "wb") as stream:  # mkstemp created it with mode 0600
-                stream.write(content)
+                stream.writelines(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             Path(name).replace(file)
@@ -119,7 +120,7 @@ def _check_hmac(file: Path, content: JSON, key: str) -> None:
             f"the plan file {file} has no HMAC: set {KEY_VARIABLE} for `plan --out` too, with the same key. {AGAIN}"
         )
     form = {name: part for name, part in content.items() if name != HMAC}
-    if not compare_digest(str(content[HMAC]).encode(), _hmac(form, key).encode()):
+    if not hmac.compare_digest(str(content[HMAC]).encode(), _hmac(form, key).encode()):
         raise PlanFileError(
             f"the plan file {file} does not have the HMAC of the key in {KEY_VARIABLE}: the file was changed after it "
             f"was created, or the key is another one. {AGAIN}"
@@ -138,13 +139,36 @@ def _content(file: Path) -> bytes:
     return content
 
 
-def _seal(form: JSON) -> str:
+def _seal(form: object) -> str:
     """Returns the checksum of a plan. It detects accidental damage, but is not a signature."""
-    return "sha256:" + sha256(canonical(form)).hexdigest()
+    checksum = sha256()
+    for part in _canonical(form):
+        checksum.update(part)
+    return "sha256:" + checksum.hexdigest()
 
 
 def _hmac(form: JSON, key: str) -> str:
-    return "hmac-sha256:" + hmac_of(os.fsencode(key), canonical(form), "sha256").hex()
+    code = hmac.new(os.fsencode(key), digestmod="sha256")
+    for part in _canonical(form):
+        code.update(part)
+    return "hmac-sha256:" + code.hexdigest()
+
+
+def _canonical(form: object) -> Iterator[bytes]:
+    """Yields the canonical bytes of a plan in parts, because its lists may be long, and some are made meanwhile."""
+    if not isinstance(form, dict):
+        yield canonical(form)
+        return
+    for number, key in enumerate(sorted(form)):
+        value = form[key]
+        yield (b"," if number else b"{") + canonical(key) + b":"
+        if isinstance(value, list | Each):
+            yield b"["
+            yield from ((b"," if index else b"") + canonical(entry) for index, entry in enumerate(value))
+            yield b"]"
+        else:
+            yield canonical(value)
+    yield b"}" if form else b"{}"
 
 
 def check(session: Session, plan: Plan, *, detached: bool = False) -> None:

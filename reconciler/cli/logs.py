@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
     from reconciler.app.run_logs import Line, LoggedRun, Pages
     from reconciler.core.run_logs import LogStream, RunLogs
+    from reconciler.model.base import JSON
 
 attempt_option = click.option(
     "--attempt",
@@ -90,7 +91,7 @@ def logs(
     return DONE
 
 
-def _as_json(run: LoggedRun, logs: RunLogs) -> object:
+def _as_json(run: LoggedRun, logs: RunLogs) -> JSON:
     return {
         "name": run.name,
         "run_id": run.ref.run_id,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
     from reconciler.core.plan import Action, ActionResult
     from reconciler.errors import Problem
+    from reconciler.model.base import JSON
+
+
+AT_ONCE = 1 << 16  # characters written in one call
 
 
 class OutputRefused(ReconcilerError):
@@ -69,17 +73,36 @@ def out(text: str, *, raw: bool = False) -> None:
     Lines are escaped so that no CI runner interprets them as commands. JSON keeps its value. With `raw`, prints the
     text unchanged.
     """
+    with _refusal_as_error():
+        click.echo(text if raw else inert_text(text), color=True)
+
+
+def inert_text(text: str) -> str:
+    """Returns text without final line breaks, in which no line is a command to a CI runner."""
     from reconciler.redact.escape import lines_text
 
+    return lines_text(text.rstrip("\n").split("\n"))
+
+
+def out_parts(parts: Iterable[str]) -> None:
+    """Prints the result of a command while it is made, so that it is never whole in memory. No line of the parts may be
+    a command to a CI runner. Raises the errors of `out`."""
+    waiting, size = list[str](), 0
     with _refusal_as_error():
-        click.echo(text if raw else lines_text(text.rstrip("\n").split("\n")), color=True)
+        for part in parts:
+            waiting.append(part)
+            size += len(part)
+            if size > AT_ONCE:
+                click.echo("".join(waiting), nl=False, color=True)
+                waiting, size = [], 0
+        click.echo("".join(waiting), color=True)
 
 
-def out_json(value: object) -> None:
-    """Prints the one JSON value of a command. Raises the errors of `out`."""
-    from reconciler.render.plan_json import dumps
+def out_json(form: JSON) -> None:
+    """Prints the JSON object of a command. Raises the errors of `out`."""
+    from reconciler.render.json_text import dumped
 
-    out(dumps(value))
+    out_parts(dumped(form))
 
 
 def flush() -> None:

@@ -11,7 +11,7 @@ import click
 
 from reconciler.cli import options as shared
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE, ERROR, apply_exit_code, plan_exit_code
-from reconciler.cli.output import coloured, confirm, echo_error, out, progress
+from reconciler.cli.output import coloured, confirm, echo_error, out, out_parts, progress
 from reconciler.cli.plan_output import PlanOutput, annotate_holds, annotate_results, print_recorded, print_results
 from reconciler.cli.signals import stop_on_signals
 from reconciler.values import dataclass
@@ -108,7 +108,7 @@ def plan(
         inputs, plan = _make(session, base, moment, output_format, refresh=not no_refresh, saved=file is not None)
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
-    if quiet is not None:
+    if quiet is not None and shown:
         quiet.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
     if refusal is not None:
         raise refusal
@@ -142,7 +142,7 @@ def _make(
         start = read_base(session.root, base, session.place)  # before AWS is called
     shown = None if base else output_format
     inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved, shown=shown)
-    plan = explain(session, made, added=saved or output_format == "json")
+    plan = explain(session, made)
     if start is None:
         return inputs, plan
     from reconciler.core.approval import with_origins
@@ -240,7 +240,7 @@ def apply(
     if detached:
         raise click.UsageError("--detached is about a plan file: give the file that `plan --out` wrote")
     with opened(options) as session:
-        plan = explain(session, prepare(session)[1], added=output_format == "json")
+        plan = explain(session, prepare(session)[1])
         if expect is not None:
             check_expected(plan, expect)
         applied = show_and_apply(session, plan, session.limits, how)
@@ -313,13 +313,13 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     sent, and `ReconcilerError` if it must ask but there is no terminal.
     """
     from reconciler.app.reconcile import apply_plan, check_account, record_applied
-    from reconciler.render.plan_text import plan_text
+    from reconciler.render.plan_text import plan_text, plan_text_parts
 
     if how.format != "text":
         for warning in plan.warnings:  # people read standard error while a program reads the JSON
             echo_error(f"Warning: {warning}")
     else:
-        out(plan_text(plan, color=coloured()))
+        out_parts(plan_text_parts(plan, color=coloured()))
     annotate_holds(plan, session.options)
     if limits is not None:
         plan.check(limits)

@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.output import annotate, coloured, out, out_json, project_folder, shows_annotations
+from reconciler.cli.output import (
+    annotate,
+    coloured,
+    inert_text,
+    out,
+    out_json,
+    out_parts,
+    project_folder,
+    shows_annotations,
+)
 from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors
 from reconciler.values import dataclass
 
@@ -32,29 +41,33 @@ class PlanOutput:
     max_bytes: int
 
     def show(self, plan: Plan, refusal: LimitExceeded | None) -> str:
-        """Prints a plan, prints annotations for its holds, and returns what it printed. `refusal` is the reason why an
-        apply would refuse the plan."""
-        text = self._text(plan, refusal)
-        out(text)
+        """Prints a plan, and annotations for its holds. Returns what it printed if the plan has no changes; otherwise
+        the text may be long, and an empty text is returned. `refusal` is the reason why an apply would refuse the
+        plan."""
+        parts = self._parts(plan, refusal)
+        kept = [] if plan.changes else [*parts]
+        out_parts(kept or parts)
         annotate_holds(plan, self.options)
-        return text
+        return "".join(kept)
 
-    def _text(self, plan: Plan, refusal: LimitExceeded | None) -> str:
+    def _parts(self, plan: Plan, refusal: LimitExceeded | None) -> Iterator[str]:
         if self.format == "json":
-            from reconciler.render.plan_json import dumps, plan_json
+            from reconciler.render.json_text import dumped
+            from reconciler.render.plan_json import plan_form
 
-            return dumps(plan_json(plan))
+            return dumped(plan_form(plan))
         if self.format == "markdown":
             from reconciler.render.plan_markdown import plan_markdown
 
-            return plan_markdown(plan, self._page(plan.place.target, str(refusal) if refusal else None))
+            page = self._page(plan.place.target, str(refusal) if refusal else None)
+            return iter((inert_text(plan_markdown(plan, page)),))
         if self.format == "junit":
             from reconciler.render.junit import plan_junit
 
-            return plan_junit(plan, project_folder(self.options))
-        from reconciler.render.plan_text import plan_text
+            return iter((inert_text(plan_junit(plan, project_folder(self.options))),))
+        from reconciler.render.plan_text import plan_text_parts
 
-        return plan_text(plan, color=coloured())
+        return plan_text_parts(plan, color=coloured())
 
     @contextmanager
     def failures(self) -> Iterator[None]:
@@ -135,14 +148,14 @@ def print_results(
 ) -> None:
     """Prints the results. JSON also contains the runs that were `waited` for; `None` means that the command did not
     wait."""
-    from reconciler.render.plan_json import result_json
+    from reconciler.render.plan_json import result_form
     from reconciler.render.results import results_text
 
     if output_format == "json":
         from reconciler.render.results import awaited_json
 
         more = {"runs": awaited_json(waited, plan.place)} if waited is not None else {}
-        out_json({**result_json(plan, results), **more})
+        out_json({**result_form(plan, results), **more})
     elif output_format == "markdown":
         from reconciler.render.results_markdown import results_markdown
 

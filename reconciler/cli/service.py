@@ -124,7 +124,7 @@ def _one_pass(options: CommandOptions, output_format: str, *, json_log: bool) ->
     from reconciler.app.session import opened
 
     with opened(options) as session:
-        plan = explain(session, prepare(session, tolerant=True)[1], added=output_format == "json")
+        plan = explain(session, prepare(session, tolerant=True)[1])
         print_problems(plan.problems)
         how = ApplyOptions(ask=False, format=output_format, log="reconcile", json_log=json_log)
         applied = show_and_apply(session, plan, session.limits, how)

@@ -110,7 +110,8 @@ def _show(
 
 def _text(plan: Plan, table: Sequence[StatusRow], form: str) -> str:
     """Returns the rows in one of the output formats."""
-    from reconciler.render.plan_json import dumps, status_json
+    from reconciler.render.json_text import dumps
+    from reconciler.render.plan_json import status_json
 
     if form == "json":
         return dumps(status_json(table, plan.problems))

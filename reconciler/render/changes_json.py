@@ -9,6 +9,8 @@ from reconciler.core.identity import Content, Source, request_digest
 from reconciler.core.plan import Change, ChangeType, Effect, Op, Origin, Plan, SpecChange
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
+from reconciler.render.diff import all_fields
+from reconciler.render.json_text import Each
 
 
 class _Form(BaseModel):
@@ -83,7 +85,7 @@ def spec_change_json(change: SpecChange) -> JSON:
         "name": change.name,
         "kind": change.kind,
         "change": str(change.change),
-        "fields": [_field_json(each) for each in change.fields],
+        "fields": [_field_json(each) for each in all_fields(change)],
         "effect": str(change.effect),
         "effect_at": change.effect_at,
         "message": change.message,
@@ -125,12 +127,11 @@ def declaration_json(pending: PendingDeclaration) -> JSON:
 
 def all_declarations_json(plan: Plan) -> JSON:
     """Returns the keys of a plan file that contain all declarations: of the project file and of the specs."""
-    form: JSON = {"declarations": []}
-    for each in plan.declarations:
-        if each.kind == PROJECT_KIND:
-            form["project_declaration"] = {"after": each.after, "settings": dict(each.policy)}
-        else:
-            form["declarations"].append(declaration_json(each))
+    projects = [each for each in plan.declarations if each.kind == PROJECT_KIND]
+    specs = [each for each in plan.declarations if each.kind != PROJECT_KIND]
+    form: JSON = {"declarations": Each(declaration_json, specs)}
+    for each in projects:
+        form["project_declaration"] = {"after": each.after, "settings": dict(each.policy)}
     return form
 
 

@@ -6,9 +6,9 @@ from difflib import SequenceMatcher
 from functools import cached_property
 from typing import Any
 
-from reconciler.core.plan import Change, Op
+from reconciler.core.plan import Change, ChangeType, Op, SpecChange
 from reconciler.model.base import JSON
-from reconciler.model.kind import Kind
+from reconciler.model.kind import Kind, kind_named
 from reconciler.redact.request import masked, masked_at
 from reconciler.values import regex
 
@@ -205,14 +205,21 @@ def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
     return Differences(kind, before, after).of_content()
 
 
-def added_fields(kind: Kind, request: JSON) -> tuple[Change, ...]:
-    """Returns every field of a new request as an addition, in the order of the request."""
+def all_fields(change: SpecChange) -> tuple[Change, ...]:
+    """Returns the fields of a change, with the paths of a spec. For an added spec, the fields of its request are added
+    to those of its policy. A change from a plan file already has them, and no request."""
+    request = change.content.request if change.content is not None else None
+    if change.change is not ChangeType.ADDED or request is None:
+        return change.fields
+    return (*change.fields, *_added_fields(kind_named(change.kind), request))
+
+
+def _added_fields(kind: Kind, request: JSON) -> Iterator[Change]:
+    """Yields every field of a new request as an addition, in the order of the request."""
     shown = kind.for_display(request)
-    hidden = dict(fields(masked(shown)))
-    return tuple(
-        Change(path_text(path), "add", None, value, sensitive=hidden.get(path, value) != masked_at(path, value))
-        for path, value in fields(shown)
-    )
+    side = _Side(shown)
+    for path, value in fields(shown):
+        yield Change(f"request.{path_text(path)}", "add", None, value, side.hides(path, value))
 
 
 def _compare(before: JSON, after: JSON) -> list[Placed]:

@@ -14,7 +14,8 @@ from reconciler.core.state import Recorded, Submission
 from reconciler.model.base import JSON
 from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
-from reconciler.render.plan_json import change_json, dumps
+from reconciler.render.json_text import dumps
+from reconciler.render.plan_json import change_json
 from reconciler.render.plan_text import change_block
 from reconciler.render.runs import duration_text, location_text, run_json, run_row
 from reconciler.render.text import (

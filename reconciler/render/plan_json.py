@@ -6,11 +6,10 @@ read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,8 +20,8 @@ from reconciler.core.settings import change_of_settings
 from reconciler.core.suggestions import SuggestedCommands
 from reconciler.errors import PlanFileError, Problem
 from reconciler.model.base import JSON
-from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands
 from reconciler.render.changes_json import all_declarations_from_json, changes_from_json, spec_change_json
+from reconciler.render.json_text import Each
 from reconciler.render.runs import usual_json
 from reconciler.render.text import console_url
 
@@ -35,25 +34,9 @@ FORMAT_VERSION = "1.1"
 MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
 
 
-def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    r"""Returns `value` as indented JSON without a final line break.
-
-    Every invisible character is a ``\u`` escape, so the text is safe on a terminal and can always be encoded as UTF-8.
-    The text contains no commands for CI runners. Parsing the text returns the same value.
-    """
-    text = without_hash_commands(json.dumps(value, indent=2, ensure_ascii=False))
-    if text.replace("\n", "").isprintable() and BLANK_LETTERS.isdisjoint(text):
-        return text
-    return "".join(char if char == "\n" else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    visible = char.isprintable() and char not in BLANK_LETTERS
-    return char if visible else json.dumps(char)[1:-1] if ord(char) != 0x7F else "\\u007f"
-
-
-def plan_json(plan: Plan) -> JSON:
-    """Returns the JSON form of a plan, with keys in the documented order (docs/plan-format.md)."""
+def plan_form(plan: Plan) -> JSON:
+    """Returns the JSON form of a plan, with keys in the documented order (docs/plan-format.md). Changes and actions are
+    converted when they are written, because thousands of them take more memory as JSON than in the plan."""
     settings = change_of_settings(plan)
     return {
         "format_version": FORMAT_VERSION,
@@ -69,8 +52,8 @@ def plan_json(plan: Plan) -> JSON:
         "schedules": [asdict(change) for change in plan.schedule_changes],
         "plan_id": plan.plan_id,
         **({"project_changes": [spec_change_json(settings)]} if settings is not None else {}),
-        "changes": [spec_change_json(change) for change in plan.changes if change is not settings],
-        "actions": [_action_json(action, plan.place) for action in plan.actions],
+        "changes": Each(spec_change_json, [change for change in plan.changes if change is not settings]),
+        "actions": Each(partial(_action_json, place=plan.place), plan.actions),
         "summary": plan.summary(),
     }
 
@@ -133,16 +116,19 @@ def change_json(change: Change) -> JSON:
     return {**form, "sensitive": True} if change.sensitive else form
 
 
-def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
-    """Returns the JSON form of an applied plan: `plan_json` with ``outcome``, ``error`` and the current ``run_id`` on
+def result_form(plan: Plan, results: Sequence[ActionResult]) -> JSON:
+    """Returns the JSON form of an applied plan: `plan_form` with ``outcome``, ``error`` and the current ``run_id`` on
     each action. `results` are in the order of the plan's actions."""
-    form = plan_json(plan)
-    for action, result in zip(form["actions"], results, strict=True):
-        action["run_id"] = result.run_id or action["run_id"]
-        action["console_url"] = console_url(plan.place, action["kind"], action["locate"], action["run_id"])
-        action["outcome"] = str(result.outcome)
-        action["error"] = result.error
-    return form
+    pairs = zip(plan.actions, results, strict=True)
+    return {**plan_form(plan), "actions": Each(partial(_result_json, place=plan.place), [*pairs])}
+
+
+def _result_json(applied: tuple[Action, ActionResult], place: Place) -> JSON:
+    action, result = applied
+    form = _action_json(action, place)
+    run_id = result.run_id or action.run_id
+    url = console_url(place, action.kind, action.content.location, run_id)
+    return {**form, "run_id": run_id, "console_url": url, "outcome": str(result.outcome), "error": result.error}
 
 
 def status_json(rows: Sequence[StatusRow], problems: Sequence[Problem] = ()) -> JSON:
@@ -193,7 +179,7 @@ def _plans() -> TypeAdapter[Plan]:
 
 
 def plan_from_json(data: object) -> Plan:
-    """Reads the plan that `plan_json` wrote. Unknown keys are ignored, because a newer minor version may add keys.
+    """Reads the JSON form of a plan. Unknown keys are ignored, because a newer minor version may add keys.
 
     Raises `PlanFileError` for another major version, a missing key, a value of the wrong type, or a summary that does
     not match the actions. Its message is one sentence with the location.

@@ -65,18 +65,22 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
     Secrets are masked and control characters escaped. If `verbose` is true, tokens, digests and the specs in sync are
     included.
     """
+    return "".join(plan_text_parts(plan, color=color, verbose=verbose))
+
+
+def plan_text_parts(plan: Plan, *, color: bool = False, verbose: bool = False) -> Iterator[str]:
+    """Yields `plan_text` in parts, block by block."""
     style = Style(color)
     blocks = phrases.shown(plan, verbose=verbose)
-    lines = [place_line(plan.place), "", *_legend(blocks, style)]
+    yield lines_text([place_line(plan.place), "", *_legend(blocks, style), ""])
     for block in blocks:
-        lines += [*_block_lines(block, plan.place, style, verbose=verbose), ""]
-    lines += _next_slots(plan)
+        yield lines_text([*_block_lines(block, plan.place, style, verbose=verbose), "", ""])
+    lines = [*_next_slots(plan)]
     for warning in plan.warnings:
         lines += [style.paint("Warning: ", "yellow") + sentence(warning), ""]
     if plan.changes and plan.plan_id:
         lines += [f"Plan id: {plain(plan.plan_id)}", ""]
-    lines.append(style.bold(phrases.summary_line(plan)))
-    return lines_text(lines)
+    yield lines_text([*lines, style.bold(phrases.summary_line(plan))])
 
 
 def _next_slots(plan: Plan) -> Iterator[str]:

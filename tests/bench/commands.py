@@ -37,7 +37,7 @@ kind_named("EmrServerlessJobRun").model
 """
 SILENT = """\
 from reconciler.cli.plan_output import PlanOutput
-PlanOutput._text = lambda *_: ""
+PlanOutput._parts = lambda *_: iter(())
 from reconciler.cli import main
 main()
 """

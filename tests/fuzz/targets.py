@@ -23,8 +23,9 @@ from reconciler.model.spec import Policy
 from reconciler.model.template import PlaceholderProblem
 from reconciler.redact.request import masked
 from reconciler.redact.text import mask_sentence, mask_text
+from reconciler.render.json_text import dumps
 from reconciler.render.markdown import cell_code, code, prose
-from reconciler.render.plan_json import dumps, plan_from_json, plan_json
+from reconciler.render.plan_json import plan_from_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from reconciler.render.problems import problems_text
@@ -36,7 +37,7 @@ from reconciler.specs.reading import documents
 from reconciler.specs.requests import Scope, render
 from reconciler.specs.spec import SpecReader
 from reconciler.specs.yaml_nodes import Unreadable
-from tests.builders import NOW, PLACE, desired, spec
+from tests.builders import NOW, PLACE, desired, plan_json, spec
 from tests.specs.builders import PROJECT
 
 SPECS = Path(__file__).parents[2] / "specs"

@@ -16,10 +16,10 @@ from reconciler.app.plan_file import check_file
 from reconciler.core.decide import plan
 from reconciler.core.state import Recorded
 from reconciler.errors import PlanFileError
-from reconciler.render.plan_json import plan_from_json, plan_json
+from reconciler.render.plan_json import plan_from_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
-from tests.builders import NOW, PLACE, desired, spec
+from tests.builders import NOW, PLACE, desired, plan_json, spec
 from tests.campaigns import examples
 from tests.cli.conftest import _own_logs, empty_ledger, world
 from tests.cli.world import standin

@@ -19,9 +19,10 @@ from reconciler.model.kind import kind_named
 from reconciler.redact.request import masked, secret_places, secrets_of
 from reconciler.redact.text import without
 from reconciler.render.diff import explain
-from reconciler.render.plan_json import dumps, plan_json
+from reconciler.render.json_text import dumps
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
+from tests.builders import plan_json
 from tests.model.contract import service_shapes
 from tests.render.samples import action, batch_request, changed, emr_request, plan
 

@@ -11,7 +11,7 @@ from reconciler.core import events as e
 from reconciler.core.event_codec import decode, encode
 from reconciler.model.project import EMULATOR_ACCOUNT
 from reconciler.render.history import history_json, history_json_parts, history_text, runs_in, why_json, why_text
-from reconciler.render.plan_json import dumps
+from reconciler.render.json_text import dumps
 from tests.render.golden_files import check
 from tests.render.samples import PLACE, changed, intended, observed, recorded, submitted, token
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from reconciler.core.plan import ActionOutcome, ActionResult, ActionType, Change, Reason
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
-from reconciler.render.plan_json import dumps, plan_from_json, plan_json, result_json, status_json
+from reconciler.render.json_text import Each, dumped, dumps
+from reconciler.render.plan_json import plan_form, plan_from_json, status_json
 from reconciler.render.status import rows
+from tests.builders import plan_json, result_json
 from tests.campaigns import in_one_test
 from tests.render.golden_files import check
 from tests.render.samples import action, changed, every_kind_of_action, held_and_waiting, intended, plan, recorded
@@ -28,7 +30,7 @@ DOCUMENTED = [
 
 def test_every_kind_of_action_in_json():
     """The JSON of a plan with every kind of action equals the golden file."""
-    check("plan.json", dumps(plan_json(every_kind_of_action())))
+    check("plan.json", "".join(dumped(plan_form(every_kind_of_action()))))
 
 
 def test_the_documented_keys_come_first_and_in_order():
@@ -179,6 +181,29 @@ def test_unknowns_have_suggested_commands_in_json():
 
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=[]))
+PLAIN = st.text('az09 "\\é') | st.integers() | st.floats() | st.none() | st.booleans() | st.sampled_from(Reason)
+KEYS = st.text('az "') | st.integers() | st.booleans() | st.none()
+
+
+@given(st.dictionaries(KEYS, st.recursive(PLAIN, lambda v: st.lists(v) | st.tuples(v) | st.dictionaries(KEYS, v))))
+def test_json_has_the_layout_of_the_standard_library(form):
+    """The text of an object, whole or in parts, is that of ``json.dumps`` with an indent of two."""
+    expected = json.dumps(form, indent=2, ensure_ascii=False)
+    assert dumps(form) == expected
+    in_parts = {key: Each(copy.deepcopy, part) if isinstance(part, list) else part for key, part in form.items()}
+    assert "".join(dumped(in_parts)) == "".join(dumped(form)) == expected
+
+
+def test_no_more_than_one_change_of_a_plan_is_converted_before_it_is_written():
+    """The JSON of a plan of many specs is never in memory as a whole."""
+    converted: list[int] = []
+
+    def convert(number: int) -> JSON:
+        converted.append(number)
+        return {"number": number}
+
+    parts = dumped({"changes": Each(convert, range(3)), "rest": []})
+    assert [len(converted) for _ in parts][:4] == [0, 1, 2, 3]
 
 
 @given(

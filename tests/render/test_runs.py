@@ -20,12 +20,13 @@ from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import age_text, parse_time, time_text
 from reconciler.model.project import EMULATOR_ACCOUNT, Prices
 from reconciler.render.history import history_text
-from reconciler.render.plan_json import plan_from_json, plan_json
+from reconciler.render.plan_json import plan_from_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from reconciler.render.runs import Runs, duration_text, runs_csv, runs_json, runs_of, runs_text
 from reconciler.render.status import StatusRow, rows, selected, status_text
 from reconciler.render.text import ANSI, columns, console_url
+from tests.builders import plan_json
 from tests.render.samples import NOW, PLACE, action, intended, observed, plan, recorded, submitted
 
 AT = parse_time(NOW)

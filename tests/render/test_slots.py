@@ -9,11 +9,11 @@ from typing import Any
 from reconciler.core import events as e
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, ScheduleChange
 from reconciler.render.history import history_text
-from reconciler.render.plan_json import plan_from_json, plan_json
+from reconciler.render.plan_json import plan_from_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from reconciler.render.status import rows, status_text
-from tests.builders import NOW, at, recorded, scheduled
+from tests.builders import NOW, at, plan_json, recorded, scheduled
 from tests.render.samples import action, plan
 
 SLOT, NEXT = "2026-11-22T02:00:00Z", "2026-11-22T03:00:00Z"
