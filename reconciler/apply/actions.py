@@ -16,7 +16,7 @@ def adopt(action: Action, run_id: str) -> Procedure:
     at = yield from now()
     token = action.client_token or ""
     event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
-    return (yield from record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
+    return (yield from record([event], ActionResult(ActionOutcome.ADOPTED, run_id)))
 
 
 def adopt_unintended(event: e.ManuallyAdopted, action: Action) -> Procedure:
@@ -27,11 +27,7 @@ def adopt_unintended(event: e.ManuallyAdopted, action: Action) -> Procedure:
         fresh = record.head == action.ledger_head and event.token not in recorded.by_token and not record.unresolved
         return None if fresh else what_moved(action, recorded)
 
-    try:
-        appended = yield Append((event,), valid)
-    except LedgerError as error:
-        return ActionResult(ActionOutcome.UNKNOWN, event.run_id, f"could not be recorded ({event.type}): {error}")
-    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.ADOPTED, event.run_id)
+    return (yield from record([event], ActionResult(ActionOutcome.ADOPTED, event.run_id), valid))
 
 
 def supersede(action: Action, settle_seconds: int) -> Procedure:
@@ -45,11 +41,7 @@ def supersede(action: Action, settle_seconds: int) -> Procedure:
         return None if proven else what_moved(action, recorded)
 
     event = e.Superseded(at=(yield from now()), name=action.name, token=token)
-    try:
-        appended = yield Append((event,), valid)
-    except LedgerError as error:
-        return ActionResult(ActionOutcome.UNKNOWN, error=f"could not be recorded ({event.type}): {error}")
-    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
+    return (yield from record([event], ActionResult(ActionOutcome.RECORDED), valid))
 
 
 def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Procedure:
@@ -78,7 +70,7 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
     if isinstance(failure, str):
         return ActionResult(ActionOutcome.UNSENT, run_id, failure)
     accepted = e.CancelAccepted(at=(yield from now()), name=action.name, token=token, run_id=run_id)
-    return (yield from record(accepted, ActionResult(ActionOutcome.CANCELLED, run_id)))
+    return (yield from record([accepted], ActionResult(ActionOutcome.CANCELLED, run_id)))
 
 
 def miss(action: Action) -> Procedure:
@@ -97,11 +89,7 @@ def miss(action: Action) -> Procedure:
         )
         for missed in action.missed
     ]
-    try:
-        appended = yield Append(tuple(events), _may_miss(action))
-    except LedgerError as error:
-        return ActionResult(ActionOutcome.UNKNOWN, error=f"could not be recorded (missed): {error}")
-    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
+    return (yield from record(events, ActionResult(ActionOutcome.RECORDED), _may_miss(action)))
 
 
 def _may_miss(action: Action) -> Callable[[Recorded], str | None]:

@@ -3,7 +3,6 @@
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 
-from reconciler.core import events as e
 from reconciler.core.events import Event
 from reconciler.core.plan import Action, ActionOutcome, ActionResult
 from reconciler.core.ports import Instant, Moved, Precondition, Wanted
@@ -95,16 +94,6 @@ Procedure = Generator[Effect, object, ActionResult]
 """Yields effects, receives their results, and returns the result of the action. Does no I/O itself."""
 
 
-def record(event: e.SubmissionEvent, result: ActionResult) -> Procedure:
-    """Records an event regardless of other writers. If the ledger fails now, the intent remains unresolved, and a
-    later pass finds the run by its tag."""
-    try:
-        yield Append((event,), always)
-    except LedgerError as error:
-        return ActionResult(ActionOutcome.UNKNOWN, result.run_id, f"could not be recorded ({event.type}): {error}")
-    return result
-
-
 def read_clock() -> Generator[Effect, object, Instant]:
     """Reads both clocks."""
     reading = yield ReadClock()
@@ -129,6 +118,17 @@ def always(_: Recorded) -> None:
 def moved(what: Moved) -> ActionResult:
     """Returns the result of an action that another pass has made obsolete: nothing was done."""
     return ActionResult(ActionOutcome.NONE, error=what.why)
+
+
+def record(events: Sequence[Event], result: ActionResult, valid: Precondition = always) -> Procedure:
+    """Records the events of one type that complete an action, by default regardless of other writers. If the ledger
+    fails now, a submission remains unresolved, and a later pass finds the run by its tag."""
+    try:
+        appended = yield Append(tuple(events), valid)
+    except LedgerError as error:
+        problem = f"could not be recorded ({events[0].type}): {error}"
+        return ActionResult(ActionOutcome.UNKNOWN, result.run_id, problem)
+    return moved(appended) if isinstance(appended, Moved) else result
 
 
 def renamed_since(action: Action, recorded: Recorded) -> str | None:

@@ -40,21 +40,6 @@ POLL_SECONDS = 0.2
 """The seconds between checks for a request to stop while a pass waits for results."""
 
 
-class _NoQuota:
-    """The quota for a service without limits, such as a test double."""
-
-    def acquire(self, operation: str, stop: Event | None = None) -> bool:
-        """Returns immediately."""
-        return stop is None or not stop.is_set()
-
-    def take(self, operation: str) -> bool:
-        """Returns immediately."""
-        return True
-
-    def release(self, operation: str) -> None:
-        """Does nothing."""
-
-
 Progress = Callable[[Action, ActionResult], None]
 
 
@@ -67,7 +52,7 @@ def execute(
     provenance: Provenance,
     claim_seconds: int,
     settle_seconds: int,
-    quota: Quota | None = None,
+    quota: Quota,
     check: Callable[[], None] | None = None,
     workers: int = 8,
     progress: Progress | None = None,
@@ -77,11 +62,11 @@ def execute(
     nothing is `none`.
 
     After `stop` is set, no action starts, and calls in flight have `GRACE_SECONDS` to end. An action that has not ended
-    by then is reported as unknown, and the next pass resolves it from its intent. `quota` contains AWS's quotas; `None`
-    means no limit. `check` is called before each action, and raises an error if the account or the clock has become
-    wrong. The calling thread calls `progress` when each action ends.
+    by then is reported as unknown, and the next pass resolves it from its intent. `check` is called before each action,
+    and raises an error if the account or the clock has become wrong. The calling thread calls `progress` when each
+    action ends.
     """
-    world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
+    world = World(ledger, services, clock, quota, stop or Event())
     task = Task(plan.place, world, provenance, claim_seconds, settle_seconds, partial(_outdated, plan))
     results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
     waiting: SimpleQueue[list[int]] = SimpleQueue()

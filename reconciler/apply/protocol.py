@@ -148,18 +148,18 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
             accepted = e.Submitted(
                 at=at, name=event.name, token=event.token, send=event.send, run_id=outcome.run_id, arn=outcome.arn
             )
-            return (yield from record(accepted, ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
+            return (yield from record([accepted], ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
         case NotSent() | Refused():
             unsent = _failure(e.Unsent, event, at, outcome, refused=isinstance(outcome, Refused))
-            return (yield from record(unsent, _failed(ActionOutcome.UNSENT, outcome)))
+            return (yield from record([unsent], _failed(ActionOutcome.UNSENT, outcome)))
         case Declined():
             return (
-                yield from record(_failure(e.Rejected, event, at, outcome), _failed(ActionOutcome.REJECTED, outcome))
+                yield from record([_failure(e.Rejected, event, at, outcome)], _failed(ActionOutcome.REJECTED, outcome))
             )
         case Ambiguous():
             more = {"conflict": True} if outcome.conflict else {}
             unclear = _failure(e.Unclear, event, at, outcome, **more)
-            return (yield from record(unclear, _failed(ActionOutcome.UNKNOWN, outcome)))
+            return (yield from record([unclear], _failed(ActionOutcome.UNKNOWN, outcome)))
         case _:
             assert_never(outcome)
 

@@ -20,6 +20,7 @@ from reconciler.core.desired import Desired, DesiredSpec, stale_message
 from reconciler.core.due_slots import lost_slots
 from reconciler.core.identity import digests
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, Change, ChangeType, Effect, Reason, SpecChange
+from reconciler.core.settings import differences
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import MissedReason, parse_time
 from reconciler.model.spec import PLAIN_POLICY, Policy
@@ -181,16 +182,7 @@ def policy_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple
     if before == after or all(before[name] == after.get(name) for name in before):
         return ()
     known = {name: after[name] for name in after if name in before}
-    old, new = dict(_fields(before)), dict(_fields(known))
-    return tuple(
-        Change(path, _op(path, old, new), old.get(path), new.get(path))
-        for path in sorted(old.keys() | new.keys())
-        if path not in old or path not in new or old[path] != new[path]
-    )
-
-
-def _op(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one of `Op`
-    return "add" if path not in old else "remove" if path not in new else "change"
+    return tuple(differences(dict(_fields(before)), dict(_fields(known))))
 
 
 def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

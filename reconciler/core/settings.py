@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, PendingDeclaration, ProjectDeclaration
 from reconciler.core.desired import UNAPPLIED, Desired, why_stale
 from reconciler.core.identity import canonical
-from reconciler.core.plan import Action, ActionType, Change, ChangeType, Effect, Plan, Reason, SpecChange, stopped
+from reconciler.core.plan import Action, ActionType, Change, ChangeType, Effect, Op, Plan, Reason, SpecChange, stopped
 from reconciler.core.state import Recorded
 from reconciler.model.base import JSON
 from reconciler.model.project import Project, ProjectSpec, Target
@@ -58,11 +58,15 @@ def settings_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tup
     earlier = completed(before)
     targets = {name: earlier[TARGETS].get(name, chosen) for name, chosen in after[TARGETS].items()}
     old, new = dict(_leaves({**earlier, TARGETS: targets})), dict(_leaves(after))
-    return tuple(
-        Change(path, _op(path, old, new), old.get(path), new.get(path), bool(ADDRESS_PATH.fullmatch(path)))
-        for path in sorted(old.keys() | new.keys())
-        if path not in old or path not in new or old[path] != new[path]
-    )
+    return tuple(replace(each, sensitive=bool(ADDRESS_PATH.fullmatch(each.path))) for each in differences(old, new))
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """Yields the differences between two mappings of paths to values, sorted by path."""
+    for path in sorted(old.keys() | new.keys()):
+        if path not in old or path not in new or old[path] != new[path]:
+            op: Op = "add" if path not in old else "remove" if path not in new else "change"
+            yield Change(path, op, old.get(path), new.get(path))
 
 
 def completed(settings: Mapping[str, Any]) -> JSON:
@@ -83,10 +87,6 @@ def completed(settings: Mapping[str, Any]) -> JSON:
 def declared_digest(declared: ProjectDeclaration) -> str:
     """Returns the digest of the settings applied last."""
     return declared.digest or settings_digest(completed(declared.settings))
-
-
-def _op(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one of `Op`
-    return "add" if path not in old else "remove" if path not in new else "change"
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value

@@ -197,10 +197,8 @@ class Shown:
     action: Action | None
 
 
-def shown(plan: Plan, *, verbose: bool = False) -> list[Shown]:
-    """Returns the blocks of a plan in order. If `verbose` is true, the blocks of actions that do nothing are
-    included.
-    """
+def shown(plan: Plan) -> list[Shown]:
+    """Returns the blocks of a plan in order, without actions that do nothing."""
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
         by_name.setdefault(action.name, []).append(action)
@@ -211,7 +209,7 @@ def shown(plan: Plan, *, verbose: bool = False) -> list[Shown]:
         first.append(Shown(change, causes[0] if causes else None))
         first += [Shown(None, cause) for cause in causes[1:]]
         taken |= {id(cause) for cause in causes}
-    rest = [a for a in plan.actions if id(a) not in taken and (verbose or a.action is not ActionType.NONE)]
+    rest = [a for a in plan.actions if id(a) not in taken and a.action is not ActionType.NONE]
     held = [each for each in first if each.change is not None and each.change.stale]
     return [
         *(each for each in first if each.change is None or not each.change.stale),

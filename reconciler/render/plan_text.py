@@ -58,23 +58,22 @@ def _block(start: str, value: Any) -> list[str]:  # noqa: ANN401 - any JSON valu
 FIELD_INDENT = " " * 6
 
 
-def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
+def plan_text(plan: Plan, *, color: bool = False) -> str:
     """Returns the plan as text: its project, target, account and region, a legend of the signs, a block for each change
     and for each other action that is not in sync, the warnings, and the summary. There is no final line break.
 
-    Secrets are masked and control characters escaped. If `verbose` is true, tokens, digests and the specs in sync are
-    included.
+    Secrets are masked and control characters escaped.
     """
-    return "".join(plan_text_parts(plan, color=color, verbose=verbose))
+    return "".join(plan_text_parts(plan, color=color))
 
 
-def plan_text_parts(plan: Plan, *, color: bool = False, verbose: bool = False) -> Iterator[str]:
+def plan_text_parts(plan: Plan, *, color: bool = False) -> Iterator[str]:
     """Yields `plan_text` in parts, block by block."""
     style = Style(color)
-    blocks = phrases.shown(plan, verbose=verbose)
+    blocks = phrases.shown(plan)
     yield lines_text([place_line(plan.place), "", *_legend(blocks, style), ""])
     for block in blocks:
-        yield lines_text([*_block_lines(block, plan.place, style, verbose=verbose), "", ""])
+        yield lines_text([*_block_lines(block, plan.place, style), "", ""])
     lines = [*_next_slots(plan)]
     for warning in plan.warnings:
         lines += [style.paint("Warning: ", "yellow") + sentence(warning), ""]
@@ -124,7 +123,7 @@ def _revised(block: phrases.Shown) -> bool:
     )
 
 
-def _block_lines(block: phrases.Shown, place: Place, style: Style, *, verbose: bool) -> Iterator[str]:
+def _block_lines(block: phrases.Shown, place: Place, style: Style) -> Iterator[str]:
     """Yields the effect in words, the sign with the name, the fields, and when the fields take effect."""
     effect = phrases.effect_line(block.change) if block.change is not None else ""
     yield from _heading(block, effect, style)
@@ -143,8 +142,6 @@ def _block_lines(block: phrases.Shown, place: Place, style: Style, *, verbose: b
         yield FIELD_INDENT + style.dim(f"usual: {usual_text(block.action.typical)}")
     if block.action is not None and (url := _console(block.action, place)):
         yield FIELD_INDENT + style.dim(f"console: {plain(url)}")
-    if verbose and block.action is not None:
-        yield from (FIELD_INDENT + style.dim(line) for line in _identity(block.action))
 
 
 def _console(action: Action, place: Place) -> str | None:
@@ -172,16 +169,3 @@ def _heading(block: phrases.Shown, effect: str, style: Style) -> Iterator[str]:
 def _title(name: str, kind: str, source: Source | None) -> str:
     where = f", {source.path}:{source.line}" if source else ""
     return plain(f"{name} ({kind}{where})")
-
-
-def _identity(action: Action) -> Iterator[str]:
-    """Yields the identifiers by which an action can be found in the ledger or in AWS."""
-    for label, value in (
-        ("digest", action.digest),
-        ("client token", action.client_token),
-        ("run", action.run_id),
-        ("ledger head", str(action.ledger_head)),
-        ("compared with the intent at", None if action.compared_with is None else str(action.compared_with)),
-    ):
-        if value is not None:
-            yield f"{label} {plain(value)}"

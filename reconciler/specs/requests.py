@@ -43,30 +43,13 @@ class Scope:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
-class Scopes:
-    """The scopes of specs in some targets of a project."""
-
-    def __init__(self, project: Project, targets: Sequence[str]) -> None:
-        self.targets = tuple(targets)
-        self.places = {name: place_of(project, name) for name in targets}
-        self._values = {name: _values(project, self.places[name]) for name in targets}
-        self._elsewhere = {
-            f"var.{variable}": name for name in project.spec.targets for variable in project.variables(name)
-        }
-
-    def of(self, target: str, spec: str, labels: Mapping[str, str], *, slots: bool) -> Scope:
-        """Returns the scope of a spec with this name and these labels in a target."""
-        own = {"spec.name": spec, **{f"spec.label.{key}": value for key, value in labels.items()}}
-        return Scope(target, {**self._values[target], **own}, slots, self._elsewhere)
-
-
 def place_of(project: Project, name: str) -> Place:
     """Returns the project, target, account and region of a target."""
     target = project.target(name)
     return Place(project.name, name, target.account or "", target.region or "")
 
 
-def _values(project: Project, place: Place) -> dict[str, str]:
+def shared_values(project: Project, place: Place) -> dict[str, str]:
     """Returns the values of the placeholders in a target that are the same for every spec."""
     return {
         "project.name": project.name,

@@ -21,10 +21,12 @@ from reconciler.specs.requests import (
     ByTarget,
     CheckedRequest,
     RenderedRequest,
-    Scopes,
+    Scope,
     WrittenRequest,
     check_request,
+    place_of,
     render_all,
+    shared_values,
     written_problems,
 )
 from reconciler.values import dataclass, regex
@@ -90,7 +92,11 @@ class SpecReader:
 
     def __init__(self, project: Project, targets: Sequence[str], *, warn: bool) -> None:
         self._targets, self._warn = tuple(project.spec.targets), warn
-        self._scopes = Scopes(project, targets)
+        self._places = {name: place_of(project, name) for name in targets}
+        self._values = {name: shared_values(project, place) for name, place in self._places.items()}
+        self._elsewhere = {
+            f"var.{variable}": name for name in project.spec.targets for variable in project.variables(name)
+        }
         self._with_account = {name for name, target in project.spec.targets.items() if target.account is not None}
 
     def read(self, view: View) -> ReadSpec:
@@ -147,7 +153,7 @@ class SpecReader:
             if kind.is_streaming(request):
                 read.warnings += streaming_warnings(view, written.policy)
         labels = document.metadata.labels if document else {}
-        self._render(written, labels, [name for name in targets if name in self._scopes.targets], read)
+        self._render(written, labels, [name for name in targets if name in self._places], read)
 
     def _targets_of(self, view: View, policy: Policy, read: ReadSpec) -> tuple[str, ...]:
         """Returns the targets that a spec runs in, and reports each target that the project does not have."""
@@ -162,8 +168,9 @@ class SpecReader:
     def _render(
         self, written: WrittenRequest, labels: Mapping[str, str], targets: Sequence[str], read: ReadSpec
     ) -> None:
+        own = {"spec.name": written.name, **{f"spec.label.{key}": value for key, value in labels.items()}}
         has_slots = written.policy.schedule is not None
-        scopes = {name: self._scopes.of(name, written.name, labels, slots=has_slots) for name in targets}
+        scopes = {name: Scope(name, {**self._values[name], **own}, has_slots, self._elsewhere) for name in targets}
         requests, problems = render_all(written, scopes)
         warnings: ByTarget = []
         for request, sharing in _shared(requests):
@@ -185,7 +192,7 @@ class SpecReader:
         warnings: ByTarget = []
         for name in targets:
             if name in self._with_account:
-                place = self._scopes.places[name]
+                place = self._places[name]
                 remarks = place_remarks(request, written.kind.placed, place.account, place.region)
                 warnings += [(name, warning) for warning in written.view.remarks(remarks, REQUEST, "warning")]
         return warnings
@@ -198,7 +205,7 @@ class SpecReader:
         Only the owner tag differs between the targets, and only AWS's size limit depends on the tag. Therefore a
         request that is valid with the longest owner is valid for all targets.
         """
-        owners = {name: self._scopes.places[name].owner(written.name) for name in targets}
+        owners = {name: self._places[name].owner(written.name) for name in targets}
         checked = check_request(written, request, max(owners.values(), key=len), warn=self._warn)
         if checked.problems and len(targets) > 1:
             for name, owner in owners.items():

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.apply.executor import BATCH_EVENTS, execute, record_observations
 from reconciler.apply.intents import Provenance
+from reconciler.aws.quota import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.declarations import Declared
 from reconciler.core.events import Intended, Observed
@@ -487,6 +488,7 @@ def test_hundreds_of_jobs_side_by_side() -> None:
         provenance=Provenance(None, "tests", "0.1.0", "here:1:x"),
         claim_seconds=30,
         settle_seconds=1500,
+        quota=Buckets({}, world.clock),
         workers=8,
         progress=lambda action, result: seen.append(action.name),
     )
@@ -521,6 +523,7 @@ def test_a_service_that_cannot_be_made_sends_nothing(failure: Exception, said: s
         provenance=Provenance(None, "tests", "0.1.0", "here:1:x"),
         claim_seconds=30,
         settle_seconds=1500,
+        quota=Buckets({}, world.clock),
     )
     assert result == ActionResult(ActionOutcome.UNSENT, error=said)
     assert world.types() == ["intended", "unsent"]
@@ -545,6 +548,7 @@ def test_a_check_that_fails_in_the_middle_of_a_pass_stops_the_rest() -> None:
         provenance=Provenance(None, "tests", "0.1.0", "here:1:x"),
         claim_seconds=30,
         settle_seconds=1500,
+        quota=Buckets({}, world.clock),
         check=check,
         workers=1,
     )

@@ -40,7 +40,7 @@ def group(
     world: World, log: Log, made: Plan, results: list[ActionResult], quota: Quota | None = None, size: int = 8
 ) -> tuple[Steps, Ports]:
     """Returns the actions of a plan, as one thread runs them."""
-    ports = Ports(log, lambda _: world.aws, world.clock, quota or executor._NoQuota(), world.stop)
+    ports = Ports(log, lambda _: world.aws, world.clock, quota or Buckets({}, world.clock), world.stop)
     task = Task(PLACE, ports, Provenance(None, "tests", "0", "here:1:x"), CLAIM, SETTLE)
     names = executor._by_name(made, {index for index, action in enumerate(made.actions) if action.effective})
     specs = (executor.steps(made, indexes, task, lambda done: results.append(done[1])) for indexes in names)
@@ -202,7 +202,7 @@ def test_threads_that_wait_for_an_append_share_the_next_one() -> None:
 
     world = World(store=Slow())
     log = world.ledger()
-    ports = Ports(log, lambda _: world.aws, world.clock, executor._NoQuota(), world.stop)
+    ports = Ports(log, lambda _: world.aws, world.clock, Buckets({}, world.clock), world.stop)
     log.append([Notified(at=at(), name="orders", key="founding", kinds=())], lambda _: None)
     events = [
         [Append([Notified(at=at(), name=f"{n}-{m}", key="k", kinds=())], lambda _: None) for m in "ab"]

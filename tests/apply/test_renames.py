@@ -12,6 +12,7 @@ import pytest
 from reconciler.apply import executor, interpreter
 from reconciler.apply.declare import record_declarations, record_renames
 from reconciler.apply.intents import Provenance, Task
+from reconciler.aws.quota import Buckets
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec, RenamedFrom
@@ -182,7 +183,7 @@ def run_pass(world: World, store: MemoryStore, *specs: DesiredSpec) -> None:
         recorded.runs_by_token[submission.token] = tuple(world.aws.find([wanted])[submission.token])
     made = plan(desired(*specs), recorded, NOW)
     record_renames(log, made, at(), PASS)
-    ports = interpreter.World(log, lambda _: world.aws, world.clock, executor._NoQuota(), world.stop)
+    ports = interpreter.World(log, lambda _: world.aws, world.clock, Buckets({}, world.clock), world.stop)
     task = Task(PLACE, ports, PASS, 30, 1500)
     for action in made.pending:
         interpreter.drive(executor._procedure(action, task), ports)

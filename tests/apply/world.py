@@ -9,6 +9,7 @@ from threading import Event, Lock
 
 from reconciler.apply.executor import execute
 from reconciler.apply.intents import Provenance
+from reconciler.aws.quota import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
 from reconciler.core.plan import ActionResult, Plan
@@ -105,7 +106,7 @@ class World:
             provenance=Provenance("c0ffee", "tests", "0.1.0", "here:1:x"),
             claim_seconds=30,
             settle_seconds=1500,
-            quota=quota,
+            quota=quota or Buckets({}, self.clock),
             workers=workers,
             stop=self.stop,
         )

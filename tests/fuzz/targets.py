@@ -113,7 +113,7 @@ def plan_file(content: bytes) -> None:
         check_file(made, PLACE)
     except (PlanFileError, ValueError, RecursionError):
         return
-    shown_safely(plan_text(made, verbose=True))
+    shown_safely(plan_text(made))
     shown_safely(plan_markdown(made))
 
 

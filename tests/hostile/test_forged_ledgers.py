@@ -58,7 +58,7 @@ def printed(store: MemoryStore) -> str:
     try:
         recorded = log.refresh()
         made = plan(desired(spec("B", "orders"), spec("A", "views")), recorded, NOW)
-        text = [plan_text(made, verbose=True), status_text(rows(made, recorded), NOW)]
+        text = [plan_text(made), status_text(rows(made, recorded), NOW)]
         pages = [page for name in sorted(recorded.specs) for page in spec_history(log, name)]
         text += [history_text(page.events, intents=page.intents) for page in pages]
         for token in sorted(recorded.by_token):

@@ -97,7 +97,7 @@ def renderings(kind: str, before: JSON, after: JSON) -> str:
     differs = changed(kind=kind, before=before, after=after)
     waits = changed(kind=kind, before=before, after=after)
     made = [plan(new), plan(differs), plan(action(kind=kind, reason=Reason.SPEC_CHANGED, changes=waits.changes))]
-    return "\n".join(text for each in made for text in (plan_text(each, verbose=True), plan_markdown(each)))
+    return "\n".join(text for each in made for text in (plan_text(each), plan_markdown(each)))
 
 
 def check_variants(kind: str, request: JSON) -> None:

@@ -17,14 +17,6 @@ def test_every_kind_of_action_reads_well():
     check("plan.txt", plan_text(every_kind_of_action()))
 
 
-def test_a_verbose_plan_has_identifiers():
-    """A verbose plan also has tokens, digests and the specs in sync."""
-    check(
-        "plan-verbose.txt",
-        plan_text(plan(changed(), action("same", action=ActionType.NONE, reason=Reason.IN_SYNC)), verbose=True),
-    )
-
-
 def test_colour_adds_nothing_but_colour():
     """Without its colour codes, a coloured plan equals the plain plan."""
     painted = plan_text(every_kind_of_action(), color=True)
@@ -82,12 +74,11 @@ def test_no_text_of_users_reaches_the_terminal_raw(place):
         "warning": lambda: plan(warnings=(evil,)),
         "run": lambda: plan(action(action=ActionType.REPLACE, replaces=evil)),
     }
-    for verbose in (False, True):
-        text = plan_text(given[place](), verbose=verbose)
-        assert all(line.isprintable() for line in text.split("\n"))
-        assert not any(line.lstrip().startswith("::") for line in text.split("\n"))
-        assert "##[" not in text
-        assert "\\u001b[2J\\u202e" in text
+    text = plan_text(given[place]())
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not any(line.lstrip().startswith("::") for line in text.split("\n"))
+    assert "##[" not in text
+    assert "\\u001b[2J\\u202e" in text
 
 
 def test_the_place_is_named_first():
