@@ -33,6 +33,8 @@ else:
                 new.__repr__ = _described
             if eq:
                 _compare(new, own, frozen=frozen)
+            if frozen and options.get("slots") and len(new.__match_args__) == len(new.__dataclass_fields__):
+                new.__reduce__ = _reduced
             return new
 
         return made if cls is None else made(cls)
@@ -90,6 +92,12 @@ def _compare(cls: type, own: Any, *, frozen: bool) -> None:  # noqa: ANN401 - th
             return hash(hashed(self))
 
         cls.__hash__ = hash_of if frozen else None  # type: ignore[method-assign, assignment]
+
+
+def _reduced(self: Any) -> tuple[type, tuple[object, ...]]:  # noqa: ANN401 - any dataclass
+    """Returns how to copy an object: by its class and its fields. `dataclasses` has slower methods, which list the
+    fields of the class for each object."""
+    return self.__class__, tuple(getattr(self, name) for name in self.__match_args__)
 
 
 def _getter(names: list[str]) -> Callable[[object], object]:

@@ -5,7 +5,7 @@ replaced. In a scheduled spec ``${run.slot}`` is kept. So is the escape ``$${`` 
 request is unambiguous. `render_slot` of `reconciler.model.template` fills in the slot later.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from difflib import get_close_matches
 from functools import partial
@@ -186,17 +186,21 @@ def written_problems(view: View, request: JSON) -> Iterator[Problem]:
         yield view.problem((*REQUEST, *loc), message, "placeholder", on_key=True)
 
 
-def render_all(written: WrittenRequest, scopes: Mapping[str, Scope]) -> tuple[dict[str, RenderedRequest], ByTarget]:
-    """Renders the request for each target, and also returns the problems with placeholders in each target.
+def render_all(
+    written: WrittenRequest, targets: Sequence[str], scope_of: Callable[[str], Scope]
+) -> tuple[dict[str, RenderedRequest], ByTarget]:
+    """Renders the request for each target, and also returns the problems with placeholders in each target. `scope_of`
+    returns the scope of a target.
 
     If the request has no placeholders, all targets share one object.
     """
     templates = strings(written.request) if template.OPENING in written.view.source.text else []
     if not templates:
-        return dict.fromkeys(scopes, RenderedRequest(written.request)), []
+        return dict.fromkeys(targets, RenderedRequest(written.request)), []
     requests: dict[str, RenderedRequest] = {}
     problems: ByTarget = []
-    for target, scope in scopes.items():
+    for target in targets:
+        scope = scope_of(target)
         wrong = dict(_wrong_placeholders(templates, scope))
         problems += [
             (target, written.view.in_text((*REQUEST, *loc), error.offset, error.message, "placeholder"))

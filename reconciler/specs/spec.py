@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from reconciler.core.cron import step_warnings
 from reconciler.core.desired import DesiredSpec, RenamedFrom
-from reconciler.core.identity import Content, Source, digest
+from reconciler.core.identity import Content, Source, both_digests, digest
 from reconciler.errors import Problem
 from reconciler.model.arns import place_remarks
 from reconciler.model.base import JSON, Loc, part, texts
@@ -138,8 +138,10 @@ class SpecReader:
         view, kind = written.view, written.kind
         read.kind = kind.name
         read.problems += written_problems(view, written.request)
-        request = {key: value for key, value in written.request.items() if key != RESERVED_FIELD}
-        written = WrittenRequest(view, kind, written.name, written.policy, request)
+        request = written.request
+        if RESERVED_FIELD in request:
+            request = {key: value for key, value in request.items() if key != RESERVED_FIELD}
+            written = WrittenRequest(view, kind, written.name, written.policy, request)
         targets = self._targets_of(view, written.policy, read)
         if document is not None:
             read.targets = targets
@@ -170,8 +172,11 @@ class SpecReader:
     ) -> None:
         own = {"spec.name": written.name, **{f"spec.label.{key}": value for key, value in labels.items()}}
         has_slots = written.policy.schedule is not None
-        scopes = {name: Scope(name, {**self._values[name], **own}, has_slots, self._elsewhere) for name in targets}
-        requests, problems = render_all(written, scopes)
+
+        def scope(target: str) -> Scope:
+            return Scope(target, {**self._values[target], **own}, has_slots, self._elsewhere)
+
+        requests, problems = render_all(written, targets, scope)
         warnings: ByTarget = []
         for request, sharing in _shared(requests):
             for names, checked in self._checked(written, request, sharing):
@@ -231,11 +236,14 @@ def _desired(
     kind = written.kind
     streaming = kind.is_streaming(request)
     policy = written.policy.effective(streaming=streaming)
-    return DesiredSpec(
+    own_digest, whole_digest = both_digests(kind.name, written.policy.revision, request)
+    if checked.identity is not None and checked.identity is not request:
+        own_digest = digest(kind.name, written.policy.revision, checked.identity)
+    spec = DesiredSpec(
         name=written.name,
         kind=kind.name,
         content=Content(
-            digest=digest(kind.name, written.policy.revision, checked.identity or request),
+            digest=own_digest,
             revision=written.policy.revision,
             request=request,
             location=kind.location(request),
@@ -248,6 +256,8 @@ def _desired(
         renamed_from=_renamed_from(read),
         doubts=tuple(f"{position(each)}: {each.message}" for each in checked.doubts),
     )
+    vars(spec)["request_digest"] = whole_digest  # a cached property, which every plan needs
+    return spec
 
 
 def position(location: Problem) -> str:

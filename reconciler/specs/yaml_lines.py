@@ -21,8 +21,8 @@ MOST_FORMS = 4096
 
 LONGEST_LINE = 1000  # characters; YAML requires the colon of a key within 1,024 characters
 
-_ODD = regex("[\t\r\x7f-\xa0\ufeff]")
-"""Tabs and carriage returns, and characters that look like a space or a line break."""
+_ODD = regex("[\x80-\xa0\ufeff]")
+"""Characters that look like a space or a line break."""
 
 _QUOTED = r"""(?P<quoted>"[^"\\]*"|'(?:[^']|'')*')"""
 _KEY = r"""(?P<key>[A-Za-z0-9_](?:[A-Za-z0-9_./-]|:(?=[^ ]))*|"[^"\\]*"|'(?:[^']|'')*')[ ]*:"""
@@ -42,16 +42,17 @@ _FLOW_NEXT = regex(r"[ ]*(?:(?P<comma>,)[ ]*|(?=[\]}]))")
 _FLOW_START = regex(r"[{\[][ ]*")
 _FLOW_END = regex(_END)
 
-SCALAR, NESTED, FLOW, TEXT, COMPACT = range(5)
-"""The forms of the value after a key or a dash: a scalar, the following lines, a mapping or list in brackets, a block
-of text, and another entry on the same line, as in ``- key: value``."""
+SCALAR, NESTED, FLAT, FLOW, TEXT, COMPACT = range(6)
+"""The forms of the value after a key or a dash: a scalar, the following lines, a mapping or list of scalars in
+brackets, one that contains others, a block of text, and another entry on the same line, as in ``- key: value``."""
 
 ENDS_ALL, GIVES_UP = -1, 1 << 30  # the indentation of lines without a value
 
 
 class Line(NamedTuple):
-    """The form of a line. `key` is `None` for an entry of a list. `value` is the scalar, the line with the brackets,
-    the header of a block of text, or the form of the inner entry. The value starts at `column`."""
+    """The form of a line. `key` is `None` for an entry of a list. `value` is the scalar, the value in brackets with the
+    columns of its keys and values, the line with the brackets, the header of a block of text, or the form of the inner
+    entry. The value starts at `column`."""
 
     indent: int
     key: str | None = None
@@ -111,6 +112,12 @@ def _pair(line: str, pair: re.Match[str]) -> Line:
 def _value(line: str, match: re.Match[str]) -> tuple[int, Any]:
     """Returns the form and the value that the pattern `_VALUE` matched."""
     if match["flow"]:
+        columns: Records = {}
+        value, end = _in_brackets(line, match.start("flow"), 1, 0, columns)
+        if not _FLOW_END.fullmatch(line, end):
+            raise NotPlain
+        if not any(isinstance(each, dict | list) for each in (value.values() if isinstance(value, dict) else value)):
+            return FLAT, (value, columns.get(id(value)))
         return FLOW, line
     if match["text"]:
         return TEXT, match["text"]
@@ -131,7 +138,7 @@ def _unquoted(text: str) -> tuple[str, str | None]:
 def line_documents(text: str) -> Iterator[Document]:
     """Yields the documents of a text without tags and anchors. Raises `NotPlain` if a line does not have a usual
     form."""
-    if _ODD.search(text):
+    if "\t" in text or "\r" in text or "\x7f" in text or (not text.isascii() and _ODD.search(text)):
         raise NotPlain
     if len(_FORMS) > MOST_FORMS:
         _FORMS.clear()
@@ -228,9 +235,14 @@ class _Lines:
             return self._block(at, level, records)
         if line.form == TEXT:
             return self._text(line, at)
-        value, end = _in_brackets(line.value, line.column, level, self.offset(at - 1), records)
-        if not _FLOW_END.fullmatch(line.value, end):
+        if line.form == FLOW:
+            return _in_brackets(line.value, line.column, level, self.offset(at - 1), records)[0], at
+        if level > DEEPEST:
             raise NotPlain
+        value, columns = line.value
+        value = value.copy()
+        if columns is not None and level <= LOCATED_LEVELS:
+            records[id(value)] = [self.offset(at - 1) + column for column in columns]
         return value, at
 
     def _text(self, line: Line, at: int) -> tuple[str, int]:

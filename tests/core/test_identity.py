@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.identity import Place, SubmissionKey, canonical, client_token, digest
+from reconciler.core import identity
+from reconciler.core.identity import (
+    Place,
+    SubmissionKey,
+    both_digests,
+    canonical,
+    client_token,
+    digest,
+    request_digest,
+)
 from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.model.kind import kind_named
 
@@ -85,6 +94,36 @@ def test_a_token_fits_emr_serverless() -> None:
     """A token has 51 characters, all of which StartJobRun accepts."""
     assert len(GOLDEN_TOKEN) == 51
     assert set(GOLDEN_TOKEN) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+fields = st.sampled_from(["name", "tags", "jobName", "namespace", "name.", "A", "tagsé", "z", "nam", ""])
+
+
+@given(st.dictionaries(fields | st.text(st.characters(exclude_categories=["Cs"])), json_values), st.integers(0))
+@pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
+def test_both_digests_are_those_made_alone(kind: str, request_fields: dict[str, Any], revision: int) -> None:
+    """The digests of a spec and of its whole request are the same if they are made together."""
+    expected = (digest(kind, revision, request_fields), request_digest(request_fields))
+
+    assert both_digests(kind, revision, request_fields) == expected
+
+
+def test_fields_are_formatted_once_for_both_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fields that decide what runs have their canonical form made once, for the digests of a spec and its
+    request."""
+    formatted: list[Any] = []
+
+    def counted(value: Any) -> bytes:
+        formatted.append(value)
+        return canonical(value)
+
+    monkeypatch.setattr(identity, "canonical", counted)
+
+    both_digests("EmrServerlessJobRun", 1, REQUEST)
+
+    assert [value for value in formatted if isinstance(value, dict) and "jobDriver" in value] == [
+        {key: REQUEST[key] for key in ("applicationId", "executionRoleArn", "jobDriver")}
+    ]
 
 
 @given(requests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import pickle
 import re
@@ -58,6 +59,16 @@ def test_objects_can_be_copied_and_pickled():
     assert dataclasses.replace(ours, name="b") == Ours("b", 1, ["x"], {"y": 2}, "s")
     assert dataclasses.asdict(ours) == {"name": "a", "count": 1, "seen": ["x"], "rates": {"y": 2}, "secret": "s"}
     assert pickle.loads(pickle.dumps(ours)) == ours
+    assert copy.deepcopy(ours) == copy.copy(ours) == ours
+    assert copy.deepcopy(ours).seen is not ours.seen
+
+
+def test_fields_are_not_listed_for_each_pickled_object(monkeypatch: pytest.MonkeyPatch):
+    """Results of other processes are pickled without a look at the fields of their classes."""
+    ours = Ours("a", 1)
+    monkeypatch.setattr(dataclasses, "fields", None)
+
+    assert pickle.loads(pickle.dumps([ours])) == [ours]
     assert ours != Theirs("a", 1, ["x"], {"y": 2}, "s")
 
 
