@@ -47,14 +47,13 @@ AGAIN = "Nothing was sent; plan again"
 def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
     """Writes the plan file atomically, replacing an older one. Only its owner can read it, because requests may contain
     secrets. An HMAC is added if the environment contains a key. Raises `PlanFileError`."""
-    from reconciler.render.changes_json import all_declarations_json
     from reconciler.render.json_text import dumped
-    from reconciler.render.plan_json import plan_form
+    from reconciler.render.plan_json import declarations_form, plan_form
 
     form = {
         **plan_form(plan),
         "settings_digest": plan.settings_digest,
-        **all_declarations_json(plan),
+        **declarations_form(plan),
     }
     if key := environ.get(KEY_VARIABLE):
         form |= {HMAC: _hmac(form, key)}

@@ -8,17 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from reconciler.apply.effects import (
-    Acquire,
-    Append,
-    AppendGroup,
-    Cancel,
-    Effect,
-    Look,
-    Pause,
-    Transmit,
-    read_clock,
-)
+from reconciler.apply.effects import Acquire, Append, AppendGroup, Cancel, Effect, Look, Pause, Transmit, read_clock
 
 Steps = Generator[Effect, object, None]
 """Runs the procedures of one spec one after the other. Ends after their results have been reported."""

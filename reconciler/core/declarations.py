@@ -107,9 +107,9 @@ class PendingDeclaration:
     `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
     """
 
-    name: str
-    kind: str
-    after: int
+    name: Text
+    kind: Text
+    after: Number
     content: Content | None = None
     policy: Mapping[str, Any] = field(default_factory=dict)
 

@@ -232,24 +232,24 @@ class SpecChange:
     another change of the spec on the base. `renamed_from` is the current name of the record of a renamed spec.
     """
 
-    name: str
-    kind: str
+    name: Text
+    kind: Text
     change: ChangeType
     effect: Effect
-    message: str = ""
-    effect_at: str | None = None
+    message: Text = ""
+    effect_at: Text | None = None
     fields: tuple[Change, ...] = ()
-    declared_commit: str | None = None
+    declared_commit: Text | None = None
     content: Content | None = None
-    time_zone: str = "UTC"
-    compared_with: int | None = None
-    token: str | None = None
-    compared_slot: str | None = None
-    stale: bool = False
+    time_zone: Text = "UTC"
+    compared_with: Number | None = None
+    token: Text | None = None
+    compared_slot: Text | None = None
+    stale: Flag = False
     origin: Origin | None = None
-    origin_note: str = ""
-    renamed_from: str | None = None
-    compared_name: str = ""
+    origin_note: Text = ""
+    renamed_from: Text | None = None
+    compared_name: Text = ""
 
     @property
     def source(self) -> Source | None:

@@ -1,26 +1,27 @@
 """Renders plans, results and statuses as complete, unmasked JSON, and reads plans back.
 
-In JSON, an action is flat. An `Action` in memory contains a key and a content, which `_nested` assembles when a plan is
-read.
+In JSON, an action and a change are flat. In memory, an `Action` contains a key and a content, and a `SpecChange` and a
+`PendingDeclaration` contain a content, which are assembled when a plan is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from reconciler import __version__
-from reconciler.core.identity import Place
-from reconciler.core.plan import Action, ActionResult, Change, Plan
+from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, PendingDeclaration
+from reconciler.core.identity import Place, request_digest
+from reconciler.core.plan import Action, ActionResult, Change, Plan, SpecChange
 from reconciler.core.settings import change_of_settings
 from reconciler.core.suggestions import SuggestedCommands
 from reconciler.errors import PlanFileError, Problem
 from reconciler.model.base import JSON
-from reconciler.render.changes_json import all_declarations_from_json, changes_from_json, spec_change_json
+from reconciler.render.diff import all_fields
 from reconciler.render.json_text import Each
 from reconciler.render.runs import usual_json
 from reconciler.render.text import console_url
@@ -116,6 +117,53 @@ def change_json(change: Change) -> JSON:
     return {**form, "sensitive": True} if change.sensitive else form
 
 
+def spec_change_json(change: SpecChange) -> JSON:
+    """Returns the differences between a spec and its last-applied version as JSON. Nothing is masked."""
+    return {
+        "name": change.name,
+        "kind": change.kind,
+        "change": str(change.change),
+        "fields": [change_json(each) for each in all_fields(change)],
+        "effect": str(change.effect),
+        "effect_at": change.effect_at,
+        "message": change.message,
+        "commit_of_declaration": change.declared_commit,
+        "compared_with": change.compared_with,
+        "source": asdict(change.source) if change.source else None,
+        "digest": change.content.digest if change.content is not None else None,
+        "stale": change.stale,
+        **({"origin": str(change.origin), "origin_note": change.origin_note} if change.origin is not None else {}),
+        **({"renamed_from": change.renamed_from} if change.renamed_from is not None else {}),
+    }
+
+
+def declarations_form(plan: Plan) -> JSON:
+    """Returns the keys of a plan file that contain all declarations: of the project file and of the specs. They are in
+    the file because applying it reads no specs."""
+    form: JSON = {
+        "declarations": Each(_declaration_json, [each for each in plan.declarations if each.kind != PROJECT_KIND])
+    }
+    for each in plan.declarations:
+        if each.kind == PROJECT_KIND:
+            form["project_declaration"] = {"after": each.after, "settings": dict(each.policy)}
+    return form
+
+
+def _declaration_json(pending: PendingDeclaration) -> JSON:
+    form: JSON = {"name": pending.name, "kind": pending.kind, "after": pending.after}
+    content = pending.content
+    if content is None:
+        return {**form, "undeclared": True}
+    return {
+        **form,
+        "digest": content.digest,
+        "request_digest": request_digest(content.request or {}),
+        "policy": dict(pending.policy),
+        "request": content.request,
+        "source": asdict(content.source) if content.source else None,
+    }
+
+
 def result_form(plan: Plan, results: Sequence[ActionResult]) -> JSON:
     """Returns the JSON form of an applied plan: `plan_form` with ``outcome``, ``error`` and the current ``run_id`` on
     each action. `results` are in the order of the plan's actions."""
@@ -161,10 +209,16 @@ and is refused."""
 CONTENT_KEYS = ("revision", "request", "deletion_policy", "streaming", "source")
 FILE_NAMES = {
     "schedule_changes": "schedules", "location": "locate", "suggested": "remedy", "handled_until": "settled_slots",
+    "declared_commit": "commit_of_declaration",
 }  # fmt: skip
 """Names in JSON that differ from those in memory."""
 
-FIELDS = tuple(field.name for field in fields(Action))
+CHANGE_OF_SPEC_KEYS = (
+    "name", "kind", "change", "fields", "effect", "effect_at", "message", "commit_of_declaration", "compared_with",
+    "source", "digest", "stale",
+)  # fmt: skip
+DECLARATION_KEYS = ("name", "kind", "after")
+DECLARED_KEYS = ("digest", "request_digest", "policy", "request", "source")
 
 EXPECTED = {
     "string_type": "a string", "int_type": "a whole number", "bool_type": "true or false", "tuple_type": "a list",
@@ -174,8 +228,16 @@ EXPECTED = {
 
 
 @cache
-def _plans() -> TypeAdapter[Plan]:
-    return TypeAdapter(Plan)
+def _adapter(of: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type
+    return TypeAdapter(of)
+
+
+def _read(of: Any, form: object, *location: str) -> Any:  # noqa: ANN401 - a type, and an object of it
+    """Returns the object of a form. `location` is that of the form in the file. Raises `PlanFileError`."""
+    try:
+        return _adapter(of).validate_python(form)
+    except ValidationError as error:
+        raise PlanFileError(_problem(error, location)) from None
 
 
 def plan_from_json(data: object) -> Plan:
@@ -191,17 +253,13 @@ def plan_from_json(data: object) -> Plan:
     form = {key: data[key] for key in (*PLAN_KEYS, *LATER_KEYS) if key in data}
     form["place"] = {key: data[key] for key in PLACE_KEYS}
     form["schedule_changes"] = data.get("schedules", [])
-    if isinstance(data["actions"], list):
-        form["actions"] = [_nested(action, index) for index, action in enumerate(data["actions"])]
-    try:
-        plan = _plans().validate_python(form)
-    except ValidationError as error:
-        raise PlanFileError(_problem(error)) from None
-    plan = replace(
-        plan,
-        changes=tuple(each for key in CHANGE_KEYS for each in changes_from_json(data.get(key, []), key)),
-        declarations=all_declarations_from_json(data),
-    )
+    form["actions"] = _each(_nested, data["actions"], "actions")
+    changes = [
+        change
+        for key in CHANGE_KEYS
+        for change in _read(tuple[SpecChange, ...], _each(_nested_change, data.get(key, []), key), key)
+    ]
+    plan: Plan = replace(_read(Plan, form), changes=tuple(changes), declarations=tuple(_declarations(data)))
     if data["summary"] != plan.summary():
         raise PlanFileError("the plan file's summary does not match its actions: the file was edited, or is truncated")
     return plan
@@ -224,25 +282,74 @@ def _require(form: JSON, keys: Iterable[str], *location: str | int) -> None:
             raise PlanFileError(_missing((*location, key)))
 
 
-def _nested(form: object, index: int) -> object:
+def _each(nested: Callable[[JSON, str, int], JSON], forms: object, key: str) -> object:
+    """Returns the JSON forms in a list, each with nested objects. Returns anything else unchanged, to be refused."""
+    if not isinstance(forms, list):
+        return forms
+    return [nested(form, key, index) if isinstance(form, dict) else form for index, form in enumerate(forms)]
+
+
+def _nested(form: JSON, *location: str | int) -> JSON:
     """Returns the JSON form of an action, with the fields of its key and its content in nested objects."""
-    if not isinstance(form, dict):
-        return form
-    _require(form, ACTION_KEYS, "actions", index)
+    _require(form, ACTION_KEYS, *location)
     key = {name: form[name] for name in ("name", "generation", "slot", "attempt")}
     content = {name: form[name] for name in CONTENT_KEYS} | {"location": form["locate"]}
     if form["digest"] is not None:
         content["digest"] = form["digest"]
     has_key = form["generation"] is not None or form["slot"] is not None
-    flat = {name: form[FILE_NAMES.get(name, name)] for name in FIELDS if FILE_NAMES.get(name, name) in form}
-    return {**flat, "key": key if has_key else None, "content": content}
+    return {**_flat(Action, form), "key": key if has_key else None, "content": content}
 
 
-def _problem(error: ValidationError) -> str:
+def _flat(of: type[Action | SpecChange], form: JSON) -> JSON:
+    """Returns the values of a form that are fields of a type, by their names in memory."""
+    names = {field.name: FILE_NAMES.get(field.name, field.name) for field in fields(of)}
+    return {name: form[key] for name, key in names.items() if key in form}
+
+
+def _nested_change(form: JSON, *location: str | int) -> JSON:
+    """Returns the JSON form of a change, with its content in a nested object."""
+    _require(form, CHANGE_OF_SPEC_KEYS, *location)
+    content = None if form["digest"] is None else {"digest": form["digest"], "source": form["source"]}
+    return {**_flat(SpecChange, form), "content": content}
+
+
+def _declarations(data: JSON) -> Iterator[PendingDeclaration]:
+    """Yields the declarations that `declarations_form` wrote. Raises `PlanFileError` for an invalid declaration, and if
+    a request does not match its digest."""
+    project = data.get("project_declaration")
+    if project is not None:
+        form = project if isinstance(project, dict) else {}
+        _require(form, ("after", "settings"), "project_declaration")
+        own = {"name": PROJECT_NAME, "kind": PROJECT_KIND, "after": form["after"], "policy": form["settings"]}
+        yield _read(PendingDeclaration, own, "project_declaration")
+    forms = data.get("declarations", [])
+    nested = _each(_nested_declaration, forms, "declarations")
+    declared: tuple[PendingDeclaration, ...] = _read(tuple[PendingDeclaration, ...], nested, "declarations")
+    for pending, form in zip(declared, forms, strict=True):
+        if pending.content is not None and request_digest(pending.content.request or {}) != form["request_digest"]:
+            problem = f"the declared request of {pending.name}"
+            raise PlanFileError(f"the plan file was changed after it was created: {problem}")
+        yield pending
+
+
+def _nested_declaration(form: JSON, *location: str | int) -> JSON:
+    """Returns the JSON form of the declaration of a spec, with its content in a nested object."""
+    _require(form, DECLARATION_KEYS, *location)
+    own = {key: form[key] for key in DECLARATION_KEYS}
+    if form.get("undeclared") is True:
+        return own
+    _require(form, DECLARED_KEYS, *location)
+    policy = form["policy"]
+    content = {key: form[key] for key in ("digest", "request", "source")}
+    revision = policy.get("revision", 1) if isinstance(policy, dict) else 1
+    return {**own, "policy": policy, "content": {**content, "revision": revision}}
+
+
+def _problem(error: ValidationError, location_of_form: Sequence[str | int]) -> str:
     """Returns the first problem in a plan file: its location and the expected type. The value is left out, because it
     may be a secret."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    parts = first["loc"]
+    parts = (*location_of_form, *first["loc"])
     location = [FILE_NAMES.get(str(part), part) for part in parts if part not in {"place", "key", "content"}]
     if first["type"] == "missing":
         return _missing(location)

@@ -13,15 +13,7 @@ from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.suggestions import SuggestedCommands
 from reconciler.core.times import age_text, parse_time
 from reconciler.render.plan_phrases import suggested_lines
-from reconciler.render.runs import (
-    COLOURS,
-    RunRow,
-    aws_words,
-    duration_text,
-    run_row,
-    which_text,
-    wide_cells,
-)
+from reconciler.render.runs import COLOURS, RunRow, aws_words, duration_text, run_row, which_text, wide_cells
 from reconciler.render.text import Layout, Line, Style, console_url, fitted, lines_text, plain, sentence
 from reconciler.values import dataclass
 

@@ -118,6 +118,33 @@ def test_an_invalid_plan_file_is_refused_with_the_place(path, value, words):
     assert words in str(raised.value)
 
 
+@in_one_test(
+    ("key", "value", "words"),
+    [
+        ("changes", {}, "the plan file: changes must be a list"),
+        ("changes", [1], "the plan file, changes[0] must be an object"),
+        ("changes", [{}], "the plan file, changes[0] lacks name"),
+        ("project_declaration", [], "the plan file, project_declaration lacks after"),
+        ("declarations", [{"name": "a", "kind": "BatchJob"}], "the plan file, declarations[0] lacks after"),
+        (
+            "declarations",
+            [{"name": "a", "kind": "BatchJob", "after": "1", "undeclared": True}],
+            "the plan file, declarations[0]: after must be a whole number",
+        ),
+        (
+            "declarations",
+            [{"name": "a", "kind": "BatchJob", "after": 1}],
+            "the plan file, declarations[0] lacks digest",
+        ),
+    ],
+)
+def test_an_invalid_change_or_declaration_is_refused_with_the_place(key, value, words):
+    """The changes and the declarations of a plan file are checked like its actions."""
+    with pytest.raises(PlanFileError) as raised:
+        plan_from_json({**plan_json(plan(changed())), key: value})
+    assert words in str(raised.value)
+
+
 @pytest.mark.parametrize("data", [None, [], "plan", 1])
 def test_other_json_is_no_plan(data):
     """A file with other JSON is refused."""

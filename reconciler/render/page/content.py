@@ -17,15 +17,7 @@ from reconciler.redact.request import masked
 from reconciler.render.diff_lines import added_lines, change_lines
 from reconciler.render.graph import Edge, edges
 from reconciler.render.plan_phrases import Shown, change_words, effect_line, fields_of, shown, suggested_lines
-from reconciler.render.runs import (
-    UNSUCCESSFUL,
-    RunRow,
-    aws_words,
-    cost_text,
-    duration_text,
-    usual_text,
-    which_text,
-)
+from reconciler.render.runs import UNSUCCESSFUL, RunRow, aws_words, cost_text, duration_text, usual_text, which_text
 from reconciler.render.status import StatusRow
 from reconciler.render.text import plain, sentence
 from reconciler.values import dataclass
