@@ -6,6 +6,9 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +17,7 @@ from tests import botocore_once
 from tests.campaigns import EXAMPLES, pytest_terminal_summary  # noqa: F401 - a hook
 from tests.ledger.server import aws, server  # noqa: F401 - fixtures
 
+TESTS = Path(__file__).parent
 _BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 settings.register_profile("project", _BUSY, max_examples=EXAMPLES)
 settings.register_profile("soak", _BUSY, max_examples=40 * EXAMPLES)  # `make soak` chooses it
@@ -28,15 +32,32 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """Collects without the garbage collector, which later leaves out the modules and tests that are loaded."""
     gc.disable()
     try:
+        if not session.config.option.file_or_dir:
+            _import_a_share()
         return (yield)
     finally:
-        gc.collect()
         gc.freeze()
         gc.enable()
+
+
+def _import_a_share() -> None:
+    """Imports each n-th module of tests first if this is one of n workers, so that in a new checkout each module is
+    prepared by one of them and not by all."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    for path in sorted(TESTS.rglob("test_*.py"))[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]:
+        with suppress(Exception, pytest.skip.Exception):  # the collection reports it
+            import_module(".".join(("tests", *path.relative_to(TESTS).with_suffix("").parts)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+    """Leaves out the functions of campaigns that would be deselected, because some have thousands of cases."""
+    soak = any(mark.name == "soak" for mark in getattr(obj, "pytestmark", ()))
+    return [] if soak and collector.config.option.markexpr.startswith("not soak") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,7 +29,7 @@ PAGE = (ROOT / "docs" / "deploy.md").read_text("utf-8")
 IMAGE = (DEPLOY / "Dockerfile").read_text("utf-8")
 
 
-class _Template(yaml.SafeLoader):
+class _Template(yaml.CSafeLoader):
     """Reads the short forms of CloudFormation's functions as their arguments."""
 
 
@@ -111,7 +111,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     """Every command of reconciler in the files, with the place where it is."""
     yield "Dockerfile", json.loads(re.findall(r"^CMD (.*)$", IMAGE, re.MULTILINE)[-1])
     yield "cloudformation.yaml", resources()["TaskDefinition"]["Properties"]["ContainerDefinitions"][0]["Command"]
-    for manifest in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8")):
+    for manifest in yaml.load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8"), yaml.CSafeLoader):
         for container in _containers(manifest):
             yield f"kubernetes.yaml, {manifest['kind']}", container["args"]
     texts = {path.name: path.read_text("utf-8") for path in DEPLOY.iterdir()} | {"deploy.md": PAGE}
@@ -133,7 +133,10 @@ def _containers(value: Any) -> Iterator[dict[str, Any]]:
             yield from _containers(inner)
 
 
-@pytest.mark.parametrize(("name", "arguments"), list(commands()), ids=[name for name, _ in commands()])
+COMMANDS = list(commands())
+
+
+@pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=[name for name, _ in COMMANDS])
 def test_the_commands_in_the_files_exist(name: str, arguments: list[str]) -> None:
     """Each command has the options and values that the file gives it."""
     context = click.Context(program)

@@ -11,7 +11,7 @@ import yaml
 from tests.project.place import COMMAND, ROOT, project_copy, run
 
 FILES = sorted(path for path in (ROOT / "specs").glob("*.yaml") if path.name != "reconciler.yaml")
-SPECS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in FILES}
+SPECS = {path.stem: yaml.load(path.read_text("utf-8"), yaml.CSafeLoader) for path in FILES}
 
 
 @pytest.fixture

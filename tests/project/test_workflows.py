@@ -22,13 +22,13 @@ from tests.project.runner import ACTION
 OWN = sorted((ROOT / ".github/workflows").glob("*.yml"))
 EXAMPLES = sorted((ROOT / "docs/github").glob("*.yml"))
 FILES = [*OWN, *EXAMPLES]
-WORKFLOWS = {path: yaml.safe_load(path.read_text("utf-8")) for path in FILES}
+WORKFLOWS = {path: yaml.load(path.read_text("utf-8"), yaml.CSafeLoader) for path in FILES}
 JOBS = {
     f"{path.parent.name}/{path.stem}/{key}": job
     for path, flow in WORKFLOWS.items()
     for key, job in flow["jobs"].items()
 }
-ACTION_FORM = yaml.safe_load((ACTION / "action.yml").read_text("utf-8"))
+ACTION_FORM = yaml.load((ACTION / "action.yml").read_text("utf-8"), yaml.CSafeLoader)
 READ, TOKEN, COMMENT = {"contents": "read"}, {"id-token": "write"}, {"pull-requests": "write"}
 ACTIONS = {"actions": "read"}
 PERMISSIONS = {
