@@ -77,6 +77,13 @@ class Patterns:
         """Returns whether the file at `path` is selected."""
         return any(matches(segments, path) for segments in self.included) and not self._leave_out(path)
 
+    def in_folder(self, folder: Segments) -> Callable[[str], bool]:
+        """Returns a function that returns whether the file with a name in `folder` is selected."""
+        if self._leave_out(folder):
+            return lambda _: False
+        included, excluded = (_matcher(group, folder) for group in (self.included, self.excluded))
+        return lambda name: included(name) and not excluded(name)
+
     def may_hold(self, folder: Segments) -> bool:
         """Returns whether `folder` can contain selected files, at any depth."""
         return any(may_hold(segments, folder) for segments in self.included) and not self._leave_out(folder)
@@ -103,6 +110,19 @@ def may_hold(segments: Segments, folder: Segments) -> bool:
     if not folder or segments[0] == ANY_DEPTH:
         return True
     return len(segments) > 1 and _segment(segments[0])(folder[0]) is not None and may_hold(segments[1:], folder[1:])
+
+
+def _matcher(patterns: Sequence[Segments], folder: Segments) -> Callable[[str], bool]:
+    """Returns a function that returns whether the file with a name in `folder` matches one of the patterns. Names are
+    compared with one regular expression, unless a pattern ends with ``**``, because it may match the folder too."""
+    last = [each[-1] for each in patterns if each[-1:] != (ANY_DEPTH,) and matches(each[:-1], folder)]
+    deep = [each for each in patterns if each[-1:] == (ANY_DEPTH,)]
+    match = re.compile("|".join(map(translate, last))).match if last else None
+    if deep:
+        return lambda name: (
+            (match is not None and match(name) is not None) or any(matches(each, (*folder, name)) for each in deep)
+        )
+    return (lambda name: match(name) is not None) if match is not None else (lambda _: False)
 
 
 @lru_cache(maxsize=1024)

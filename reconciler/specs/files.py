@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Protocol
@@ -123,6 +123,7 @@ class _Search:
             self._problem(at, f"cannot read this folder: {_why(error)}", "unreadable")
             return
         self.folders.append(FoundFolder("/".join(at), entries_digest(ordered)))
+        wanted = self._patterns.in_folder(at)
         for entry in ordered:
             self._behind_links += linked
             if self._behind_links > MOST_LINKED:
@@ -133,19 +134,24 @@ class _Search:
                 return
             path = (*at, entry.name)
             if not entry.name.startswith(".") and path != (PROJECT_FILE,):
-                self._entry(entry, path, inside, linked=linked)
+                self._entry(entry, path, inside, wanted, linked=linked)
 
-    def _entry(self, entry: os.DirEntry[str], path: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
+    def _entry(
+        self,
+        entry: os.DirEntry[str],
+        path: Segments,
+        inside: tuple[str, ...],
+        wanted: Callable[[str], bool],
+        *,
+        linked: bool,
+    ) -> None:
         if entry.is_symlink():
             self._link(entry, path, inside)
         elif entry.is_dir():
             if self._patterns.may_hold(path):
                 self.folder(entry.path, path, (*inside, os.path.realpath(entry.path)), linked=linked)
-        elif self._wanted(path):
+        elif wanted(entry.name):
             self._file(path, is_regular=entry.is_file())
-
-    def _wanted(self, path: Segments) -> bool:
-        return self._patterns.match(path)
 
     def _file(self, path: Segments, *, is_regular: bool) -> None:
         """Adds a file. Never opens a pipe, a socket or a device, because opening it can have side effects."""
@@ -161,7 +167,7 @@ class _Search:
         is_folder = os.path.isdir(real)
         if is_folder and not self._patterns.may_hold(path):
             return
-        if not is_folder and not self._wanted(path):
+        if not is_folder and not self._patterns.match(path):
             return
         if not _is_within(real, self._root):
             self._problem(path, LEAVES, "link")

@@ -188,12 +188,14 @@ def _stamped_blocks(blocks: Sequence[_Block]) -> list[_Stamps]:
 
 
 def _stamped_block(folder: str, names: Sequence[str]) -> _Stamps:
-    """Stamps files in a folder. Symlinks are followed."""
-    stamps, stat = array("q"), os.stat
+    """Stamps files in a folder, as `stamp_of` does, but without a call for each. Symlinks are followed."""
+    stamps, stat, integer = array("q"), os.stat, INTEGER
+    extend = stamps.extend
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         for name in names:
-            stamps.extend(stamp_of(stat(name, dir_fd=descriptor)))
+            each = stat(name, dir_fd=descriptor)
+            extend((each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino & integer, each.st_dev & integer))
     finally:
         os.close(descriptor)
     newest = max(map(max, (stamps[1::FIELDS], stamps[2::FIELDS])))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.specs.file_patterns import expanded, matches, may_hold
+from reconciler.specs.file_patterns import expanded, matches, may_hold, patterns
 from reconciler.specs.files import MOST_BYTES
 from reconciler.specs.project import find_root
 from tests.specs.builders import PROJECT, batch, load, problems, write
@@ -57,6 +57,21 @@ def open_root():
 def test_patterns(pattern, path, expected):
     """Stars, question marks, sets, depths and alternatives match files as in a shell."""
     assert expected == any(matches(segments, tuple(path.split("/"))) for segments in expanded(pattern))
+
+
+FOLDERS = [(), ("a",), ("a", "b")]
+SELECTIONS = ("*.y", "**/*.y", "a/*", "a/**", "**", "a/**/x.y", "**/b/*", "a", "{a/*,x}.y")
+
+
+@pytest.mark.parametrize("excluded", ["", *SELECTIONS])
+@pytest.mark.parametrize("included", SELECTIONS)
+def test_a_folder_selects_the_files_that_the_patterns_match(included, excluded):
+    """Comparing only names with the patterns of a folder selects the same files as comparing whole paths."""
+    chosen = patterns([included, *(["!" + excluded] if excluded else [])])
+    for folder in FOLDERS:
+        selects = chosen.in_folder(folder)
+        for name in ("a", "b", "x.y", "a.y"):
+            assert selects(name) == chosen.match((*folder, name))
 
 
 @pytest.mark.parametrize(

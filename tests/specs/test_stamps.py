@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from reconciler.specs import stamps
 from reconciler.specs.file_patterns import patterns
 from reconciler.specs.files import find_files
-from reconciler.specs.stamps import FoundFolder, StampedTree, Start, is_unchanged, on_network, stamped_tree
+from reconciler.specs.stamps import FoundFolder, StampedTree, Start, is_unchanged, on_network, stamp_of, stamped_tree
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +37,13 @@ def stamped(root: Path, start: Start | None = None) -> StampedTree | None:
     begun = start or Start.now()
     paths, _ = find_files(root, patterns(["**/*.yaml"]), folders)
     return stamped_tree(str(root), folders, paths, begun)
+
+
+def test_a_block_of_stamps_has_the_stamp_of_each_file(root: Path):
+    """The digest is that of all stamps, in the order of the names."""
+    names = ["b.yaml", "a.yaml", "sub/c.yaml"]
+    expected = array("q", [number for name in names for number in stamp_of((root / name).stat())])
+    assert stamps._stamped_block(str(root), names).digest == blake2b(expected, digest_size=16).hexdigest()
 
 
 def swap(root: Path) -> None:
