@@ -1,12 +1,13 @@
 """Encodes the recorded state as JSON and decodes it.
 
 The codec derives the JSON form from the fields of the state's dataclasses: each object is a list of its field values in
-order. Submissions, which are most of the state, are encoded by columns: a list for each field with its values in all
-submissions, or with the one value that all have. They are decoded sooner, and a field that no submission uses takes no
-room. A reference to a submission is encoded as its number, so that decoding creates each submission only once.
+order. Submissions and specs, which are most of the state, are encoded by columns: a list for each field with its values
+in all of them, or with the one value that all have. They are decoded sooner, and an unused field takes no room. A
+reference to a submission is encoded as its number, so that decoding creates each submission only once.
 Observations made during a pass are left out. A snapshot is valid only for the version of the fold that it contains.
 """
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import Field, fields, is_dataclass
@@ -18,7 +19,7 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
-from reconciler.core.state import OF_THE_PASS, Recorded, Submission
+from reconciler.core.state import OF_THE_PASS, Recorded, SpecRecord, Submission
 from reconciler.model.base import JSON
 
 Turn = Callable[[Any], Any]
@@ -26,11 +27,17 @@ Coder = tuple[Turn, Turn] | None
 """The functions that convert values of a type to JSON and back; `None` if no conversion is needed."""
 
 COLUMNS = "columns"
-"""The key of submissions that are encoded by columns."""
+"""The key of objects that are encoded by columns."""
+
+ROWS = "rows"
+"""The key of the numbers of the objects that have a value for an optional field, or of null if all have one."""
+
+VALUES, NUMBERS = "values", "numbers"
+"""The keys of a column of few different mappings: these mappings, and the number of the mapping of each object."""
 
 PLAIN = {str, int, float, bool, NoneType, object, Any}
-DERIVED = "by_token"
-"""The field that is rebuilt from the submissions."""
+DERIVED, SPECS = "by_token", "specs"
+"""The field that is rebuilt from the submissions, and the field of the specs."""
 
 FOLD = 1
 """The version of the fold. Raise it if the same events now lead to another state than before, so that older snapshots
@@ -96,6 +103,7 @@ def to_json(recorded: Recorded) -> JSON:
     for field, coder in _kept(reference):
         value = getattr(recorded, field.name)
         form[field.name] = value if coder is None else coder[0](value)
+    form[SPECS] = [list(recorded.specs), _columns(SpecRecord, list(recorded.specs.values()), reference)]
     return form
 
 
@@ -109,7 +117,17 @@ def from_json(form: Mapping[str, Any]) -> Recorded:
         field.name: form[field.name] if coder is None else coder[1](form[field.name])
         for field, coder in _kept(reference)
     }
-    return Recorded(**values, by_token={submission.token: submission for submission in submissions})
+    specs = _specs(form[SPECS], reference)
+    return Recorded(**values, specs=specs, by_token={submission.token: submission for submission in submissions})
+
+
+def _specs(form: Any, reference: Coder) -> dict[str, SpecRecord]:  # noqa: ANN401 - any JSON value
+    """Returns the specs in a JSON value. Older snapshots have a mapping from names to lists instead of columns."""
+    if isinstance(form, dict):
+        back = _whole(SpecRecord, reference)[1]
+        return {name: back(record) for name, record in form.items()}
+    names, columns = form
+    return dict(zip(names, _from_columns(SpecRecord, columns, len(names), reference), strict=True))
 
 
 def _submissions(form: Any) -> Iterator[Submission]:  # noqa: ANN401 - any JSON value
@@ -122,12 +140,12 @@ def _submissions(form: Any) -> Iterator[Submission]:  # noqa: ANN401 - any JSON 
 
 
 def _kept(reference: Coder) -> list[tuple[Field[Any], Coder]]:
-    """Returns the fields of the state that are encoded, with their coders."""
+    """Returns the fields of the state that are encoded without columns, with their coders."""
     hints = _hints(Recorded)
     return [
         (field, _coder(hints[field.name], reference))
         for field in fields(Recorded)
-        if field.name != DERIVED and OF_THE_PASS not in field.metadata
+        if field.name not in {DERIVED, SPECS} and OF_THE_PASS not in field.metadata
     ]
 
 
@@ -216,19 +234,47 @@ def _whole(kind: type, reference: Coder) -> tuple[Turn, Turn]:
     return to, back
 
 
-def _columns(kind: type, rows: Sequence[Any]) -> list[Any]:
+def _columns(kind: type, rows: Sequence[Any], reference: Coder = None) -> list[Any]:
     """Returns the values of each field of objects of a dataclass. If a field is an object of a dataclass itself, its
     fields have columns too."""
     columns = list[Any]()
     for field in fields(kind):
         hint, values = _hints(kind)[field.name], list(map(attrgetter(field.name), rows))
         if is_dataclass(hint):
-            columns.append(_columns(cast("type", hint), values))
-            continue
-        coder = _coder(hint, None)
-        column = values if coder is None else list(map(coder[0], values))
-        columns.append(column[:1] if _are_all_alike(column) else column)
+            columns.append(_columns(cast("type", hint), values, reference))
+        elif (part := _optional_part(hint)) is not None:
+            held = [row for row, value in enumerate(values) if value is not None]
+            inner = _columns(part, [values[row] for row in held], reference)
+            columns.append({ROWS: None if len(held) == len(values) else held, COLUMNS: inner})
+        else:
+            coder = _coder(hint, reference)
+            column = values if coder is None else list(map(coder[0], values))
+            columns.append(column[:1] if _are_all_alike(column) else _once_each(column, hint))
     return columns
+
+
+def _optional_part(hint: Any) -> type | None:  # noqa: ANN401 - a type
+    """Returns the dataclass of a field that has an object of it or `None`, and `None` for any other field."""
+    part = _without_none(hint)
+    return None if part is hint or not is_dataclass(part) else cast("type", part)
+
+
+def _without_none(hint: Any) -> Any:  # noqa: ANN401 - a type
+    parts = [part for part in get_args(hint) if part is not NoneType]
+    return parts[0] if get_origin(hint) in {Union, UnionType} and len(parts) == 1 else hint
+
+
+def _once_each(column: list[Any], hint: Any) -> Any:  # noqa: ANN401 - a type, and a column
+    """Returns a column of few different mappings with each of them once. Specs have few different policies. Objects
+    share these mappings after decoding, so only those are written once that are never changed, of type `Mapping`."""
+    if get_origin(_without_none(hint)) is not Mapping:
+        return column
+    texts = list(map(json.dumps, column))
+    different = dict(zip(texts, column, strict=True))
+    if 2 * len(different) > len(column):
+        return column
+    numbers = {text: number for number, text in enumerate(different)}
+    return {VALUES: list(different.values()), NUMBERS: [numbers[text] for text in texts]}
 
 
 def _are_all_alike(column: Sequence[Any]) -> bool:
@@ -239,29 +285,48 @@ def _are_all_alike(column: Sequence[Any]) -> bool:
     return column.count(column[0]) == len(column) and len(set(map(type, column))) == 1
 
 
-def _from_columns(kind: type, columns: Sequence[Any], number: int) -> Iterator[Any]:
+def _from_columns(kind: type, columns: Sequence[Any], number: int, reference: Coder = None) -> Iterator[Any]:
     """Yields the objects of a dataclass whose fields are in columns. Raises `ValueError` for columns of other numbers
     of values."""
     if len(columns) != len(fields(kind)):
         raise ValueError(f"{kind.__name__} has {len(fields(kind))} fields, the form {len(columns)}")
-    hints = _hints(kind)
-    parts = (
-        _from_columns(cast("type", hint), column, number) if is_dataclass(hint) else _values(hint, column, number)
-        for hint, column in ((hints[field.name], column) for field, column in zip(fields(kind), columns, strict=True))
-    )
-    return map(kind, *parts)
+    hints = [_hints(kind)[field.name] for field in fields(kind)]
+    return map(kind, *(_values(hint, column, number, reference) for hint, column in zip(hints, columns, strict=True)))
 
 
-def _values(hint: Any, column: list[Any], number: int) -> Iterable[Any]:  # noqa: ANN401 - a type
+def _values(hint: Any, column: Any, number: int, reference: Coder) -> Iterable[Any]:  # noqa: ANN401 - a type, a column
     """Returns the values of a column, which has one value for all or a value for each."""
+    if is_dataclass(hint):
+        return _from_columns(cast("type", hint), column, number, reference)
+    if isinstance(column, dict):
+        part = _optional_part(hint)
+        return _shared(column, number) if part is None else _with_gaps(part, column, number, reference)
     values: Iterable[Any] = column
     if len(column) == 1 and number > 1:
         (value,) = column
         values = map(type(value), repeat(value, number)) if isinstance(value, list | dict) else repeat(value, number)
     elif len(column) != number:
-        raise ValueError(f"a column has {len(column)} values, and there are {number} submissions")
-    coder = _coder(hint, None)
+        raise ValueError(f"a column has {len(column)} values, and there are {number} objects")
+    coder = _coder(hint, reference)
     return values if coder is None else map(coder[1], values)
+
+
+def _shared(column: Mapping[str, Any], number: int) -> Iterable[Any]:
+    numbers = column[NUMBERS]
+    if len(numbers) != number:
+        raise ValueError(f"a column has {len(numbers)} values, and there are {number} objects")
+    return map(column[VALUES].__getitem__, numbers)
+
+
+def _with_gaps(kind: type, column: Mapping[str, Any], number: int, reference: Coder) -> Iterable[Any]:
+    """Returns the objects of an optional field, and `None` for each object without one."""
+    rows = column[ROWS]
+    if rows is None:
+        return _from_columns(kind, column[COLUMNS], number, reference)
+    values = [None] * number
+    for row, value in zip(rows, _from_columns(kind, column[COLUMNS], len(rows), reference), strict=True):
+        values[row] = value
+    return values
 
 
 def _same(value: Any) -> Any:  # noqa: ANN401 - any value

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import reconciler.core
 from reconciler.core import events as e
-from reconciler.core.state import OF_THE_PASS, Recorded, Sighting, Submission
+from reconciler.core.declarations import Declaration
+from reconciler.core.state import OF_THE_PASS, Recorded, Sighting, SpecRecord, Submission
 from reconciler.ledger import snapshot_codec as form
 from reconciler.ledger.snapshot_codec import from_json, to_json
 from tests.builders import intended
@@ -60,14 +61,39 @@ def test_stories_hold_every_type(kind: type[e.Event]) -> None:
 
 
 def test_an_older_form_is_read() -> None:
-    """A snapshot with a list for each submission, as made before submissions had columns, leads to the same state."""
+    """A snapshot with a list for each submission and each spec, as made before they had columns, leads to the same
+    state."""
     state = folded(possible([]))
+    numbers = {token: number for number, token in enumerate(state.by_token)}
     to, _ = form._whole(Submission, None)
-    older = {**to_json(state), "submissions": [to(submission) for submission in state.by_token.values()]}
+    spec_to, _ = form._whole(SpecRecord, (lambda submission: numbers[submission.token], int))
+    older = {
+        **to_json(state),
+        "submissions": [to(submission) for submission in state.by_token.values()],
+        "specs": {name: spec_to(record) for name, record in state.specs.items()},
+    }
     assert from_json(json.loads(json.dumps(older))) == state
 
 
-@pytest.mark.parametrize("change", ["fewer columns", "a short column", "a long column", "none"])
+def test_a_policy_that_specs_share_is_written_once() -> None:
+    """A thousand specs with the same policy need one copy of it; another policy, or none, remains what it is."""
+    state = folded(st_story())
+    for number in range(1000):
+        policy = {"revision": 1 if number else True, "deletionPolicy": "Cancel"}
+        declared = None if number == 7 else Declaration(1, None, "BatchJob", f"d{number}", policy=policy)
+        state.specs[f"spec-{number}"] = SpecRecord(f"spec-{number}", declaration=declared)
+    text = json.dumps(to_json(state))
+    assert text.count("Cancel") == 2
+    decoded = from_json(json.loads(text))
+    assert decoded == state
+    first, second = (decoded.specs[name].declaration for name in ("spec-0", "spec-1"))
+    assert first is not None
+    assert second is not None
+    assert first.policy["revision"] is True
+    assert type(second.policy["revision"]) is int
+
+
+@pytest.mark.parametrize("change", ["fewer columns", "a short column", "a long column", "specs", "none"])
 def test_columns_of_other_lengths_are_refused(change: str) -> None:
     """Columns that `to_json` never returns are an error, and no submission is left out."""
     state = folded(possible(st_story()))
@@ -75,6 +101,8 @@ def test_columns_of_other_lengths_are_refused(change: str) -> None:
     columns, tokens = whole["submissions"]["columns"], len(state.by_token)
     if change == "fewer columns":
         columns.pop()
+    elif change == "specs":
+        whole["specs"][1][1] = [0, 0]
     elif change != "none":
         columns[1] = ["BatchJob"] * (tokens - 1 if change == "a short column" else tokens + 1)
     if change == "none":
