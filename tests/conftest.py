@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import botocore_once
 from tests.campaigns import EXAMPLES, pytest_terminal_summary  # noqa: F401 - a hook
+from tests.compat.at_time import prepare_botocore
 from tests.ledger.server import aws, server  # noqa: F401 - fixtures
 
 TESTS = Path(__file__).parent
@@ -22,7 +22,7 @@ _BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  #
 settings.register_profile("project", _BUSY, max_examples=EXAMPLES)
 settings.register_profile("soak", _BUSY, max_examples=40 * EXAMPLES)  # `make soak` chooses it
 settings.load_profile("project")
-botocore_once.prepare()
+prepare_botocore()
 
 
 @pytest.hookimpl(optionalhook=True)

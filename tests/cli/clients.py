@@ -114,8 +114,11 @@ def kept_clients(pool: Pool | None = None) -> Iterator[None]:
         client = make(self, service, config)
         remove_handlers, close = _recorded_handlers(client.meta.events), client.close
 
+        connections = client._endpoint.http_session._manager.pools
+
         def keep() -> None:
-            close()
+            if len(connections):  # else the call only takes time
+                close()
             remove_handlers()
             kept[key].append(client)
 

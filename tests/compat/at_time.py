@@ -25,13 +25,13 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import boto3
-from botocore.loaders import JSONFileLoader
+from botocore.hooks import BaseEventHooks, EventAliaser
+from botocore.loaders import JSONFileLoader, Loader
 from pydantic import BaseModel, TypeAdapter
 
 import reconciler
@@ -53,17 +53,54 @@ def preload() -> None:
             made.model_rebuild()
         elif type(made).__name__ == "_Pattern":
             made.search  # noqa: B018 - compiles it
-    _read_service_models()
+    prepare_botocore()
+    _make_clients()
     gc.freeze()  # else the first collection of each command copies all of it
 
 
-def _read_service_models() -> None:
-    """Has botocore import and read once what clients need: reading takes longer than all calls of a pass."""
-    load = cache(JSONFileLoader().load_file)
-    JSONFileLoader.load_file = staticmethod(load)
+def _make_clients() -> None:
+    """Has botocore read and check what clients need."""
     session = boto3.session.Session("none", "none", region_name="eu-west-1")
     for service in ("sts", "batch", "emr-serverless"):
         session.client(service).close()
+
+
+def prepare_botocore() -> None:
+    """Reads botocore's service models and checks its event handlers once for all clients in this process."""
+    for owner, name, once in (
+        (JSONFileLoader, "load_file", _remembering),
+        (Loader, "list_available_services", _remembering),
+        (EventAliaser, "_alias_event_name", _remembering),
+        (BaseEventHooks, "_verify_accept_kwargs", _verified_once),
+    ):
+        setattr(owner, name, once(getattr(owner, name)))
+
+
+def _remembering(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a method that caches its results by arguments, for all instances together."""
+    results: dict[Any, Any] = {}
+
+    def remembered(self: Any, *arguments: Any, **more: Any) -> Any:
+        key = (arguments, tuple(sorted(more.items())))
+        if key not in results:
+            results[key] = method(self, *arguments, **more)
+        return results[key]
+
+    return remembered
+
+
+def _verified_once(verify: Callable[..., None]) -> Callable[..., None]:
+    """Returns a method that checks the signature of each handler only once, because the result depends only on the
+    code."""
+    verified: set[Any] = set()
+
+    def once(self: Any, handler: Callable[..., Any]) -> None:
+        code = getattr(handler, "__code__", None)
+        if code is None or code not in verified:
+            verify(self, handler)
+            verified.add(code)
+
+    return once
 
 
 def move_clock(now: str) -> None:

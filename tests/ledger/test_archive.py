@@ -120,9 +120,9 @@ def store(long_store: MemoryStore) -> MemoryStore:
     return made
 
 
-def whole(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+def whole(store: MemoryStore) -> Recorded:
     """Returns the state of a ledger in which nothing is archived."""
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reconciler.core.retention.ENDED_RUNS", 10**9)
         recorded = Recorded()
         for position, raw in sorted(store.batches.items()):
@@ -136,14 +136,20 @@ def loaded(log: Log) -> dict[str, Submission]:
     return {submission.token: submission for submission in (log.history.load(*each) for each in found)}
 
 
+@pytest.fixture(scope="module")
+def every(long_store: MemoryStore) -> Recorded:
+    """Returns the state of that ledger in which nothing is archived."""
+    return whole(long_store)
+
+
 @pytest.mark.parametrize("cold", [False, True])
-def test_the_state_does_not_grow_and_lacks_nothing(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, cold: bool):
+def test_the_state_does_not_grow_and_lacks_nothing(store: MemoryStore, every: Recorded, cold: bool):
     """A long ledger leads to the same small state with or without its snapshot. The archived submissions that are read
     from the batches equal those in a state that archives nothing."""
     if cold:
         store.snapshot = None
     log = opened(store)
-    recorded, every = log.refresh(), whole(store, monkeypatch)
+    recorded = log.refresh()
 
     archived = loaded(log)
 
@@ -203,7 +209,7 @@ def test_a_sound_long_ledger(store: MemoryStore):
 
 
 @pytest.mark.parametrize("cold", [False, True])
-def test_late_events_of_an_archived_submission(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, cold: bool):
+def test_late_events_of_an_archived_submission(store: MemoryStore, cold: bool):
     """A late outcome, or a retry of an old slot, moves a submission and its other attempts back into the state, for
     every reader."""
     log = opened(store)
@@ -219,7 +225,7 @@ def test_late_events_of_an_archived_submission(store: MemoryStore, monkeypatch: 
 
     if cold:
         store.snapshot = None
-    fresh, every = opened(store).refresh(), whole(store, monkeypatch)
+    fresh, every = opened(store).refresh(), whole(store)
     for recorded in (log.recorded, fresh):
         assert recorded.by_token[token] == every.by_token[token]
         assert recorded.by_token[token_of(name, 15)].conflict == (f"{name}-15", "another")

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests import botocore_once
 from tests.compat.at_time import COMMAND, end, preload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,7 +116,6 @@ class Command:
 
 def serve(address: str) -> None:
     """Answers until standard input ends; then removes the folder of the socket."""
-    botocore_once.prepare()
     preload()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
