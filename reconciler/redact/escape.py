@@ -1,5 +1,6 @@
 """Makes control characters and invisible characters visible, and makes text safe for CI runners."""
 
+import re
 from collections.abc import Iterable
 
 from reconciler.values import regex
@@ -17,7 +18,7 @@ def escape(text: str, *, single_line: bool = True) -> str:
     surrogates. Newline, carriage return and tab become ``\n``, ``\r``, ``\t``; if `single_line` is false, newlines and
     tabs are kept. Backslashes in the text are not doubled, because a caller that quotes the text does that.
     """
-    if text.isprintable() and BLANK_LETTERS.isdisjoint(text):
+    if text.isprintable() and (text.isascii() or BLANK_LETTERS.isdisjoint(text)):
         return text
     kept = "" if single_line else "\n\t"
     return "".join(char if char in kept else visible(char) for char in text)
@@ -33,6 +34,9 @@ def visible(char: str) -> str:
 
 # Commands anywhere in a line. GitHub: ##[error]; Azure Pipelines: ##vso[task.setvariable]; TeamCity: ##teamcity[…].
 _COMMAND = regex(r"##(?=[A-Za-z0-9_.-]{0,40}\[)")
+
+
+_START = regex(r"^\s*::", re.MULTILINE)
 
 
 def without_hash_commands(text: str) -> str:
@@ -56,4 +60,6 @@ def inert(line: str) -> str:
 
 def lines_text(lines: Iterable[str]) -> str:
     """Joins lines after making each `inert`."""
-    return "\n".join(inert(line) for line in lines)
+    lines = [*lines]
+    text = "\n".join(lines)
+    return "\n".join(map(inert, lines)) if "##" in text or _START.search(text) else text

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.redact.commands import argument_spans
-from reconciler.redact.shapes import Span, harmless, has_access_key_id, secret_key
+from reconciler.redact.shapes import KEY_ID_STARTS, Span, harmless, has_access_key_id, secret_key
 from reconciler.redact.text import SENSITIVE, is_option_value, is_secret_option, merged_spans, replaced, secret_spans
 from reconciler.values import dataclass
 
@@ -63,7 +63,9 @@ def is_secret_at(path_keys: Sequence[str | int], value: Any) -> bool:  # noqa: A
 
 def _walked(value: Any, path_keys: Sequence[str | int] = ()) -> tuple[Any, _Walk]:  # noqa: ANN401 - any JSON value
     """Returns the masked copy of `value`, and the walk that made it."""
-    walk = _Walk(any(has_access_key_id(text) for text in _texts(value)))
+    whole = json.dumps(value, default=str)  # searching it takes much less time than looking at each text
+    beside = any(start in whole for start in KEY_ID_STARTS) and any(map(has_access_key_id, _texts(value)))
+    walk = _Walk(beside)
     return walk.value(value, tuple(path_keys), _governing(path_keys, value)), walk
 
 
@@ -109,12 +111,12 @@ class _Walk:
     def value(self, value: Any, loc: Loc, governing: str | None) -> Any:  # noqa: ANN401 - any JSON value
         """Returns the masked copy of `value`. `governing` is the secret-looking name that applies to it, or `None`."""
         match value:
+            case str():
+                return self._text(value, loc, governing)
             case dict():
                 return self._mapping(value, loc, governing)
             case list():
                 return self._entries(value, loc, governing)
-            case str():
-                return self._text(value, loc, governing)
             case int() | float() if governing and not harmless(governing, value):
                 return self._hidden(loc, value)
             case _:
@@ -126,7 +128,7 @@ class _Walk:
         return SENSITIVE
 
     def _mapping(self, value: JSON, loc: Loc, governing: str | None) -> JSON:
-        named = next((value[key] for key in NAME_KEYS if _is_text(value.get(key))), None)
+        named = next((value[key] for key in NAME_KEYS if key in value and _is_text(value[key])), None)
         copy: JSON = {}
         for key, entry in value.items():
             if named is not None and key in NAME_KEYS:

@@ -165,6 +165,7 @@ def harmless(key: str, value: object) -> bool:
 Span = tuple[int, int]
 
 # AWS: "Understanding unique ID prefixes" in the IAM guide. A key id alone is not a secret, but it identifies its owner.
+KEY_ID_STARTS = ("AKIA", "ASIA")  # of the keys of users and of sessions
 ACCESS_KEY_ID = r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"
 
 # The 40 characters of an AWS secret access key. Both cases are required, which excludes hex digests (git commits).
@@ -371,9 +372,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def has_access_key_id(text: str) -> bool:
-    """Returns whether the text contains an AWS access key id. If so, a 40-character string near it is its secret
-    key."""
-    return ("AKIA" in text or "ASIA" in text) and _compiled(ACCESS_KEY_ID).search(text) is not None
+    """Returns whether the text contains an AWS access key id. A 40-character string near it is its secret key."""
+    return any(start in text for start in KEY_ID_STARTS) and _compiled(ACCESS_KEY_ID).search(text) is not None
 
 
 def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:

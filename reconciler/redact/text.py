@@ -162,6 +162,8 @@ def merged_spans(spans: list[Span]) -> list[Span]:
 
 def replaced(text: str, spans: list[Span], replacement: str = SENSITIVE) -> str:
     """Returns `text` with each of the sorted spans replaced."""
+    if not spans:
+        return text
     parts: list[str] = []
     position = 0
     for start, end in spans:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from reconciler.core.plan import Change, ChangeType, Op, SpecChange
@@ -37,15 +37,17 @@ def path_text(keys: Sequence[str | int]) -> str:
 
     A quoted key is a JSON string: ``jobDriver.sparkSubmit.conf["spark.executor.memory"]``.
     """
-    parts: list[str] = []
-    for key in keys:
-        if isinstance(key, int):
-            parts.append(f"[{key}]")
-        elif isinstance(key, EntryName) or not PLAIN.fullmatch(key):
-            parts.append(f"[{json.dumps(str(key), ensure_ascii=False)}]")
-        else:
-            parts.append(f".{key}" if parts else key)
-    return "".join(parts)
+    return "".join(map(_step, keys)).removeprefix(".")
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _step(key: str | int) -> str:
+    """Returns the text of one key in a path. Cached by type and value, because specs share most of their keys."""
+    if isinstance(key, int):
+        return f"[{key}]"
+    if isinstance(key, EntryName) or not PLAIN.fullmatch(key):
+        return f"[{json.dumps(str(key), ensure_ascii=False)}]"
+    return f".{key}"
 
 
 def entry_names(entries: Sequence[object]) -> list[EntryName] | None:

@@ -12,8 +12,8 @@ from typing import Any
 from reconciler.core.plan import Change
 from reconciler.redact.escape import escape
 from reconciler.redact.request import SENSITIVE_CHANGED, masked_change
-from reconciler.redact.text import SENSITIVE, mask_sentence
-from reconciler.render.text import count, plain, value_text
+from reconciler.redact.text import SENSITIVE
+from reconciler.render.text import count, path_label, value_text
 from reconciler.values import regex
 
 WIDTH = 100  # characters of a value on one line
@@ -46,11 +46,6 @@ def change_lines(change: Change) -> list[str]:
 def added_lines(path: str, value: object) -> list[str]:
     """Returns a field of a new request as lines. The request is already masked."""
     return _side("+", path_label(path), value)
-
-
-def path_label(path: str) -> str:
-    """Returns a path on one line. Users choose some keys in it, which may contain secrets, so it is masked."""
-    return plain(mask_sentence(path))
 
 
 def _is_long(text: str) -> bool:

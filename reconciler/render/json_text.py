@@ -6,7 +6,7 @@ text contains no commands for CI runners. Parsing the text returns the same valu
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from reconciler.model.base import JSON
@@ -55,7 +55,7 @@ def _list(entries: Iterable[Any]) -> Iterator[str]:
 
 def _safe(text: str) -> str:
     text = without_hash_commands(text)
-    if text.replace("\n", "").isprintable() and BLANK_LETTERS.isdisjoint(text):
+    if text.replace("\n", "").isprintable() and (text.isascii() or BLANK_LETTERS.isdisjoint(text)):
         return text
     return "".join(char if char == "\n" else _escaped(char) for char in text)
 
@@ -73,18 +73,21 @@ def _text(value: Any, line: str) -> str:  # noqa: ANN401 - any JSON value
     breaks in its separators, the C encoder writes containers of plain values.
     """
     inner = line + INDENT
-    if isinstance(value, dict) and value:
+    if not value or type(value) in PLAIN:
+        return _encoder("")(value)
+    if isinstance(value, dict):
         if PLAIN.issuperset(map(type, value.values())):
             return f"{{{inner}{_encoder(inner)(value)[1:-1]}{line}}}"
         pairs = (f"{_key(key)}: {_text(entry, inner)}" for key, entry in value.items())
         return f"{{{inner}{f',{inner}'.join(pairs)}{line}}}"
-    if isinstance(value, list | tuple) and value:
+    if isinstance(value, list | tuple):
         if PLAIN.issuperset(map(type, value)):
             return f"[{inner}{_encoder(inner)(value)[1:-1]}{line}]"
         return f"[{inner}{f',{inner}'.join(_text(entry, inner) for entry in value)}{line}]"
     return _encoder(inner)(value)
 
 
+@lru_cache(maxsize=4096, typed=True)
 def _key(key: object) -> str:
     """Returns a key as JSON. Numbers, booleans and null become strings, as in ``json.dumps``."""
     return _encoder("")(key) if isinstance(key, str) else _encoder("")({key: 0})[1:-4]

@@ -2,9 +2,9 @@
 omitted."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from urllib.parse import quote
 
@@ -15,6 +15,8 @@ from reconciler.values import dataclass, regex
 
 PLAIN = regex(r"[A-Za-z0-9 ,.;?\"()'/:-]*")
 MARKUP = regex(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)
+
+LONGEST_MESSAGE = 400
 
 ADDRESS = regex(r"https://[\w./:#?=&%@~-]+")
 """Matches a web address that cannot end a link or contain markup."""
@@ -81,7 +83,7 @@ def fenced(lines: Sequence[str], language: str = "diff") -> list[str]:
 
 
 def _longest_run(text: str) -> int:
-    return max((len(run) for run in re.findall(r"`+", text)), default=0)
+    return max(map(len, re.findall(r"`+", text))) if "`" in text else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,16 @@ class Repository:
         if source is None:
             return text
         return f"[{text}]({self.address}{quote(self.folder + source.path, safe='/')}{self.line}{source.line})"
+
+
+def linked(text: str, source: Source | None, repository: Repository | None) -> str:
+    """Returns `text`, which is already Markdown, as a link to `source` if the web location of the files is known."""
+    return text if repository is None else repository.link(text, source)
+
+
+def shortened(message: str) -> str:
+    """Returns a message of at most `LONGEST_MESSAGE` characters."""
+    return message if len(message) <= LONGEST_MESSAGE else message[:LONGEST_MESSAGE] + "…"
 
 
 class Room:
@@ -141,6 +153,8 @@ class Row:
     def fill(self, room: Room) -> bool:
         """Reserves space for as many fields as fit, starting with the first. Returns whether all fields fit."""
         low, high = 0, len(self.fields)
+        if high and size_of(self.fields[0]) > room.left:
+            return False
         if high and not room.take(self._block(high)):
             while high - low > 1:
                 middle = (low + high) // 2
@@ -176,21 +190,35 @@ def folded(title: str, lines: Sequence[str]) -> list[str]:
     return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
+class Made:
+    """Rows that are made when they are first needed, because most rows of a large plan do not fit on a page."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows, self._made = rows, list[Row]()
+
+    def __iter__(self) -> Iterator[Row]:
+        yield from self._made
+        for row in self._rows:
+            self._made.append(row)
+            yield row
+
+
 @dataclass(slots=True)
 class Section:
-    """Similar rows under a heading. `what` is the name of the rows in the note about omissions. A section with a
-    `title` is folded."""
+    """Similar rows under a heading. `what` is the name of the rows in the note about omissions. `number` is the number
+    of specs in all rows, shown or omitted. A section with a `title` is folded."""
 
     what: str
     heading: list[str]
-    rows: list[Row]
+    rows: Iterable[Row]
+    number: int
     title: str = ""
     shown: list[Row] = field(default_factory=list)
 
     def admit(self, room: Room) -> None:
         """Reserves space for rows, starting with the first, until a row does not fit. The first row also needs space
         for the heading."""
-        for row in self.rows[len(self.shown) :]:
+        for row in islice(self.rows, len(self.shown), None):
             opening = [] if self.shown else [*self.heading, "", *(folded(self.title, []) if self.title else [])]
             if not room.take([*opening, *row.head]):
                 return
@@ -200,11 +228,6 @@ class Section:
     def missing(self) -> int:
         """The number of omitted specs."""
         return self.number - sum(row.number for row in self.shown)
-
-    @property
-    def number(self) -> int:
-        """The number of specs in the section, shown or omitted."""
-        return sum(row.number for row in self.rows)
 
     def text(self) -> list[str]:
         """Returns the lines that are shown, or none if there is no row."""

@@ -4,21 +4,20 @@ No text from users or AWS becomes markup, a mention, a reference or a link.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
+from itertools import accumulate
 
 from reconciler import __version__
 from reconciler.core.declarations import PROJECT_KIND
 from reconciler.core.identity import Place, Source
-from reconciler.core.plan import Action, ActionType, Change, ChangeType, Origin, Plan, SpecChange
+from reconciler.core.plan import Action, ActionType, ChangeType, Origin, Plan, SpecChange
 from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.redact.text import mask_sentence, masked_lines
 from reconciler.render import markdown
 from reconciler.render import plan_phrases as phrases
-from reconciler.render.diff_lines import added_lines, change_lines
+from reconciler.render.plan_rows import Entry, action_entry, change_entry, section_of
 from reconciler.render.problems import message_of, problem_lines
-from reconciler.render.runs import usual_text
 from reconciler.render.text import console_url, count
 from reconciler.values import dataclass
 
@@ -28,13 +27,9 @@ posting job adds."""
 
 SMALLEST = 2_000  # bytes: enough for the heading, the summary, the note about omissions and the footer
 NOTE_ROOM = 400  # bytes, besides the command in it
-LONGEST_MESSAGE = 400
 OLD = timedelta(days=1)
 """The period during which a hold is shown as new."""
 
-MOST_NAMES = 100
-FEWEST_TOGETHER = 3  # the minimum number of specs with the same content that share a row
-CHANGE_SIGNS = {ChangeType.ADDED: "+", ChangeType.CHANGED: "~", ChangeType.RENAMED: "~", ChangeType.REMOVED: "-"}
 
 TABLE = ["| | spec | why | details |", "|---|---|---|---|"]
 FIRST = (ChangeType.REMOVED, ChangeType.RENAMED, ChangeType.CHANGED, ChangeType.ADDED)
@@ -72,10 +67,8 @@ def plan_markdown(plan: Plan, options: PageOptions = DEFAULT_OPTIONS) -> str:
     warnings = [line for line in _warnings(plan) if room.take([line], at_least=options.max_bytes // 2)]
     parts = _parts(plan)
     sections = _sections(plan, parts, options.repository)
-    if (
-        options.repository
-        and sum(markdown.size_of(row.head) for part in sections for row in part.rows) > room.left // 2
-    ):
+    sizes = accumulate(markdown.size_of(row.head) for part in sections for row in part.rows)
+    if options.repository and any(size > room.left // 2 for size in sizes):
         sections = _sections(plan, parts, None)
     _place(sections, room)
     rows = [row for section in sections for row in section.shown]
@@ -129,7 +122,7 @@ def failure_markdown(
         rows = [_problem_row(problem, options.repository) for problem in problems]
     else:
         rows = [markdown.Row([], [[line] for line in masked_lines(error).split("\n")], language="text")]
-    section = markdown.Section("errors", [], rows)
+    section = markdown.Section("errors", [], rows, len(rows))
     section.admit(room)
     for row in section.shown:
         row.fill(room)
@@ -140,14 +133,9 @@ def failure_markdown(
 def _problem_row(problem: Problem, repository: markdown.Repository | None) -> markdown.Row:
     location = markdown.code(f"{problem.path}:{problem.line}:{problem.col}")
     source = Source(problem.path, problem.line)
-    head = f"{linked(location, source, repository)} {markdown.prose(message_of(problem))}"
+    head = f"{markdown.linked(location, source, repository)} {markdown.prose(message_of(problem))}"
     _, *excerpt = problem_lines(problem)
     return markdown.Row([head, ""], [excerpt] if excerpt else [], language="text")
-
-
-def linked(text: str, source: Source | None, repository: markdown.Repository | None) -> str:
-    """Returns `text`, which is already Markdown, as a link to `source` if the web location of the files is known."""
-    return text if repository is None else repository.link(text, source)
 
 
 def _room(options: PageOptions, fixed: Iterable[str]) -> markdown.Room:
@@ -190,17 +178,12 @@ def _footer(plan: Plan) -> list[str]:
 def _refused(options: PageOptions) -> list[str]:
     if options.refusal is None:
         return []
-    return [f"**An apply refuses this plan:** {markdown.prose(shortened(mask_sentence(options.refusal)))}", ""]
+    return [f"**An apply refuses this plan:** {markdown.prose(markdown.shortened(mask_sentence(options.refusal)))}", ""]
 
 
 def _warnings(plan: Plan) -> Iterator[str]:
     for warning in plan.warnings:
-        yield f"- Warning: {markdown.prose(shortened(mask_sentence(warning)))}"
-
-
-def shortened(message: str) -> str:
-    """Returns a message of at most `LONGEST_MESSAGE` characters."""
-    return message if len(message) <= LONGEST_MESSAGE else message[:LONGEST_MESSAGE] + "…"
+        yield f"- Warning: {markdown.prose(markdown.shortened(mask_sentence(warning)))}"
 
 
 def _note(
@@ -218,23 +201,6 @@ def _note(
     if warnings:
         parts.append(count(warnings, "warning"))
     return [f"**Not shown here: {', '.join(parts)}.** To see all, run {markdown.code(command)}", ""] if parts else []
-
-
-@dataclass(frozen=True, slots=True)
-class _Common:
-    """The common content of the specs in a row: the sign, the effect, the sentences below the effect, and the
-    fields."""
-
-    sign: str
-    what: str
-    below: tuple[str, ...]
-    fields: tuple[tuple[str, ...], ...]
-    folded: bool = False
-
-
-Entry = tuple[_Common, str, Source | None, str]
-"""A change or an action, with the spec's name and location, and the usual duration and cost of its runs (empty if
-unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +225,11 @@ def _parts(plan: Plan) -> _Parts:
     stopped = {id(block.action) for change, block in changed if change.stale}
     held = [action for action in plan.held if id(action) not in stopped]
     return _Parts(
-        changes=[_change(*pair) for pair in changed if not pair[0].stale and not _on_base(pair[0])],
-        on_base=[_change(*pair) for pair in changed if not pair[0].stale and _on_base(pair[0])],
-        doing=[
-            (_common(a, phrases.Shown(None, a), [a.message]), a.name, a.source, _usual(a)) for a in rest if a.effective
-        ],
+        changes=[change_entry(*pair) for pair in changed if not pair[0].stale and not _on_base(pair[0])],
+        on_base=[change_entry(*pair) for pair in changed if not pair[0].stale and _on_base(pair[0])],
+        doing=[action_entry(a) for a in rest if a.effective],
         waiting=[a for a in rest if a.action is ActionType.WAIT and id(a) not in holds],
-        stale=[_change(*pair) for pair in changed if pair[0].stale],
+        stale=[change_entry(*pair) for pair in changed if pair[0].stale],
         new=[a for a in held if not _is_old(a, plan)],
         old=[a for a in held if _is_old(a, plan)],
     )
@@ -277,13 +241,11 @@ def _sections(plan: Plan, parts: _Parts, repository: markdown.Repository | None)
     old = f"{len(parts.old)} on hold for more than a day"
     own = "#### Changes" if plan.base is None else "#### Changes of this pull request"
     return [
-        markdown.Section("changes", [own, ""], _rows(parts.changes, repository)),
-        markdown.Section(
-            "changes on the base", ["#### Changes that the base already has", ""], _rows(parts.on_base, repository)
-        ),
-        markdown.Section("other actions", ["#### Runs for other reasons", ""], _rows(parts.doing, repository)),
+        section_of("changes", [own], parts.changes, repository),
+        section_of("changes on the base", ["#### Changes that the base already has"], parts.on_base, repository),
+        section_of("other actions", ["#### Runs for other reasons"], parts.doing, repository),
         _table("waiting specs", ["#### Waiting", ""], parts.waiting, plan.place, repository),
-        markdown.Section("changes on hold", ["#### Changes on hold", ""], _rows(parts.stale, repository)),
+        section_of("changes on hold", ["#### Changes on hold"], parts.stale, repository),
         _table("holds", ["#### On hold, or outcome unknown", ""], parts.new, plan.place, repository),
         _table("old holds", [], parts.old, plan.place, repository, title=old),
         _next_slots(plan),
@@ -309,88 +271,29 @@ def _table(
 ) -> markdown.Section:
     """Returns a table of actions that do nothing now, the most recent first."""
     newest = sorted(actions, key=lambda action: action.since or "~", reverse=True)
-    return markdown.Section(
-        what, [*heading, *TABLE], [markdown.Row([_cells(action, place, repository)]) for action in newest], title
-    )
+    rows = (markdown.Row([_cells(action, place, repository)]) for action in newest)
+    return markdown.Section(what, [*heading, *TABLE], markdown.Made(rows), len(newest), title)
 
 
 def _next_slots(plan: Plan) -> markdown.Section:
     """Returns a folded section with the next slots of specs."""
-    rows = [
-        markdown.Row([f"| {markdown.cell_code(name)} | {markdown.cell_prose(slot)} |"])
-        for name, slot in phrases.next_slots(plan).items()
-    ]
-    return markdown.Section("next slots", ["| spec | due |", "|---|---|"], rows, count(len(rows), "next slot"))
-
-
-def _change(change: SpecChange, block: phrases.Shown) -> Entry:
-    """Returns an entry for a change: its effect, when it takes effect, and its fields."""
-    action, effect, origin = block.action, phrases.effect_line(change), phrases.origin_words(change)
-    below = [effect, f"origin: {origin}" if origin else ""]
-    if action is not None:
-        message = action.message if action.message not in effect else ""
-        common = _common(action, block, [message, *below])
-    else:
-        common = _Common(CHANGE_SIGNS[change.change], phrases.change_words(change), _present(below), _fields(block))
-    return replace(common, folded=change.change is ChangeType.ADDED), change.name, change.source, _usual(action)
-
-
-def _common(action: Action, block: phrases.Shown, below: Iterable[str]) -> _Common:
-    return _Common(phrases.symbol(action), phrases.what_happens(action), _present(below), _fields(block))
-
-
-def _present(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(text for text in texts if text)
-
-
-def _fields(block: phrases.Shown) -> tuple[tuple[str, ...], ...]:
-    parts = phrases.fields_of(block)
-    return tuple(tuple(change_lines(each) if isinstance(each, Change) else added_lines(*each)) for each in parts)
-
-
-def _rows(entries: Iterable[Entry], repository: markdown.Repository | None) -> list[markdown.Row]:
-    """Returns the rows for the entries. Entries with the same content share a row."""
-    groups: dict[_Common, list[tuple[str, Source | None, str]]] = {}
-    for common, name, source, usual in entries:
-        groups.setdefault(common, []).append((name, source, usual))
-    rows = []
-    for common, specs in groups.items():
-        size = MOST_NAMES if len(specs) >= FEWEST_TOGETHER else 1
-        rows += [_row(common, specs[at : at + size], repository) for at in range(0, len(specs), size)]
-    return rows
-
-
-def _row(
-    common: _Common, specs: Sequence[tuple[str, Source | None, str]], repository: markdown.Repository | None
-) -> markdown.Row:
-    names = ", ".join(linked(markdown.code(name), source, repository) for name, source, _ in specs)
-    what = markdown.prose(mask_sentence(common.what))
-    below = [markdown.prose(shortened(mask_sentence(text))) for text in common.below]
-    if len(specs) == 1:
-        _, source, usual = specs[0]
-        below += [markdown.prose(usual)] if usual else []
-        where = [markdown.code(str(source))] if source is not None and repository is None else []
-        line = " · ".join([f"{markdown.code(common.sign)} {names} {what}", *where, *below])
-    else:  # some code hosts break lines only at an explicit mark, others also at the end of a source line
-        line = " · ".join([f"{markdown.code(common.sign)} **{len(specs)} specs**", what, *below]) + f"<br>{names}"
-    return markdown.Row([line, ""], [*map(list, common.fields)], number=len(specs), folded=common.folded)
-
-
-def _usual(action: Action | None) -> str:
-    """Returns the usual duration and cost of a submitted spec's runs."""
-    typical = action.typical if action is not None else None
-    return f"usual: {usual_text(typical)}" if typical is not None and typical.runs > 1 else ""
+    slots = phrases.next_slots(plan)
+    rows = (
+        markdown.Row([f"| {markdown.cell_code(name)} | {markdown.cell_prose(slot)} |"]) for name, slot in slots.items()
+    )
+    title = count(len(slots), "next slot")
+    return markdown.Section("next slots", ["| spec | due |", "|---|---|"], markdown.Made(rows), len(slots), title)
 
 
 def _cells(action: Action, place: Place, repository: markdown.Repository | None) -> str:
     """Returns the row of an action in a table."""
-    why, message = mask_sentence(phrases.what_happens(action)), shortened(mask_sentence(action.message))
+    why, message = mask_sentence(phrases.what_happens(action)), markdown.shortened(mask_sentence(action.message))
     commands = action.suggested.commands if action.suggested else ()
     url = console_url(place, action.kind, action.content.location, action.run_id)
     link = [markdown.web_link("AWS console", url)] if url else []
     details = "<br>".join(
         [*([markdown.cell_prose(message)] if message else []), *link, *map(markdown.cell_code, commands)]
     )
-    name = linked(markdown.cell_code(action.name), action.source, repository)
+    name = markdown.linked(markdown.cell_code(action.name), action.source, repository)
     since = f" since {action.since}" if action.since else ""
     return f"| {markdown.cell_code(phrases.symbol(action))} | {name} | {markdown.cell_prose(why + since)} | {details} |"

@@ -6,10 +6,19 @@ from typing import Any
 from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
 from reconciler.redact.request import masked_change
-from reconciler.redact.text import mask_sentence
 from reconciler.render import plan_phrases as phrases
 from reconciler.render.runs import usual_text
-from reconciler.render.text import Style, columns, console_url, lines_text, place_line, plain, sentence, value_text
+from reconciler.render.text import (
+    Style,
+    columns,
+    console_url,
+    lines_text,
+    path_label,
+    place_line,
+    plain,
+    sentence,
+    value_text,
+)
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
 WIDE_LIST = 80  # characters; in a longer list, each entry has its own line
@@ -24,7 +33,7 @@ def _field_lines(block: phrases.Shown) -> Iterator[list[str]]:
 def change_block(change: Change) -> list[str]:
     """Returns a change as lines, with secrets masked. The first line starts with the change's sign."""
     before, after = masked_change(change)
-    path = _path(change.path)
+    path = path_label(change.path)
     sign = OP_SIGNS[change.op]
     match change.op:
         case "add":
@@ -40,12 +49,7 @@ def change_block(change: Change) -> list[str]:
 
 
 def _new_block(path: str, value: object) -> list[str]:
-    return _block(f"+ {_path(path)}: ", value)
-
-
-def _path(path: str) -> str:
-    # Users choose some of the keys in a path.
-    return plain(mask_sentence(path))
+    return _block(f"+ {path_label(path)}: ", value)
 
 
 def _block(start: str, value: Any) -> list[str]:  # noqa: ANN401 - any JSON value

@@ -12,8 +12,21 @@ from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType
 from reconciler.core.state import Recorded
 from reconciler.core.times import parse_time
 from reconciler.redact.text import mask_sentence
-from reconciler.render.markdown import Room, Row, Section, cell_code, cell_prose, code, prose, size_of, web_link
-from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, linked, marker, shortened
+from reconciler.render.markdown import (
+    Made,
+    Room,
+    Row,
+    Section,
+    cell_code,
+    cell_prose,
+    code,
+    linked,
+    prose,
+    shortened,
+    size_of,
+    web_link,
+)
+from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, marker
 from reconciler.render.plan_phrases import what_happens, which_run
 from reconciler.render.status import state
 from reconciler.render.text import console_url
@@ -41,7 +54,7 @@ def results_markdown(plan: Plan, results: Sequence[ActionResult], recorded: Reco
     holds = {id(action) for action in plan.held}
     waiting = [a for a in plan.actions if a.action is ActionType.WAIT and id(a) not in holds]
     sections = [
-        Section("actions", TABLE, [Row([_cells(*pair, plan, recorded, options)]) for pair in done]),
+        Section("actions", TABLE, Made(Row([_cells(*pair, plan, recorded, options)]) for pair in done), len(done)),
         _without_outcome("waiting specs", "#### Waiting", waiting, options),
         _without_outcome("holds", "#### On hold, or outcome unknown", plan.held, options),
     ]
@@ -82,7 +95,8 @@ def _run_parts(action: Action, result: ActionResult, place: Place) -> Iterator[s
 
 def _without_outcome(what: str, heading: str, actions: Sequence[Action], options: PageOptions) -> Section:
     """Returns a table of actions that do nothing now."""
-    return Section(what, [heading, "", *REST_TABLE], [Row([_rest_cells(action, options)]) for action in actions])
+    rows = Made(Row([_rest_cells(action, options)]) for action in actions)
+    return Section(what, [heading, "", *REST_TABLE], rows, len(actions))
 
 
 def _rest_cells(action: Action, options: PageOptions) -> str:

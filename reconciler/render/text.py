@@ -7,6 +7,7 @@ cells, such as run ids, and the notes are on separate lines below the row, where
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from io import StringIO
 from typing import Any
 
@@ -26,6 +27,8 @@ COLOURS = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow"
 ANSI = regex(r"\x1b\[[0-9;]*m")
 LEAST_SENTENCE = 20  # the minimum width of the last column; other columns are folded only once it is reached
 MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
+
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,19 @@ def value_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Returns a JSON value on one line. Strings are quoted, but the marks of masked secrets are not."""
     if isinstance(value, str) and value in MARKS:
         return value
-    return escape(json.dumps(value, ensure_ascii=False))
+    return escape(_encoded(value))
 
 
 def plain(text: str) -> str:
     """Returns a name, path or id on one line, escaped."""
     return escape(text)
+
+
+@lru_cache(maxsize=4096)
+def path_label(path: str) -> str:
+    """Returns a path in a request on one line. Users choose some keys in it, which may contain secrets, so it is
+    masked. Cached, because specs share most of their paths."""
+    return sentence(path)
 
 
 def sentence(text: str) -> str:

@@ -13,11 +13,21 @@ from markdown_it import MarkdownIt
 from reconciler.core.identity import Source
 from reconciler.core.plan import ActionType, Change, ChangeType, Origin, Plan, Reason
 from reconciler.errors import Problem
+from reconciler.render import plan_phrases as phrases
 from reconciler.render.markdown import Repository, cell_code, code, fenced, prose
 from reconciler.render.plan_markdown import PageOptions, failure_markdown, plan_markdown
 from tests.campaigns import in_one_test, pairs
 from tests.render.golden_files import check
-from tests.render.samples import PLACE, action, changed, every_kind_of_action, plan, pull_request, spec_change
+from tests.render.samples import (
+    PLACE,
+    action,
+    changed,
+    emr_request,
+    every_kind_of_action,
+    plan,
+    pull_request,
+    spec_change,
+)
 
 
 def many(number: int, fields: int = 1, size: int = 10) -> Plan:
@@ -134,6 +144,39 @@ def test_specs_with_the_same_content_share_a_row():
     text = plan_markdown(plan(*actions, changes=tuple(map(spec_change, actions))))
     assert "`+` **5 specs** · will be submitted: spec changed (generation 3)<br>`job-0`, `job-1`, " in text
     assert text.count("```diff") == 1
+
+
+def test_specs_that_differ_only_in_a_secret_share_a_row():
+    """Specs whose lines are the same share a row, in the order of the plan, although their hidden values differ."""
+    same = emr_request(entryPointArguments=["--password", "one"])
+    given = [
+        action("a", request=same),
+        action("b", request=emr_request(entryPointArguments=["--password", "two"])),
+        action("c", request=emr_request(entryPointArguments=["--day", "1"])),
+        action("d", request=same),
+    ]
+    text = plan_markdown(plan(*given))
+    assert "**3 specs** · will be submitted: new (generation 1)<br>`a`, `b`, `d`" in text
+    assert text.index("`d`") < text.index("`c`")
+
+
+def test_only_rows_on_the_page_are_made(monkeypatch):
+    """The fields of a spec that is not shown are neither masked nor rendered."""
+    made: list[str] = []
+    fields_of = phrases.fields_of
+
+    def noted(block: phrases.Shown) -> Iterator[Change | tuple[str, object]]:
+        assert block.action is not None
+        made.append(block.action.name)
+        return fields_of(block)
+
+    monkeypatch.setattr(phrases, "fields_of", noted)
+    clean = [emr_request(entryPointArguments=[str(n)], sparkSubmitParameters="--class a.B") for n in range(500)]
+    large = plan(*(action(f"job-{n:03}", request=each) for n, each in enumerate(clean)))
+    text = plan_markdown(large, PageOptions(max_bytes=20_000))
+    shown = sum(f"`job-{n:03}`" in text for n in range(500))
+    assert made == [f"job-{n:03}" for n in range(shown + 1)]
+    assert shown < 400
 
 
 @pytest.mark.parametrize(
