@@ -21,7 +21,7 @@ from reconciler.core.state import Recorded, RunState, Submission
 from reconciler.core.times import parse_time
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import read_checkout
-from reconciler.specs.project import load
+from reconciler.specs.project import load_target
 from reconciler.values import dataclass
 
 GENERATIONS = 500
@@ -83,7 +83,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
     """Reads specs, ledger and AWS; writes nothing. Raises `SpecErrors`, `LedgerError`, `GuardError`, `ServiceError`."""
     from reconciler.aws.observe import take_inventory
 
-    specs = load(session.project_file, targets=[session.place.target], warn=False).specs[session.place.target]
+    specs = load_target(session.project_file, session.place.target)
     session.aws.name_runs(run_names(specs))
     recorded = session.ledger.refresh(rolled_back=True)
     locations = [(spec.kind, spec.content.location) for spec in specs.values()]

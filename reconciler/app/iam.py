@@ -14,7 +14,7 @@ from reconciler.model.kind import MODULES
 from reconciler.model.resources_and_permissions import Grant, Role, needs_of, shared_grants
 from reconciler.model.template import mapped
 from reconciler.specs.git import remote
-from reconciler.specs.project import load
+from reconciler.specs.project import load_target
 
 if TYPE_CHECKING:
     from reconciler.app.session import ChosenTarget
@@ -33,7 +33,7 @@ def policies(chosen: ChosenTarget, roles: Iterable[Role], repository: str) -> di
     """Returns the policy and the trust policy of each role. Raises `SpecErrors`, and `LedgerError` for an invalid
     address."""
     place, target = chosen.place, chosen.place.target
-    specs = load(chosen.project_file, targets=[target], warn=False).specs[target]
+    specs = load_target(chosen.project_file, target)
     arns, requests = Arns(place.account, place.region), dict[str, list[JSON]]()
     for spec in specs.values():  # a part that differs between slots may have any value
         request = mapped(spec.request, lambda text: _SLOT.sub("*", text).replace("$${", "${"))

@@ -25,7 +25,7 @@ from reconciler.model.spec import suspension
 from reconciler.redact.request import masked
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.git import IndexState, checkout_at, index_state, read_checkout, read_head, untracked
-from reconciler.specs.project import load
+from reconciler.specs.project import load, load_target
 from reconciler.specs.reading import read_all
 from reconciler.values import dataclass
 
@@ -198,7 +198,7 @@ def _usable(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -
     if tolerant:
         return load_usable(session.project_file, target)
     reading = read_all if settled is None else settled.read_all
-    return UsableSpecs(load(session.project_file, targets=[target], warn=False, reading=reading).specs[target])
+    return UsableSpecs(load_target(session.project_file, target, reading))
 
 
 def _problems_of(names: Collection[str], invalid: Mapping[str, InvalidSpec]) -> tuple[Problem, ...]:

@@ -10,7 +10,7 @@ from reconciler.core.ports import Answer, Verdict, Verifier
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.kind import MODULES
 from reconciler.specs.problems import REQUEST, View
-from reconciler.specs.project import load
+from reconciler.specs.project import load_target
 from reconciler.specs.reading import documents
 from reconciler.values import dataclass
 
@@ -43,8 +43,7 @@ class Verified:
 def verify(session: Session) -> list[Verified]:
     """Checks the selected specs against AWS. Raises `SpecErrors` for invalid specs, and `GuardError` and `ServiceError`
     if the account cannot be confirmed."""
-    target = session.place.target
-    specs = load(session.project_file, targets=[target], warn=False).specs[target]
+    specs = load_target(session.project_file, session.place.target)
     chosen = selected_names(session.options, specs, (), {})
     selected = {name: spec for name, spec in specs.items() if chosen is None or name in chosen}
     views = _views(session, selected)

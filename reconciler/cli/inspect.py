@@ -120,13 +120,13 @@ def suspensions(options: CommandOptions, output_format: str) -> int:
     from reconciler.core.desired import overdue, sentence
     from reconciler.model.spec import suspension
     from reconciler.render.text import plain
-    from reconciler.specs.project import find_root, load, read_project
+    from reconciler.specs.project import find_root, load_target, read_project
 
     file = read_project(find_root(options.directory, Path.cwd()))
     spec = file.project.spec
     target = target_name(options, os.environ, spec.defaultTarget, spec.targets)
     now = datetime.fromtimestamp(SystemClock().now(), UTC)
-    specs = load(file, targets=[target], warn=False).specs[target].values()
+    specs = load_target(file, target).values()
     found = [(None, suspension(spec.suspend)), *((each.name, suspension(each.policy.suspend)) for each in specs)]
     stopped = [(name, how, overdue(how, now)) for name, how in found if how is not None]
     if output_format == "json":
@@ -157,11 +157,11 @@ def graph(options: CommandOptions, output_format: str) -> int:
 
     from reconciler.app.options import selected_names, target_name
     from reconciler.render.graph import FORMS, edges
-    from reconciler.specs.project import find_root, load, read_project
+    from reconciler.specs.project import find_root, load_target, read_project
 
     file = read_project(find_root(options.directory, Path.cwd()))
     target = target_name(options, os.environ, file.project.spec.defaultTarget, file.project.spec.targets)
-    specs = load(file, targets=[target], warn=False).specs[target]
+    specs = load_target(file, target)
     selected = selected_names(options, specs, (), {})
     shown, arrows = specs, edges(specs)
     if selected is not None:

@@ -13,10 +13,9 @@ tens of thousands of declarations is a tenth of this size.
 """
 
 
-def too_large(address: str, position: int | None = None) -> LedgerCorrupt:
+def too_large(address: str) -> LedgerCorrupt:
     """Returns the error for content that is not read because it is larger than any batch or snapshot."""
-    where = "" if position is None else f" at position {position}"
     return LedgerCorrupt(
-        f"the ledger {address} holds more than {MOST_BYTES // 1024**2} MiB{where}, which no reconciler wrote. Nothing "
+        f"the ledger {address} holds more than {MOST_BYTES // 1024**2} MiB, which no reconciler wrote. Nothing "
         "was changed. Restore it from a copy"
     )

@@ -160,14 +160,14 @@ def merged_spans(spans: list[Span]) -> list[Span]:
     return merged
 
 
-def replaced(text: str, spans: list[Span], replacement: str = SENSITIVE) -> str:
-    """Returns `text` with each of the sorted spans replaced."""
+def replaced(text: str, spans: list[Span]) -> str:
+    """Returns `text` with each of the sorted spans replaced with ``(sensitive)``."""
     if not spans:
         return text
     parts: list[str] = []
     position = 0
     for start, end in spans:
-        parts += (text[position:start], replacement)
+        parts += (text[position:start], SENSITIVE)
         position = end
     return "".join((*parts, text[position:]))
 

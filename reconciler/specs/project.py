@@ -216,6 +216,11 @@ def load(
     return Loaded(_by_target(specs, names), ordered, tuple(_listed(counted, chosen)))
 
 
+def load_target(file: ProjectFile, target: str, reading: Reading = read_all) -> Mapping[str, DesiredSpec]:
+    """Returns the specs of one target, as `load` does, without collecting warnings."""
+    return load(file, targets=[target], warn=False, reading=reading).specs[target]
+
+
 def _with_named(file: ProjectFile, chosen: ChosenFiles, reader: SpecReader, problems: list[Problem]) -> list[ReadSpec]:
     """Reads the chosen files, and the files with specs that they refer to, directly or indirectly. Other files are
     searched only if a chosen spec refers to another spec. They are read only if they contain its name, or if no file
