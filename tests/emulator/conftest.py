@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
@@ -15,6 +16,7 @@ from botocore.config import Config
 from botocore.validate import ParamValidator
 
 from reconciler.emulator import Emulator
+from reconciler.errors import UsageError
 from tests.waiting import PATIENCE_SECONDS
 
 NOON = 1795348800.0
@@ -46,13 +48,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+_PORTS = [0]
+"""The port of the emulator of the previous test. If it is free, it is used again, and with it the clients."""
+
+
 @pytest.fixture
 def emulator(clock: Clock) -> Iterator[Emulator]:
     """Runs an emulator in memory with the default settings: 2 s to start, 20 s running, success."""
-    with Emulator(None) as emulator:
+    try:
+        emulator = Emulator(None, port=_PORTS[-1]).start()
+    except UsageError:  # another process has taken the port
+        emulator = Emulator(None).start()
+    with emulator:
+        _PORTS.append(int(emulator.url.rpartition(":")[2]))
         yield emulator
 
 
+@cache
 def client(service: str, url: str) -> Any:
     """Makes a real boto3 client that does not retry, and raises an error if a reply does not match the shape of its
     operation."""
