@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.world import aws_environment, standin
-from tests.project.place import INSTALLED, ROOT, commit, environment, git, run
+from tests.project.place import COMMAND, ROOT, commit, environment, git, run
 from tests.project.runner import REPOSITORY, Hub, JobRun
 
 EXAMPLES = ROOT / "docs/github"
@@ -69,7 +69,7 @@ class Repository:
         self.pulls: dict[int, dict[str, Any]] = {}
         commit(self.clone, "A project")
         git(self.clone, "push", "--quiet", "origin", "main")
-        made = run([INSTALLED, "ledger", "init", "-t", "prod-eu"], self.clone, environment(**aws))
+        made = run([COMMAND, "ledger", "init", "-t", "prod-eu"], self.clone, environment(**aws))
         assert made.returncode == 0, made.stderr
 
     def write(self, path: str, text: str) -> None:
@@ -124,7 +124,7 @@ class Repository:
 
     def reconciler(self, *arguments: str) -> str:
         """Runs a command of the developer, and returns what it prints."""
-        done = run([INSTALLED, *arguments, "-t", "prod-eu"], self.clone, environment(**self.hub.environ))
+        done = run([COMMAND, *arguments, "-t", "prod-eu"], self.clone, environment(**self.hub.environ))
         return done.stdout
 
 
@@ -277,7 +277,7 @@ def test_two_projects_of_one_repository(repository: Repository):
     commit(repository.clone, "A second project")
     git(repository.clone, "push", "--quiet", "origin", "main")
     arguments = ["-C", "teams/growth", "ledger", "init", "-t", "prod-eu"]
-    made = run([INSTALLED, *arguments], repository.clone, environment(**repository.hub.environ))
+    made = run([COMMAND, *arguments], repository.clone, environment(**repository.hub.environ))
     assert made.returncode == 0, made.stderr
     repository.spec()
     repository.write("teams/growth/orders.yaml", SPEC.format(name="orders", argument="B"))
