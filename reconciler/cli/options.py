@@ -220,7 +220,7 @@ def resolved(written: WrittenTime | None, time_zone: str = "UTC") -> datetime | 
 
 def parse_duration(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
     """Parses ``90s``, ``5m`` or ``1h30m`` into seconds. Raises a usage error for anything else, including zero."""
-    from reconciler.cli.times import seconds_of
+    from reconciler.core.times import seconds_of
 
     try:
         seconds = None if value is None else seconds_of(value)

@@ -34,17 +34,20 @@ class OutputRefused(ReconcilerError):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Makes the three standard streams usable. If the caller has closed a stream, it is replaced with an empty stream,
-    which discards what is written.
+    """Makes the three standard streams usable. If the caller has closed a stream, it is replaced: standard input with
+    an empty stream, standard error with one that discards what is written, and standard output with one that cannot be
+    written, because the result of a command must not get lost without an error.
 
     The replacement takes the lowest free descriptor, so that no file that is opened later becomes a standard stream. A
     character that the terminal cannot show is escaped instead of raising an error.
     """
     with ExitStack() as stack:
-        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        read, write = os.O_RDONLY, os.O_WRONLY
+        for name, mode, flags in (("stdin", "r", read), ("stdout", "w", read), ("stderr", "w", write)):
             if getattr(sys, name) is None:
                 stack.callback(setattr, sys, name, None)
-                setattr(sys, name, stack.enter_context(open(os.devnull, mode, encoding="utf-8")))
+                descriptor = os.open(os.devnull, flags)
+                setattr(sys, name, stack.enter_context(open(descriptor, mode, encoding="utf-8")))
         for stream in (sys.stdout, sys.stderr):
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure is not None:

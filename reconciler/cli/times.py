@@ -8,14 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from reconciler.core.times import DURATION, duration_seconds
 from reconciler.values import dataclass
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-"""The length of each unit in seconds, by its first letter. Months and years have no fixed length."""
-
-UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])"
-NUMBER = r"(?:\d{1,9}(?:\.\d{1,3})?|an?(?= ))"
-DURATION = rf"{NUMBER} ?{UNIT}(?:,? ?(?:and )?{NUMBER} ?{UNIT}){{0,4}}"
 DISTANCE = rf"(?P<before>in |\+|-)?(?P<duration>{DURATION})(?P<after> ago| from now)?"
 DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -72,7 +67,7 @@ class WrittenTime:
         direction = (match["before"] or match["after"] or ("ago" if self.ago else "")).strip().lower()
         if not direction:
             return None
-        seconds = timedelta(seconds=_seconds(match["duration"]))
+        seconds = timedelta(seconds=duration_seconds(match["duration"]))
         return self.now - seconds if direction in {"-", "ago"} else self.now + seconds
 
     def _day(self, text: str, zone: ZoneInfo) -> datetime | None:
@@ -113,22 +108,6 @@ class WrittenTime:
         if not self.end:
             return datetime.combine(day, time(), zone)
         return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC) - timedelta(seconds=1)
-
-
-def seconds_of(text: str) -> float:
-    """Returns the number of seconds in a duration such as ``90s``, ``5m``, ``1h30m`` or ``2 hours``. Raises
-    `ValueError`."""
-    written = " ".join(text.lower().split())
-    if re.fullmatch(r"\d+(?:\.\d+)?", written):
-        raise ValueError(f"{text!r} has no unit: {written}s, {written}m or {written}h?")
-    if re.fullmatch(DURATION, written) is None:
-        raise ValueError(f"{text!r} is not a duration; write 60s, 5m, 1h30m or 2 hours")
-    return _seconds(written)
-
-
-def _seconds(duration: str) -> float:
-    parts = re.finditer(rf"(?P<number>{NUMBER}) ?(?P<unit>{UNIT})", duration.lower())
-    return sum((1 if p["number"][0] == "a" else float(p["number"])) * UNITS[p["unit"][0]] for p in parts)
 
 
 def _zone(name: str) -> ZoneInfo:

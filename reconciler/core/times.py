@@ -1,5 +1,6 @@
 """Times as text, and the schedules and slot ranges that the ledger records."""
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -76,3 +77,28 @@ class SlotRange:
 
     def __contains__(self, slot: str) -> bool:
         return self.first <= slot <= self.last and (self.slots is None or slot in self.slots)
+
+
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+"""The length of each unit in seconds, by its first letter. Months and years have no fixed length."""
+
+UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])"
+NUMBER = r"(?:\d{1,9}(?:\.\d{1,3})?|an?(?= ))"
+DURATION = rf"{NUMBER} ?{UNIT}(?:,? ?(?:and )?{NUMBER} ?{UNIT}){{0,4}}"
+
+
+def seconds_of(text: str) -> float:
+    """Returns the number of seconds in a duration such as ``90s``, ``5m``, ``1h30m`` or ``2 hours``. Raises
+    `ValueError`."""
+    written = " ".join(text.lower().split())
+    if re.fullmatch(r"\d+(?:\.\d+)?", written):
+        raise ValueError(f"{text!r} has no unit: {written}s, {written}m or {written}h?")
+    if re.fullmatch(DURATION, written) is None:
+        raise ValueError(f"{text!r} is not a duration; write 60s, 5m, 1h30m or 2 hours")
+    return duration_seconds(written)
+
+
+def duration_seconds(duration: str) -> float:
+    """Returns the number of seconds in a text that matches `DURATION`."""
+    parts = re.finditer(rf"(?P<number>{NUMBER}) ?(?P<unit>{UNIT})", duration.lower())
+    return sum((1 if p["number"][0] == "a" else float(p["number"])) * UNIT_SECONDS[p["unit"][0]] for p in parts)

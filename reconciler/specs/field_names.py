@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
+from reconciler.core.times import seconds_of
 from reconciler.model.base import Loc, Strict
 
 
@@ -25,6 +26,23 @@ def fields_inside(model: type[Strict], loc: Loc) -> tuple[str, ...]:
     above = tuple(element for element in loc if isinstance(element, str))[:-1]
     inside = known_fields(model, loc)
     return inside if inside != known_fields(model, above) else ()
+
+
+UNITS = {"Seconds": 1, "Minutes": 60, "Hours": 3600, "Days": 86_400}
+"""How long a unit is in seconds, by the end of the names of fields that count in it."""
+
+
+def in_unit(name: object, value: object) -> str:
+    """Returns ``: write 3600`` for a duration such as ``1h`` in a field whose name ends with ``Seconds``. Returns an
+    empty string for any other field or value, and for a duration that is no whole number of the field's unit."""
+    size = next((size for unit, size in UNITS.items() if str(name).endswith(unit)), None)
+    if size is None or not isinstance(value, str):
+        return ""
+    try:
+        number = seconds_of(value) / size
+    except ValueError:
+        return ""
+    return f": write {int(number)}" if number.is_integer() else ""
 
 
 DEEPEST_SEARCH = 4

@@ -18,7 +18,7 @@ from reconciler.model.kind import MODULES, RESERVED_FIELD, RequestProblems, kind
 from reconciler.model.project import REGION_PATTERN
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
-from reconciler.specs.field_names import fields_inside, known_fields, meant_field, path_of_field, renamed
+from reconciler.specs.field_names import fields_inside, in_unit, known_fields, meant_field, path_of_field, renamed
 from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON, Node, SourceText, find, offset_in_scalar, path_text
 from reconciler.specs.secret_lines import SHORTEST_SECRET, SecretLines
 from reconciler.specs.yaml_nodes import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
@@ -352,6 +352,8 @@ class View:
         shown = _stand_in(value) if secret and kind not in _LENGTHS else value
         message = error_message(kind, detail["msg"], detail["input"] if on_key else shown, detail.get("ctx", {}))
         message += _no_placeholder(kind, node.loc, value)
+        if kind == "int_type" and not on_key:
+            message += in_unit(node.loc[-1], value)
         if secret:
             self._secrets.hide(node.loc)
             message = message.replace(f'write "{SENSITIVE}" in quotes', "write it in quotes")

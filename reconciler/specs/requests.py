@@ -23,7 +23,7 @@ from reconciler.model.spec import Policy
 from reconciler.redact.request import secret_places
 from reconciler.specs.problems import NOT_TEXT, REQUEST, View
 from reconciler.specs.yaml_nodes import MOST_CHARACTERS
-from reconciler.values import dataclass
+from reconciler.values import dataclass, regex
 
 
 class TooLarge(template.PlaceholderProblem):
@@ -129,9 +129,24 @@ def _value(offset: int, name: str, scope: Scope) -> str:
         message = f"{name} is defined in target {scope.elsewhere[name]}, but not in target {scope.target}"
         raise template.PlaceholderProblem(offset, message)
     names = list(dict.fromkeys([*scope.values, *scope.elsewhere, *([template.SLOT] if scope.slots else [])]))
+    if label := LABEL.fullmatch(name):
+        raise template.PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}; {_label_hint(label[1], names)}")
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean ${{{close[0]}}}?" if close else f"expected one of {', '.join(sorted(names))}."
     raise template.PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}; {hint}{template.literal_hint(name)}")
+
+
+LABEL = regex(r"(?:spec\.|metadata\.)*labels?\.(.+)")
+
+
+def _label_hint(key: str, names: Sequence[str]) -> str:
+    """Returns how to write the value of a label, or which labels the spec has."""
+    labels = [name for name in names if name.startswith("spec.label.")]
+    if f"spec.label.{key}" in labels:
+        return f"did you mean ${{spec.label.{key}}}?"
+    if not labels:
+        return f"the spec has no labels; ${{spec.label.{key}}} is the value of the label {key} in metadata.labels"
+    return f"the labels of the spec are {', '.join(f'${{{name}}}' for name in sorted(labels))}"
 
 
 SAMPLE_TOKEN = TOKEN_PREFIX + "0" * TOKEN_HEX_DIGITS

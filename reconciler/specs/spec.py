@@ -154,7 +154,7 @@ class SpecReader:
             )
             if kind.is_streaming(request):
                 read.warnings += streaming_warnings(view, written.policy)
-        labels = document.metadata.labels if document else {}
+        labels = document.metadata.labels if document else read.labels
         self._render(written, labels, [name for name in targets if name in self._places], read)
 
     def _targets_of(self, view: View, policy: Policy, read: ReadSpec) -> tuple[str, ...]:

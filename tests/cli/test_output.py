@@ -145,12 +145,28 @@ def test_another_system_error_is_reported_as_a_bug(monkeypatch: pytest.MonkeyPat
     assert "internal error: PermissionError" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("closed", ["stdin", "stdout", "stderr"])
-@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["nonsense"], 64), (["plan", "/no/such"], 64)])
-def test_a_closed_stream_changes_no_exit_code(
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["schema"], ["plan", "--help"]])
+def test_a_result_cannot_be_printed_to_a_closed_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+):
+    """A command whose result cannot be printed says so and fails, as on a full disk."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert 1 == run(arguments)
+    assert capsys.readouterr().err == "Error: standard output cannot be written: Bad file descriptor\n"
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"),
+    [
+        ("stdin", ["--help"], 0), ("stderr", ["--help"], 0),
+        *((each, ["nonsense"], 64) for each in ("stdin", "stdout", "stderr")),
+        *((each, ["plan", "/no/such"], 64) for each in ("stdin", "stdout", "stderr")),
+    ],
+)  # fmt: skip
+def test_a_closed_stream_that_is_not_needed_changes_no_exit_code(
     monkeypatch: pytest.MonkeyPatch, closed: str, arguments: list[str], code: int
 ):
-    """Nothing is printed to a closed stream, and the exit code is the same."""
+    """Nothing is printed to a closed stream, and the exit code is the same unless a result would be printed to it."""
     assert code == run(arguments)
     monkeypatch.setattr(sys, closed, None)
     assert code == run(arguments)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.app.session import SystemClock
-from reconciler.cli.times import WrittenTime, seconds_of
+from reconciler.cli.times import WrittenTime
+from reconciler.core.times import seconds_of
 from tests.campaigns import in_one_test
 from tests.cli.world import World
 

@@ -31,6 +31,24 @@ SCHEDULES = {
 """Schedules, with the minutes and hours that they mean."""
 
 
+SPECIAL_DAYS = {
+    "0 2 L * *": ["2026-01-31", "2026-02-28", "2026-03-31"],
+    "0 2 LW * *": ["2026-01-30", "2026-02-27", "2026-03-31"],
+    "0 2 * * 5L": ["2026-01-30", "2026-02-27", "2026-03-27"],
+    "0 2 * * MON#2": ["2026-01-12", "2026-02-09", "2026-03-09"],
+    "0 2 * JAN,FEB MON-TUE": ["2026-01-05", "2026-01-06", "2026-01-12"],
+    "0 2 2 * MON": ["2026-01-02", "2026-01-05", "2026-01-12"],
+}
+"""Schedules with the forms of days that docs/schedules.md lists, and their first days after `FIRST`."""
+
+
+@pytest.mark.parametrize("schedule", SPECIAL_DAYS)
+def test_days_can_be_counted_from_the_end_of_a_month(schedule: str):
+    """L, LW, nL, n#m and names mean the days that docs/schedules.md says."""
+    days = [seconds_text(slot)[:10] for slot in islice(slots(schedule, "UTC", FIRST), 3)]
+    assert SPECIAL_DAYS[schedule] == days
+
+
 def changes(zone: ZoneInfo, years: int) -> Iterator[datetime]:
     """Returns the moments at which the clocks of a zone change, to the minute."""
     moments = [FIRST + timedelta(days=5 * step) for step in range(years * 73 + 1)]

@@ -341,6 +341,44 @@ DOCUMENTS = {
         batch(policy="revision: 2026-11-22"),
         ["6:13: spec.revision: expected an integer, got 2026-11-22 (a date)"],
     ),
+    "duration in a field of seconds": (
+        batch(policy="backoffSeconds: 1h", request="timeout: {attemptDurationSeconds: 90m}"),
+        [
+            '6:19: spec.backoffSeconds: expected an integer, got "1h": write 3600',
+            '10:39: spec.request.timeout.attemptDurationSeconds: expected an integer, got "90m": write 5400',
+        ],
+    ),
+    "duration in a field of minutes": (
+        EMR + "    executionTimeoutMinutes: 1h30m\n",
+        ['14:30: spec.request.executionTimeoutMinutes: expected an integer, got "1h30m": write 90'],
+    ),
+    "duration that is no whole number of minutes": (
+        EMR + "    executionTimeoutMinutes: 90s\n",
+        ['14:30: spec.request.executionTimeoutMinutes: expected an integer, got "90s"'],
+    ),
+    "placeholder of a label": (
+        batch(request='parameters: {a: "${spec.labels.team}", b: "${metadata.labels.x}"}').replace(
+            "  name: job\n", "  name: job\n  labels: {team: a}\n"
+        ),
+        [
+            "10:22: spec.request.parameters.a: unknown placeholder ${spec.labels.team}; did you mean ${spec.label.",
+            "10:48: spec.request.parameters.b: unknown placeholder ${metadata.labels.x}; the labels of the spec are "
+            "${spec.label.team}",
+        ],
+    ),
+    "placeholder of a label without labels": (
+        batch(request='parameters: {a: "${labels.team}"}'),
+        [
+            "9:22: spec.request.parameters.a: unknown placeholder ${labels.team}; the spec has no labels; "
+            "${spec.label.team} is the value of the label team in metadata.labels"
+        ],
+    ),
+    "placeholder of a label beside another problem": (
+        batch(policy="backoffLimit: x", request='parameters: {a: "${spec.label.team}"}').replace(
+            "  name: job\n", "  name: job\n  labels: {team: a}\n"
+        ),
+        ['7:17: spec.backoffLimit: expected an integer, got "x"'],
+    ),
     "boolean as integer": (
         batch(policy="revision: true"),
         ["6:13: spec.revision: expected an integer, got true (a boolean)"],
