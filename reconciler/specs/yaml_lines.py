@@ -29,9 +29,8 @@ _KEY = r"""(?P<key>[A-Za-z0-9_](?:[A-Za-z0-9_./-]|:(?=[^ ]))*|"[^"\\]*"|'(?:[^']
 _PLAIN = r"(?P<plain>(?:[\w./$+(=<;^\\~]|-(?=[^ ]))(?:[^ :]|:(?=[^ ])|[ ]+(?=[^ #]))*)"
 _END = r"[ ]*(?:(?<=[ ])#.*)?"
 _VALUE = rf"(?:{_QUOTED}|{_PLAIN}|(?P<text>[|>]-?)|(?P<flow>[{{\[].*))?{_END}"
-_IGNORED = regex(r"[ ]*(?:#.*)?")
-_ENTRY = regex(r"(?P<indent>[ ]*)-(?:[ ]+|$)(?P<rest>.*)")
-_PAIR = regex(rf"(?P<indent>[ ]*){_KEY}(?:[ ]+|$){_VALUE}")
+_NO_VALUE, _AFTER_DASH = {"", "#"}, {"", " "}
+_PAIR = regex(rf"[ ]*{_KEY}(?:[ ]+|$){_VALUE}")
 _ALONE = regex(_VALUE)
 
 _IN_PLAIN = r"[A-Za-z0-9_./$+~@%=()*^;-]|:(?=[A-Za-z0-9_/])|[ ](?=[A-Za-z0-9])"
@@ -76,15 +75,17 @@ _FORMS = _Forms()
 
 
 def _form(line: str) -> Line:
-    if _IGNORED.fullmatch(line):
+    text = line.lstrip(" ")
+    if text[:1] in _NO_VALUE:
         return IGNORED
     if line == "---":
         return NEXT_DOCUMENT
-    if len(line) > LONGEST_LINE:
+    is_entry = text[0] == "-"
+    if len(line) > LONGEST_LINE or (is_entry and text[1:2] not in _AFTER_DASH):
         return OTHER
     try:
-        if entry := _ENTRY.fullmatch(line):
-            return _entry(line, len(entry["indent"]), entry.start("rest"))
+        if is_entry:
+            return _entry(line, len(line) - len(text), len(line) - len(text[1:].lstrip(" ")))
         return _pair(line, pair) if (pair := _PAIR.fullmatch(line)) else OTHER
     except NotPlain:
         return OTHER
@@ -92,7 +93,7 @@ def _form(line: str) -> Line:
 
 def _entry(line: str, indent: int, column: int) -> Line:
     """Returns the form of a line with a dash, which continues at `column`."""
-    if _IGNORED.fullmatch(line, column):
+    if line[column : column + 1] in _NO_VALUE:
         return Line(indent, None, NESTED)
     inner = _form(" " * column + line[column:])
     if inner is not OTHER:
@@ -105,13 +106,15 @@ def _pair(line: str, pair: re.Match[str]) -> Line:
     key, style = _unquoted(pair["key"])
     if (style or key[:1] not in PLAIN_KEY) and not is_key(key, style):
         return OTHER
-    column = next((pair.start(name) for name in ("quoted", "plain", "text", "flow") if pair[name]), 0)
-    return Line(len(pair["indent"]), intern(key), *_value(line, pair), column)
+    return Line(pair.start("key"), intern(key), *_value(line, pair), pair.start(pair.lastgroup or "key"))
 
 
 def _value(line: str, match: re.Match[str]) -> tuple[int, Any]:
     """Returns the form and the value that the pattern `_VALUE` matched."""
-    if match["flow"]:
+    group = match.lastgroup
+    if group in {"plain", "quoted"}:
+        return SCALAR, _scalar(match)
+    if group == "flow":
         columns: Records = {}
         value, end = _in_brackets(line, match.start("flow"), 1, 0, columns)
         if not _FLOW_END.fullmatch(line, end):
@@ -119,13 +122,11 @@ def _value(line: str, match: re.Match[str]) -> tuple[int, Any]:
         if not any(isinstance(each, dict | list) for each in (value.values() if isinstance(value, dict) else value)):
             return FLAT, (value, columns.get(id(value)))
         return FLOW, line
-    if match["text"]:
-        return TEXT, match["text"]
-    return (SCALAR, _scalar(match)) if match["quoted"] or match["plain"] else (NESTED, None)
+    return (TEXT, match["text"]) if group == "text" else (NESTED, None)
 
 
 def _scalar(match: re.Match[str]) -> Any:  # noqa: ANN401 - any scalar
-    return scalar(*_unquoted(match["quoted"] or match["plain"]))
+    return scalar(*_unquoted(match[match.lastgroup or 0]))
 
 
 def _unquoted(text: str) -> tuple[str, str | None]:
