@@ -131,11 +131,14 @@ class _Pattern:
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Context manager: disables the garbage collector in the block, because it would scan hundreds of thousands of new
-    objects many times and free nothing."""
+    objects many times and free nothing. After the block, the objects count as old, so that the next collection does not
+    scan them either."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            gc.freeze()
+            gc.unfreeze()  # moves the frozen objects to the oldest generation
             gc.enable()

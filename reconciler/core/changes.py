@@ -135,10 +135,10 @@ def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
     holder = declared.request_at or declared.position
     if declared.token is not None:
         holder = next((s.intent_position for s in record.submissions if s.token == declared.token), holder)
-    same = declared.request_digest == spec.request_digest
+    same, defaults, policy = declared.request_digest == spec.request_digest, _defaults(), declared.policy
     return Applied(
         declared.kind,
-        {**_defaults(), **declared.policy},
+        policy if policy.keys() >= defaults.keys() else {**defaults, **policy},
         same,
         None if same else holder,
         None if same else declared.token,

@@ -88,11 +88,11 @@ def _notes(specs: Iterable[tuple[DesiredSpec, RenamedFrom]], recorded: Recorded)
 def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
     """Yields a suggestion of `renamedFrom` for each new spec that has the content of a removed spec."""
     gone: dict[str, SpecRecord] = {}
-    for record in sorted(recorded.specs.values(), key=lambda record: record.head):
-        baseline, declared = record.baseline, record.declaration
-        if record.name not in desired.names:
-            gone |= {each.digest: record for each in (declared, baseline) if each is not None and each.digest}
-    for name, spec in sorted(desired.specs.items()):
+    absent = [record for record in recorded.specs.values() if record.name not in desired.names]
+    for record in sorted(absent, key=lambda record: record.head):
+        contents = (record.declaration, record.baseline)
+        gone |= {each.digest: record for each in contents if each is not None and each.digest}
+    for name, spec in sorted(desired.specs.items()) if gone else ():
         record, same = recorded.spec(name), gone.get(spec.digest)
         is_new = record.newest is None and (record.declaration is None or record.undeclared)
         if same is not None and is_new and stale_message(record, desired) is None:

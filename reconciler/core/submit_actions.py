@@ -102,13 +102,16 @@ def of_submission(
     source: Source | None = None,
 ) -> Action:
     """Returns an action about a recorded submission. `source` is the current location of its spec."""
+    content = submission.content
+    if source is not None and source != content.source:
+        content = replace(content, source=source)
     return Action(
         name=submission.name,
         kind=submission.kind,
         action=action,
         reason=reason,
         key=submission.key,
-        content=replace(submission.content, source=source) if source else submission.content,
+        content=content,
         client_token=submission.token,
         ledger_head=record.head,
         run_id=run_id or submission.run_id,

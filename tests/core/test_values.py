@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import pickle
 import re
 from dataclasses import field
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.values import dataclass, regex
+from reconciler.values import dataclass, regex, uncollected
 from tests.campaigns import in_one_test
 
 
@@ -135,3 +136,14 @@ def test_a_regular_expression_is_compiled_at_its_first_use():
     for _ in range(2):  # the second use is not the first
         assert valid.findall("AB a") == re.compile("a(b)?", re.IGNORECASE).findall("AB a")
     assert valid.pattern == "a(b)?"
+
+
+def test_objects_made_without_the_collector_are_old():
+    """Objects that are created while the garbage collector is off are not scanned by the collections that follow."""
+    with uncollected():
+        assert not gc.isenabled()
+        made = [[number] for number in range(100)]
+
+    old = {id(each) for each in gc.get_objects(generation=2)}
+    assert gc.isenabled()
+    assert {id(each) for each in made} <= old
