@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.redact.commands import argument_spans
@@ -209,6 +209,7 @@ def _steps() -> re.Pattern[str]:
     return re.compile(r"\[(?P<index>\d+)\]|\[(?P<quoted>\"(?:[^\"\\]|\\.)*\")\]|\.?(?P<plain>[A-Za-z_][A-Za-z0-9_]*)")
 
 
+@lru_cache(maxsize=4096)
 def path_keys(path: str) -> tuple[str | int, ...]:
     """Returns the keys of a path such as ``containerOverrides.environment["STAGE"].value``. Names of entries are
     strings.
@@ -260,4 +261,6 @@ def _text(value: object) -> str | None:
 
 
 def _same(before: object, after: object) -> bool:
+    if isinstance(before, str) and isinstance(after, str):
+        return before == after
     return json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True)

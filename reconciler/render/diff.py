@@ -87,6 +87,13 @@ def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+def _differ(before: object, after: object) -> bool:
+    """Returns whether two JSON values are not the same."""
+    if isinstance(before, str) and isinstance(after, str):
+        return before != after
+    return _text(before) != _text(after)
+
+
 class _Comparison:
     """The differences between two requests, with their paths. Lists whose entries have names are compared by name,
     other lists by index or by inserted and removed entries."""
@@ -110,7 +117,7 @@ class _Comparison:
             place = (*path, key)
             if key not in after:
                 self._note("remove", old, None, place, place)
-            elif _text(old) != _text(after[key]):
+            elif _differ(old, after[key]):
                 self._values(old, after[key], place)
         for key in after.keys() - before.keys():
             self._note("add", None, after[key], (*path, key), (*path, key))

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ BOM = "\ufeff"
 DEEPEST_FOLDER = 64
 MOST_LINKED = 10_000  # files and folders reached through symlinks
 LEAVES = "symlink out of the project: its target is not part of the review"
+NOT_REGULAR = "not a regular file"
 OPENING = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"))
 """With `O_NONBLOCK`, opening a pipe that has replaced the file does not wait for a writer."""
 
@@ -132,33 +133,24 @@ class _Search:
                         at, f"symlinks to folders lead to more than {MOST_LINKED:,} files and folders", "link"
                     )
                 return
-            path = (*at, entry.name)
-            if not entry.name.startswith(".") and path != (PROJECT_FILE,):
-                self._entry(entry, path, inside, wanted, linked=linked)
+            name = entry.name
+            if name.startswith(".") or (name == PROJECT_FILE and not at):
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                self._entry(entry, (*at, name), inside, linked=linked)
+            elif wanted(name):
+                self.paths.append("/".join((*at, name)))
 
-    def _entry(
-        self,
-        entry: os.DirEntry[str],
-        path: Segments,
-        inside: tuple[str, ...],
-        wanted: Callable[[str], bool],
-        *,
-        linked: bool,
-    ) -> None:
+    def _entry(self, entry: os.DirEntry[str], path: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
+        """Searches a folder, follows a symlink, or reports a pipe, a socket or a device, which is never opened, because
+        opening it can have side effects."""
         if entry.is_symlink():
             self._link(entry, path, inside)
         elif entry.is_dir():
             if self._patterns.may_hold(path):
                 self.folder(entry.path, path, (*inside, os.path.realpath(entry.path)), linked=linked)
-        elif wanted(entry.name):
-            self._file(path, is_regular=entry.is_file())
-
-    def _file(self, path: Segments, *, is_regular: bool) -> None:
-        """Adds a file. Never opens a pipe, a socket or a device, because opening it can have side effects."""
-        if is_regular:
-            self.paths.append("/".join(path))
-        else:
-            self._problem(path, "not a regular file", "not-a-file")
+        elif self._patterns.match(path):
+            self._problem(path, NOT_REGULAR, "not-a-file")
 
     def _link(self, entry: os.DirEntry[str], path: Segments, inside: tuple[str, ...]) -> None:
         """Follows a symlink inside the project. A symlink that leaves the project, is broken or forms a loop is an
@@ -177,8 +169,10 @@ class _Search:
             self._problem(path, "broken symlink", "link")
         elif is_folder:
             self.folder(entry.path, path, (*inside, real), linked=True)
+        elif os.path.isfile(real):
+            self.paths.append("/".join(path))
         else:
-            self._file(path, is_regular=os.path.isfile(real))
+            self._problem(path, NOT_REGULAR, "not-a-file")
 
     def _problem(self, path: Segments, message: str, rule: str) -> None:
         self.problems.append(_whole(_shown(path), message, rule))
@@ -235,7 +229,7 @@ def _content(root: Path, path: str) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise NotReadable(_whole(path, "not a regular file", "not-a-file"))
+            raise NotReadable(_whole(path, NOT_REGULAR, "not-a-file"))
         if not _is_inside(descriptor, root, path):
             raise NotReadable(_whole(path, LEAVES, "link"))
         content = os.read(descriptor, min(status.st_size, MOST_BYTES) + 1)

@@ -44,6 +44,8 @@ def test_a_block_of_stamps_has_the_stamp_of_each_file(root: Path):
     names = ["b.yaml", "a.yaml", "sub/c.yaml"]
     expected = array("q", [number for name in names for number in stamp_of((root / name).stat())])
     assert stamps._stamped_block(str(root), names).digest == blake2b(expected, digest_size=16).hexdigest()
+    found = stamps.stamps_of(str(root), [*names, "missing.yaml"])
+    assert found == {name: stamp_of((root / name).stat()) for name in names}
 
 
 def swap(root: Path) -> None:
