@@ -70,7 +70,7 @@ def _check(view: SpecView) -> None:
     baseline = view.record.baseline
     if baseline is not None and baseline.replaced and baseline.live:
         raise ReconcilerError(
-            f"run {baseline.run_id} of {view.name} was asked to stop for a change. Wait until it has ended"
+            f"run {baseline.run_id} of {view.name} is being stopped because of a change. Wait until it has ended"
         )
 
 

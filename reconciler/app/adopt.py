@@ -139,7 +139,7 @@ def _describe(view: decisions.SpecView, run_id: str, waiting: Submission | None)
         return _as_recorded(view, recorded)
     if facts is None:
         where = f"{kind}, {inventory.place(location)}"
-        raise ReconcilerError(f"AWS has no run {run_id} ({where}), and neither has the ledger. Nothing was recorded")
+        raise ReconcilerError(f"run {run_id} is neither in AWS ({where}) nor in the ledger. Nothing was recorded")
     if not isinstance(facts.report, RunReport):
         raise ReconcilerError(f"run {run_id}: {facts.report}")
     return DescribedRun(facts, facts.report, location)
@@ -202,7 +202,7 @@ def _decision(
     warnings: Sequence[str],
 ) -> decisions.Decision:
     if run.forgotten:
-        warnings = [*warnings, "AWS does not find the run any more: this is what the ledger has of it."]
+        warnings = [*warnings, "AWS no longer has the run. This is its state in the ledger."]
     summary = view.summary(
         "adopt",
         about=str(key),

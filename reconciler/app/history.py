@@ -168,7 +168,7 @@ def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:
     except GuardError:
         raise
     except ReconcilerError as error:
-        logger.warning("the recorded states are shown, because AWS could not be asked: %s", error)
+        logger.warning("the recorded states are shown, because AWS could not be queried: %s", error)
         return ()
     for token, problem in sighting.observe_errors.items():
         logger.warning("the recorded state of run %s is shown: %s", recorded.by_token[token].run_id, problem)
@@ -205,7 +205,7 @@ def find(ledger: Log, what: str) -> Submission:
     if record is not None and record.newest is not None:
         newest = next((s for s in reversed(record.submissions) if not s.applied), None)
         if newest is None:
-            raise ReconcilerError(f"{record.name} was never submitted: an operator took its content as applied")
+            raise ReconcilerError(f"{record.name} was never submitted: an operator accepted its content as applied")
         return newest
     digits = what.removeprefix(TOKEN_PREFIX)
     matches = of_run(ledger, recorded, run_id)

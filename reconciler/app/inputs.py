@@ -218,7 +218,7 @@ def _selected(
     name the target that has the spec."""
     for name in session.options.only:
         if name not in specs and (current := name_now(name, specs, recorded)) != name:
-            raise UsageError(f"{name} is called {current} now: use that name")
+            raise UsageError(f"{name} was renamed to {current}: use that name")
     try:
         return selected_names(session.options, specs, recorded.specs, {})
     except UsageError:

@@ -190,7 +190,7 @@ def application(metrics: Metrics) -> WSGIApplication:
         if path == "/metrics":
             return scrape(environ, start)
         if path != "/healthz":
-            return _plain(start, "404 Not Found", "there are /metrics and /healthz")
+            return _plain(start, "404 Not Found", "not found: use /metrics or /healthz")
         illness = metrics.illness()
         if illness is None:
             return _plain(start, "200 OK", "ok")

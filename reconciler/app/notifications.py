@@ -213,7 +213,7 @@ class Deliveries:
 
                 def unchanged(recorded: Recorded, earlier: Undelivered = earlier) -> str | None:
                     same = recorded.undelivered.get(delivery_id(earlier)) == earlier
-                    return None if same else "another process posts it"
+                    return None if same else "another process is posting it"
 
                 if not isinstance(self._session.ledger.append([claim], unchanged), Moved):
                     self._post(replace(earlier, at=self._at))
@@ -223,7 +223,11 @@ class Deliveries:
         failing, it is recorded as undelivered at the same time. Raises `LedgerError`."""
 
         def is_new(recorded: Recorded) -> str | None:
-            return "it was posted before" if notification.key in recorded.spec(notification.name).notified else None
+            return (
+                ("it has already been posted")
+                if notification.key in recorded.spec(notification.name).notified
+                else None
+            )
 
         kinds = tuple(sorted(str(kind) for kind in notification.kinds))
         first = Notified(at=self._at, name=notification.name, key=notification.key, kinds=kinds)

@@ -32,7 +32,7 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
     intends = recorded.intends
     unknown = [spec for spec in specs if may_lack_runs(recorded, spec.name, intends=intends)]
     if unknown:
-        with session.aws.reading("looking for runs that the ledger may lack"):
+        with session.aws.reading("searching for runs that are missing from the ledger"):
             observe.find_previous_runs(unknown, recorded, session.place, session.aws.service, now).lay_over(recorded)
 
 
@@ -65,14 +65,14 @@ def check_no_other_runs(session: Session, plan: Plan, recorded: Recorded) -> Non
     failed = [token for token in sighting.look_errors if may_lack_runs(recorded, names[token], intends=intends)]
     if failed:
         raise PlanFileError(
-            "the ledger may lack earlier runs, and AWS could not be asked whether it has runs of the plan: "
+            "the ledger may lack earlier runs, and it is unknown whether AWS already has runs of this plan: "
             f"{sighting.look_errors[failed[0]]}. Nothing was sent"
         )
     others = {name for name, runs in sighting.runs_by_spec.items() if runs}
     ran = sorted(others | {names[token] for token, runs in sighting.runs_by_token.items() if runs})
     if ran:
         raise PlanFileError(
-            f"AWS has runs of {', '.join(ran)} that the ledger lacks. Nothing was sent; plan again to adopt them"
+            f"AWS has runs of {', '.join(ran)} that are not in the ledger. Nothing was sent; plan again to adopt them"
         )
 
 
@@ -87,5 +87,5 @@ def _look(session: Session, sends: Sequence[Action], recorded: Recorded) -> Sigh
 
     if session.target.is_emulator or not sends:
         return None
-    with session.aws.reading("looking for runs that another ledger started"):
+    with session.aws.reading("searching for runs that another ledger started"):
         return look_before_sending(sends, recorded, session.place, session.aws.service, session.now())

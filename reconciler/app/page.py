@@ -157,7 +157,7 @@ class LivePage:
         with self._lock:
             site, version = self._site, self._version
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
-            return _answer(start, "405 Method Not Allowed", "the page can only be read")
+            return _answer(start, "405 Method Not Allowed", "the page is read-only")
         host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
         if self._hosts is not None and host not in self._hosts:
             return _answer(start, "403 Forbidden", "the page is served under another name")
@@ -168,7 +168,7 @@ class LivePage:
             return _answer(start, "200 OK", version)
         text = site.file(name)
         if text is None:
-            return _answer(start, "404 Not Found", "there is no such page")
+            return _answer(start, "404 Not Found", "there is no page at this path")
         return _answer(start, "200 OK", text, content_type(name))
 
 

@@ -103,7 +103,7 @@ def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool
     file, commit, from_objects = session.project_file, checkout.commit, False
     if plan.commit is None and commit is not None:  # an intent without a commit would end the check of old checkouts
         raise PlanFileError(
-            f"the plan names no commit, and this checkout is at {commit[:12]}: nothing was sent. Plan again"
+            f"the plan contains no commit, but this checkout is at {commit[:12]}: nothing was sent. Plan again"
         )
     if plan.commit is not None:
         _check_commit(session, plan.commit, checkout.commit, checkout.ancestry.get(plan.commit))
@@ -126,9 +126,9 @@ def _check_commit(session: Session, commit: str, head: str | None, ancestry: Anc
     if head is None:
         why = f"{session.root} is not a git checkout, so the specs of that commit cannot be read"
     elif ancestry is Ancestry.NEWER:
-        why = f"this checkout ({head[:12]}) is older than that"
+        why = f"this checkout ({head[:12]}) is older than that commit"
     elif ancestry is not Ancestry.CONTAINED:
-        why = f"this checkout ({head[:12]}) does not contain it"
+        why = f"this checkout ({head[:12]}) does not contain that commit"
     else:
         return
     raise PlanFileError(
@@ -152,7 +152,7 @@ def _problem(action: Action, caused: Plan) -> str:
         if _is_about(each, action):
             return f"{action.name}: {_described(action)} has another {', '.join(_differences(action, each))}"
     asked = [each for each in caused.actions if each.name == action.name]
-    instead = ", ".join(f"{_described(each)} ({each.reason})" for each in asked) or "nothing of this name"
+    instead = ", ".join(f"{_described(each)} ({each.reason})" for each in asked) or "nothing with this name"
     why_not = _why_not(action.name, caused)
     return f"{action.name}: the plan has {_described(action)}, but the specs require {instead}{why_not}"
 
@@ -212,7 +212,10 @@ def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[st
 
     for schedule in plan.schedule_changes:
         if schedule not in caused.schedule_changes:
-            yield f"{schedule.name}: the plan {'stops' if schedule.stopped else 'starts'} a schedule that is not to be"
+            yield (
+                f"{schedule.name}: the plan {'stops' if schedule.stopped else 'starts'} a schedule, which the "
+                "specs do not"
+            )
     for new, old in plan.renames.items():
         if caused.renames.get(new) != old:
             yield f"{new}: the plan renames {old}, which the specs do not declare"
@@ -222,9 +225,9 @@ def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[st
     for pending in (each for each in plan.declarations if each.kind != PROJECT_KIND):
         spec = inputs.specs.get(pending.name)
         if pending.name in declarations and declarations[pending.name] != _declared(pending):
-            yield f"{pending.name}: the plan declares another content or policy"
+            yield f"{pending.name}: the plan declares different content or a different policy"
         elif pending.name not in declarations and not is_declared(pending, recorded.spec(pending.name)):
-            what = "what is not in git" if spec is None else "a content or policy that is not to be applied"
+            what = "content that is not in git" if spec is None else "content or a policy that must not be applied"
             yield f"{pending.name}: the plan declares {what}{_why_not(pending.name, caused)}"
     for change in plan.changes:
         spec = inputs.specs.get(change.name)
@@ -239,7 +242,7 @@ def _other_settings(plan: Plan, caused: Plan, recorded: Recorded) -> Iterator[st
     )
     same = wanted is not None and asked is not None and wanted.policy == asked.policy
     if asked is not None and not same and asked.after == settings_declared_at(recorded):
-        yield f"{asked.name}: the plan declares settings that are not to be applied"
+        yield f"{asked.name}: the plan declares settings that must not be applied"
 
 
 def _declared(pending: PendingDeclaration) -> tuple[Any, ...]:

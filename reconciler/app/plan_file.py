@@ -94,12 +94,14 @@ def read(file: Path, environ: Mapping[str, str], *, detached: bool = False) -> P
     except OSError as error:
         raise PlanFileError(f"the plan file {file} cannot be read: {error.strerror}") from error
     except UnicodeEncodeError as error:
-        raise PlanFileError(f"the plan file {file} is not a plan: it contains half of a surrogate pair") from error
+        raise PlanFileError(f"the plan file {file} is not a plan: it contains an unpaired surrogate") from error
     except (ValueError, RecursionError) as error:
         raise PlanFileError(f"the plan file {file} is not JSON: {error}") from error
     plan = plan_from_json(content)
     if SEAL not in form:
-        raise PlanFileError(f"the plan file {file} has no seal: it is no file of `plan --out`, or was changed. {AGAIN}")
+        raise PlanFileError(
+            f"the plan file {file} has no seal: it was not created by `plan --out`, or was changed. {AGAIN}"
+        )
     if form[SEAL] != seal:
         raise PlanFileError(f"the plan file {file} was changed after it was created. {AGAIN}")
     if detached:
@@ -122,7 +124,7 @@ def _check_hmac(file: Path, content: JSON, key: str) -> None:
     if not hmac.compare_digest(str(content[HMAC]).encode(), _hmac(form, key).encode()):
         raise PlanFileError(
             f"the plan file {file} does not have the HMAC of the key in {KEY_VARIABLE}: the file was changed after it "
-            f"was created, or the key is another one. {AGAIN}"
+            f"was created, or with another key. {AGAIN}"
         )
 
 
@@ -131,7 +133,7 @@ def _content(file: Path) -> bytes:
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise PlanFileError(f"the plan file {file} is not a regular file: save the plan in one")
+            raise PlanFileError(f"the plan file {file} is not a regular file: save the plan to one")
         content = stream.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise PlanFileError(f"the plan file {file} is larger than {MOST_BYTES // 1024**2} MiB")
@@ -216,8 +218,9 @@ def _check_position(plan: Plan, recorded: Recorded) -> None:
     newest = max((action.ledger_head for action in plan.actions), default=0)
     if (seen := max(newest, plan.ledger_position)) > recorded.position:
         raise LedgerRolledBack(
-            f"the plan was made at position {seen} of the ledger, which ends at {recorded.position}: it was rolled "
-            f"back, or it is another one. {after_rollback(plan.place.target)}"
+            f"the plan was made at position {seen} of the ledger, which ends at {recorded.position}: the ledger "
+            "was rolled "
+            f"back, or it is a different one. {after_rollback(plan.place.target)}"
         )
 
 

@@ -64,7 +64,7 @@ def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> De
 
 def _cancel_once_adopted(view: SpecView, submission: Submission) -> EventBatch:
     """Requests the cancellation of a run that AWS does not list yet. A pass cancels it after adopting it."""
-    token, reason, actor = submission.token, view.operator["reason"] or "asked for by hand", view.operator["actor"]
+    token, reason, actor = submission.token, view.operator["reason"] or "requested manually", view.operator["actor"]
     return EventBatch(
         lambda at: [CancelAsked(at=at, name=view.name, token=token, reason=reason, actor=actor)],
         view.expected(submission).objection,
@@ -129,7 +129,9 @@ def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
         does=f"retry: the next apply or reconcile submits one more attempt of {last.key.label}."
         if last.retry_asked_at is None
         else f"a retry was already requested at {last.retry_asked_at}.",
-        warnings=["AWS no longer has its run, so it cannot be seen whether it still runs."] if state == "lost" else [],
+        warnings=["AWS no longer has its run, so it is unknown whether it is still running."]
+        if state == "lost"
+        else [],
         generation=last.generation,
         slot=last.slot,
         attempt=last.attempt,
@@ -161,7 +163,7 @@ def _last(view: SpecView, spec: DesiredSpec, slot: str | None) -> Submission:
     if slot is None and last.digest != spec.digest:
         baseline = record.baseline
         if baseline is None or baseline.digest != spec.digest:
-            raise ReconcilerError(f"the content of {view.name} changed since. The next apply submits it")
+            raise ReconcilerError(f"the content of {view.name} changed since then. The next apply submits it")
         last = last_of(attempts_of(submissions, baseline))
     return last
 
@@ -174,7 +176,7 @@ def _why_not(last: Submission) -> str | None:
         (last.conflict, "it has several runs. Choose one first, with adopt"),
         (last.live, f"run {last.run_id} is {last.run_state}"),
         (last.phase is Phase.UNSENT, "it never reached AWS, and the next apply sends it"),
-        (last.applied, "an operator took its content as applied. To run it, raise spec.revision"),
+        (last.applied, "an operator accepted its content as applied. To run it, raise spec.revision"),
         (last.phase is Phase.ABANDONED, "it was manually abandoned. To run it, raise spec.revision"),
         (last.run_state is RunState.SUCCEEDED, f"run {last.run_id} succeeded. To run it again, {again}"),
     )
@@ -338,8 +340,8 @@ def _effect(view: SpecView, submission: Submission, decision: str) -> str:
     if view.spec is not None and (slot is not None or view.spec.digest == submission.digest):
         return f"submit: {label} counts as absent, and the next apply or reconcile sends it again."
     return (
-        f"submit: {label} counts as absent. The spec no longer asks for it, so it is not sent again: the next apply or "
-        "reconcile does what the spec asks for now."
+        f"submit: {label} counts as absent. The spec no longer requires it, so it is not sent again: the next apply or "
+        "reconcile does what the spec requires now."
     )
 
 

@@ -127,7 +127,7 @@ class _Passes:
             self._failures += 1
             if self._failures >= MOST_FAILURES:
                 raise
-            logger.warning("a pass failed and is repeated: %s", error)
+            logger.warning("a pass failed and will be repeated: %s", error)
             return None
         self._failures = 0
         return done

@@ -62,7 +62,7 @@ def record_renames(ledger: Ledger, made: Plan, at: str, provenance: Provenance) 
 
         def valid(recorded: Recorded, pending: dict[str, str] = pending) -> str | None:
             same = _unrecorded(made, recorded) == pending and _moved(made, pending, recorded) is None
-            return None if same else "another pass recorded a rename, or something of a renamed spec"
+            return None if same else "another pass recorded a rename, or an event of a renamed spec"
 
         ledger.append([_renamed(name, old, at, provenance) for name, old in pending.items()], valid)
 

@@ -240,7 +240,7 @@ def _record_schedules(ledger: Ledger, changes: Sequence[ScheduleChange], now: da
 
     def valid(recorded: Recorded) -> str | None:
         others = [change.name for change, made in wanted.items() if events(recorded).get(change) != made]
-        return f"another pass recorded the schedule of {', '.join(others)}, or slots of it" if others else None
+        return f"another pass recorded the schedule of {', '.join(others)}, or some of its slots" if others else None
 
     if wanted:
         ledger.append([event for made in wanted.values() for event in made], valid)

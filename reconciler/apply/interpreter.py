@@ -181,7 +181,7 @@ def _transmit(effect: f.Transmit, world: World) -> Outcome:
 def _look(kind: str, wanted: Wanted, world: World) -> object:
     sys.audit("reconciler.looking", kind)
     try:
-        answer: object = world.services(kind).find([wanted]).get(wanted.token, "it was not looked for")
+        answer: object = world.services(kind).find([wanted]).get(wanted.token, "it was not searched for")
     except ServiceError as error:
         answer = str(error)
     sys.audit("reconciler.looked", kind)

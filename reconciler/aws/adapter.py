@@ -72,7 +72,7 @@ def pages(
         with translate_errors(operation):
             answer = call(**query, **token)
             if items not in answer:
-                raise unexpected_reply(operation, "the reply holds no list")
+                raise unexpected_reply(operation, "the reply contains no list")
             page = {item[id_field]: item for item in answer[items]}
         yield page
         if not answer.get("nextToken"):

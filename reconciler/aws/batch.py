@@ -279,7 +279,7 @@ def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:
     with translate_errors("DescribeJobs"):
         answer = client.describe_jobs(jobs=list(job_ids))
         if "jobs" not in answer:
-            raise unexpected_reply("DescribeJobs", "the reply holds no list")
+            raise unexpected_reply("DescribeJobs", "the reply contains no list")
         return {job["jobId"]: job for job in answer["jobs"]}
 
 

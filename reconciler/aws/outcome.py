@@ -150,16 +150,16 @@ def accepted(answer: Mapping[str, Any], request: Mapping[str, Any], reply: Reply
     """
     run_id, arn = answer.get(reply.run_id), answer.get(reply.arn)
     if not isinstance(run_id, str) or not run_id:
-        return Ambiguous("UnexpectedReply", f"the reply was a success without {reply.run_id}")
+        return Ambiguous("UnexpectedReply", f"the reply reports success without {reply.run_id}")
     if answer.get(reply.echo) != request.get(reply.echo):
-        return Ambiguous("UnexpectedReply", f"the reply is about another {reply.echo} than the request")
+        return Ambiguous("UnexpectedReply", f"the reply has a different {reply.echo} from that of the request")
     return Accepted(run_id, arn if isinstance(arn, str) else None)
 
 
 def _refusal(error: ClientError, code: str, message: str, reply: Reply) -> Outcome:
     status = status_of(error)
     if request_id_of(error) is None:
-        return Ambiguous(code, f"HTTP {status} without a request id: not an answer of AWS's own")
+        return Ambiguous(code, f"HTTP {status} without a request id: not a reply from AWS itself")
     if not 400 <= status < 500 or status in UNPROVEN_STATUS:
         return Ambiguous(code, clean(f"HTTP {status}: {message}"), conflict=status == CONFLICT)
     if code in REFUSED:

@@ -284,7 +284,9 @@ class BatchVerifier:
         found |= {**newest, "invented": is_invented(reply)}
         if pinned:
             return Answer.OK, f"job definition {name} is active"
-        return Answer.WARNING, f"job definition {name} moves: its newest revision is {newest.get('revision')}. Pin it"
+        return Answer.WARNING, (
+            f"job definition {name} is not pinned: its newest revision is {newest.get('revision')}. Pin it"
+        )
 
     def _environments_of(self, queue: Mapping[str, Any]) -> tuple[Said, list[Mapping[str, Any]]]:
         name = str(queue.get("jobQueueName", queue.get("jobQueueArn")))

@@ -163,7 +163,7 @@ backfill = _decision_command(
 resolve = _decision_command(
     "resolve",
     "run_decisions:decide_resolve",
-    """Decide a submission with an unknown outcome: it was sent, and AWS did not answer whether it runs.
+    """Decide a submission with an unknown outcome: it was sent, and AWS did not confirm whether it runs.
 
     --submit: it did not run, and the next apply or reconcile sends it again. --abandon: it is never sent again, and the
     spec runs nothing until its content or spec.revision changes. If AWS shows a run, the run is adopted whatever you
@@ -181,10 +181,8 @@ resolve = _decision_command(
         callback=_parse_decision,
         help="Send it again, because it did not run; or never send it again.",
     ),
-    click.option("--force", is_flag=True, help="Decide although a run may still appear."),
-    click.option(
-        "--token", metavar="TOKEN", help="Which submission, if several are unresolved; its beginning is enough."
-    ),
+    click.option("--force", is_flag=True, help="Decide even if a run may still appear."),
+    click.option("--token", metavar="TOKEN", help="Token of the submission, or its start, if several are unresolved."),
 )
 
 adopt = _decision_command(
@@ -203,10 +201,12 @@ adopt = _decision_command(
     """,
     click.argument("run_id"),
     click.option(
-        "--force", is_flag=True, help="Adopt although another run may still appear, or its tag names another project."
+        "--force",
+        is_flag=True,
+        help=("Adopt even if another run may still appear, or the run's tag names another project."),
     ),
     _slot_option("For a scheduled spec: the slot of the run."),
-    click.option("--token", metavar="TOKEN", help="For which submission, if several are unresolved."),
+    click.option("--token", metavar="TOKEN", help="Token of the submission, or its start, if several are unresolved."),
     shared.allow_rollback_option,
 )
 
@@ -215,8 +215,8 @@ accept = _decision_command(
     "accept:decide_accept",
     """Record the current content of a spec as applied, and submit nothing.
 
-    The next plan shows no change of it; a later change runs as the next generation. A live or successful run counts as
-    the run of this content, and retries go on with it. Without such a run, specs that depend on this one count it as
+    The next plan shows no change to it; a later change runs as the next generation. A live or successful run counts as
+    the run of this content, and retries continue with it. Without such a run, specs that depend on this one count it as
     succeeded. For a scheduled spec, the next slot runs the content. A new spec.revision runs it after all.
 
     \b

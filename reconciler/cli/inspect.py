@@ -76,7 +76,7 @@ def why(options: CommandOptions, what: str, output_format: str, no_refresh: bool
     """Find the commit that caused a run, or the newest run of a spec: who submitted it, when, from which file, and what
     changed since the previous run.
 
-    WHAT is the name of a spec, a run id (JOB_ID:INDEX for a child of an array job), or a client token or its beginning.
+    WHAT is the name of a spec, a run id (JOB_ID:INDEX for a child of an array job), or a client token or its start.
 
     \b
     Examples:
@@ -179,7 +179,7 @@ def graph(options: CommandOptions, output_format: str) -> int:
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     metavar="DIR",
-    help="The folder to write to; it is made if it does not exist.",
+    help="The folder to write to; created if it does not exist.",
 )
 @click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
 @shared.ledger_options

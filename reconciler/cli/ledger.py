@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from reconciler.ledger.verify import Report
 
 COMMANDS = {
-    "init": ("ledger:init", "Make the ledger, and list the policies to add."),
+    "init": ("ledger:init", "Create the ledger, and list the policies to add."),
     "verify": ("ledger:verify", "Check the whole log, and report errors."),
-    "copy": ("ledger:copy", "Copy a ledger to another store, or move it to another place."),
-    "accept-rollback": ("ledger:accept_rollback", "Go on with a ledger that was rolled back."),
+    "copy": ("ledger:copy", "Copy a ledger to another store, or move it to another project or target."),
+    "accept-rollback": ("ledger:accept_rollback", "Continue with a ledger that was rolled back."),
     "export": (
         "ledger:export",
         "Print every event as JSON, or write a snapshot for plans without credentials.",
@@ -93,7 +93,7 @@ def init(options: CommandOptions) -> int:
                 wrong += finding.severity is Severity.FAIL
                 out(f"{f'[{INIT_MARKS[finding.severity]}]':9}{finding.message}.")
         if not wrong and session.ledger.create():
-            out(f"{'[OK]':9}the ledger was made; it is empty.")
+            out(f"{'[OK]':9}the ledger was created; it is empty.")
     for policy in policies:
         out(f"\n{policy.title}\n\n{policy.text}")
     if wrong:
@@ -157,7 +157,9 @@ def _findings(report: Report, options: CommandOptions) -> list[Finding]:
 @click.command("copy")
 @click.argument("source", metavar="FROM")
 @click.argument("destination", metavar="TO")
-@click.option("--rename", is_flag=True, help="Move the ledger of another place to the chosen target.")
+@click.option(
+    "--rename", is_flag=True, help=("Move the ledger of another project, target or region to the chosen target.")
+)
 @click.option("--from-project", metavar="NAME", help="The project of FROM.  [default: this one]")
 @click.option("--from-target", metavar="NAME", help="The target of FROM.  [default: the chosen one]")
 @click.option("--from-region", metavar="NAME", help="The region of FROM.  [default: the target's]")

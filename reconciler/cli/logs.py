@@ -24,7 +24,7 @@ attempt_option = click.option(
     "--attempt",
     type=click.IntRange(min=1),
     metavar="N",
-    help="An earlier attempt of the run by AWS.  [default: newest]",
+    help="Number of an earlier attempt by AWS.  [default: newest]",
 )
 
 

@@ -173,7 +173,7 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
 
 def output_option(*forms: str) -> Callable[[Command], Command]:
     """Returns the decorator that adds -o with `forms`, which takes precedence over --format."""
-    return click.option("-o", "--output", type=click.Choice(forms), help="The form of the output, instead of --format.")
+    return click.option("-o", "--output", type=click.Choice(forms), help="Output format; the same as --format.")
 
 
 def time_option(
@@ -227,7 +227,7 @@ def parse_duration(_context: click.Context, _option: click.Parameter, value: str
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     if seconds == 0:
-        raise click.BadParameter(f"{value!r} is no time at all; write 60s, 5m or 1h30m")
+        raise click.BadParameter(f"{value!r} is zero; write 60s, 5m or 1h30m")
     return seconds
 
 

@@ -48,10 +48,10 @@ plan_options = shared.stacked(shared.selection_options, shared.pass_options, sha
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending, 3 if an action is required.")
 @shared.time_option("--at", help_text="Plan as if it were this time, such as 2026-11-30, tomorrow 02:00 or in 2h.")
 @click.option(
-    "--base", metavar="REF", help="Tell the changes of this checkout from those that the branch REF already has."
+    "--base", metavar="REF", help="Separate the changes of this checkout from those that are already on the branch REF."
 )
 @click.option(
-    "--fail-on-pending", is_flag=True, help="With --base: exit 1 if REF has changes that have not been applied yet."
+    "--fail-on-pending", is_flag=True, help="With --base: exit 1 if changes on REF have not been applied yet."
 )
 @click.option(
     "--ledger-snapshot",
@@ -227,7 +227,7 @@ def apply(
     from reconciler.core.approval import check_expected
 
     if timeout is not None and not waits:
-        raise click.UsageError("--timeout belongs to --wait")
+        raise click.UsageError("--timeout needs --wait")
     how = ApplyOptions(ask=not yes, format=output_format, waits=waits, timeout=timeout)
     if plan_file is not None:
         if expect is not None:
@@ -238,7 +238,7 @@ def apply(
             )
         return _apply_file(options, plan_file, how, detached=detached)
     if detached:
-        raise click.UsageError("--detached is about a plan file: give the file that `plan --out` wrote")
+        raise click.UsageError("--detached needs a plan file: give the file that `plan --out` wrote")
     with opened(options) as session:
         plan = explain(session, prepare(session)[1])
         if expect is not None:

@@ -32,7 +32,7 @@ CHECKOUT_AGE_SECONDS = 3600.0
 @click.option(
     "--applied-only",
     is_flag=True,
-    help="Leave changes in git that no apply has applied alone: such specs are on hold.",
+    help="Do not start changes in git that no `apply` has applied; put their specs on hold.",
 )
 @click.option("--git-pull", is_flag=True, help="Before each pass, fetch and fast-forward the checkout.")
 @click.option(

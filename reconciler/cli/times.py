@@ -46,7 +46,7 @@ class WrittenTime:
         which lists the accepted forms."""
         text, zone = " ".join(self.text.split()), ZoneInfo(time_zone)
         if len(text) > LONGEST:
-            raise ValueError(f"{text[:LONGEST]!r}… is no time; {FORMS}")
+            raise ValueError(f"{text[:LONGEST]!r}… is not a time; {FORMS}")
         if zoned := re.fullmatch(ZONED, text):
             text, zone = zoned["time"], _zone(zoned["zone"])
         try:
@@ -54,7 +54,7 @@ class WrittenTime:
             if moment is not None:
                 return moment.astimezone(UTC)
         except OverflowError:
-            raise ValueError(f"{text!r} is no time in UTC: it lies outside of the calendar") from None
+            raise ValueError(f"{text!r} is not a time in UTC: it is out of range") from None
         raise ValueError(_remedy(text))
 
     def _distance(self, text: str) -> datetime | None:
@@ -97,7 +97,7 @@ class WrittenTime:
         except ValueError as error:
             if "must be in" not in str(error) and "out of range" not in str(error):
                 return None
-            raise ValueError(f"{text!r} is no time: {error}") from None
+            raise ValueError(f"{text!r} is not a time: {error}") from None
         if moment is None:
             return self._whole_day(day, zone)
         return _placed(moment, zone) if moment.tzinfo is None else moment
@@ -121,7 +121,7 @@ def _time_of_day(clock: str) -> time:
     try:
         return time.fromisoformat(clock.rjust(5 if clock.count(":") == 1 else 8, "0"))
     except ValueError as error:
-        raise ValueError(f"{clock} is no time of day: {error}") from None
+        raise ValueError(f"{clock} is not a time of day: {error}") from None
 
 
 def _placed(local: datetime, zone: ZoneInfo) -> datetime:
@@ -171,7 +171,7 @@ def _remedy(text: str) -> str:
     for pattern, remedy in _REMEDIES:
         if match := re.fullmatch(pattern, text, re.IGNORECASE):
             return remedy(match)
-    return f"{text!r} is no time; {FORMS}"
+    return f"{text!r} is not a time; {FORMS}"
 
 
 def _unix(text: str) -> str:

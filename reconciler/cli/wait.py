@@ -71,7 +71,7 @@ def wait_until_done(
     from reconciler.app.wait import wait as wait_for
 
     with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals(lambda: echo_error("Stopping; the runs go on.")))
+        stop = stack.enter_context(stop_on_signals(lambda: echo_error("Stopping; the runs continue.")))
         report = stack.enter_context(_live_table()) if shown and sys.stdout.isatty() else _changed_lines(shown=shown)
         waited = wait_for(session, names, keys, report, timeout=timeout, stop=stop)
     if shown:
@@ -87,7 +87,7 @@ def exit_code(waited: Waited) -> int:
 
     moving = ", ".join(each.key.name for each in waited.runs if each.progress is Progress.MOVING)
     if waited.timed_out:
-        raise ReconcilerError(f"the time is up before these ended: {moving or 'none could be read'}. They go on")
+        raise ReconcilerError(f"timed out before these ended: {moving or 'none could be read'}. They continue")
     if waited.stopped:
         echo_error(f"Interrupted. These have not ended: {moving or 'none could be read'}.")
         return ERROR

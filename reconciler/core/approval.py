@@ -151,7 +151,7 @@ def _has_another(change: SpecChange, before: DesiredSpec | None, base: Base, rec
     return before is not None or differs(base.specs.get(change.renamed_from), recorded.spec(change.renamed_from))
 
 
-ANOTHER = "the base has another pending change of it"
+ANOTHER = "the base has another pending change to it"
 
 
 def _former(spec: DesiredSpec | None) -> str | None:

@@ -273,7 +273,7 @@ def effect_of_spec(
     outcome = _of_content(spec, record, actions, now)
     if renamed_from is None:
         return outcome
-    takes_over = f"takes over what is recorded of {renamed_from}"
+    takes_over = f"takes over the record of {renamed_from}"
     if outcome.effect is not Effect.NO_RUN:
         return replace(outcome, message=_joined(takes_over, outcome.message))
     if record.live:
@@ -317,7 +317,7 @@ def _of_scheduled(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Actio
         return Outcome(Effect.WAITS, _waiting(waiting, spec), waiting.slot)
     slot = next_slot(spec.policy.schedule or "", spec.policy.timeZone, now)
     if slot is None:
-        return Outcome(message="starts no run: the schedule has no slot to come")
+        return Outcome(message="starts no run: the schedule has no further slot")
     return Outcome(Effect.NEXT_SLOT, f"takes effect with the slot {_short(slot)}", slot)
 
 

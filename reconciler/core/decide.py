@@ -367,6 +367,6 @@ def _history(spec: DesiredSpec, record: SpecRecord) -> str:
     the same content. The note is empty if there is no such submission."""
     baseline = record.baseline
     if baseline is not None and baseline.digest == spec.digest:
-        return f"run {baseline.run_id} was cancelled for another content that did not run"
+        return f"run {baseline.run_id} was cancelled for other content, which did not run"
     generation = record.generation_of(spec.digest)
     return f"the same content as generation {generation}, which will run again" if generation is not None else ""

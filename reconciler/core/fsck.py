@@ -152,7 +152,7 @@ def _of_run(run: ListedRun, recorded: Recorded, by: Invocation) -> Finding | Non
     submission = recorded.by_token.get(run.token or "")
     if submission is None:
         which = f"token {run.token}" if run.token else "no token"
-        message = f"AWS has run {run.run_id} of {run.name}, {run.state}, with {which}, and the ledger lacks it"
+        message = f"AWS has run {run.run_id} of {run.name}, {run.state}, with {which}, which is not in the ledger"
         return _finding(Check.UNKNOWN_TOKEN, run, message, (adopt(run.name, run.run_id, by),))
     message = f"run {run.run_id}, {run.state}, carries the tag of {submission.key}"
     if submission.unresolved:
@@ -180,7 +180,7 @@ def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Itera
         name, token = submission.name, submission.token
         if submission.live and submission.run_id in stock.gone:
             run_id, state = submission.run_id, submission.run_state
-            message = f"run {run_id} of {submission.key} was {state}, and AWS does not find it"
+            message = f"run {run_id} of {submission.key} was {state}, but AWS does not find it"
             yield Finding(
                 Severity.FAIL, message, Check.LOST, name=name, run_id=run_id, token=token,
                 kind=submission.kind, location=submission.content.location,

@@ -169,7 +169,9 @@ def _gate(context: SpecContext, dependency: Dependency, attempts: Attempts) -> U
 def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
     """Describes the state of the run that a submit waits for."""
     if last.applied:
-        return Unmet(f"{last.key.label} of {name} was taken as applied without a run, and the request names its run")
+        return Unmet(
+            f"{last.key.label} of {name} was accepted as applied without a run, but the request refers to its run"
+        )
     if last.phase is not Phase.SUBMITTED:
         if last.phase in GIVEN_UP:
             return Unmet(f"{last.key.label} of {name} was given up", missed=last.slot is not None)

@@ -171,8 +171,8 @@ def hold_without_look(context: SpecContext, actions: Sequence[Action]) -> Sequen
     if error is None:
         return actions
     message = (
-        f"AWS could not be asked whether it has runs of {spec.name} that this ledger lacks: {error}. "
-        "Nothing is submitted until it can"
+        f"it is unknown whether AWS has runs of {spec.name} that are missing from this ledger: {error}. "
+        "Nothing is submitted until AWS can be queried"
     )
     return [
         stopped(action, ActionType.HOLD, Reason.UNKNOWN, message) if action.action in SENDS else action
@@ -184,17 +184,17 @@ def _adoption(context: SpecContext, candidate: Candidate, runs: tuple[str, ...])
     made = submit(replace(context, spec=candidate.spec), candidate.key, Reason.FOUND)
     action = replace(made, client_token=candidate.token, compared_with=None, backoff_limit=0)
     if len(runs) == 1:
-        message = "the ledger lacks it, and AWS has a run of this content with its tag"
+        message = "AWS has a run of this content with its tag that is not in the ledger"
         return replace(action, action=ActionType.ADOPT, run_id=runs[0], message=message, template=None)
-    message = f"the ledger lacks it, and several runs carry its tag: {', '.join(runs)}. An operator must choose one"
+    message = f"several runs carry its tag and are not in the ledger: {', '.join(runs)}. An operator must choose one"
     return stopped(action, ActionType.HOLD, Reason.CONFLICT, message)
 
 
 def _conflict(context: SpecContext, runs: Sequence[str]) -> Action:
     spec, by = context.spec, context.desired.invocation
     message = (
-        f"AWS has runs with its tag that this ledger lacks: {', '.join(runs)}. Another ledger of this project and "
-        "target started them, or this one is not the ledger that it was: use one ledger only, or record these runs"
+        f"AWS has runs with its tag that are not in this ledger: {', '.join(runs)}. Another ledger of this project and "
+        "target started them, or this ledger lost them: use only one ledger, or record these runs"
     )
     return Action(
         spec.name, spec.kind, ActionType.HOLD, Reason.CONFLICT, content=replace(spec.content, request=None),

@@ -60,9 +60,9 @@ def _objection(spec: DesiredSpec, old: str, desired: Desired, recorded: Recorded
     """Returns why a spec cannot take over a record, `None` if it can. Other specs take over the records `taken`."""
     newest = recorded.spec(spec.name).newest
     if old in desired.names:
-        return f"what is recorded of {spec.renamed_from.name if spec.renamed_from else old} belongs to {old} now"
+        return f"the record of {spec.renamed_from.name if spec.renamed_from else old} now belongs to {old}"
     if old in taken:
-        return f"what is recorded of {old} is taken over by another spec"
+        return f"another spec takes over the record of {old}"
     if newest is not None:
         return (
             f"{spec.name} has submissions of its own (the newest is {newest.key.label}), so it cannot take over those "
@@ -80,7 +80,7 @@ def _notes(specs: Iterable[tuple[DesiredSpec, RenamedFrom]], recorded: Recorded)
             close = near.to(former.name)
             question = f" Did you mean {close}?" if close else ""
             yield (
-                f"{former.location}: renamedFrom: the ledger has nothing of {former.name}, so {spec.name} is a new "
+                f"{former.location}: renamedFrom: the ledger has no record of {former.name}, so {spec.name} is a new "
                 f"spec.{question}"
             )
 
@@ -96,11 +96,12 @@ def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
         record, same = recorded.spec(name), gone.get(spec.digest)
         is_new = record.newest is None and (record.declaration is None or record.undeclared)
         if same is not None and is_new and stale_message(record, desired) is None:
-            what = "its schedule starts anew" if spec.policy.schedule is not None else "it will run again"
+            what = "its schedule would start anew" if spec.policy.schedule is not None else "it would run again"
             yield (
-                f"{name} is new and equal to {same.name}, which is gone. Renamed? Then add `renamedFrom: {same.name}` "
+                f"{name} is new and equal to {same.name}, which was removed. If it was renamed, add `renamedFrom: "
+                f"{same.name}` "
                 f"to its metadata{f' ({spec.source})' if spec.source else ''}: it takes over the runs of {same.name}, "
-                f"and nothing runs. Without that {what} under the new name"
+                f"and nothing runs. Otherwise {what} under the new name"
             )
 
 

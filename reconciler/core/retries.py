@@ -41,7 +41,7 @@ def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa
         case Phase.SUBMITTED:
             return _ended(context, attempts, last, attempt)
         case Phase.APPLIED:
-            message = f"{last.key.label} was taken as applied by an operator, without a run"
+            message = f"{last.key.label} was accepted as applied by an operator, without a run"
             return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, message)
         case _:
             return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, _abandoned(last))

@@ -71,7 +71,7 @@ def check_clock(ahead: float | None, *, needed: bool = False) -> None:
     """
     if ahead is None and needed:
         raise GuardError(
-            "AWS's answer has no time, and slots cannot be judged without it: nothing was recorded or sent"
+            "AWS's reply has no time, and without it due slots cannot be determined: nothing was recorded or sent"
         )
     if ahead is not None and abs(ahead) > CLOCK_ERROR_SECONDS:
         raise ClockSkew(ahead, CLOCK_ERROR_SECONDS)

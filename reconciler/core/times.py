@@ -26,7 +26,7 @@ def parse_time(value: str) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError(f"{value!r} is no time in UTC") from None
+        raise ValueError(f"{value!r} is not a time in UTC") from None
 
 
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))

@@ -151,7 +151,8 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
         return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
     if not proven_absent(submission, desired.settle_seconds):
         if spec is not None and _may_repeat(submission, spec, desired, now):
-            return _again(submission, spec, record, f"{doubt}; AWS accepts a token, so the same send is repeated")
+            message = f"{doubt}; AWS deduplicates by client token, so the same request is sent again"
+            return _again(submission, spec, record, message)
         message = f"{doubt}; {_until(submission, desired.settle_seconds, now)}"
         return of_submission(submission, record, ActionType.WAIT, Reason.SETTLING, message)
     return _absent(submission, spec, record, desired, doubt)
@@ -165,13 +166,13 @@ def _absent(
         asked = submission.cancel_asked_at is not None
         if not asked and (stale := stale_message(record, desired)):
             return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
-        why = "its cancellation was requested" if asked else "the spec no longer asks for it"
+        why = "its cancellation was requested" if asked else "the spec no longer requires it"
         message = f"it never reached AWS, and {why}"
         return of_submission(submission, record, ActionType.SKIP, Reason.SUPERSEDED, message)
     if desired.on_unknown == "Hold":
         message = f"{doubt}; AWS has no run with its tag, and onUnknown is Hold"
         return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
-    message = f"{doubt}; AWS has no run with its tag, and nothing sent can still arrive: it is sent again"
+    message = f"{doubt}; AWS has no run with its tag, and no request can still arrive: it is sent again"
     return _again(submission, spec, record, message)
 
 
@@ -225,7 +226,7 @@ def _until(submission: Submission, settle_seconds: int, now: datetime) -> str:
     if now < settles:
         return f"settles at {seconds_text(settles)}"
     empty = len(proving_looks(submission, settle_seconds))
-    return f"settled at {seconds_text(settles)}, {empty} of 2 empty looks recorded"
+    return f"settled at {seconds_text(settles)}, {empty} of 2 empty lookups recorded"
 
 
 def _doubt(submission: Submission, recorded: Recorded, now: datetime) -> str:

@@ -238,7 +238,7 @@ def list_jobs(params: Params, context: Context) -> Params:
     if listed_by == ["jobQueue"]:
         return _list_queue(params, context)
     if params.get("filters"):
-        raise Invalid("filters: go with jobQueue only")
+        raise Invalid("filters: need jobQueue")
     return _list_parts(params, context)
 
 

@@ -141,11 +141,11 @@ def rule_problems(fields: Mapping[str, Any]) -> list[str]:
 def _contradictions(rule: Mapping[str, Any]) -> Iterator[str]:
     chosen = [name for name in ("nth", "every", "probability") if rule[name] is not None]
     if len(chosen) > 1:
-        yield f"{' and '.join(chosen)} do not go together; use one of them"
+        yield f"{' and '.join(chosen)} cannot be combined; use one of them"
     if rule["seed"] is not None and rule["probability"] is None:
-        yield "seed goes with probability"
+        yield "seed needs probability"
     if (rule["request"] == "late") != (rule["late_seconds"] is not None):
-        yield "request: late and late_seconds go together"
+        yield "request: late and late_seconds need each other"
     if rule["request"] == "lost" and rule["answer"] in MADE_FROM_AWS:
         yield f"a lost request has no answer of AWS to be {rule['answer']}; set another answer, such as closed"
     if rule["request"] == "processed" and rule["answer"] == "given" and not rule["delay_seconds"]:
@@ -155,9 +155,9 @@ def _contradictions(rule: Mapping[str, Any]) -> Iterator[str]:
 def _answer_problems(rule: Mapping[str, Any]) -> Iterator[str]:
     code, status, answer = rule["code"], rule["status"], rule["answer"]
     if code is not None and answer != "error":
-        yield "code goes with answer: error"
+        yield "code needs answer: error"
     if (status is not None or rule["request_id"] is not None) and answer not in _MADE_UP:
-        yield f"status and request_id go with the answers {', '.join(_MADE_UP)}"
+        yield f"status and request_id need one of the answers {', '.join(_MADE_UP)}"
     if status in _STATUSES_WITHOUT_BODY and answer != "empty":
         yield f"an answer with status {status} has no body; use answer: empty"
     if answer != "error":

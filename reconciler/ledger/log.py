@@ -43,9 +43,10 @@ def missing(address: str, place: Place) -> LedgerMissing:
     """
     return LedgerMissing(
         f"there is no ledger of project {place.project}, target {place.target} at {address}. "
-        f"If it is new, make it: reconciler ledger init -t {place.target}. If there was one, do not make another, with "
-        "which everything would run again: check the address in reconciler.yaml, and that the disk is mounted, or "
-        f"restore the ledger from a copy. If it is lost for good, make it: reconciler ledger init -t {place.target}. "
+        f"If it is new, create it: reconciler ledger init -t {place.target}. If there was one, do not create "
+        "another, because "
+        "everything would run again: check the address in reconciler.yaml, and that the disk is mounted, or "
+        f"restore the ledger from a copy. If it is lost for good, create it: reconciler ledger init -t {place.target}. "
         f"Then record the runs that AWS still has: reconciler fsck --adopt -t {place.target}"
     )
 
@@ -354,11 +355,11 @@ class Log:
     def _check_head(self, first: tuple[int, bytes] | None) -> None:
         last = self._chain.position
         if first is None:
-            raise corrupt(last, self.address, "it was there before and is missing")
+            raise corrupt(last, self.address, "it existed before and is missing")
         if first[0] != last:
             raise corrupt(last, self.address, f"it is missing, and position {first[0]} is there")
         if first[1] != self._chain.head:
-            raise corrupt(last, self.address, "it is not what was read there before")
+            raise corrupt(last, self.address, "it differs from what was read before")
 
     def _read(self, stored: Iterable[tuple[int, bytes]]) -> None:
         progress = Progress(f"reading the ledger {self.address}", self._clock)

@@ -150,7 +150,7 @@ def _form(content: bytes, name: str) -> JSON:
         stated = form.pop(SEAL, None)
         seal = _seal(form)
     except (ValueError, RecursionError, UnicodeEncodeError) as error:
-        raise DamagedExport(name, "is not JSON of an export") from error
+        raise DamagedExport(name, "is not the JSON of an export") from error
     if stated != seal:
         raise DamagedExport(name, "was changed after it was exported")
     return form

@@ -51,7 +51,7 @@ def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
         yield from _prepare_table(store, place)
     else:
         yield from _state(store)
-        yield ok("a file needs no preparation; keep it on a local disk that stays")
+        yield ok("a file needs no preparation; keep it on a permanent local disk")
 
 
 def _state(store: Store) -> Iterator[Finding]:

@@ -104,7 +104,7 @@ SENTENCES = {
     "307": _ANOTHER_REGION,
     "InvalidObjectState": (
         LedgerStoreInvalid,
-        "objects of the ledger were moved to an archive. Restore them, and end the lifecycle rule that moves them.",
+        "objects of the ledger were moved to an archive. Restore them, and remove the lifecycle rule that moves them.",
     ),
 }
 
@@ -215,7 +215,7 @@ class S3Store:
                         return None
                     raise
                 if "ETag" not in answer and not aws.is_from_aws(answer):
-                    raise aws.no_answer(self.site, "its reply is no object")
+                    raise aws.no_answer(self.site, "its reply is not an object")
                 try:
                     return self._whole(answer["Body"]), answer.get("Metadata", {})
                 except aws.ClientFailure:
@@ -269,7 +269,7 @@ class S3Store:
             )
             ours = answer.get("Name", self.keys.bucket) == self.keys.bucket and "IsTruncated" in answer
             if not ours or (answer["IsTruncated"] and not answer.get("NextContinuationToken")):
-                raise aws.no_answer(self.site, "its reply is no listing of the bucket")
+                raise aws.no_answer(self.site, "its reply is not a listing of the bucket")
             return answer
 
     def _exists(self) -> bool:

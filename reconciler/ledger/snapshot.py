@@ -187,7 +187,7 @@ class Cache:
         try:
             self._store.keep_snapshot(position, content)
         except LedgerError as error:
-            logger.debug("the snapshot of position %d was not kept: %s", position, error)
+            logger.debug("the snapshot of position %d was not saved: %s", position, error)
         else:
             sys.audit("reconciler.snapshot-kept", position)
-            logger.debug("kept a snapshot of position %d, %d bytes", position, len(content))
+            logger.debug("saved a snapshot of position %d, %d bytes", position, len(content))

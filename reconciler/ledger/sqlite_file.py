@@ -25,7 +25,7 @@ from reconciler.errors import (
 from reconciler.ledger import MOST_BYTES, too_large
 from reconciler.model import STATE_FOLDER
 
-BUSY = (LedgerUnreachable, "the ledger {address} is busy: another process holds it ({error}).")
+BUSY = (LedgerUnreachable, "the ledger {address} is busy: another process has locked it ({error}).")
 NO_ANSWER = (LedgerUnreachable, "the ledger {address} did not answer: {path}: {error}.")
 NOT_ALLOWED = (LedgerReadOnly, "the ledger {address} can be read here and not written: {path} ({error})")
 DAMAGED = (
@@ -241,7 +241,7 @@ def check_identity(connection: sqlite3.Connection, address: str) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID:
         empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        what = "is empty or was cut short" if empty else "is a SQLite database of another program"
+        what = "is empty or was cut short" if empty else "is a SQLite database that belongs to another program"
         raise LedgerCorrupt(
             f"the ledger {address} {what}. Nothing was changed. If it was a ledger before, restore it from a copy; "
             "if not, use another path."

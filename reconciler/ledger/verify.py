@@ -183,7 +183,7 @@ class _Walk:
         if self._at_mark == self._mark.link and snapshot is not None and snapshot.recorded != self._report.recorded:
             self.wrong(
                 LedgerCheck.SNAPSHOT, position,
-                f"the snapshot of position {position} differs from the state that the batches lead to: it was changed",
+                f"the snapshot of position {position} differs from the state computed from the batches: it was changed",
                 f"Replace it now: reconciler ledger verify --new-snapshot -t {self._place.target}",
             )  # fmt: skip
 
@@ -230,7 +230,9 @@ class _Walk:
         return Severity.OK, {
             LedgerCheck.STORE: "everything could be read",
             LedgerCheck.POSITIONS: f"1 to {last}, none missing",
-            LedgerCheck.CHAIN: f"each batch holds the checksum of the one before; the last one's is {self.chain.link}",
+            LedgerCheck.CHAIN: (
+                f"each batch contains the checksum of the one before; that of the last batch is {self.chain.link}"
+            ),
             LedgerCheck.BATCHES: f"all {last} can be read by this version",
             LedgerCheck.PIN: str(self._place),
             LedgerCheck.EVENTS: f"all {report.events} can follow the ones before them",
@@ -246,7 +248,7 @@ class _Walk:
             return Severity.WARN, f"{which} is of batches that were given up. {IGNORED}"
         if self._blind:
             return Severity.WARN, f"{which} cannot be checked"
-        return Severity.OK, f"{which} equals the state that the batches lead to"
+        return Severity.OK, f"{which} equals the state computed from the batches"
 
 
 def _prev(batch: Batch | None, raw: bytes, default: str | None) -> object:

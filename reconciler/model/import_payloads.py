@@ -103,7 +103,7 @@ _TASK = regex(r"arn:.+?:states:::(?:aws-sdk:)?(?P<service>[\w-]+):(?P<operation>
 _UNIVERSAL = regex(r"arn:.+?:scheduler:::aws-sdk:(?P<service>[\w-]+):(?P<operation>\w+)")
 _OF_THE_STATE = ("Type", "Resource", "Parameters", "Arguments", "Comment", "QueryLanguage", "End")
 _OF_THE_TARGET = ("Arn", "Id", "Input", "BatchParameters")
-ORDER = "the order of states (Next) is not imported from a single state: write spec.dependsOn"
+ORDER = "Next is not imported, because the file contains a single state: write spec.dependsOn"
 DEEPEST = 64  # levels; a state machine nests a few
 
 

@@ -70,7 +70,7 @@ class _Reader:
                 )
         last = [name for name, state in states.items() if _is_last(state)]
         if len(last) != 1:
-            return f"{path or 'the machine'} has several ends"
+            return f"{path or 'the machine'} has several end states"
         return done[last[0]]
 
     def _state(self, state: JSON, path: str, before: Jobs) -> Jobs:

@@ -83,7 +83,9 @@ def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
 
 def _unclosed(text: str, end: int) -> str:
     if text.startswith("{", end):
-        return "${{ is of another tool, such as GitHub Actions, and is not evaluated here; a literal ${ is written $${"
+        return (
+            "${{ is syntax of another tool, such as GitHub Actions, which is not evaluated; a literal ${ is written $${"
+        )
     return "missing } of a placeholder; a literal ${ is written $${"
 
 
@@ -92,7 +94,7 @@ def _placeholder(offset: int, inner: str) -> Piece:
     if not colon:
         return Piece("", name)
     if inner in _CLOUDFORMATION:
-        raise PlaceholderProblem(offset, f"{inner} is of CloudFormation: write ${{{_CLOUDFORMATION[inner]}}}")
+        raise PlaceholderProblem(offset, f"{inner} is CloudFormation syntax: write ${{{_CLOUDFORMATION[inner]}}}")
     if name != SLOT and name.startswith(_NAMESPACES):
         raise PlaceholderProblem(offset, f"only ${{{SLOT}}} takes a format: ${{{inner}}}")
     if name != SLOT:

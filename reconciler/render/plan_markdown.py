@@ -242,7 +242,7 @@ def _sections(plan: Plan, parts: _Parts, repository: markdown.Repository | None)
     own = "#### Changes" if plan.base is None else "#### Changes of this pull request"
     return [
         section_of("changes", [own], parts.changes, repository),
-        section_of("changes on the base", ["#### Changes that the base already has"], parts.on_base, repository),
+        section_of("changes on the base", ["#### Changes that are already on the base"], parts.on_base, repository),
         section_of("other actions", ["#### Runs for other reasons"], parts.doing, repository),
         _table("waiting specs", ["#### Waiting", ""], parts.waiting, plan.place, repository),
         section_of("changes on hold", ["#### Changes on hold"], parts.stale, repository),

@@ -155,7 +155,7 @@ def _origins(plan: Plan) -> str:
 
 
 def origin_words(change: SpecChange) -> str:
-    """Returns words such as ``this-change; the base has another pending change of it``, or an empty string without a
+    """Returns words such as ``this-change; the base has another pending change to it``, or an empty string without a
     base."""
     note = f"; {change.origin_note}" if change.origin_note else ""
     return f"{change.origin}{note}" if change.origin is not None else ""

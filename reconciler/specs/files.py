@@ -201,7 +201,7 @@ def source_text(path: str, content: bytes) -> SourceText:
     not UTF-8, or has a path that cannot be printed."""
     _check_name(path)
     if _PLAN_FILE.match(content):
-        raise IsPlanFile(_whole(path, "a plan file, which is no part of a project", "plan-file"))
+        raise IsPlanFile(_whole(path, "a plan file, which is not part of a project", "plan-file"))
     if len(content) > MOST_BYTES:
         raise NotReadable(_whole(path, "larger than 1 MiB: split the file", "too-large"))
     return SourceText(path, _decoded(path, content).removeprefix(BOM))

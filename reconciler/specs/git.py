@@ -291,7 +291,7 @@ def _run(
         raise ReconcilerError(f"git {arguments[0]} in {root} did not answer within {timeout} s") from None
 
 
-WHOLE_CLONE = "A partial clone gets everything by: git fetch --refetch --no-filter origin"
+WHOLE_CLONE = "To complete a partial clone: git fetch --refetch --no-filter origin"
 FULL_HISTORY = "on GitHub Actions: actions/checkout with fetch-depth: 0"
 
 

@@ -39,7 +39,7 @@ def unreadable_other(source: SourceText, error: Unreadable) -> list[Problem]:
     """Returns the problems of a file that cannot be read and does not look like a spec."""
     if error.rule not in {"syntax", "tab", "tag"}:
         return list(unreadable(source, error))
-    message = f"{error.message}. If this is no spec, {leave_out(source.path)}"
+    message = f"{error.message}. If this is not a spec, {leave_out(source.path)}"
     return [at(source, error.offset, message, NOT_A_SPEC)]
 
 

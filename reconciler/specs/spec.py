@@ -337,7 +337,7 @@ def placeholder_warnings(view: View, value: JSON, paths: Sequence[tuple[str, ...
             inner = inner.get(key) if isinstance(inner, dict) else None
         for loc, text in texts(inner, path):
             if OPENING in text.replace(ESCAPED, ""):
-                message = "placeholders are for text of the request: this one stays as it is written"
+                message = "placeholders are for text of the request: this one is not replaced"
                 yield view.problem(loc, message, "placeholder", "warning")
 
 

@@ -319,7 +319,9 @@ class Builder:
             self.flaw(offset, "NUL characters are not allowed", "control-character")
         elif is_plain and text[0].isspace():
             self.flaw(
-                offset, f"the character U+{ord(text[0]):04X} in the indentation is no space: use spaces", "indentation"
+                offset,
+                f"the character U+{ord(text[0]):04X} in the indentation is not a space: use spaces",
+                "indentation",
             )
         else:
             self._key = text

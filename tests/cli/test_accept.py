@@ -55,7 +55,7 @@ def test_content_that_never_ran_counts_as_a_generation(world: World):
         ("first", "none", True),
         ("second", "running", True),
     ]
-    assert (why.code, "never submitted: an operator took its content as applied" in why.err) == (1, True)
+    assert (why.code, "never submitted: an operator accepted its content as applied" in why.err) == (1, True)
     assert "generation 1" in world.run("history", "first").out
     world.batch("first", "B")
     changed = world.run("apply", "--yes", "--format", "json", "--only", "first")

@@ -105,7 +105,7 @@ def test_an_edit_on_top_of_a_pending_edit_is_of_this_change_and_says_so(reposito
     repository.batch("refunds", "B", schedule=NIGHTLY)
 
     assert origins(repository) == {"orders": "this-change", "refunds": "this-change"}
-    assert set(notes(repository).values()) == {"the base has another pending change of it"}
+    assert set(notes(repository).values()) == {"the base has another pending change to it"}
 
 
 def rename(world: World, old: str, new: str, argument: str = "A") -> None:
@@ -129,7 +129,7 @@ def test_renames_are_told_apart_too(repository: World):
     on_main(world)
     rename(world, "orders", "sales", "B")
     assert origins(world) == {"sales": "this-change"}
-    assert notes(world) == {"sales": "the base has another pending change of it"}
+    assert notes(world) == {"sales": "the base has another pending change to it"}
 
 
 def test_uncommitted_edits_are_of_this_change(repository: World):

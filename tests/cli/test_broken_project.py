@@ -181,7 +181,7 @@ def test_removals_wait_until_every_file_can_be_read(running: World):
 
     found = holds(world)
 
-    leave_out = 'If this is no spec, leave it out: add "!zzz.yaml" to spec.specs of reconciler.yaml'
+    leave_out = 'If this is not a spec, leave it out: add "!zzz.yaml" to spec.specs of reconciler.yaml'
     assert found == {"clicks": f"zzz.yaml:1:5: expected a value. {leave_out}"}
     assert happened(world) == before
     broken.unlink()

@@ -240,7 +240,7 @@ def test_ledger_init_makes_a_file_once(world: World):
     second = world.run("ledger", "init")
 
     assert [done.code for done in (first, second)] == [0, 0]
-    assert "[OK]     the ledger was made; it is empty." in first.out
+    assert "[OK]     the ledger was created; it is empty." in first.out
     assert "was made" not in second.out
     assert world.files() == made
     assert world.run("apply", "--yes").code == 0

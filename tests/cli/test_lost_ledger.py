@@ -115,7 +115,7 @@ def test_a_failed_search_for_previous_runs_holds(world: World, kind: str, schedu
     assert (held.code, runs) == (3, 1)
     holds = [action for action in held.json["actions"] if action["action"] == "hold"]
     assert [(hold["name"], hold["reason"]) for hold in holds] == [("clicks", "unknown"), ("fresh", "unknown")]
-    assert all("could not be asked" in hold["message"] for hold in holds)
+    assert all("it is unknown whether AWS has runs" in hold["message"] for hold in holds)
     assert ("clicks", "adopt", "adopted") in done.actions("name", "action", "outcome")
     assert ("fresh", "submit", "submitted") in done.actions("name", "action", "outcome")
     assert len(world.runs()) == 2
@@ -250,7 +250,7 @@ def test_two_clones_with_a_ledger_each_start_nothing_twice(world: World, kind: s
     assert same.actions("action", "generation", "outcome") == [("adopt", 2, "adopted")]
     assert (other.code, other.actions("action", "reason")) == (3, [("hold", "conflict")])
     assert (kept, planned.code) == (0, 1)
-    assert "runs of clicks that the ledger lacks" in planned.err
+    assert "runs of clicks that are not in the ledger" in planned.err
     arguments = [json.dumps(run.request) for run in world.runs()]
     assert [sum(f'"{letter}"' in request for request in arguments) for letter in "ABCD"] == [1, 1, 1, 0]
 

@@ -157,7 +157,7 @@ def test_a_commit_that_was_not_merged_asks_for_nothing(checkout: World):
     refused(checkout, "older than that")
     checkout.batch("clicks", "B")
     checkout.commit("second")
-    refused(checkout, "does not contain it")
+    refused(checkout, "does not contain that commit")
 
 
 def test_a_plan_without_a_commit_is_refused_in_git(checkout: World):
@@ -165,7 +165,7 @@ def test_a_plan_without_a_commit_is_refused_in_git(checkout: World):
     form = saved(checkout)
     (checkout.folder / "a.plan").write_text(sealed({**form, "commit": None}))
 
-    refused(checkout, "names no commit")
+    refused(checkout, "contains no commit")
 
 
 def test_a_commit_without_git_is_refused(checkout: World):
@@ -212,7 +212,7 @@ def test_schedules_and_declarations_are_compared(checkout: World):
     form = saved(checkout)
     form["declarations"][0]["policy"]["concurrencyPolicy"] = "Allow"
     (checkout.folder / "a.plan").write_text(sealed(form))
-    refused(checkout, "clicks: the plan declares another content or policy")
+    refused(checkout, "clicks: the plan declares different content or a different policy")
 
 
 def test_a_rename_that_git_does_not_ask_for_is_refused(checkout: World):

@@ -36,7 +36,7 @@ def test_a_renamed_spec_keeps_its_run_and_nothing_runs(world: World):
     row = world.run("status", "--format", "json").json["specs"]
 
     assert (change["change"], change["renamed_from"], change["effect"]) == ("renamed", "old", "run-goes-on")
-    assert f"takes over what is recorded of old; run {run_id} keeps running" in text
+    assert f"takes over the record of old; run {run_id} keeps running" in text
     assert "# new is renamed from old" in text
     assert "is renamed from old" in markdown
     assert "Plan: 1 renamed. 0 in sync." in text
@@ -224,7 +224,7 @@ def test_an_unknown_former_name_is_noted_at_its_location(world: World):
 
     done = world.run("plan")
 
-    assert "Warning: new.yaml:5:16: renamedFrom: the ledger has nothing of gone, so new is a new spec." in done.out
+    assert "Warning: new.yaml:5:16: renamedFrom: the ledger has no record of gone, so new is a new spec." in done.out
     assert "Plan: 2 to submit now" in done.out
 
 
@@ -238,7 +238,7 @@ def test_decisions_work_before_the_rename_is_applied(world: World):
     done = world.run("cancel", "new", "--yes", "--reason", "wrong input")
 
     assert old.code == 64
-    assert "old is called new now" in old.err
+    assert "old was renamed to new" in old.err
     assert done.code == 0, done.err
     assert decisions(world)[-3:] == ["spec-renamed", "cancel-asked", "cancel-accepted"]
 
@@ -302,7 +302,7 @@ def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: Worl
 
     done = world.run("plan")
 
-    assert "Renamed? Then add `renamedFrom: old` to its metadata (new.yaml:1)" in done.out
+    assert "If it was renamed, add `renamedFrom: old` to its metadata (new.yaml:1)" in done.out
     assert "reconciler adopt" not in done.out
 
 

@@ -292,7 +292,7 @@ def test_what_may_surprise_is_a_warning(ask: Asking, world: World) -> None:
     world.write("clicks.yaml", world.batch("clicks").read_text().replace("worker:1", "worker"))
     done = ask(DescribeLogGroups={"logGroups": []}, ListServiceQuotas={"Quotas": [{**QUOTA, "Value": 17.0}]})
     assert 0 == done.code, done.err
-    assert "[WARN] clicks.yaml:9:20: job definition worker moves: its newest revision is 1. Pin it" in done.out
+    assert "[WARN] clicks.yaml:9:20: job definition worker is not pinned: its newest revision is 1. Pin it" in done.out
     assert "log group spark does not exist yet" in done.out
 
 

@@ -120,7 +120,7 @@ def test_the_time_for_waiting_ends(world: World):
     """After the timeout, the runs continue, and `wait` can wait for them again."""
     world.batch("clicks")
     done = world.run("apply", "--yes", "--wait", "--timeout", "1s")
-    assert (done.code, "the time is up before these ended: clicks" in done.err) == (1, True)
+    assert (done.code, "timed out before these ended: clicks" in done.err) == (1, True)
     terminated_by_others(world, world.runs()[0].id)
     again = world.run("wait", "--all", "--format", "json")
     assert (again.code, len(world.runs())) == (0, 1)
@@ -163,7 +163,7 @@ def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(waiting, "MOST_FAILURES", 2)
     done = world.run("wait", "--all")
     assert done.code == 1
-    assert "a pass failed and is repeated" in done.err
+    assert "a pass failed and will be repeated" in done.err
 
 
 def test_a_missing_ledger_ends_the_wait_at_once(world: World):

@@ -279,7 +279,7 @@ class TestProvenAbsent:
     def test_the_wait_says_how_far_the_proof_is(self) -> None:
         """The message of the wait has the number of looks that are still needed."""
         action = decide(desired(spec("A")), self.absent(100))
-        assert action.message.endswith("settled at 2026-11-22T01:25:00Z, 1 of 2 empty looks recorded")
+        assert action.message.endswith("settled at 2026-11-22T01:25:00Z, 1 of 2 empty lookups recorded")
 
     def test_on_unknown_hold_never_sends_again(self) -> None:
         """With `onUnknown: Hold`, nothing is sent again automatically."""
@@ -540,7 +540,7 @@ class TestRemoved:
         """A new spec with the content of a removed one runs again, and the plan warns about it."""
         renamed = spec("A", "purchases", digest=spec("A").digest)
         (warning,) = plan(desired(renamed), recorded(*ran("A")), NOW).warnings
-        assert warning.startswith("purchases is new and equal to orders, which is gone. Renamed?")
+        assert warning.startswith("purchases is new and equal to orders, which was removed.")
 
 
 class TestPlanValue:

@@ -59,7 +59,7 @@ class TestOneOffs:
         [change] = made.changes
         assert (change.change, change.renamed_from) == (ChangeType.RENAMED, "old")
         assert change.effect is (Effect.NO_RUN if seconds else Effect.RUN_GOES_ON)
-        assert change.message.startswith("takes over what is recorded of old; ")
+        assert change.message.startswith("takes over the record of old; ")
         assert {action.name for action in made.actions} == {"new"}
         minutes(where, 60)
         assert names_of(where) == ["old"]
@@ -94,7 +94,7 @@ class TestOneOffs:
         [change] = where.reconcile().changes
         assert (change.effect, change.message) == (
             Effect.WAITS,
-            "takes over what is recorded of old; waits for run run-1 (Forbid)",
+            "takes over the record of old; waits for run run-1 (Forbid)",
         )
         minutes(where, 90)
         assert names_of(where) == ["old", "new"]
@@ -261,7 +261,7 @@ class TestSchedules:
         minutes(where, 60)
         where.specs = [spec(name="new", policy=HOURLY)]
         [warning] = where.reconcile().warnings
-        assert "Renamed? Then add `renamedFrom: old`" in warning
+        assert "If it was renamed, add `renamedFrom: old`" in warning
         assert "adopt" not in warning
 
 
@@ -306,7 +306,7 @@ class TestConflicts:
         where.specs = [spec(name="orders"), renamed(spec(name="new"), "oders")]
         [note] = where.reconcile().warnings
         assert note == (
-            "new.yaml:4:16: renamedFrom: the ledger has nothing of oders, so new is a new spec. Did you mean orders?"
+            "new.yaml:4:16: renamedFrom: the ledger has no record of oders, so new is a new spec. Did you mean orders?"
         )
         assert where.reconcile().warnings == ()
 

@@ -38,7 +38,7 @@ MISTAKES = [
     ("--conf “spark.x=a b”", "“spark.x=a", 'typographic quotes are part of the value: write " instead'),
     ("--conf spark.x=‘a b’ --class c", "‘a", "typographic quotes are part of the value"),
     ("--conf spark.x=«a»", "«a»", "typographic quotes are part of the value"),
-    (f"--conf{NBSP}spark.x=1", NBSP, "a non-breaking space separates no words: write an ordinary space"),
+    (f"--conf{NBSP}spark.x=1", NBSP, "a non-breaking space does not separate words: write an ordinary space"),
     (f"--class a.B{ZERO_WIDTH}", ZERO_WIDTH, "an invisible character (U+200B) is part of the word: remove it"),
     # quotes that EMR Serverless does not read
     ("--conf spark.x='a b'", "spark.x=", "does not read single quotes, they are part of the value"),
@@ -58,9 +58,9 @@ MISTAKES = [
         "spark.executor.memory",
         "wants KEY=VALUE: write spark.executor.memory=",
     ),
-    ("--conf spark.x", "spark.x", "--conf wants KEY=VALUE"),
-    ("-c spark.x:1 --class a", "spark.x:1", "--conf wants KEY=VALUE: write spark.x=VALUE"),
-    ('--conf "spark.x 1"', "spark.x", "--conf wants KEY=VALUE: write spark.x=VALUE"),
+    ("--conf spark.x", "spark.x", "--conf needs KEY=VALUE"),
+    ("-c spark.x:1 --class a", "spark.x:1", "--conf needs KEY=VALUE: write spark.x=VALUE"),
+    ('--conf "spark.x 1"', "spark.x", "--conf needs KEY=VALUE: write spark.x=VALUE"),
     # values with spaces and no quotes
     ("--conf spark.x=-XX:+A -Db=c", "-Db=c", '-Db=c is a word of its own: quote the value, --conf spark.x="VALUE"'),
     ("--conf spark.app.name=My Job --class a", "Job", 'quote the value, --conf spark.app.name="VALUE"'),

@@ -133,7 +133,7 @@ def every_kind_of_action() -> Plan:
         *held_and_waiting(),
         *(action(f"same-{number}", action=ActionType.NONE, reason=Reason.IN_SYNC) for number in range(3)),
         action("old", action=ActionType.NONE, reason=Reason.RETIRED, message="no longer in the project"),
-        warnings=("orders-new is new and equal to orders-old, which is gone. Renamed?",),
+        warnings=("orders-new is new and equal to orders-old, which was removed.",),
     )
 
 

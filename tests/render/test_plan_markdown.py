@@ -116,7 +116,7 @@ def test_changes_of_the_pull_request_come_before_those_of_its_base():
     text = plan_markdown(plan(theirs, ours, changes=changes, base="ab" * 20))
     parts = (
         "#### Changes of this pull request", "`b`", "origin: this-change",
-        "#### Changes that the base already has", "`a`", "origin: already-on-base",
+        "#### Changes that are already on the base", "`a`", "origin: already-on-base",
     )  # fmt: skip
     assert sorted(parts, key=text.index) == list(parts)
 

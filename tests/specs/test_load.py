@@ -538,7 +538,7 @@ WARNED = {
     ),
     "placeholder in a label": (
         batch().replace("name: job", 'name: job\n  labels: {a: "${var.bucket}", b: "$${x}"}'),
-        ["5:15: metadata.labels.a: placeholders are for text of the request: this one stays as it is written"],
+        ["5:15: metadata.labels.a: placeholders are for text of the request: this one is not replaced"],
     ),
     "placeholder in a reason": (
         batch(policy='suspend: {reason: "${var.bucket}"}'),
@@ -569,7 +569,7 @@ def test_the_account_of_an_emulator_is_not_compared(tmp_path):
 
 SIZES = {
     "other size": ("{size: 3}", "it has 3, this one 2"),
-    "no array": (None, "it is no array job"),
+    "no array": (None, "it is not an array job"),
     "same": ("{size: 2}", None),
 }
 

@@ -35,7 +35,7 @@ def test_a_plan_file_can_be_larger_than_a_spec(tmp_path):
 
 def test_a_plan_file_is_no_project_file(tmp_path):
     """A plan file in the place of the project file is an error."""
-    assert ["reconciler.yaml:1:1: a plan file, which is no part of a project"] == problems(
+    assert ["reconciler.yaml:1:1: a plan file, which is not part of a project"] == problems(
         write(tmp_path, project=json.dumps(PLAN))
     )
 
@@ -80,7 +80,7 @@ def test_a_broken_spec_is_not_taken_for_another_file(tmp_path):
     broken = batch() + "  x: [\n"
     lines = problems(write(tmp_path, {"a.yaml": broken, "b.yaml": "a: [\n"}))
     assert not lines[0].endswith(ADD)
-    assert lines[1].endswith(f'If this is no spec, leave it out: add "!b.yaml" {ADD}')
+    assert lines[1].endswith(f'If this is not a spec, leave it out: add "!b.yaml" {ADD}')
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_placeholders_in_the_project_file(tmp_path):
     assert line.endswith("; placeholders are for text of the request; this is outside of it: write the value itself")
     project = PROJECT.replace('"dynamodb://ledger"', '"sqlite:///${HOME}/x"')
     (line,) = warnings(write(tmp_path, {"a.yaml": batch()}, project))
-    assert "prod.ledger: placeholders are for text of the request: this one stays as it is written" in line
+    assert "prod.ledger: placeholders are for text of the request: this one is not replaced" in line
 
 
 def test_a_region_in_another_spelling(tmp_path):

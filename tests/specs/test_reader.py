@@ -263,7 +263,7 @@ def test_other_spaces_in_indentation_are_named():
     """A no-break space, as web pages have them, is no indentation."""
     assert (
         flaws_in("a:\n\u00a0\u00a0b: c\n")[1]
-        == "2:1: : the character U+00A0 in the indentation is no space: use spaces"
+        == "2:1: : the character U+00A0 in the indentation is not a space: use spaces"
     )
 
 

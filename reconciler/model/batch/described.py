@@ -73,7 +73,9 @@ def request_of(description: JSON, defaults: JSON | None) -> DescribedRequest:
     request = known(fields, SubmitJobRequest)
     notes = [UNREAD] if defaults is None else []
     if request.get("dependsOn"):
-        notes.append("dependsOn names jobs by id, which AWS forgets: name their specs, such as {spec: NAME}")
+        notes.append(
+            "dependsOn refers to jobs by id, which AWS deletes: refer to their specs instead, such as {spec: NAME}"
+        )
     return DescribedRequest(request, tuple(_left_out(job, request)), tuple(notes))
 
 

@@ -136,7 +136,7 @@ def reference_problem(request: JSON, condition: str, other: JSON) -> str | None:
     if size is None:
         return None  # reported as an error elsewhere
     if others is None:
-        return "N_TO_N pairs the children of two array jobs, and it is no array job"
+        return "N_TO_N pairs the children of two array jobs, and it is not an array job"
     if size != others:
         return f"N_TO_N pairs the children of two array jobs of the same size: it has {others:,}, this one {size:,}"
     return None

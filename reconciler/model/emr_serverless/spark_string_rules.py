@@ -125,7 +125,7 @@ class _Check:
         texts = [offset for match in _DOUBLE_QUOTED.finditer(self._parameters) for offset in match.span()]
         for offset, character in enumerate(self._parameters):
             if character in SPACES:
-                faults.append((offset, f"{SPACES[character]} separates no words: write an ordinary space"))
+                faults.append((offset, f"{SPACES[character]} does not separate words: write an ordinary space"))
                 plain[offset] = " "
             elif character in INVISIBLE:
                 code = f"U+{ord(character):04X}"
@@ -194,7 +194,7 @@ class _Check:
             self._warn(start, word, 'the backslash before a quote is part of the value: write " without it')
         elif any('\\"' in (piece["double"] or "") for piece in pieces):
             message = (
-                "a backslash escapes no quote here, it is part of the value: set it in "
+                "a backslash does not escape a quote here, it is part of the value: set it in "
                 "configurationOverrides.applicationConfiguration, classification spark-defaults"
             )
             self._warn(start, word, message)
@@ -264,7 +264,7 @@ class _Check:
             self._take_right_side()
         elif not equals:
             meant = match[0] if (match := _NAME.match(key)) and match[0] else "KEY"
-            self._warn(value.start, value.raw, f"--conf wants KEY=VALUE: write {meant}=VALUE")
+            self._warn(value.start, value.raw, f"--conf needs KEY=VALUE: write {meant}=VALUE")
             if following is not None and not _is_remark(following):
                 self._next += 1
         elif following is None and value.raw.endswith((",", ";")):
@@ -290,7 +290,7 @@ class _Check:
         remedy = f"write the list of --{name} with commas and without spaces"
         if not in_list:
             remedy = f'quote the value, --{name} {key}{"=" if key else ""}"VALUE"'
-        self._warn(following.start, following.raw, f"{self._shown(following)} is a word of its own: {remedy}")
+        self._warn(following.start, following.raw, f"{self._shown(following)} is a separate word: {remedy}")
         while following is not None and not (following.names_option or (not in_list and _ends_value(following))):
             self._next += 1
             following = self._peek()
@@ -320,9 +320,11 @@ class _Check:
         """Warns about a word that belongs to no option."""
         if word.text in CONTINUATIONS:
             what = "a backslash" if word.text == "\\" else word.text
-            message = f"{what} at the end of a line is a word of its own here: {ONE_STRING}"
+            message = f"{what} at the end of a line is a separate word here: {ONE_STRING}"
         elif word.text.startswith("#"):
-            message = "# starts no comment here, it is part of the string: remove it, or move it out of the string"
+            message = (
+                "# does not start a comment here, it is part of the string: remove it, or move it out of the string"
+            )
             self._skip_comment(word)
         elif word.text.rpartition("/")[2] == "spark-submit":
             message = f"{self._shown(word)} belongs to no option: write only the options of spark-submit"
