@@ -139,7 +139,7 @@ def _describe(view: decisions.SpecView, run_id: str, waiting: Submission | None)
         return _as_recorded(view, recorded)
     if facts is None:
         where = f"{kind}, {inventory.place(location)}"
-        raise ReconcilerError(f"run {run_id} is neither in AWS ({where}) nor in the ledger. Nothing was recorded")
+        raise ReconcilerError(f"AWS has no run {run_id} ({where}), and it is not in the ledger. Nothing was recorded")
     if not isinstance(facts.report, RunReport):
         raise ReconcilerError(f"run {run_id}: {facts.report}")
     return DescribedRun(facts, facts.report, location)

@@ -114,7 +114,7 @@ def after_rollback(target: str) -> str:
     by = Invocation(target)
     return (
         "Nothing was sent or written. Restore the newest copy of the ledger. If there is none, list the runs that it "
-        f"lacks: {by.command('fsck')}. Then go on with it: {by.command('ledger', 'accept-rollback')}{WHY}. "
+        f"lacks: {by.command('fsck')}. Then continue with it: {by.command('ledger', 'accept-rollback')}{WHY}. "
         f"Then record those runs: {by.command('fsck', '--adopt')}"
     )
 

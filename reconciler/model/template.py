@@ -83,9 +83,7 @@ def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
 
 def _unclosed(text: str, end: int) -> str:
     if text.startswith("{", end):
-        return (
-            "${{ is syntax of another tool, such as GitHub Actions, which is not evaluated; a literal ${ is written $${"
-        )
+        return "${{ belongs to another tool, such as GitHub Actions, and is not evaluated; a literal ${ is written $${"
     return "missing } of a placeholder; a literal ${ is written $${"
 
 

@@ -66,7 +66,7 @@ def test_the_account_by_an_endpoint_of_the_environment(aws: Connect, monkeypatch
     ("code", "said"),
     [
         ("ExpiredToken", "credentials have expired"),
-        ("InvalidClientTokenId", "does not know these credentials"),
+        ("InvalidClientTokenId", "does not recognize these credentials"),
         ("SignatureDoesNotMatch", "secret key is wrong"),
         ("SomethingElse", "SomethingElse: no"),
     ],

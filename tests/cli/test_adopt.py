@@ -252,7 +252,7 @@ def test_a_run_that_aws_has_forgotten_is_adopted_as_the_ledger_has_it(world: Wor
     assert "AWS no longer has the run. This is its state in the ledger." in done.out
     assert again.actions("name", "action", "reason")[0] == ("new", "hold", "cancelled-outside")
     assert len(world.runs()) == 0
-    assert (unknown.code, "nor in the ledger" in unknown.err) == (1, True)
+    assert (unknown.code, "it is not in the ledger" in unknown.err) == (1, True)
 
 
 def test_a_forgotten_run_that_was_live_is_not_taken_as_ended(world: World):

@@ -76,7 +76,7 @@ def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: 
     ("headers", "message"),
     [
         ({"Date": formatdate(time.time() - 2 * 86400, usegmt=True)}, "s ahead of AWS's"),
-        ({}, "AWS's answer has no time"),
+        ({}, "AWS's reply has no time"),
     ],
 )
 def test_a_clock_that_is_off_records_nothing_of_schedules(world: World, headers: dict[str, str], message: str):

@@ -198,7 +198,7 @@ def test_ledger_init_creates_a_usable_table(world: World, aws: Server):
 
     assert [done.code for done in (first, applied, second)] == [0, 0, 0], first.err + applied.err + second.err
     assert "[OK]     the table made-for-" in first.out
-    assert "was made" not in second.out
+    assert "was created" not in second.out
     assert "holds a ledger of this project and target" in second.out
     assert f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/made-for-" in first.out
     assert len(world.runs()) == 1
@@ -241,7 +241,7 @@ def test_ledger_init_makes_a_file_once(world: World):
 
     assert [done.code for done in (first, second)] == [0, 0]
     assert "[OK]     the ledger was created; it is empty." in first.out
-    assert "was made" not in second.out
+    assert "was created" not in second.out
     assert world.files() == made
     assert world.run("apply", "--yes").code == 0
     assert len(world.runs()) == 1
@@ -267,7 +267,7 @@ def test_a_missing_ledger_is_an_error_that_nothing_repairs_by_itself(world: Worl
 
     assert {command for command, done in ends.items() if done.code != 1} == set()
     for done in ends.values():
-        assert f"there is no ledger of project shop, target staging at {address}. If it is new, make it" in done.err
+        assert f"there is no ledger of project shop, target staging at {address}. If it is new, create it" in done.err
         assert "reconciler ledger init -t staging" in done.err
         assert "check the address in reconciler.yaml" in done.err
         assert "fsck --adopt -t staging" in done.err
@@ -304,7 +304,7 @@ def test_two_inits_at_once_make_one_ledger(world: World, aws: Server):
     ends = all_finished([world.start("ledger", "init") for _ in range(3)])
 
     assert [end.code for end in ends] == [0, 0, 0], [end.err for end in ends]
-    assert sum("the ledger was made" in end.out for end in ends) == 1
+    assert sum("the ledger was created" in end.out for end in ends) == 1
     assert [event.type for event in world.events()] == ["opened"]
 
 

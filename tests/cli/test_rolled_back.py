@@ -187,7 +187,7 @@ def test_a_plan_that_saw_more_of_the_ledger_is_refused(world: World):
     done = world.run("apply", "--yes", "kept.plan")
 
     assert done.code == 1
-    assert "of the ledger, which ends at 1: it was rolled back" in done.err
+    assert "of the ledger, which ends at 1: the ledger was rolled back" in done.err
     assert "accept-rollback" in done.err
     assert len(world.runs()) == 1
 

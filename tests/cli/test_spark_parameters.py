@@ -222,7 +222,7 @@ def test_a_word_that_a_placeholder_gives_is_reported_at_the_string(world: World)
     done = world.run("validate")
 
     assert "orders.yaml:14:32: warning: " in done.err
-    assert "--conf needs KEY=VALUE: write orders=VALUE" in done.err
+    assert "--conf wants KEY=VALUE: write orders=VALUE" in done.err
 
 
 def test_a_warning_hides_secrets(world: World):

@@ -112,7 +112,7 @@ def test_ended_jobs_have_an_exit_code_in_the_listing(submit: Submit, batch: Any,
         ({"jobQueue": "main", "filters": [{"name": "STATUS", "values": ["a"]}]}, "filters"),
         ({"jobQueue": "main", "filters": [{"name": "JOB_NAME", "values": []}]}, "one value"),
         ({"jobQueue": "main", "filters": [{"name": "AFTER_CREATED_AT", "values": ["noon"]}]}, "milliseconds"),
-        ({"arrayJobId": "x", "filters": [{"name": "JOB_NAME", "values": ["a"]}]}, "jobQueue only"),
+        ({"arrayJobId": "x", "filters": [{"name": "JOB_NAME", "values": ["a"]}]}, "need jobQueue"),
         ({"jobQueue": "main", "jobStatus": "DONE"}, "jobStatus"),
     ],
 )

@@ -38,7 +38,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**LOSSY, "nth": 0}, "nth must be a number from 1"),
     ({**LOSSY, "nth": True}, "nth must be a number from 1"),
     ({**LOSSY, "nth": None, "every": "2"}, "every must be a number from 1"),
-    ({**LOSSY, "every": 2}, "nth and every do not go together"),
+    ({**LOSSY, "every": 2}, "nth and every cannot be combined"),
     ({**LOSSY, "nth": None, "probability": 1.5}, "probability must be a number from 0 to 1"),
     ({**LOSSY, "seed": 3}, "seed needs probability"),
     ({**LOSSY, "count": -1}, "count must be a number from 1"),

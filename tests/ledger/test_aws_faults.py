@@ -293,7 +293,7 @@ def test_an_object_is_created_only_if_there_is_none(s3: Wired):
 ELSEWHERE = {"x-amz-bucket-region": "us-east-1"}
 CERTAIN = [
     ("s3", s3_error(403, "AccessDenied"), LedgerDenied, "need s3:PutObject on bucket"),
-    ("s3", s3_error(403, "InvalidAccessKeyId"), LedgerDenied, "AWS does not know these credentials"),
+    ("s3", s3_error(403, "InvalidAccessKeyId"), LedgerDenied, "AWS does not recognize these credentials"),
     ("s3", s3_error(403, "SignatureDoesNotMatch"), LedgerDenied, "the secret key is wrong"),
     ("s3", s3_error(400, "ExpiredToken"), LedgerDenied, "the AWS credentials have expired"),
     ("s3", s3_error(403, "RequestTimeTooSkewed"), LedgerDenied, "this machine's clock is wrong"),
@@ -317,7 +317,7 @@ CERTAIN = [
         "in another region, us-east-1",
     ),
     ("dynamodb", dynamodb_error(400, "AccessDeniedException"), LedgerDenied, "need dynamodb:PutItem on table"),
-    ("dynamodb", dynamodb_error(400, "UnrecognizedClientException"), LedgerDenied, "AWS does not know"),
+    ("dynamodb", dynamodb_error(400, "UnrecognizedClientException"), LedgerDenied, "AWS does not recognize"),
     ("dynamodb", dynamodb_error(400, "ExpiredTokenException"), LedgerDenied, "the AWS credentials have expired"),
     ("dynamodb", dynamodb_error(400, "ResourceNotFoundException"), LedgerStoreMissing, "ledger init -t prod"),
     ("dynamodb", dynamodb_error(400, "ValidationException"), LedgerStoreInvalid, "its partition key must be ledger"),
@@ -410,7 +410,7 @@ def test_a_body_that_is_cut_short_is_asked_for_again(s3: Wired):
 def test_a_page_is_no_batch(s3: Wired):
     """A reply without an ETag is not from S3, and is not reported as a damaged batch."""
     s3.play(_listing(1), page(200))
-    with pytest.raises(LedgerUnreachable, match="no object"):
+    with pytest.raises(LedgerUnreachable, match="not an object"):
         list(s3.store.read(0))
 
 

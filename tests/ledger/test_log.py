@@ -399,7 +399,7 @@ def test_a_ledger_that_was_exchanged_is_noticed():
     log.append([intended()], always)
     log_over(other).append([intended()], always)
     store.batches = other.batches
-    with pytest.raises(LedgerCorrupt, match="not what was read there before"):
+    with pytest.raises(LedgerCorrupt, match="differs from what was read before"):
         log.refresh()
 
 

@@ -137,7 +137,7 @@ def test_a_ledger_that_lost_its_end_while_it_was_used(subject: Subject, kept: in
     log = subject.log()
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})
-    with pytest.raises(LedgerCorrupt, match=r"was there before and is missing|had 4 positions and is gone"):
+    with pytest.raises(LedgerCorrupt, match=r"existed before and is missing|had 4 positions and is gone"):
         log.refresh()
     assert (LAST, {"r1-0", "r1-1"}) == (log.recorded.position, set(log.recorded.by_token))
 
@@ -157,5 +157,5 @@ def test_a_ledger_that_was_exchanged_while_it_was_used(subject: Subject):
     log = subject.log()
     log.refresh()
     changed(subject, LAST, "run-1", "run-2")
-    with pytest.raises(LedgerCorrupt, match="not what was read there before"):
+    with pytest.raises(LedgerCorrupt, match="differs from what was read before"):
         log.refresh()

@@ -111,7 +111,7 @@ def test_overrides_are_what_differs_from_the_definition() -> None:
             "consumableResourceList": [{"consumableResource": "l", "quantity": 1}]
         },
     } == read.request
-    assert "names jobs by id" in read.notes[0]
+    assert "refers to jobs by id" in read.notes[0]
 
 
 def test_without_the_definition_its_settings_are_repeated() -> None:

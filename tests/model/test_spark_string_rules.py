@@ -58,9 +58,9 @@ MISTAKES = [
         "spark.executor.memory",
         "wants KEY=VALUE: write spark.executor.memory=",
     ),
-    ("--conf spark.x", "spark.x", "--conf needs KEY=VALUE"),
-    ("-c spark.x:1 --class a", "spark.x:1", "--conf needs KEY=VALUE: write spark.x=VALUE"),
-    ('--conf "spark.x 1"', "spark.x", "--conf needs KEY=VALUE: write spark.x=VALUE"),
+    ("--conf spark.x", "spark.x", "--conf wants KEY=VALUE"),
+    ("-c spark.x:1 --class a", "spark.x:1", "--conf wants KEY=VALUE: write spark.x=VALUE"),
+    ('--conf "spark.x 1"', "spark.x", "--conf wants KEY=VALUE: write spark.x=VALUE"),
     # values with spaces and no quotes
     ("--conf spark.x=-XX:+A -Db=c", "-Db=c", '-Db=c is a word of its own: quote the value, --conf spark.x="VALUE"'),
     ("--conf spark.app.name=My Job --class a", "Job", 'quote the value, --conf spark.app.name="VALUE"'),
@@ -115,9 +115,9 @@ MISTAKES = [
     (f"--class a.B {BACKSLASH} --conf spark.x=1", BACKSLASH, "remove it, the string may have several lines without it"),
     (f"--class a.B{BACKSLASH}\n--conf spark.x=1", "a.B", "the backslash behind a word is part of it"),
     ("--class a.B ` --conf spark.x=1", "`", "` at the end of a line is a word of its own"),
-    ("# memory --conf spark.x=1", "#", "# starts no comment here"),
-    ("--conf spark.x=1 #four cores --class a.B", "#four", "# starts no comment here"),
-    ("--conf spark.x=1\n# --conf spark.y\n--class a.B", "#", "# starts no comment here"),
+    ("# memory --conf spark.x=1", "#", "# does not start a comment here"),
+    ("--conf spark.x=1 #four cores --class a.B", "#four", "# does not start a comment here"),
+    ("--conf spark.x=1\n# --conf spark.y\n--class a.B", "#", "# does not start a comment here"),
 ]
 
 

@@ -268,5 +268,5 @@ def test_arrays_of_one_size_can_wait_for_each_other():
     ten, two = batch(arrayProperties={"size": 10}), batch(arrayProperties={"size": 2})
     assert BATCH.reference_problem(ten, "N_TO_N", ten) is None
     assert BATCH.reference_problem(ten, "job", batch()) is None
-    assert "no array job" in (BATCH.reference_problem(ten, "n_to_n", batch()) or "")
+    assert "not an array job" in (BATCH.reference_problem(ten, "n_to_n", batch()) or "")
     assert "it has 2, this one 10" in (BATCH.reference_problem(ten, "N_TO_N", two) or "")

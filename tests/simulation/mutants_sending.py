@@ -154,7 +154,7 @@ OUTCOMES = (
         text(
             f"{OUTCOME}:_refusal",
             (
-                'return Ambiguous(code, f"HTTP {status} without a request id: not an answer of AWS\'s own")',
+                'return Ambiguous(code, f"HTTP {status} without a request id: not a reply from AWS itself")',
                 "return Declined(code, message)",
             ),
         ),

@@ -472,12 +472,12 @@ DOCUMENTS = {
             "tool reads, write $${hiveconf:x}",
             "9:42: spec.request.parameters.b: unknown placeholder ${HOME}; expected one of",
             "9:56: spec.request.parameters.c: unknown placeholder ${X:-y}. For the literal text",
-            "9:70: spec.request.parameters.d: AWS::Region is of CloudFormation: write ${target.region}",
+            "9:70: spec.request.parameters.d: AWS::Region is CloudFormation syntax: write ${target.region}",
         ],
     ),
     "GitHub's expression": (
         batch(request='parameters: {a: "${{ github.sha }}"}'),
-        ["9:22: spec.request.parameters.a: ${{ is of another tool, such as GitHub Actions, and is not evaluated"],
+        ["9:22: spec.request.parameters.a: ${{ belongs to another tool, such as GitHub Actions, and is not evaluated"],
     ),
     "names inside misspelt names": (
         EMR.replace("jobDriver", "job_driver").replace("sparkSubmit:", "SparkSubmit:").replace("entryP", "EntryP"),

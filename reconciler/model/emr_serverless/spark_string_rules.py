@@ -264,7 +264,7 @@ class _Check:
             self._take_right_side()
         elif not equals:
             meant = match[0] if (match := _NAME.match(key)) and match[0] else "KEY"
-            self._warn(value.start, value.raw, f"--conf needs KEY=VALUE: write {meant}=VALUE")
+            self._warn(value.start, value.raw, f"--conf wants KEY=VALUE: write {meant}=VALUE")
             if following is not None and not _is_remark(following):
                 self._next += 1
         elif following is None and value.raw.endswith((",", ";")):
@@ -290,7 +290,7 @@ class _Check:
         remedy = f"write the list of --{name} with commas and without spaces"
         if not in_list:
             remedy = f'quote the value, --{name} {key}{"=" if key else ""}"VALUE"'
-        self._warn(following.start, following.raw, f"{self._shown(following)} is a separate word: {remedy}")
+        self._warn(following.start, following.raw, f"{self._shown(following)} is a word of its own: {remedy}")
         while following is not None and not (following.names_option or (not in_list and _ends_value(following))):
             self._next += 1
             following = self._peek()
@@ -320,7 +320,7 @@ class _Check:
         """Warns about a word that belongs to no option."""
         if word.text in CONTINUATIONS:
             what = "a backslash" if word.text == "\\" else word.text
-            message = f"{what} at the end of a line is a separate word here: {ONE_STRING}"
+            message = f"{what} at the end of a line is a word of its own here: {ONE_STRING}"
         elif word.text.startswith("#"):
             message = (
                 "# does not start a comment here, it is part of the string: remove it, or move it out of the string"
