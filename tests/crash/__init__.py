@@ -1,1 +1,2 @@
-"""Stopping the real command anywhere: crash points, kill loops and races, judged by what AWS and the ledger hold."""
+"""Stops the real command at any point: crash points, kill loops and races. Afterwards checks the runs in AWS and the
+ledger."""

@@ -1,4 +1,4 @@
-"""Worlds for stopping reconcilers in."""
+"""Provides projects in which reconcilers are stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["_own_logs", "over", "world"]
 def over(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str], CrashWorld]]:
-    """Makes a project without specs over a new ledger of a scheme, behind a stand-in whose runs end at once."""
+    """Makes a project without specs, with a new ledger of this scheme and a fake AWS whose runs end at once."""
     with kept_clients(), ExitStack() as opened:
 
         def make(scheme: str) -> CrashWorld:
@@ -40,5 +40,5 @@ def over(
 
 @pytest.fixture
 def world(over: Callable[[str], CrashWorld]) -> CrashWorld:
-    """A project without specs over SQLite, behind a stand-in whose runs end at once."""
+    """A project without specs, with a SQLite ledger and a fake AWS whose runs end at once."""
     return over("sqlite")

@@ -1,4 +1,4 @@
-"""The faults that a submission meets, as rules of the emulator: each acts on the first calls that start a run."""
+"""Defines faults of submissions as rules of the emulator. Each acts on the first calls that start a run."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ PROCESSED = {
     "garbage": _first(Rule("processed", "garbage", operation=SENDS, count=1)),
     "late": _first(Rule("late", "closed", operation=SENDS, count=1, late_seconds=0.5)),
 }
-"""A run comes of the call, and the answer does not say so."""
+"""The call starts a run, but the reply does not show it."""
 
 LOST = {
     "lost": _first(Rule("lost", "closed", operation=SENDS, count=1)),
     "500-before": _first(Rule("lost", "error", operation=SENDS, count=1, status=500)),
 }
-"""No run comes of the call, and the answer does not say so either."""
+"""The call starts no run, but the reply does not show that either."""
 
 REFUSED = {
     "throttled": _first(Rule("lost", "error", operation=SENDS, count=1, code="ThrottlingException")),
 }
-"""No run comes of the call, and AWS says so."""
+"""The call starts no run, and AWS returns an error."""
 
 SLOW = {"slow": _first(Rule("processed", "given", operation=SENDS, count=1, delay_seconds=0.5))}
-"""All is well, later."""
+"""The call succeeds, but late."""
 
 FAULTS = {**PROCESSED, **LOST, **REFUSED, **SLOW}

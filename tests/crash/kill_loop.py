@@ -1,4 +1,4 @@
-"""A kill loop: reconcilers over one project, killed and frozen at any moment, while specs change and AWS fails."""
+"""Runs reconcilers on one project, and kills and freezes them at any moment, while specs change and AWS fails."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.crash.faults import SENDS
 from tests.crash.world import CrashWorld, Verdict, verdict
 
 CLAIM_SECONDS, SIGNATURE_SECONDS, LATE_SECONDS, SETTLE_SECONDS = 2, 3, 1.0, 6
-"""The settling time is longer than the others together, as it is by default: what was sent cannot arrive after it."""
+"""The settling time is longer than the sum of the other times, as by default, so no request can arrive after it."""
 
 STEP_SECONDS = 0.02
 FROZEN_SECONDS = 9.0
-"""The longest that a reconciler is frozen: longer than everything settles."""
+"""The maximum time for which a reconciler is frozen, which is longer than the settling time."""
 LEAST = 1
-"""So often reconcilers are killed, and frozen, however slow the machine is."""
+"""The minimum number of times that reconcilers are killed and frozen, however slow the machine is."""
 EDIT_SHARE = 0.3
-"""In so many of the passes a spec changes."""
+"""The share of passes in which a spec changes."""
 
 FAULTS = Plan(
     (
@@ -36,12 +36,12 @@ FAULTS = Plan(
     ),
     {"signature_seconds": SIGNATURE_SECONDS},
 )
-"""About half of the calls that start a run go wrong, in every way."""
+"""About half of the calls that start a run fail, in various ways."""
 
 
 @dataclass
 class Passing:
-    """One reconciler: what happens to it, and when, on the clock that goes on."""
+    """One reconciler: what happens to it and when, by the monotonic clock."""
 
     process: subprocess.Popen[bytes]
     began: float
@@ -51,13 +51,14 @@ class Passing:
 
     @property
     def frozen(self) -> bool:
-        """Whether it is frozen now."""
+        """Whether the reconciler is frozen now."""
         return self.until > 0.0
 
 
 @dataclass
 class KillLoop:
-    """So many reconcilers and specs. Everything that is decided is decided by the seed; when it happens is not."""
+    """A loop with some reconcilers and specs. The seed determines every decision, but not the times at which they
+    happen."""
 
     world: CrashWorld
     seed: int
@@ -70,11 +71,11 @@ class KillLoop:
         self._random = Random(self.seed)
         self._running: list[Passing] = []
         self.errors = self.world.folder.parent / "errors.txt"
-        self._pass_seconds = 0.0  # what a pass takes, on this machine, now: fates are shares of it
+        self._pass_seconds = 0.0  # the duration of a pass on this machine: fates are shares of it
 
     def run(self, seconds: float) -> Verdict:
-        """Goes on for so long, and until something has happened; then nothing fails any more, and the world comes to
-        rest and is judged."""
+        """Runs for this long, and until enough has happened. Then faults end, the remaining work is completed, and
+        the result is checked."""
         self.world.prepare(CLAIM_SECONDS, SETTLE_SECONDS)
         for number in range(self.specs):
             self._edit(number)
@@ -93,22 +94,22 @@ class KillLoop:
         return verdict(self.world)
 
     def runs_of_wanted(self) -> dict[str, int]:
-        """How often the content that each spec has in the end was run."""
+        """Returns how often the final content of each spec was run."""
         contents = Counter(_content(run.request) for run in self.world.runs())
         return {name: contents[content] for name, content in self.wanted.items()}
 
     def most_runs_of_any(self) -> int:
-        """How often the content was run that was run most often: no two submissions of the loop have the same one."""
+        """Returns the largest number of runs of one content. No two submissions of the loop have the same content."""
         return max(Counter(_content(run.request) for run in self.world.runs()).values())
 
     def _measured(self) -> float:
-        """How long an undisturbed pass takes."""
+        """Measures the duration of a pass without faults."""
         began = time.monotonic()
         self._started().wait()
         return time.monotonic() - began
 
     def _step(self) -> None:
-        """Lets happen what is due, and keeps so many reconcilers running."""
+        """Carries out what is due, and starts reconcilers until enough are running."""
         now = time.monotonic()
         for passing in self._running:
             if passing.process.poll() is None:
@@ -120,7 +121,7 @@ class KillLoop:
             self._running.append(self._passing(now))
 
     def _passing(self, now: float) -> Passing:
-        """A reconciler with a fate, somewhere in what a pass takes."""
+        """Starts a reconciler whose fate is due at some time during its pass."""
         self.counts["passes"] += 1
         if self._random.random() < EDIT_SHARE:
             self._edit(self._random.randrange(self.specs))
@@ -130,7 +131,7 @@ class KillLoop:
         return Passing(self._started(), now, fate, at)
 
     def _meet(self, passing: Passing, now: float) -> None:
-        """What is due for one that runs or is frozen."""
+        """Carries out what is due for a running or frozen reconciler."""
         if passing.frozen and now >= passing.until:
             passing.process.send_signal(signal.SIGCONT)
             passing.fate, passing.until = "woken", 0.0
@@ -155,7 +156,7 @@ class KillLoop:
             )
 
     def _edit(self, number: int) -> None:
-        """A new content, in one step: a reader sees the old file or the new one."""
+        """Changes the content of a spec atomically, so that a reader sees the old file or the new one."""
         name = f"job-{number}"
         content = f"{name}-{self.counts[name]}"
         self.counts[name] += 1
@@ -166,7 +167,7 @@ class KillLoop:
 
 
 def _content(request: object) -> str:
-    """The one interesting word of a request."""
+    """Returns the part of a request that differs between contents."""
     match request:
         case {"containerOverrides": {"command": [_, str(word)]}}:
             return word

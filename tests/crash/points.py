@@ -1,4 +1,4 @@
-"""The named points at which the program can be stopped, as docs/promise.md lists them."""
+"""Lists the named points at which the program can be stopped. docs/promise.md lists them too."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ POINTS = (
     "snapshotting",
     "snapshot-kept",
 )
-"""Every point; the first part of its name, ``reconciler.``, is left out."""
+"""Every point, without the prefix ``reconciler.`` of its name."""
 
 WRITING = ("recording", "stored", "recorded")
-"""The points around a write to the ledger: before it, when the store has it and nobody knows, and when it is known."""
+"""The points around a write to the ledger: before it, after the store has the batch but before its reply, and after
+the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place to stop: the point, what it must be about (the type of an event, for writes), and which time it is."""
+    """A point at which to stop: its name, its subject (for writes, the type of an event), and which occurrence is
+    meant."""
 
     name: str
     about: str | None = None

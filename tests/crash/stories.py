@@ -1,4 +1,5 @@
-"""Short histories that lead a project past every point: what each needs, and in which of its passes each point lies."""
+"""Defines short histories that together reach every point, and lists in which pass of which history each point is
+reached."""
 
 from __future__ import annotations
 
@@ -17,11 +18,11 @@ from tests.crash.world import INIT, SETTLE_SECONDS, CrashWorld
 NOWHERE = "http://127.0.0.1:1"  # a port that nothing listens on
 
 Passes = Generator[None, None, None]
-"""A story goes up to each `yield`, where somebody runs a pass, and may end at any of them."""
+"""A story runs up to each `yield`, at which the caller runs a pass, and may end at any of them."""
 
 
 def founding(world: CrashWorld) -> Passes:
-    """`ledger init` makes a ledger in a file; the spec runs once it is there."""
+    """`ledger init` creates a ledger in a file, and then the spec runs."""
     for path in world.folder.glob("ledger.sqlite*"):
         path.unlink()
     world.command = INIT
@@ -30,7 +31,7 @@ def founding(world: CrashWorld) -> Passes:
 
 
 def submitting(world: CrashWorld) -> Passes:
-    """A new spec of each service; then their ends are seen."""
+    """A new spec of each service runs, and a later pass observes the ends of the runs."""
     world.spark("orders")
     world.batch("clicks")
     yield
@@ -38,14 +39,15 @@ def submitting(world: CrashWorld) -> Passes:
 
 
 def adopting(world: CrashWorld) -> Passes:
-    """A pass is killed with AWS's answer in its hands; the next one finds the run."""
+    """A pass is killed after it received AWS's reply. The next pass finds the run."""
     world.batch("clicks")
     world.crash(Point("answered"))
     yield
 
 
 def sending_again(world: CrashWorld) -> Passes:
-    """A pass is killed before its request goes out; two looks prove that nothing arrived, and it goes again."""
+    """A pass is killed before it sends its request. Two lookups prove that no request arrived, and a later pass
+    sends it again."""
     world.batch("clicks")
     world.crash(Point("sending"))
     world.pass_time(SETTLE_SECONDS)
@@ -55,7 +57,7 @@ def sending_again(world: CrashWorld) -> Passes:
 
 
 def superseding(world: CrashWorld) -> Passes:
-    """The same, and the spec asks for something else meanwhile."""
+    """A pass is killed before it sends its request, and the spec changes before the submission is proven absent."""
     world.spark("orders", "A")
     world.crash(Point("recorded", "intended"))
     world.spark("orders", "B")
@@ -67,7 +69,7 @@ def superseding(world: CrashWorld) -> Passes:
 
 
 def cancelling(world: CrashWorld) -> Passes:
-    """A spec with a live run leaves git, and its policy is Cancel."""
+    """A spec with a live run and the deletion policy Cancel is removed from git."""
     world.aws.configure(run_seconds=None)
     path = world.spark("orders", deletionPolicy="Cancel")
     world.batch("clicks")
@@ -98,14 +100,15 @@ def _position(world: CrashWorld) -> int:
 
 
 def rejected(world: CrashWorld) -> Passes:
-    """AWS says no to the content."""
+    """AWS rejects the content."""
     world.aws.configure(definitions=["other"])
     world.batch("clicks")
     yield
 
 
 def unreachable(world: CrashWorld) -> Passes:
-    """Batch cannot be connected to; then it can. The ledger has an intent, else no pass goes on without a look."""
+    """Batch is unreachable at first. The ledger has an intent, because with an empty ledger a pass first searches
+    AWS for runs."""
     world.spark("orders")
     assert world.run("reconcile").code == 0
     world.batch("clicks")
@@ -118,7 +121,7 @@ def unreachable(world: CrashWorld) -> Passes:
 
 
 def meeting(world: CrashWorld, fault: Plan, *, spark: bool) -> Passes:
-    """A new spec, whose submission meets a fault."""
+    """A new spec is submitted, and its submission meets a fault."""
     world.aws.inject(fault)
     if spark:
         world.spark("orders")
@@ -129,7 +132,7 @@ def meeting(world: CrashWorld, fault: Plan, *, spark: bool) -> Passes:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A history, the points that lie in each of its passes, and the names that are held at its end."""
+    """A history, the points that each of its passes reaches, and the names on hold at its end."""
 
     name: str
     tell: Callable[[CrashWorld], Passes]
@@ -192,7 +195,7 @@ STORIES = (
 
 
 def _meetings(faults: Mapping[str, Plan], batch: tuple[Point, ...], spark: tuple[Point, ...]) -> Iterator[Story]:
-    """What a submission to each service passes when it meets one of the faults."""
+    """Returns the stories in which a submission to each service meets one of the faults."""
     for name, plan in faults.items():
         yield Story(f"batch-{name}", partial(meeting, fault=plan, spark=False), (batch,))
         yield Story(f"spark-{name}", partial(meeting, fault=plan, spark=True), (spark,))
@@ -204,11 +207,12 @@ MEETINGS = (
     *_meetings(REFUSED, AGAIN, AGAIN),
     *_meetings(SLOW, (*SEND, *_writes("submitted")), (*SEND, *_writes("submitted"))),
 )
-"""The same for faults: AWS Batch has no token, so a run is looked for; EMR Serverless is sent the same token again."""
+"""Stories with faults. For AWS Batch, which has no token, a lookup follows. EMR Serverless receives the same token
+again."""
 
 
 Stopped = TypeVar("Stopped")
-"""What stopping leaves: a command that ended, or one that is frozen."""
+"""The result of stopping a command: it has ended, or it is frozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,7 @@ FAULTY_CASES = _cases(MEETINGS)
 
 
 def stop_at(case: Case, world: CrashWorld, stop: Callable[[Point], Stopped]) -> Stopped:
-    """Plays the story up to its pass `number`, which `stop` runs and stops at the point."""
+    """Plays the story up to its pass `number`. `stop` runs that pass and stops it at the point."""
     with closing(case.story.tell(world)) as passes:
         for _ in range(case.number):
             next(passes)

@@ -1,6 +1,6 @@
-"""Every point where the program can stop, one after the other: killed there, and frozen there and woken later.
+"""At every point at which the program can stop, a pass is killed, or frozen and woken later.
 
-A cross-section runs every day; the whole, over every store and with every fault, is a campaign of `make soak`.
+`make test` runs a selection. `make soak` runs all cases, with every store and every fault.
 """
 
 from __future__ import annotations

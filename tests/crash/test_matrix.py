@@ -1,7 +1,7 @@
-"""The crash matrix, row by row: the real command, stopped or betrayed, and what is true in the end.
+"""Tests the rows of the crash matrix: the real command is stopped or meets a fault, and the result is checked.
 
-Some rows run every day and all of them in `make soak`.
-Rows whose stop is a point of the code by itself are in test_enumeration.py; docs/promise.md has all rows.
+Some rows run in `make test`, and all of them in `make soak`. Rows that only stop at a point of the code are in
+test_enumeration.py. docs/promise.md contains all rows.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ INTENDED = Point("recorded", "intended")
 
 
 def test_frozen_after_the_intent_and_woken_after_the_deadline(world: CrashWorld):
-    """The hook sees that the time of the send is over: nothing goes out, and the next pass sends."""
+    """The hook detects that the deadline of the send has passed, so nothing is sent, and the next pass sends."""
     world.prepare(claim_seconds=1)
     world.batch("clicks")
     frozen = world.freeze(INTENDED)
-    time.sleep(1.1)  # the clock of the frozen process goes on by itself
+    time.sleep(1.1)  # the clock of the frozen process continues
     woken = world.thaw(frozen)
     world.prepare()
 
@@ -42,7 +42,8 @@ def test_frozen_after_the_intent_and_woken_after_the_deadline(world: CrashWorld)
 
 @pytest.mark.soak
 def test_frozen_with_the_request_in_its_hands(world: CrashWorld):
-    """It goes out long after others have sent again, since nothing checks the time now: AWS refuses its signature."""
+    """The request is sent long after another pass sent it again, because the time is not checked any more. AWS
+    refuses its signature."""
     world.batch("clicks")
     frozen = world.freeze(Point("sending"))
     world.rest()
@@ -55,7 +56,7 @@ def test_frozen_with_the_request_in_its_hands(world: CrashWorld):
 
 
 def test_two_reconcilers_and_one_submission(world: CrashWorld):
-    """While one is about to send, another sees its intent and sends nothing; then the first one goes on."""
+    """While one pass is about to send, another one finds its intent and sends nothing. Then the first one continues."""
     world.batch("clicks")
     first = world.freeze(INTENDED)
     second = world.run("reconcile")
@@ -78,7 +79,8 @@ def test_two_reconcilers_and_one_submission(world: CrashWorld):
     ids=["denied", "empty answer", "tags unread"],
 )
 def test_a_listing_that_fails_is_not_absence(world: CrashWorld, answer: Rule):
-    """However long it goes on, it stays unknown, with exit code 3; the run is adopted once AWS can be asked."""
+    """However long listings fail, the submission remains unknown and passes exit 3. Once AWS can be queried, the run
+    is adopted."""
     world.batch("clicks")
     world.crash(ACCEPTED)
     world.aws.inject(Plan((answer,)))
@@ -93,7 +95,7 @@ def test_a_listing_that_fails_is_not_absence(world: CrashWorld, answer: Rule):
 
 @pytest.mark.soak
 def test_the_credentials_of_another_account_prove_nothing(world: CrashWorld):
-    """A look into another account would find nothing: it is refused before anything is asked."""
+    """A lookup in another account would find nothing, so it is refused before any call."""
     world.batch("clicks")
     world.crash(ACCEPTED)
     before = world.events()
@@ -106,7 +108,7 @@ def test_the_credentials_of_another_account_prove_nothing(world: CrashWorld):
 
 
 def test_finished_and_forgotten_before_it_was_adopted(world: CrashWorld):
-    """A day after its intent nobody can say whether it ran: held for a person, for ever, and not sent again."""
+    """A day after its intent, it is unknown whether the submission ran. It remains on hold and is not sent again."""
     long_ago = time_text(datetime.now(UTC) - timedelta(hours=25))
     where = {"jobQueue": "nightly", "jobName": "clicks"}
     world.batch("clicks")
@@ -122,7 +124,7 @@ def test_finished_and_forgotten_before_it_was_adopted(world: CrashWorld):
 
 
 def test_a_ledger_that_is_gone_after_acceptance(world: CrashWorld):
-    """The run id is printed, since it cannot be recorded; once the ledger is back, the run is adopted."""
+    """The run id is printed, because it cannot be recorded. Once the ledger is restored, the run is adopted."""
     world.batch("clicks")
     frozen = world.freeze(ACCEPTED)
     away = world.move_ledger_away()
@@ -140,7 +142,7 @@ def test_a_ledger_that_is_gone_after_acceptance(world: CrashWorld):
 @pytest.mark.parametrize("arrives", [True, False], ids=["it had arrived", "it had not"])
 @pytest.mark.parametrize("what", ["removed", "suspended"])
 def test_a_spec_that_is_taken_back_while_its_submission_is_unresolved(world: CrashWorld, what: str, arrives: bool):
-    """It is only looked for: adopted if it is there, and else never sent."""
+    """The submission is only looked up. If its run exists, it is adopted. Otherwise it is never sent."""
     world.spark("orders")
     assert world.run("reconcile").code == 0
     path = world.batch("clicks")
@@ -158,7 +160,8 @@ def test_a_spec_that_is_taken_back_while_its_submission_is_unresolved(world: Cra
 
 @pytest.mark.soak
 def test_a_request_that_is_late(world: CrashWorld):
-    """Its process is dead when it takes effect; settling outlasts it, so it is found and not sent again."""
+    """The request takes effect after its process was killed, but before the submission settles. The run is found,
+    and nothing is sent again."""
     world.aws.inject(Plan((Rule("late", "closed", operation=SENDS, late_seconds=1.0),)))
     world.batch("clicks")
     world.crash(Point("stored", "unclear"))
@@ -171,7 +174,7 @@ def test_a_request_that_is_late(world: CrashWorld):
 
 @pytest.mark.soak
 def test_a_request_that_is_later_than_its_signature_lives(world: CrashWorld):
-    """AWS refuses it when it arrives at last: as lost, and sent again."""
+    """AWS refuses the request when it arrives. It counts as lost and is sent again."""
     late = Rule("late", "closed", operation=SENDS, late_seconds=2.5, count=1)
     world.aws.inject(Plan((late,), {"signature_seconds": 1.5}))
     world.batch("clicks")

@@ -1,4 +1,4 @@
-"""The list of points is complete, and the stories lead past every one of them."""
+"""The list of points is complete, and the stories reach every point."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.crash.world import CrashWorld
 ROOT = Path(__file__).parents[2]
 
 Heard = Counter[tuple[str, str | None]]
-"""How often a point was passed, by its name and by what it was about; `None` for whatever it was about."""
+"""How often a point was reached, by its name and subject. The subject `None` counts all subjects."""
 
 
 class _Listener:
-    """An audit hook cannot be taken away again: this one listens only while somebody gives it a set."""
+    """An audit hook that counts only while it has a counter, because Python cannot remove audit hooks."""
 
     def __init__(self) -> None:
         self.heard: Heard | None = None
@@ -35,7 +35,7 @@ class _Listener:
 
     @contextmanager
     def listening(self) -> Iterator[Heard]:
-        """How often this process passes each point in the block, in all and with everything that it is about."""
+        """Counts how often this process reaches each point inside the block, in total and for each subject."""
         if not self._added:
             sys.addaudithook(self)
             self._added = True
@@ -69,12 +69,12 @@ def test_every_store_marks_when_it_has_a_batch():
 
 
 def test_every_point_is_stopped_at():
-    """Each point of the list lies in a pass of some story, where the enumeration stops."""
+    """Each point in the list is reached in a pass of some story, at which the enumeration stops."""
     assert {case.point.name for case in (*CASES, *FAULTY_CASES)} == set(POINTS)
 
 
 REHEARSED = (*STORIES, *(story for story in MEETINGS if story.name in {"batch-reply-lost", "spark-reply-lost"}))
-"""The other faults lead past the same points; the whole enumeration finds each of them."""
+"""The other faults reach the same points. The full enumeration covers each of them."""
 
 
 @pytest.mark.parametrize("story", REHEARSED, ids=str)

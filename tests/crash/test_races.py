@@ -42,7 +42,7 @@ def judged(world: CrashWorld, reconcilers: int, specs: int, record: Record) -> N
     """Runs a race and checks what must be true after it."""
     codes = race(world, reconcilers, specs)
 
-    assert set(codes) <= {0, 3}  # 3: while another still sends what it wanted to
+    assert set(codes) <= {0, 3}  # 3 if another process is still sending the same submission
     assert verdict(world) == Verdict()
     owners = Counter(run.request["tags"]["reconciler:spec"] for run in world.runs())
     assert owners == {f"shop/staging/job-{number:03}": 1 for number in range(specs)}

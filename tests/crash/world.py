@@ -1,4 +1,4 @@
-"""A project whose reconcilers are stopped at named points, and what is found out about it afterwards."""
+"""Provides a project whose reconcilers are stopped at named points, and checks its state afterwards."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ from tests.waiting import eventually
 
 HOOK = Path(__file__).parent / "hook"
 CLAIM_SECONDS, SETTLE_SECONDS = 30, 60
-"""What was sent must start within the first, and is given up after the second: shorter than elsewhere, since no process
-here waits as long as a clock is moved ahead at once."""
+"""The deadline of a send and the settling time. They are shorter than elsewhere, because tests move the clock ahead
+instead of waiting."""
 
 SIGNATURE_SECONDS = 3
-"""How long AWS takes a signature, if a test says so; its time is cut to whole seconds, so one less is sure."""
+"""The number of seconds for which AWS accepts a signature, if a test sets it. Signatures have whole seconds, so only
+one second less is certain."""
 
 PATIENCE_SECONDS = 300.0
-"""The longest that anything here may take; then it is stuck."""
+"""The maximum time that anything here may take before it counts as stuck."""
 
 LIMITED = ("StartJobRun", "ListJobRuns", "GetJobRun", "CancelJobRun", "SubmitJob")
-"""What has a quota, which these campaigns lift."""
+"""The operations whose quotas these campaigns lift."""
 
 INIT = ("ledger", "init")
 
 MOVING = {"submit", "replace", "adopt", "cancel", "skip", "wait"}
-"""Actions of a plan that is not at rest."""
+"""Actions that show that work is left."""
 
 
 class Ahead:
-    """Moves the clock of this process ahead: that of its commands, of their signatures, and of the stand-in."""
+    """Moves the clock of this process ahead, for its commands, their signatures, and the fake AWS."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
@@ -53,15 +54,15 @@ class Ahead:
 
 @dataclass
 class CrashWorld(World):
-    """A `World` over any ledger, whose commands can be killed or frozen at a point."""
+    """A `World` with any ledger, whose commands can be killed or frozen at a point."""
 
     ledger: str = "sqlite:///ledger.sqlite"
     ahead: Ahead = field(kw_only=True)
     marks: int = 0
-    command: tuple[str, ...] = ("reconcile",)  # what is stopped
+    command: tuple[str, ...] = ("reconcile",)  # the stopped commands
 
     def prepare(self, claim_seconds: int = CLAIM_SECONDS, settle_seconds: int = SETTLE_SECONDS) -> None:
-        """Writes the project file: chosen waits, and no quota."""
+        """Writes the project file, with short waits and without quotas."""
         rates = "".join(f"\n        {call}: {{perSecond: 10000, burst: 10000}}" for call in LIMITED)
         waits = f"\n      claimSeconds: {claim_seconds}\n      settleSeconds: {settle_seconds}\n      rates:{rates}"
         text = project_text(limits=waits)
@@ -69,27 +70,27 @@ class CrashWorld(World):
         self.init()
 
     def run(self, *arguments: str | Path) -> Done:
-        """Runs a command as `World` does. Whatever goes wrong, it prints no traceback."""
+        """Runs a command as `World` does, and checks that it prints no traceback."""
         done = super().run(*arguments)
         assert "Traceback" not in done.err, done
         return done
 
     def crash(self, point: Point) -> Done:
-        """Runs the command until it reaches the point, where it is killed. It must get there."""
+        """Runs the command until it is killed at the point. Fails if the point is not reached."""
         process, mark = self._armed(forked_command(), point, "kill")
         done = finished(process, PATIENCE_SECONDS)
         assert (done.code, mark.exists()) == (-signal.SIGKILL, True), f"{point} was not reached:\n{done}"
         return done
 
     def freeze(self, point: Point) -> subprocess.Popen[str]:
-        """Runs the installed command until it is frozen at the point. It must get there."""
+        """Runs the installed command until it is frozen at the point. Fails if the point is not reached."""
         process, mark = self._armed(COMMAND, point, "stop")
         _until(lambda: _state(process) is not None, f"{point} was not reached")
         assert (_state(process), mark.exists()) == (os.CLD_STOPPED, True), f"{point} was not reached: {process.poll()}"
         return process
 
     def thaw(self, process: subprocess.Popen[str]) -> Done:
-        """Lets a frozen command go on, to its end."""
+        """Wakes a frozen command, and waits for its end."""
         process.send_signal(signal.SIGCONT)
         done = finished(process, PATIENCE_SECONDS)
         assert "Traceback" not in done.err, done
@@ -119,7 +120,7 @@ class CrashWorld(World):
         return process, mark
 
     def passes(self, count: int) -> list[Done]:
-        """So many passes, a little apart: two looks that prove absence lie apart too."""
+        """Runs some passes a little apart, because the two lookups that prove absence must be apart too."""
         done = []
         for _ in range(count):
             done.append(self.run("reconcile"))
@@ -133,16 +134,16 @@ class CrashWorld(World):
         assert eventually(lambda: time.time() >= due and self.aws.faults()["on_the_way"] == 0)
 
     def pass_until_settled(self) -> None:
-        """Moves the clock ahead until what was intended before counts as absent, if it is not found."""
+        """Moves the clock ahead until earlier submissions count as absent if they are not found."""
         self.pass_time(SETTLE_SECONDS + 0.1)
 
     def age_signatures(self) -> None:
-        """Lets AWS refuse from now on what was signed before."""
+        """Makes AWS refuse all earlier signatures from now on."""
         self.pass_time(SIGNATURE_SECONDS + 0.1)
         self.aws.configure(signature_seconds=SIGNATURE_SECONDS)
 
     def move_ledger_away(self) -> Callable[[], None]:
-        """Takes the SQLite ledger from its place; the answer puts it back."""
+        """Moves the SQLite ledger away. The returned function restores it."""
         names = [path for path in self.folder.iterdir() if path.name.startswith("ledger.sqlite")]
         for path in names:
             path.rename(path.with_name(f"away-{path.name}"))
@@ -154,9 +155,9 @@ class CrashWorld(World):
         return back
 
     def rest(self) -> list[dict[str, Any]]:
-        """Passes until there is nothing left to do or to wait for; the actions of the last one."""
+        """Runs passes until nothing is left to do or to wait for, and returns the actions of the last one."""
         actions: list[dict[str, Any]] = []
-        if self.command == INIT:  # one that was stopped is finished by the next
+        if self.command == INIT:  # the next pass finishes what a stopped one began
             done = self.run(*self.command)
             assert done.code == 0, done
 
@@ -172,10 +173,11 @@ class CrashWorld(World):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong with a world at rest: nothing, in the end.
+    """The problems of a project after all work is done. There must be none.
 
-    `duplicates`: tokens with several runs. `unrecorded`: runs that the ledger does not know. `invented`: runs that only
-    the ledger knows. `unresolved`: submissions that nobody knows about. `held`: names a person is asked about.
+    `duplicates` are tokens with several runs, `unrecorded` are runs that are not in the ledger, and `invented` are
+    runs that are only in the ledger. `unresolved` are submissions with an unknown outcome, and `held` are names on
+    hold.
     """
 
     duplicates: list[str] = field(default_factory=list)
@@ -186,7 +188,7 @@ class Verdict:
 
 
 def unresolved(world: CrashWorld) -> list[str]:
-    """The names of the submissions that nobody knows about."""
+    """The names of the submissions with an unknown outcome."""
     log = world.log()
     try:
         return sorted(submission.name for submission in log.recorded.unresolved())
@@ -195,7 +197,7 @@ def unresolved(world: CrashWorld) -> list[str]:
 
 
 def verdict(world: CrashWorld) -> Verdict:
-    """Brings the world to rest and judges it by AWS's runs and by the ledger, which is read whole and must be sound."""
+    """Completes all work, and compares AWS's runs with the ledger, which is fully read and must be valid."""
     actions = world.rest()
     sound = world.run("ledger", "verify")
     assert sound.code == 0, sound
@@ -216,7 +218,8 @@ def verdict(world: CrashWorld) -> Verdict:
 
 
 def _state(process: subprocess.Popen[str]) -> int | None:
-    """How the process was last seen to change, `None` while it runs; it can still be waited for afterwards."""
+    """Returns the newest change of the process's state, or `None` while it runs. The process can still be waited for
+    afterwards."""
     options = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
     seen = os.waitid(os.P_PID, process.pid, options)
     return None if seen is None else seen.si_code
@@ -227,7 +230,7 @@ def _moment() -> None:
 
 
 def _until(reached: Callable[[], bool], otherwise: str, about: object = "", step: Callable[[], None] = _moment) -> None:
-    """Waits for other processes, in steps."""
+    """Polls until a condition holds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not reached():
         assert time.monotonic() < deadline, f"{otherwise}: {about}"

@@ -13,7 +13,8 @@ LITERALS = {"true": True, "false": False, "null": None}
 
 
 def evaluated(text: str, contexts: Mapping[str, Any]) -> Any:
-    """Returns a text with its expressions replaced; if it is one expression, the value of it, of any type."""
+    """Returns a text with its expressions replaced. If the text is a single expression, returns its value, of any
+    type."""
     whole = EXPRESSION.fullmatch(text.strip())
     if whole:
         return value_of(whole[1], contexts)
@@ -141,5 +142,5 @@ def _item(value: Any, key: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Returns whether two values are equal; nothing equals an empty text, as on GitHub, where both become 0."""
+    """Returns whether two values are equal. Null equals an empty text, as on GitHub, where both become 0."""
     return (one or 0) == (other or 0) if not (one and other) else one == other

@@ -1,4 +1,4 @@
-"""Prints figures about how the code reads: sizes, imports, and what one command passes through.
+"""Prints figures about the code: sizes, imports, and the modules and types that one command uses.
 
 Run ``python -m tests.project.figures`` (or ``make figures``) in a checkout. They are signs, not aims. With ``--list``,
 the names of the modules and types are printed too.
@@ -106,7 +106,7 @@ def passage(*command: str) -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    """Prints every figure, one a line."""
+    """Prints every figure on its own line."""
     for name, value in sizes().items():
         print(f"{name:24}{value:g}")
     for command in (("plan",), ("apply", "--yes")):

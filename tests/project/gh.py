@@ -1,6 +1,7 @@
-"""Stands in for GitHub's `gh api`: pull requests with comments, artifacts and environments in one JSON file.
+"""Simulates GitHub's `gh api`: pull requests with comments, artifacts and environments in one JSON file.
 
-Run as a program: `gh.py WORLD api …`. WORLD is a folder; `state.json` in it has everything, `calls.jsonl` every call.
+Run as a program: `gh.py WORLD api …`. The folder WORLD contains `state.json` with the whole state, and `calls.jsonl`
+with every call.
 """
 
 from __future__ import annotations

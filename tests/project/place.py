@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 INSTALLED = BIN / "reconciler"
 COMMAND = "reconciler"
-"""Looked up on the PATH of `environment`: the installed command in a process that is forked, which is much faster."""
+"""The installed command, found on the PATH of `environment`. It runs in a forked process, which is much faster."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -62,7 +62,7 @@ def commit(cwd: Path, subject: str) -> str:
 def project_copy(folder: Path, *, instant: bool = True) -> Path:
     """Makes a git repository in `folder` with a copy of specs/, committed, and returns `folder`.
 
-    `instant`: runs on its emulator take no time, so that nothing has to wait for their end.
+    With `instant`, runs on its emulator take no time, so that nothing has to wait for their end.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "specs", folder / "specs", ignore=shutil.ignore_patterns(".reconciler"))

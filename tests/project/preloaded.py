@@ -1,9 +1,10 @@
-"""Runs commands without their start-up time: a process that has everything imported forks for each of them.
+"""Runs commands without their start-up time: a process that has imported everything forks for each command.
 
-`command()` returns a folder with an executable `reconciler`, for a PATH. It passes its arguments, folder, environment
-and standard streams on, and the signals in FORWARDED, and it ends as the command does. If it is killed, the command is
-killed a moment later. Use the installed command if the moment matters, to freeze a command, and for tests of start-up.
-A coverage run does not measure these commands: commands in the process of a test show the same code.
+`command()` returns a folder with an executable `reconciler`, for a PATH. The executable passes its arguments,
+folder, environment, standard streams and the signals in FORWARDED to the forked process, and exits with the same
+code. If it is killed, the forked process is killed a moment later. Use the installed command if the exact moment
+matters, to freeze a command, and for tests of start-up. Coverage runs do not measure these commands, because
+commands in the process of a test cover the same code.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tests.compat.at_time import COMMAND, end, preload
 ROOT = Path(__file__).resolve().parents[2]
 CRASH_HOOK = str(ROOT / "tests/crash/hook/sitecustomize.py")
 LONGEST_REQUEST = 200_000
-"""Bytes of arguments and environment together: what a socket takes as one message."""
+"""The maximum size of arguments and environment in bytes, which is what a socket accepts as one message."""
 
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGTERM)
 
@@ -65,8 +66,10 @@ sys.exit(code)
 
 @cache
 def command() -> Path:
-    """Starts the process for this one, with which it ends, and returns the folder of its `reconciler`."""
-    folder = Path(tempfile.mkdtemp(prefix="reconciler-"))  # short: the address of a socket has at most 107 characters
+    """Starts the forking process, which ends with this process, and returns the folder of its `reconciler`."""
+    folder = Path(
+        tempfile.mkdtemp(prefix="reconciler-")
+    )  # a short path, because the address of a socket has at most 107 characters
     address = str(folder / "socket")
     client = folder / "reconciler"
     client.write_text(
@@ -93,7 +96,7 @@ def not_measured() -> dict[str, str]:
 
 
 _servers: list[subprocess.Popen[bytes]] = []
-"""Their standard input stays open as long as this process runs."""
+"""The forking processes. Their standard input remains open as long as this process runs."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Runs workflows as GitHub does: jobs in order, matrices, conditions, outputs, and the steps of our own action.
 
-The repository is a bare git repository in `world`; each job checks out a clone of it. Actions of others do nothing, but
-`actions/checkout` checks out, and `actions/upload-artifact` keeps files for `tests/project/gh.py`.
+The repository is a bare git repository in `world`, and each job checks out a clone of it. Third-party actions do
+nothing, except that `actions/checkout` checks out, and `actions/upload-artifact` keeps files for
+`tests/project/gh.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ OURS = "/.github/actions/reconciler"
 
 @dataclass
 class JobRun:
-    """One job of a matrix: its result, outputs, environment, the role that it assumed, and what its steps printed."""
+    """One job of a matrix: its result, outputs, environment, assumed role, and the output of its steps."""
 
     name: str
     matrix: Mapping[str, Any]
@@ -48,7 +49,8 @@ class JobRun:
 
 @dataclass
 class Hub:
-    """A repository on GitHub with its runner. `variables` are those of the repository, `of_environment` of others."""
+    """A repository on GitHub with its runner. `variables` are the variables of the repository, and `of_environment`
+    those of its environments."""
 
     world: Path
     environ: dict[str, str] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class Hub:
     runs: int = 40
 
     def __post_init__(self) -> None:
-        """Makes the program `gh`, and a folder that looks as the action's installation."""
+        """Creates the program `gh`, and a folder that looks like the action's installation."""
         for folder in ("bin", "artifacts", "temp/reconciler/bin"):
             (self.world / folder).mkdir(parents=True, exist_ok=True)
         program = self.world / "bin/gh"
@@ -84,7 +86,7 @@ class Hub:
         return listed
 
     def change(self, **more: Any) -> None:
-        """Replaces parts of the state."""
+        """Replaces parts of the recorded state."""
         gh.save(self.world, {**self.state, **more})
 
     def run(self, workflow: Path, event: str, commit: str, **payload: Any) -> dict[str, list[JobRun]]:
@@ -166,13 +168,13 @@ class _Steps:
         return self.hub.world / "workspace"
 
     def prepare(self) -> None:
-        """Empties what does not outlive a job."""
+        """Deletes everything that does not outlive a job."""
         shutil.rmtree(self.workspace, ignore_errors=True)
         self.workspace.mkdir()
         (self.hub.world / "summary.md").write_text("")
 
     def run(self, step: Mapping[str, Any], folder: Path | None = None) -> None:
-        """Runs a step, unless its condition says no or an earlier step failed."""
+        """Runs a step, unless its condition is false or an earlier step failed."""
         failed = self.job.result == "failure"
         if not condition(step.get("if", "success()"), self.contexts, failed=failed):
             return

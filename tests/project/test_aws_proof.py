@@ -1,4 +1,4 @@
-"""Runs the suite for a real AWS account against the emulator; a plain test run leaves it out."""
+"""Runs the suite for a real AWS account against the emulator. A plain test run does not include it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def asked(aws: Emulator) -> dict[str, str]:
 
 
 def test_the_suite_runs_only_on_request():
-    """A plain run leaves the suite out; with the marker alone it is skipped and lists the missing variables."""
+    """A plain run does not include the suite. With the marker alone, the suite is skipped and lists the missing
+    variables."""
     (plain, output), (marked, why) = suites([[], ["-m", "aws", "-rs"]])
 
     assert (plain, "passed" in output, "deselected" in output) == (5, False, True), output
@@ -84,7 +85,7 @@ def test_questions_about_a_token_are_asked_and_answered():
     [("failed", 1, 3, 2), pytest.param("succeeded", 0, 5, 0, marks=pytest.mark.soak)],
 )
 def test_questions_about_spark_parameters_are_asked_and_answered(outcome: str, code: int, ok: int, wrong: int):
-    """A job that succeeds shows that its setting arrived; a job that fails is reported as a broken promise."""
+    """A job that succeeds proves that its setting arrived. A job that fails is reported as a broken promise."""
     with standin(run_seconds=0, outcome=outcome) as aws:
         check = {"RECONCILER_AWS_PROOF_CHECK_SETTING": "s3://bucket/check_setting.py"}
         ended, output = suite("-m", "aws", "-k", "test_spark_parameters", **asked(aws), **check)
@@ -122,7 +123,7 @@ def test_an_answer_that_breaks_the_promise_is_a_failure():
 
 
 def stopped(aws: Emulator, run_id: str) -> bool:
-    """Whether a run has ended or is being cancelled."""
+    """Returns whether a run has ended or is being cancelled."""
     import boto3
 
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}

@@ -1,4 +1,4 @@
-"""The benchmarks can run: what they generate, and what they compare commands with."""
+"""Tests the projects that the benchmarks generate, and the programs that they compare commands with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.specs.builders import load
 
 
 def plan_of(folder: Path) -> Any:
-    """The plan of a project, as JSON."""
+    """Returns the plan of a project as JSON."""
     command = [sys.executable, "-m", "reconciler", "plan", "--no-refresh", "--no-cache", "--format", "json"]
     return json.loads(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
 
@@ -28,7 +28,7 @@ def test_the_plain_programs_accept_the_generated_specs(tmp_path: Path) -> None:
 
 
 def test_a_settled_project_has_nothing_to_do(tmp_path: Path) -> None:
-    """The specs that are recorded without being read are the same as those in the files, also for numbers that occur
+    """The specs that are recorded without reading them equal those in the files, even if a number also occurs
     elsewhere in a spec."""
     settled(tmp_path / "project", 80)
     result = plan_of(tmp_path / "project")
@@ -37,7 +37,7 @@ def test_a_settled_project_has_nothing_to_do(tmp_path: Path) -> None:
 
 
 def test_a_plan_without_rendering_prints_nothing(tmp_path: Path) -> None:
-    """The process that rendering is compared with makes a plan, and has no text of it."""
+    """The process that rendering is compared with makes a plan, but does not render it."""
     generate(tmp_path, 1)
     new_ledger(tmp_path)
     command = [sys.executable, "-c", SILENT, "plan", "--no-refresh", "--no-cache"]
@@ -45,7 +45,7 @@ def test_a_plan_without_rendering_prints_nothing(tmp_path: Path) -> None:
 
 
 def test_terraform_gets_the_same_specs(tmp_path: Path) -> None:
-    """Each spec is a block, and each block is in the state."""
+    """Each spec is a block in the configuration, and each block is in the state."""
     terraform(tmp_path / "tf", 3)
     assert (tmp_path / "tf/main.tf").read_text().count('resource "terraform_data"') == 3
     state = json.loads((tmp_path / "tf/terraform.tfstate").read_text())
@@ -53,7 +53,7 @@ def test_terraform_gets_the_same_specs(tmp_path: Path) -> None:
 
 
 def test_missed_and_unmeasured_goals_are_shown() -> None:
-    """The table has a line for every goal, and its last line counts those that are not met."""
+    """The table has a line for every goal, and its last line counts the goals that are not met."""
     report = Report(say=lambda _: None)
     report.add(
         Goal("a", 1.0, 2), Goal("b", 3.0, 2), Goal("c", 3.0, 2, at_least=True), Goal("d", None, 2, note="no way")
@@ -75,6 +75,6 @@ def test_a_ratio_is_the_median_of_pairs() -> None:
 
 
 def test_revisions_are_compared_with_commands_that_both_have() -> None:
-    """Version 0.1.0 has no cache, and no option to leave it out."""
+    """Version 0.1.0 has neither a cache nor an option to bypass it."""
     assert "plan --no-refresh" in COMMON
     assert all("--no-cache" not in arguments for arguments in COMMON.values())

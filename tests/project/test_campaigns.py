@@ -22,7 +22,7 @@ def case(
 
 
 def test_the_table_counts_the_cases_of_each_campaign():
-    """The table has a line for each test with its cases, failures, time and counts; set-ups are not cases."""
+    """The table has a line for each test with its cases, failures, time and counts. Fixtures do not count as cases."""
     reports = [
         case("tests/a.py::test_loop[1]", "passed", 60.2, "seed 1: 7 kills"),
         case("tests/a.py::test_loop[2]", "failed", 61.0),
@@ -45,7 +45,7 @@ def differs(first: int, second: int | None, wanted: bool):
 
 
 def test_one_test_of_many_cases_lists_those_that_fail():
-    """Each failing case is in the failure with its title, and the others are tried all the same."""
+    """The failure contains each failing case with its title, and the other cases still run."""
     with pytest.raises(BaseExceptionGroup, match="2 of 3 cases failed") as failure:
         differs(wanted=False)
     with pytest.raises(BaseExceptionGroup) as all_failures:

@@ -9,7 +9,7 @@ from tests.project.preloaded import command
 
 
 def test_demo_shows_the_whole_workflow_and_leaves_no_files(tmp_path: Path):
-    """Nine jobs are submitted, a second look changes nothing, an edit is planned field by field, and why finds it."""
+    """Nine jobs are submitted, a second plan has no changes, an edit is planned field by field, and `why` finds it."""
     done = run([ROOT / ".ci/demo.sh"], tmp_path, environment(DEMO_BIN=str(command()), TMPDIR=str(tmp_path)))
 
     assert done.returncode == 0, done.stdout + done.stderr

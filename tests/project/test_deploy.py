@@ -1,4 +1,4 @@
-"""The files in docs/deploy: policies are those of `iam`, commands exist, and steps work."""
+"""Tests the files in docs/deploy: their policies are those of `iam`, their commands exist, and their steps work."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def _granted(statements: list[dict[str, Any]]) -> set[tuple[str, str]]:
-    """The actions of a policy, each with the condition under which it is granted."""
+    """Returns the actions of a policy, each with the condition under which it is granted."""
     pairs: set[tuple[str, str]] = set()
     for each in statements:
         condition = json.dumps(sorted(each.get("Condition", {})))
@@ -74,7 +74,7 @@ def _granted(statements: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("role", ["plan", "apply", "operate"])
 def test_the_template_has_the_policies_of_iam(world: World, role: str) -> None:
-    """Each role of the template may do what `iam` prints, and can be taken by the same workflows."""
+    """Each role of the template has the permissions that `iam` prints, and can be assumed by the same workflows."""
     done = world.run("iam", "--role", role, "--repository", "acme/jobs")
     assert 0 == done.code, done.err
     name, found = role.title(), resources()
@@ -97,7 +97,7 @@ def _flat(condition: dict[str, dict[str, Any]]) -> set[tuple[str, str, str]]:
 
 
 def test_the_table_is_that_of_ledger_init() -> None:
-    """The table has the keys of a ledger, and cannot be deleted by accident."""
+    """The table has the keys of a ledger and deletion protection."""
     from reconciler.ledger.prepare import KEYS
 
     table = resources()["Ledger"]["Properties"]
@@ -108,7 +108,7 @@ def test_the_table_is_that_of_ledger_init() -> None:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """Every command of reconciler in the files, with the place where it is."""
+    """Yields every reconciler command in the files, with its location."""
     yield "Dockerfile", json.loads(re.findall(r"^CMD (.*)$", IMAGE, re.MULTILINE)[-1])
     yield "cloudformation.yaml", resources()["TaskDefinition"]["Properties"]["ContainerDefinitions"][0]["Command"]
     for manifest in yaml.load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8"), yaml.CSafeLoader):
@@ -138,7 +138,7 @@ COMMANDS = list(commands())
 
 @pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=[name for name, _ in COMMANDS])
 def test_the_commands_in_the_files_exist(name: str, arguments: list[str]) -> None:
-    """Each command has the options and values that the file gives it."""
+    """Each command accepts the options and values in the file."""
     context = click.Context(program)
     command = program.get_command(context, arguments[0])
     assert command is not None, name
@@ -146,7 +146,7 @@ def test_the_commands_in_the_files_exist(name: str, arguments: list[str]) -> Non
 
 
 def test_there_are_commands_in_every_file() -> None:
-    """No file lost its command to another way of writing it."""
+    """Every file contains a command, so none is missed because of a different notation."""
     names = [name.partition(",")[0] for name, _ in commands()]
     assert {"Dockerfile", "cloudformation.yaml", "kubernetes.yaml", "reconciler.service", "gitlab-ci.yml"} <= set(names)
     assert 2 == names.count("kubernetes.yaml")
@@ -154,7 +154,7 @@ def test_there_are_commands_in_every_file() -> None:
 
 
 def test_the_image_runs_as_a_user_and_checks_its_health() -> None:
-    """The last stage has a user without privileges, and the command of the health check follows /healthz."""
+    """The last stage has an unprivileged user, and the command of the health check depends on /healthz."""
     last = IMAGE.rpartition("\nFROM ")[2]
     assert re.search(r"^USER 10001$", last, re.MULTILINE)
     assert last.index("USER 10001") < last.index("ENTRYPOINT")
@@ -185,7 +185,7 @@ def test_the_image_runs_as_a_user_and_checks_its_health() -> None:
 
 
 def test_the_image_copies_what_exists() -> None:
-    """Each source of a COPY is a file of the checkout that the ignore file lets through."""
+    """Each source of a COPY is a file of the checkout that the ignore file does not exclude."""
     allowed = {
         line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().split("\n") if line.startswith("!")
     }
@@ -229,7 +229,7 @@ def test_the_steps_of_the_image_install_the_program(tmp_path: Path) -> None:
     assert shown.startswith("reconciler 9.8.7")
     usual = json.loads(re.findall(r"^CMD (.*)$", IMAGE, re.MULTILINE)[-1])
     done = subprocess.run([command, *usual], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "name the project folder" in done.stderr  # there is no project here, and the options are known
+    assert "name the project folder" in done.stderr  # there is no project here, but the options are accepted
 
 
 def test_the_steps_of_gitlab_work(world: World, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checks README and docs: commands print what is shown, and links, files, options and tests exist."""
+"""Checks README and docs: commands print the shown output, and the mentioned links, files, options and tests exist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 DOCUMENTS = sorted([*(ROOT / name for name in PAGES), *(ROOT / "docs").rglob("*.md")])
 WITH_COMMANDS = [path for path in DOCUMENTS if "```console\n" in path.read_text("utf-8")]
 ABSENT = {"--every"}
-"""Options that documents name in order to say that this release does not have them."""
+"""Options that documents mention only because this release does not have them."""
 FOREIGN = {
     "--strict",
     "--cli-input-json",
@@ -32,7 +32,8 @@ FOREIGN = {
     "--password",
     *(f"--{option}" for option in ALL),
 }
-"""Options of mypy, of the AWS CLI, of docker, of Spark, of Hive, of a job in an example, and of every command."""
+"""Options of other programs (mypy, the AWS CLI, docker, Spark, Hive, a job in an example) and options of every
+command."""
 
 
 def _name(path: Path) -> str:
@@ -46,8 +47,8 @@ def _prose(path: Path) -> str:
 
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=_name)
 def test_commands_print_what_the_document_shows(path: Path, tmp_path: Path):
-    """Every command of the document's console blocks, run in a fresh clone's place, prints what stands below it. Those
-    of the quickstart run in an empty folder.
+    """Every command in the console blocks of a document prints the output below it. The commands run in a fresh
+    clone, and those of the quickstart in an empty folder.
 
     Times, run ids, commits and durations may differ. UPDATE_DOCS=1 writes the real output into the document.
     """
@@ -68,13 +69,13 @@ def test_commands_print_what_the_document_shows(path: Path, tmp_path: Path):
 
 
 def test_readme_shows_commands():
-    """The worked example of the README is among the documents whose commands are run."""
+    """The commands in the worked example of the README are run."""
     assert ROOT / "README.md" in WITH_COMMANDS
 
 
 @in_one_test("path", DOCUMENTS, ids=_name)
 def test_links_lead_to_files_of_the_repository(path: Path):
-    """Each relative link names a file or folder that is tracked, and each anchor a heading."""
+    """Each relative link leads to a tracked file or folder, and each anchor to a heading."""
     links = re.findall(r"\]\(([^)\s]+)\)", _prose(path))
 
     def leads_nowhere(link: str) -> bool:
@@ -102,7 +103,7 @@ def _anchors(path: Path) -> set[str]:
 
 @in_one_test("path", DOCUMENTS, ids=_name)
 def test_paths_in_documents_exist(path: Path):
-    """Every path of the repository that a document names exists, or the document gives the file's content."""
+    """Every path in a document exists in the repository, or the document contains the file."""
     named = re.findall(r"`((?:reconciler|tests|docs|specs|\.ci|\.github)/[\w./-]*)`", _prose(path))
     given = set(re.findall(r"^`([\w./-]+)`:$", path.read_text("utf-8"), re.MULTILINE))  # the title of a code block
 
@@ -132,7 +133,7 @@ def _options(command: click.Command) -> set[str]:
 
 
 def test_every_command_and_option_is_documented():
-    """docs/commands.md has a section for each command, and names each of its options."""
+    """docs/commands.md has a section for each command, which lists all options of the command."""
     text = (ROOT / "docs/commands.md").read_text("utf-8")
     sections = set(re.findall(r"^## (\w+)$", text, re.MULTILINE))
     options = {flag for name in COMMANDS for flag in _options(_command(name)) if flag.startswith("--")}
@@ -143,7 +144,7 @@ def test_every_command_and_option_is_documented():
 
 @in_one_test("path", DOCUMENTS, ids=_name)
 def test_documents_name_no_option_that_does_not_exist(path: Path):
-    """Each `--option` that documents mention is an option of some command."""
+    """Each `--option` in the documents is an option of some command."""
     known = (
         {flag for name in COMMANDS for flag in _options(_command(name))} | _options(program) | ABSENT | {"--version"}
     )
@@ -153,7 +154,7 @@ def test_documents_name_no_option_that_does_not_exist(path: Path):
 
 
 def test_every_exit_code_of_an_error_is_documented():
-    """The exit codes that errors carry are in the table of docs/commands.md."""
+    """The exit codes of all errors are in the table in docs/commands.md."""
     table = set(map(int, re.findall(r"^\| (\d+) \|", (ROOT / "docs/commands.md").read_text("utf-8"), re.MULTILINE)))
     pending, codes = [ReconcilerError], set[int]()
     while pending:
@@ -167,7 +168,7 @@ def test_every_exit_code_of_an_error_is_documented():
 
 @in_one_test("path", DOCUMENTS, ids=_name)
 def test_claims_name_tests_that_exist(path: Path):
-    """Each test that a document names exists in the file that it names."""
+    """Each test that a document mentions exists in the mentioned file."""
     witnesses = _witnesses(path)
 
     missing = [(file, test) for file, test in witnesses if f"def {test}(" not in (ROOT / file).read_text("utf-8")]
@@ -197,7 +198,7 @@ def test_every_point_to_stop_at_is_documented():
 
 
 def test_examples_of_the_spec_reference_are_valid(tmp_path: Path):
-    """The spec and the project file that docs/specs.md shows are a project that validates."""
+    """The spec and the project file in docs/specs.md form a valid project."""
     text = (ROOT / "docs/specs.md").read_text("utf-8")
     shown = [body for body in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if body.startswith("apiVersion")]
     names = ["reconciler.yaml" if "kind: Project" in body else "orders-rollup.yaml" for body in shown]

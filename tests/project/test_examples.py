@@ -1,6 +1,6 @@
-"""Runs the workflows of docs/github in a repository that holds nothing of this one but these files.
+"""Runs the workflows of docs/github in a repository that contains only these files of this repository.
 
-AWS is an emulator, the ledger a file beside it, and `tests/project/gh.py` stands in for GitHub.
+AWS is an emulator, the ledger is a file beside it, and `tests/project/gh.py` simulates GitHub.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ spec:
       region: eu-west-1
       ledger: sqlite:///{ledger}
 """
-NUMBERS = count(1)  # the emulator is shared, and must not show one test the runs of another
+NUMBERS = count(1)  # the emulator is shared, but each test must see only its own runs
 SPEC = """\
 apiVersion: reconciler/v1
 kind: BatchJob
@@ -46,13 +46,13 @@ spec:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[dict[str, str]]:
-    """An emulator of the account, whose runs start and fail at once; the variables that lead there."""
+    """Runs an emulator whose runs start and fail at once, and yields the environment variables that point to it."""
     with standin(run_seconds=0, outcome="failed", account="444455556666") as emulator:
         yield aws_environment(emulator.url)
 
 
 class Repository:
-    """A repository on GitHub with a clone of a developer, who opens and merges pull requests."""
+    """A repository on GitHub, and the clone of a developer who opens and merges pull requests."""
 
     def __init__(self, folder: Path, aws: dict[str, str]) -> None:
         self.clone = folder / "clone"
@@ -101,7 +101,7 @@ class Repository:
         return self.hub.run(self.workflow("plan"), "pull_request", merged, pull_request=self.pulls[number])
 
     def merge(self, number: int) -> str:
-        """Merges a pull request, and returns the commit that this makes."""
+        """Merges a pull request, and returns the merge commit."""
         git(self.clone, "merge", "--quiet", "--no-ff", "--no-edit", f"change-{number}")
         git(self.clone, "push", "--quiet", "origin", "main")
         made = git(self.clone, "rev-parse", "HEAD")
@@ -114,7 +114,7 @@ class Repository:
         return self.hub.run(self.workflow("apply"), "push", made)
 
     def dispatch(self, workflow: str, /, **inputs: str) -> dict[str, list[JobRun]]:
-        """Starts a workflow by hand on main, as the user `mona`."""
+        """Starts a workflow manually on main, as the user `mona`."""
         head = git(self.clone, "rev-parse", "main")
         return self.hub.run(self.workflow(workflow), "workflow_dispatch", head, inputs=inputs, actor="mona")
 
@@ -151,8 +151,9 @@ def runs(repository: Repository) -> list[tuple[str, int, str]]:
 
 
 def test_from_pull_request_to_retry(repository: Repository):
-    """A pull request gets a plan for the real target, and merging applies it and reports the run. The scheduled pass
-    reports that the run failed. An operator retries it with a form; the ledger has the name of the user."""
+    """A pull request gets a comment with the plan for the real target. Merging applies the plan and reports the run.
+    The scheduled pass reports that the run failed. An operator retries it with a form, and the ledger records the
+    user."""
     repository.spec()
     planned = repository.open(7)
     comment = repository.hub.comments(7)[0]["body"]
@@ -181,9 +182,9 @@ def test_from_pull_request_to_retry(repository: Repository):
 
 @pytest.mark.soak
 def test_a_plan_that_changed_between_approval_and_merge_is_not_applied(repository: Repository):
-    """Two pull requests are merged before the first is applied, so the second plan is not the reviewed one: it stops
-    and says how to go on. The scheduled pass leaves the changes alone. With the id of the shown plan, an operator
-    applies both."""
+    """Two pull requests are merged before the first is applied, so the second plan differs from the reviewed one.
+    The job stops and explains how to continue. The scheduled pass does not apply the changes. With the id of the new
+    plan, an operator applies both."""
     repository.spec("orders")
     repository.open(7)
     repository.spec("clicks")
@@ -214,8 +215,8 @@ FORGED = "<!-- reconciler plan: prod-eu -->\n<!-- reconciler plan id: {} -->\nlo
 
 @pytest.mark.soak
 def test_only_a_comment_of_the_bot_approves(repository: Repository):
-    """A person who posts the marker and the right id, before or after the bot's comment, approves nothing; neither does
-    a commit that no pull request made."""
+    """A user who posts the marker and the right id, before or after the bot's comment, approves nothing. A commit
+    without a pull request is not approved either."""
     repository.spec()
     repository.open(7)
     bot = repository.hub.comments(7)[0]
@@ -241,8 +242,8 @@ HOSTILE = 'x"; touch ../../owned; echo "::error::$(touch owned)`touch owned` $${
 
 @pytest.mark.soak
 def test_a_pull_request_of_a_stranger(repository: Repository):
-    """Without credentials, a fork gets a plan from the newest snapshot that main published, not from one that another
-    pull request uploaded. Hostile text in specs runs nothing, and nothing is commented."""
+    """Without credentials, a fork gets a plan from the newest snapshot that main published, not from a snapshot that
+    another pull request uploaded. Hostile text in specs runs nothing, and no comment is posted."""
     repository.spec()
     repository.open(7)
     repository.push(repository.merge(7))
@@ -265,7 +266,8 @@ def test_a_pull_request_of_a_stranger(repository: Repository):
 
 @pytest.mark.soak
 def test_two_projects_of_one_repository(repository: Repository):
-    """A second project in a folder has its own comment and artifacts, and its own plan is approved and applied."""
+    """A second project in a subfolder has its own comment and artifacts, and its plan is approved and applied
+    separately."""
     ledger = repository.hub.world.parent / "growth.sqlite"
     repository.write("teams/growth/reconciler.yaml", PROJECT.format(name="growth", ledger=ledger))
     uses = re.compile(r"^( +)((?:- )?)uses: OWNER/reconciler/.*\n(?: +with:\n)?", re.MULTILINE)
@@ -309,8 +311,8 @@ def test_two_projects_of_one_repository(repository: Repository):
 
 @pytest.mark.soak
 def test_errors_are_in_the_comment(repository: Repository):
-    """An invalid spec fails both jobs, and the comment has the error with its place; the next push replaces it by the
-    plan. A project file that cannot be read is a comment of its own, which is resolved by the next push."""
+    """An invalid spec fails both jobs, and the comment contains the error with its location. The next push replaces
+    the comment with the plan. An unreadable project file has its own comment, which the next push resolves."""
     project = (repository.clone / "specs/reconciler.yaml").read_text("utf-8")
     repository.write("specs/orders.yaml", SPEC.format(name="orders", argument="A").replace("jobQueue", "jobQeue"))
     invalid = repository.open(7)
@@ -335,7 +337,7 @@ def test_errors_are_in_the_comment(repository: Repository):
 
 @pytest.mark.soak
 def test_a_plan_may_ask_what_aws_has(repository: Repository):
-    """With `verify`, the comment says what AWS lacks of the things that the specs name; the plan succeeds as before."""
+    """With `verify`, the comment lists the resources in the specs that do not exist in AWS. The plan still succeeds."""
     workflow = ".github/workflows/plan.yml"
     text = (repository.clone / workflow).read_text("utf-8")
     repository.write(workflow, text.replace("command: plan\n", 'command: plan\n          verify: "true"\n', 1))
@@ -352,8 +354,8 @@ def test_a_plan_may_ask_what_aws_has(repository: Repository):
 
 @pytest.mark.soak
 def test_a_difference_waits_for_the_approval_of_the_environment(repository: Repository):
-    """With RECONCILER_ON_DIFFERENCE = approve, the plan that was shown is applied in the environment for approvals, if
-    that has reviewers; without any, the job stops."""
+    """With RECONCILER_ON_DIFFERENCE = approve, the shown plan is applied in the environment for approvals if it has
+    reviewers. Without reviewers, the job stops."""
     repository.hub.variables["RECONCILER_ON_DIFFERENCE"] = "approve"
     repository.spec()
     commit(repository.clone, "A direct push")
@@ -386,7 +388,7 @@ WORKS = {"status", "suspensions", "accept"}
 
 @pytest.mark.soak
 def test_every_decision_of_the_form_reaches_its_command(repository: Repository):
-    """Each command of the form works or says why not; a name that looks like an option is a name."""
+    """Each command of the form works or explains why not. A name that looks like an option is treated as a name."""
     repository.spec()
     commit(repository.clone, "A spec")
     git(repository.clone, "push", "--quiet", "origin", "main")

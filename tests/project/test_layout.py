@@ -42,7 +42,7 @@ def _lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def test_top_level_holds_only_what_a_newcomer_expects():
-    """At the top of the repository there is a short, fixed list of entries, and files with a dot."""
+    """The top level of the repository contains only a short, fixed list of entries and dotfiles."""
     tracked = {line.split("/")[0] for line in git(ROOT, "ls-files").splitlines()}
 
     assert {entry for entry in tracked if not entry.startswith(".")} == FILES | FOLDERS

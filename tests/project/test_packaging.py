@@ -57,7 +57,7 @@ def _closure(name: str, extra: str) -> set[str]:
 
 
 def test_every_dependency_is_pinned_to_one_version():
-    """The constraints name an exact version for all that the program and its development tools need."""
+    """The constraints contain an exact version of everything that the program and its development tools need."""
     assert _closure(DISTRIBUTION, "dev") <= set(_pins())
     assert all(re.fullmatch(r"[0-9]+(\.[0-9A-Za-z]+)+", number) for number in _pins().values())
 
@@ -79,7 +79,7 @@ def test_pins_are_meant_for_every_supported_python(python: str):
 
 
 def test_pins_satisfy_what_the_project_accepts():
-    """Every pin lies in the range that pyproject.toml gives, the build backend's included."""
+    """Every pin, including that of the build backend, is in the range in pyproject.toml."""
     project = _project()
     wanted = [
         *project["project"]["dependencies"],
@@ -134,8 +134,9 @@ def _archive(repository: Path, folder: Path) -> Path:
 
 
 def test_the_version_comes_from_the_newest_tag(repository: Path, tmp_path: Path):
-    """Without tags it is a development version of the next release; at a tag it is the tag, also in an archive of it;
-    later it is a development version of the next patch. A shallow clone and plain files build, too."""
+    """Without tags, the version is a development version of the next release. At a tag, even in an archive of it,
+    the version is the tag. Later, it is a development version of the next patch. A shallow clone and plain files can
+    be built too."""
     before, untagged = _scm_version(repository), _archive(repository, tmp_path / "untagged")
     git(repository, "tag", "v0.2.0")
     tagged, archive = _scm_version(repository), _archive(repository, tmp_path / "archive")
@@ -156,8 +157,8 @@ SECTIONS = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security", "N
 
 
 def test_the_changelog_is_in_order():
-    """Unreleased changes come first, versions follow from the newest to the oldest, each once, with the usual headings;
-    each tag that this clone has is a section."""
+    """Unreleased changes come first. Versions follow once each, newest first, with the usual headings. Each tag in
+    this clone has a section."""
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     versions = re.findall(r"^## \[([^]]+)\](?: - \d{4}-\d\d-\d\d)?$", text, re.MULTILINE)
     released = [Version(number) for number in versions[1:]]
@@ -172,8 +173,8 @@ def test_the_changelog_is_in_order():
 
 @pytest.mark.soak
 def test_a_release_is_built_from_a_tag_with_a_section_in_the_changelog(tmp_path: Path):
-    """The release has an sdist and a wheel of the version of the tag, an SBOM, and the notes of the section; without a
-    section there is no release. The sdist alone builds the same wheel again."""
+    """The release contains an sdist and a wheel with the version of the tag, an SBOM, and the notes of the section.
+    Without a section, there is no release. The same wheel can be built from the sdist alone."""
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(ROOT), str(clone))
     git(clone, "tag", "v0.2.0")
@@ -220,8 +221,8 @@ def _make(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProc
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with a space in its name, with the Makefile and what it depends on, and a `python` that writes down how
-    it was called instead of installing anything."""
+    """A folder with a space in its name that contains the Makefile, the files it depends on, and a `python` that
+    records its calls instead of installing anything."""
     folder = tmp_path / "a clone"
     (folder / ".ci").mkdir(parents=True)
     (folder / "Makefile").write_text((ROOT / "Makefile").read_text("utf-8"))
@@ -235,7 +236,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_make_installs_once_and_again_when_pins_change(checkout: Path):
-    """Setting up twice installs once; a newer constraints file or pyproject.toml installs again."""
+    """Setting up twice installs only once. A newer constraints file or pyproject.toml leads to another installation."""
     calls = checkout / "calls"
 
     assert _make(checkout, "setup").returncode == 0
@@ -250,7 +251,7 @@ def test_make_installs_once_and_again_when_pins_change(checkout: Path):
 
 
 def test_make_takes_only_the_source_of_packages_from_the_environment(checkout: Path):
-    """PYTHONPATH and the user's pip options do not reach the installation; the package index does."""
+    """The installation ignores PYTHONPATH and the user's pip options, except for the package index."""
     foreign = {"PYTHONPATH": "/nowhere", "PIP_TARGET": "/nowhere", "PIP_NO_DEPS": "1", "PIP_REQUIRE_HASHES": "1"}
 
     _make(checkout, "setup", PIP_INDEX_URL="https://index.example/simple", **foreign)
@@ -262,7 +263,7 @@ def test_make_takes_only_the_source_of_packages_from_the_environment(checkout: P
 
 
 def test_make_names_a_python_that_is_too_old(checkout: Path, tmp_path: Path):
-    """With a Python before 3.11 make says which one it found and how to choose another."""
+    """With a Python before 3.11, make prints its version and how to choose another one."""
     old = tmp_path / "python-old"
     old.write_text('#!/bin/sh\ncase "$*" in *version_info*) exit 1;; *-V*) echo "Python 3.9.2";; esac\n')
     old.chmod(0o755)
@@ -275,7 +276,7 @@ def test_make_names_a_python_that_is_too_old(checkout: Path, tmp_path: Path):
 
 
 def test_make_alone_lists_the_targets():
-    """Without a target make prints every target with a line of help and does nothing."""
+    """Without a target, make prints every target with a line of help and does nothing else."""
     done = _make(ROOT)
 
     assert done.returncode == 0

@@ -44,7 +44,8 @@ def test_files_lead_editors_to_the_schema(path: Path):
 
 
 def test_example_project_shows_what_people_look_for():
-    """Both services; Spark by mapping and by string, Hive, streaming, monitoring; plain, array, multi-node, EKS."""
+    """The examples cover both services: Spark parameters as a mapping and as a string, Hive, streaming and
+    monitoring, and plain, array, multi-node and EKS jobs."""
     requests = [spec["spec"]["request"] for spec in SPECS.values()]
     drivers = [request["jobDriver"] for request in requests if "jobDriver" in request]
     parameters = [driver["sparkSubmit"]["sparkSubmitParameters"] for driver in drivers if "sparkSubmit" in driver]

@@ -1,4 +1,4 @@
-"""Checks which libraries commands import, by the interpreter's report of import times."""
+"""Checks which libraries commands import, using the interpreter's report of import times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def imported(arguments: list[str], cwd: Path) -> set[str]:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["plan", "--help"]], ids=" ".join)
 def test_help_and_version_import_no_library_but_click(arguments: list[str], tmp_path: Path):
-    """--help and --version answer without any of the heavy libraries."""
+    """`--help` and `--version` import none of the heavy libraries."""
     packages = imported(arguments, tmp_path)
 
     assert "click" in packages
@@ -39,8 +39,8 @@ def test_help_and_version_import_no_library_but_click(arguments: list[str], tmp_
 
 @pytest.mark.parametrize("arguments", [["validate"], ["plan", "--no-refresh"]], ids=" ".join)
 def test_reading_commands_need_no_aws_library(arguments: list[str], project: Path):
-    """validate and plan --no-refresh read files and the ledger: boto3 and botocore are not imported, and pydantic does
-    not search for plugins, for which it needs `zipfile`."""
+    """`validate` and `plan --no-refresh`, which read only files and the ledger, do not import boto3 and botocore.
+    pydantic does not search for plugins, for which it would import `zipfile`."""
     packages = imported(arguments, project)
 
     assert "yaml" in packages
@@ -48,7 +48,7 @@ def test_reading_commands_need_no_aws_library(arguments: list[str], project: Pat
 
 
 def test_a_first_plan_imports_no_comparison(project: Path):
-    """Without an earlier request to compare with, deepdiff is not imported: the digest decides alone."""
+    """Without an earlier request to compare with, deepdiff is not imported, because only the digest matters."""
     assert "deepdiff" not in imported(["plan", "--no-refresh"], project)
 
 
@@ -61,7 +61,7 @@ print(*{name.partition(".")[0] for name in sys.modules})
 
 
 def test_a_remembered_answer_needs_no_library_but_click(tmp_path: Path):
-    """What answers from memory imports neither the models nor a reader of files."""
+    """A command whose output is cached imports neither the models nor the readers of files."""
     done = run([sys.executable, "-c", ANSWER], tmp_path)
 
     assert "click" in done.stdout

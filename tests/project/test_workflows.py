@@ -62,7 +62,7 @@ def _triggers(path: Path) -> dict[str, Any]:
 
 
 def own_form(example: Path) -> str:
-    """Returns the workflow of this repository that an example is: it uses the action of its own checkout, and plans
+    """Returns the form that an example has in this repository: it uses the action of its own checkout, and plans
     only for the emulator unless a variable lists targets."""
     text = OURS.sub("./.github/actions/reconciler", example.read_text("utf-8"))
     text = text.replace("vars.RECONCILER_TARGETS }}", "vars.RECONCILER_TARGETS || 'local' }}")
@@ -79,7 +79,7 @@ def own_form(example: Path) -> str:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_the_repository_uses_its_own_examples(example: Path):
-    """Each workflow of this repository is the example with the action of this checkout. UPDATE_DOCS=1 writes it."""
+    """Each workflow of this repository equals the example with the action of this checkout. UPDATE_DOCS=1 writes it."""
     own = ROOT / ".github/workflows" / example.name
     if os.environ.get("UPDATE_DOCS"):
         own.write_text(own_form(example), "utf-8")
@@ -88,7 +88,7 @@ def test_the_repository_uses_its_own_examples(example: Path):
 
 
 def test_permissions_are_none_by_default_and_minimal_for_each_job():
-    """No workflow has permissions of its own; each job lists exactly the ones it needs."""
+    """No workflow has permissions at the top level. Each job lists exactly the permissions that it needs."""
     assert [flow["permissions"] for flow in WORKFLOWS.values()] == [{}] * len(WORKFLOWS)
     assert {key.partition("/")[2] for key in JOBS} == set(PERMISSIONS)
     assert {key: job["permissions"] for key, job in JOBS.items()} == {
@@ -108,7 +108,7 @@ def test_jobs_use_no_secrets_leave_no_credentials_and_end(key: str):
 
 @in_one_test("key", [key for key in JOBS if "release" not in key])
 def test_tokens_for_aws_go_only_to_jobs_that_assume_a_role(key: str):
-    """A job may ask for an OIDC token exactly if one of its steps assumes a role."""
+    """A job may request an OIDC token if and only if one of its steps assumes a role."""
     steps = JOBS[key]["steps"]
     assumes = any(step.get("uses", "").startswith("aws-actions/configure-aws-credentials@") for step in steps)
 
@@ -117,7 +117,7 @@ def test_tokens_for_aws_go_only_to_jobs_that_assume_a_role(key: str):
 
 @pytest.mark.parametrize("path", [*FILES, ACTION / "action.yml"], ids=_name)
 def test_actions_are_pinned_to_a_commit_with_the_version_in_a_comment(path: Path):
-    """Every action of others is named with a full commit and its version in a comment."""
+    """Every third-party action is pinned to a full commit, with its version in a comment."""
     uses = re.findall(r"^\s*-? *uses: (.+)$", path.read_text("utf-8"), re.MULTILINE)
     others = [use for use in uses if use != "./.github/actions/reconciler"]
 
@@ -126,7 +126,7 @@ def test_actions_are_pinned_to_a_commit_with_the_version_in_a_comment(path: Path
 
 
 def test_an_action_has_the_same_pin_everywhere():
-    """No two workflows use different commits of one action."""
+    """All workflows use the same commit of an action."""
     steps = [step for job in JOBS.values() for step in job["steps"]] + ACTION_FORM["runs"]["steps"]
     pins = {step["uses"] for step in steps if "uses" in step}
 
@@ -149,7 +149,8 @@ def test_planning_sees_the_whole_history(name: str):
 
 
 def test_pull_requests_from_forks_get_no_credentials():
-    """The job with credentials runs for branches of this repository only; the trigger is never the privileged one."""
+    """The job with credentials runs only for branches of this repository, and the trigger is never the privileged
+    one."""
     plan = JOBS["github/plan/plan"]["if"]
 
     assert set(_triggers(ROOT / "docs/github/plan.yml")) == {"pull_request", "merge_group"}
@@ -170,7 +171,7 @@ def test_what_changes_aws_is_protected_and_does_not_overlap(name: str):
 
 
 def test_no_list_of_targets_is_written_down():
-    """Matrices are made from the project file, and forms take any target."""
+    """Matrices are computed from the project file, and forms accept any target."""
     matrices = [job["strategy"]["matrix"] for key, job in JOBS.items() if "strategy" in job and "/ci/" not in key]
     forms = [
         triggers["workflow_dispatch"]["inputs"]["target"]
@@ -231,7 +232,7 @@ def _asked(world: Path, question: str) -> Any:
 
 
 def test_only_the_first_lines_of_a_comment_of_the_bot_approve(tmp_path: Path):
-    """The plan id counts only in the second line, below the marker of the target, in a comment of the bot."""
+    """A plan id is an approval only in the second line of a comment of the bot, below the marker of the target."""
     comments = {
         str(number): [{"id": number, "user": {"login": who}, "body": body}]
         for number, (who, body, _) in enumerate(REVIEWS.values())
@@ -245,7 +246,7 @@ def test_only_the_first_lines_of_a_comment_of_the_bot_approve(tmp_path: Path):
 
 @pytest.mark.parametrize("block", ["", "```text\n", "`````text\n```\n"])
 def test_a_comment_is_never_longer_than_github_accepts(tmp_path: Path, block: str):
-    """A long text loses its end, with a sentence that says so, and a block of code that is cut is closed."""
+    """A long text is truncated with a note, and a truncated code block is closed."""
     (tmp_path / "long.md").write_text(f"### Plan\n{block}" + "\U0001f600 a line\n" * 20_000, "utf-8")
 
     text, short = _asked(
@@ -270,7 +271,7 @@ PULLS = {
 
 @pytest.mark.parametrize(("more", "expected"), PULLS.values(), ids=PULLS)
 def test_the_merged_pull_request_is_the_one_that_made_the_commit(tmp_path: Path, more: dict[str, Any], expected: int):
-    """A pull request that only contains the commit, or goes elsewhere, is not the one that was reviewed."""
+    """A pull request that only contains the commit, or has another base branch, does not count as the reviewed one."""
     pull = {"number": 7, "merged_at": "now", "merge_commit_sha": "c0ffee", "base": {"ref": "main"}, **more}
     gh.save(tmp_path, {**gh.initial(), "pulls": {"c0ffee": [pull]}})
 
@@ -324,7 +325,7 @@ def test_the_action_installs_itself_from_its_own_checkout(tmp_path: Path):
 
 @pytest.mark.parametrize("linter", ["zizmor", "actionlint"])
 def test_linters_find_what_they_are_for(linter: str, tmp_path: Path):
-    """`make lint` runs linters that find a script injection and a wrong expression: they do not pass everything."""
+    """The linters of `make lint` detect a script injection and a wrong expression."""
     program = shutil.which(linter, path=str(BIN))
     if program is None:
         pytest.skip(f"{linter} is not installed here")

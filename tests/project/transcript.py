@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Block:
-    """One console block: its place in the text, what is waited for before it, and its steps."""
+    """One console block: its position in the text, the specs whose runs must end before it, and its steps."""
 
     start: int
     end: int
@@ -60,14 +60,14 @@ def _steps(body: str) -> list[Step]:
 
 
 def _halves(part: str) -> tuple[str, str]:
-    """The command, with lines that end in a backslash, and the output below it."""
+    """Returns a command, including lines that continue it after a backslash, and the output below it."""
     lines = part.splitlines(keepends=True)
     last = next(number for number, line in enumerate(lines) if not line.endswith("\\\n"))
     return "".join(lines[: last + 1]).rstrip("\n"), "".join(lines[last + 1 :])
 
 
 def output(block: Block, cwd: Path) -> list[str]:
-    """Runs a block's commands in `cwd`, one after the other, and returns what each printed."""
+    """Runs the commands of a block in `cwd`, and returns the output of each."""
     if block.wait:
         until_ended(block.wait, cwd)
     return [_typed(step.command, cwd) for step in block.steps]
@@ -89,7 +89,7 @@ def _typed(command: str, cwd: Path) -> str:
 
 
 def until_ended(name: str, cwd: Path) -> None:
-    """Asks for the state of a spec's run until it has ended, with a pause that leaves the processor to other tests."""
+    """Polls the state of a spec's run until it has ended."""
     for _ in range(WAIT_LOOKS):
         done = run([COMMAND, "status", "--only", name, "--format", "json"], cwd)
         if re.search(r'"state": ?"(succeeded|failed|cancelled)"', done.stdout):
@@ -99,7 +99,7 @@ def until_ended(name: str, cwd: Path) -> None:
 
 
 def plain(text: str) -> str:
-    """Replaces what differs from run to run by words."""
+    """Replaces everything that differs between runs with placeholders."""
     for pattern, word in VOLATILE:
         text = pattern.sub(word, text)
     return text

@@ -1,10 +1,10 @@
-"""Whole stories of several reconcilers in virtual time, each made from one seed.
+"""Simulates stories of several reconcilers in virtual time. Each story is generated from one seed.
 
-What is driven is what ships: `apply.protocol` as `apply.execute` makes it and `apply.driver` carries it out, `plan`,
-`recorded.fold`, `ledger.log.Log`, the adapters of `services` with their one-transmission guard and their list of
-outcomes, and `observe.look`. What is imitated: AWS, the network between, the store under the log, clocks, the machine
-that stops a process. Allowed here: that world, the oracle that judges it without the shipped fold, campaigns over
-seeds, and the mutants that show that a campaign would find a broken rule.
+The stories run shipped code: `apply.protocol`, `apply.executor` and `apply.interpreter`, `core.decide`, `core.fold`,
+`ledger.log.Log`, `aws.observe`, and the adapters in `aws` with the one-transmission guard and the list of outcomes.
+They simulate AWS, the network, the store below the log, the clocks, and the machine that stops a process. Allowed
+here: the simulated world, the oracle that checks it without the shipped fold, campaigns over many seeds, and
+mutants, which show that a campaign detects a broken rule.
 
-``python -m tests.simulation SEED`` tells the story of one seed.
+``python -m tests.simulation SEED`` prints the story of one seed.
 """

@@ -1,6 +1,7 @@
-"""``python -m tests.simulation SEED [MUTANT]`` tells the story of one seed, by shipped code or with one rule broken.
+"""``python -m tests.simulation SEED [MUTANT]`` prints the story of one seed, with the shipped code or with one
+broken rule.
 
-``python -m tests.simulation mutants`` prints the table of docs/simulation.md anew.
+``python -m tests.simulation mutants`` prints the table in docs/simulation.md.
 """
 
 from __future__ import annotations

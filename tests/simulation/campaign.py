@@ -1,4 +1,4 @@
-"""Many stories, one after another: what happened in them, and which of them broke a promise."""
+"""Plays many stories, counts what happened in them, and collects the stories that broke a promise."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from tests.simulation.patches import all_applied
 from tests.simulation.schedule import Story, play
 
 MOST_STORIES = 10_000
-"""A mutant must be caught within so many stories, whichever they are."""
+"""The maximum number of stories, with any seeds, within which a mutant must be detected."""
 
 
 @dataclass(slots=True)
 class Campaign:
-    """How a campaign went: `counts` counts what happened in it, `broken` are the stories that broke a promise."""
+    """The result of a campaign. `counts` contains how often each thing happened, and `broken` the stories that broke
+    a promise."""
 
     stories: int = 0
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -38,7 +39,8 @@ def run(seeds: Iterable[int]) -> Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """A mutant that was caught: by the story of which seed, after how many stories, by which broken promise."""
+    """A detected mutant: the seed of the story that detected it, the number of stories played, and the broken
+    promise."""
 
     seed: int
     stories: int

@@ -1,5 +1,5 @@
-"""boto3's clients as far as the shipped adapters use them, with botocore's order of hooks, and a machine that can stop
-between any two of them."""
+"""Simulates the parts of boto3's clients that the shipped adapters use, with botocore's order of hooks. The machine
+can stop between any two hooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMED_OUT = "The job run timed out in the queue"
 
 
 class SimulatedAws(Aws):
-    """The shipped session, whose clients end in the simulated cloud."""
+    """The shipped session, whose clients call the simulated cloud."""
 
     def __init__(self, command: Command) -> None:
         super().__init__("eu-west-1", clock=command.clock)
@@ -44,12 +44,12 @@ class Hooks:
         self._by_event: dict[str, list[Callable[..., None]]] = {}
 
     def register_last(self, event: str, hook: Callable[..., None], unique_id: str) -> None:
-        """As botocore's."""
+        """Registers a hook that runs last, as in botocore."""
         assert unique_id
         self._by_event.setdefault(event, []).append(hook)
 
     def emit(self, event: str) -> None:
-        """Calls what was registered, in order."""
+        """Calls the registered hooks in order."""
         for hook in self._by_event.get(event, ()):
             hook()
 
@@ -64,7 +64,7 @@ class _Client:
         self.meta = SimpleNamespace(events=Hooks(), endpoint_url=URL)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing, because nothing is open."""
 
     def _submit(self, **request: Any) -> dict[str, Any]:
         for attempt in range(self._attempts):
@@ -77,7 +77,8 @@ class _Client:
         raise AssertionError("no attempt")
 
     def _transmit(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One transmission as botocore makes it: prepared, signed, let out by the last hook, sent, answered."""
+        """Performs one transmission with botocore's steps: prepare, sign, run the last hook, send, receive the
+        reply."""
         command, world, token = self._command, self._command.world, request["tags"][TOKEN_TAG]
         self.meta.events.emit("before-call")
         command.away("connecting")
@@ -102,7 +103,7 @@ class _Client:
         return flight.answer
 
     def _read(self) -> dict[str, Any] | None:
-        """What a read gives in place of the truth, now and then: an error, or a success that says nothing."""
+        """Sometimes replaces the result of a read with an error, or with a successful reply without content."""
         chance = self._command.world.faults.read_faults
         if not chance or self._dice.random() >= chance:
             return None
@@ -118,7 +119,8 @@ class _Client:
         return self._command.world.timeline.now >= run.ends
 
     def _page(self, token: str | None, key: str, shown: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
-        """One page of a listing, which tells what was there at its first page: with `paging` one run a page."""
+        """Returns one page of a listing, which contains the runs that existed when its first page was read. With
+        `paging`, a page has one run."""
         start = int(token or 0)
         if not start:
             self._listing = [shown(run) for run in self._cloud.listed()]
@@ -136,14 +138,14 @@ class BatchClient(_Client):
         return self._submit(**request)
 
     def list_jobs(self, *, jobQueue: str, filters: Any, nextToken: str | None = None) -> dict[str, Any]:  # noqa: N803
-        """ListJobs by name, which ignores case: somebody else's are among them."""
+        """ListJobs by name, which ignores case, so it includes other users' jobs."""
         assert jobQueue
         assert filters
         failed = self._read()
         return self._page(nextToken, "jobSummaryList", lambda run: {"jobId": run.run_id}) if failed is None else failed
 
     def describe_jobs(self, *, jobs: list[str]) -> dict[str, Any]:
-        """DescribeJobs: what it does not know it leaves out."""
+        """DescribeJobs, which leaves out unknown ids."""
         failed = self._read()
         if failed is not None:
             return failed
@@ -189,7 +191,7 @@ class EmrClient(_Client):
         mode: str | None = None,
         nextToken: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
-        """ListJobRuns: no tags; streaming runs by themselves, of which there are none."""
+        """ListJobRuns. Its runs have no tags. A listing of streaming runs is always empty."""
         assert applicationId
         assert maxResults
         failed = self._read()
@@ -229,7 +231,7 @@ class EmrClient(_Client):
 
 
 def _retried(error: Exception) -> bool:
-    """Whether botocore's own retries would go on after this error."""
+    """Returns whether botocore would retry after this error."""
     if not isinstance(error, ClientError):
         return True
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] in {429, 500})

@@ -1,4 +1,4 @@
-"""AWS as an automaton: it accepts, refuses, remembers tokens, lists late and forgets."""
+"""Simulates AWS: it accepts or refuses requests, stores client tokens, lists runs late, and deletes old runs."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.timeline import EPOCH, Timeline
 
 SIGNATURE = 900.0
-"""Seconds for which AWS takes a signature."""
+"""The number of seconds for which AWS accepts a signature."""
 
 TOKEN_MEMORY = 1020.0
-"""Seconds for which EMR Serverless remembers a client token, at the least."""
+"""The minimum number of seconds for which EMR Serverless stores a client token."""
 
 RUN_MEMORY = 86_400.0
-"""Seconds for which a run that ended is still told of, at the least."""
+"""The minimum number of seconds for which an ended run can still be described."""
 
 READ_TIMEOUT = 15.0
 
@@ -40,8 +40,9 @@ URL = "https://aws.example"
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A run that AWS accepted. Times are true seconds, `memory` is how long its token is remembered; `clone` says that
-    somebody copied another one, tags and all; `by_queue`, that its queue's time limit ends it before it starts."""
+    """A run that AWS accepted. Times are true seconds. `memory` is how long its token is stored. `clone` means that
+    somebody copied another run with its tags. `by_queue` means that the time limit of its queue ends it before it
+    starts."""
 
     run_id: str
     token: str | None
@@ -60,8 +61,8 @@ class Run:
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One transmission on its way: the request, its signature's time by AWS's clock, when it arrives at the latest, and
-    what the client gets: an exception, an answer, or nothing in time."""
+    """A transmission in progress: the request, the time of its signature by AWS's clock, the latest time of its
+    arrival, and what the client receives: an exception, a reply, or nothing before its timeout."""
 
     request: JSON
     token: str
@@ -73,12 +74,12 @@ class Flight:
 
     @property
     def answered(self) -> bool:
-        """Whether the client has something."""
+        """Returns whether the client has received a result."""
         return self.answer is not None or self.error is not None
 
 
 def client_error(status: int, code: str, *, own: bool = True) -> ClientError:
-    """An answer of AWS's own, with its request id, or of something on the way, without."""
+    """Returns an error of AWS, with a request id, or an error of a proxy, without one."""
     headers = {"x-amzn-requestid": "id"} if own else {}
     metadata = {"HTTPStatusCode": status, "HTTPHeaders": headers}
     return ClientError({"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": metadata}, "Submit")
@@ -101,8 +102,8 @@ _ERRORS: dict[str, Callable[[], Exception]] = {
 
 @dataclass(slots=True)
 class Cloud:
-    """One account. `runs` are all that were ever accepted, `left_out` how often a
-    description left each of them out."""
+    """One AWS account. `runs` contains every run that was ever accepted, and `left_out` how often descriptions
+    omitted each run."""
 
     timeline: Timeline
     dice: Random
@@ -115,7 +116,7 @@ class Cloud:
     # --- submitting ---------------------------------------------------------------------------------------------------
 
     def take_off(self, request: JSON, signed: float) -> Flight:
-        """Sends a request on its way. `signed` is what the signature says, by the clock of the sender."""
+        """Starts the transmission of a request. `signed` is the time in the signature, by the sender's clock."""
         flight = Flight(request, request["tags"][TOKEN_TAG], signed - EPOCH)
         fate = self.dice.choice(self.faults.fates)
         self.oracle.record("fate", fate)
@@ -157,7 +158,7 @@ class Cloud:
             self._answer(flight, fate, self._accept(flight, cloned=fate == "cloned"))
 
     def _answer(self, flight: Flight, fate: str, run: Run | None) -> None:
-        """What goes back to the client once the request was processed, or not (`run` is `None`)."""
+        """Returns the reply to the client. `run` is `None` if the request was not processed."""
         if fate in {"500 before", "500 after"}:
             flight.error = _ERRORS["500"]()
         elif fate in {"proxy 403", "page 200", "reset"}:
@@ -174,7 +175,8 @@ class Cloud:
             flight.answer = {"jobId": run.run_id, "jobArn": "arn", "jobName": flight.request["jobName"]}
 
     def _accept(self, flight: Flight, *, cloned: bool) -> Run | None:
-        """A new run; for a token that is remembered the run of before, or the answer that it was used (`None`)."""
+        """Returns a new run. For a stored token, returns its earlier run, or `None` if the token belongs to another
+        request."""
         if self.faults.kind == EMR and (known := self._remembered(flight.token)) is not None:
             self.oracle.record("cloud", "a token was remembered")
             return known if self.dice.random() < 0.5 else None
@@ -222,23 +224,23 @@ class Cloud:
     # --- what is told -------------------------------------------------------------------------------------------------
 
     def foreign(self, request: Mapping[str, Any]) -> None:
-        """A run of somebody else's with the same name, which carries no tag of ours, or another's."""
+        """Adds another user's run with the same name, which has no tag or the tag of another submission."""
         self._run(None, request)
 
     def listed(self) -> Iterator[Run]:
-        """The runs that a complete listing shows now."""
+        """Returns the runs in a complete listing at this time."""
         now = self.timeline.now
         if self._glitches(now):
             return iter(())
         return (run for run in self.runs if self._shows(run, now))
 
     def visible(self, run_id: str) -> Run | None:
-        """One run by its id, where AWS knows of it now."""
+        """Returns a run by its id if AWS can describe it at this time."""
         now = self.timeline.now
         return next((run for run in self.runs if run.run_id == run_id and self._shows(run, now)), None)
 
     def state(self, run: Run) -> str:
-        """The service's word for the state of a run."""
+        """Returns the service's name for the state of a run."""
         emr, now = self.faults.kind == EMR, self.timeline.now
         if run.cancelled:
             return "CANCELLED" if emr else "FAILED"
@@ -251,18 +253,18 @@ class Cloud:
         return "SUCCESS" if emr else "SUCCEEDED"
 
     def cancel(self, run_id: str) -> None:
-        """Stops a run, where it goes on."""
+        """Stops a run if it is live."""
         run = next((run for run in self.runs if run.run_id == run_id), None)
         if run is not None and self.timeline.now < run.ends:
             run.cancelled, run.by_queue, run.ends = True, False, self.timeline.now
             run.forgotten = min(run.forgotten, run.ends + RUN_MEMORY)
 
     def live(self) -> list[Run]:
-        """Our runs that go on now."""
+        """Returns our live runs."""
         return [run for run in self.runs if run.token is not None and self.timeline.now < run.ends]
 
     def waiting(self) -> list[Run]:
-        """Our runs that have not started and go on waiting."""
+        """Returns our runs that have not started and are still waiting."""
         return [run for run in self.live() if self.timeline.now < run.starts]
 
     def _shows(self, run: Run, now: float) -> bool:
@@ -271,7 +273,7 @@ class Cloud:
         return now >= run.shown or (self.faults.flicker > 0 and self.dice.random() < self.faults.flicker)
 
     def _glitches(self, now: float) -> bool:
-        """Whether listings leave out everything now: once in a story, for less than a minute."""
+        """Returns whether listings are empty at this time. This happens once in a story, for less than a minute."""
         if not self.faults.glitch:
             return False
         intents = self.oracle.intent_times
@@ -282,7 +284,7 @@ class Cloud:
 
 
 def foreign_request(kind: str) -> dict[str, Any]:
-    """What somebody else asked for under the same name."""
+    """Returns another user's request with the same name."""
     if kind == EMR:
         return {"name": NAME, "applicationId": "app", "tags": {}}
     return {"jobName": NAME.upper(), "jobQueue": "etl", "tags": {}}

@@ -1,4 +1,5 @@
-"""One process: a reconciler that starts, looks, plans and applies, and can be stopped between any two steps."""
+"""Simulates one process: a reconciler that starts, observes, plans and applies. It can be stopped between any two
+steps."""
 
 from __future__ import annotations
 
@@ -39,31 +40,34 @@ CALLS = {"submit", "replace", "cancel"}
 
 
 class Killed(BaseException):
-    """The process is gone, as by SIGKILL. No `Exception`, so that nothing shipped can catch it."""
+    """Raised when the process is killed, as by SIGKILL. It is not an `Exception`, so that no shipped code can catch
+    it."""
 
 
 class LocalClock:
-    """The clocks of one machine: the wall clock is some seconds off, the boot-time clock can stand still in a sleep."""
+    """The clocks of one machine. The wall clock is some seconds off, and the boot-time clock may stop while the
+    machine sleeps."""
 
     def __init__(self, command: Command, offset: float) -> None:
         self._command, self._timeline = command, command.world.timeline
         self.offset, self.asleep = offset, 0.0
 
     def now(self) -> float:
-        """Wall clock."""
+        """Returns the time of the wall clock."""
         return EPOCH + self._timeline.now + self.offset
 
     def boot(self) -> float:
-        """Boot-time clock."""
+        """Returns the time of the boot-time clock."""
         return self._timeline.now - self.asleep
 
     def sleep(self, seconds: float) -> None:
-        """Waits, and others go on."""
+        """Waits while other processes continue."""
         self._command.away("waiting", seconds)
 
 
 class Command:
-    """One `reconcile`, of one pass or of several as with ``--every``; `wanted` is what it read from git."""
+    """One `reconcile` command with a single pass, or with several passes as with ``--every``. `wanted` is what it
+    read from git."""
 
     def __init__(self, world: World, number: int, passes: int = 1) -> None:
         self.world, self.who, self.owner = world, f"command {number}", f"host:{number}"
@@ -77,7 +81,7 @@ class Command:
         self._life = self._run()
 
     def start(self) -> None:
-        """Begins now."""
+        """Starts the process now."""
         self.world.timeline.at(self.world.timeline.now, self._step)
 
     # --- being stopped ------------------------------------------------------------------------------------------------
@@ -95,7 +99,7 @@ class Command:
             self.world.timeline.at(self.world.timeline.now + delay, self._step)
 
     def pace(self, point: str) -> float:
-        """How long the step to this point takes; the process can be killed or frozen here."""
+        """Lets the time of the step before this point pass. The process can be killed or frozen here."""
         world = self.world
         faults, roll = world.faults, world.dice.random()
         if world.oracle.lines is not None:
@@ -110,8 +114,8 @@ class Command:
         return roll * 0.4
 
     def _frozen(self, point: str) -> float:
-        """Stopped, or the machine sleeps and its boot-time clock with it, or a virtual machine is paused and its wall
-        clock with it, which is set right again a while after."""
+        """Freezes the process. It is stopped, or the machine sleeps and its boot-time clock stops, or the virtual
+        machine is paused and its wall clock stops, which is corrected some time later."""
         dice, timeline, clock = self.world.dice, self.world.timeline, self.clock
         seconds = dice.choice(FREEZES)
         self.world.oracle.record("frozen", point)
@@ -129,13 +133,13 @@ class Command:
         return seconds
 
     def _asked_to_stop(self) -> None:
-        """SIGTERM: after some seconds of grace the process ends."""
+        """Sends SIGTERM. The process ends after some seconds."""
         if not self.stop.is_set():
             self.world.oracle.record("asked to stop", "")
             self.stop.set()
 
     def away(self, point: str, seconds: float = 0.0, until: Callable[[], bool] | None = None) -> None:
-        """Waits inside a call; the others go on."""
+        """Waits inside a call while other processes continue."""
         timeline = self.world.timeline
         delay = self.pace(point)
         if until is None:
@@ -148,7 +152,7 @@ class Command:
     # --- one pass -----------------------------------------------------------------------------------------------------
 
     def _run(self) -> Generator[float, None, None]:
-        """The life of the process: as `wiring.survey` and `cli.passes` go about it."""
+        """Runs the process with the same steps as `app.reconcile` and `app.service`."""
         yield self.pace("start")
         log = Log(FaultyStore(self.world.store, self), PLACE, "0", self.clock, self.world.nonce)
         ahead = self.clock.offset + self.world.dice.random()  # AWS's `Date` has whole seconds; read once
@@ -200,7 +204,8 @@ class Command:
         self.world.oracle.record("result", str(result[1].outcome))
 
     def _drive(self, steps: groups.Steps, world: driver.World) -> Generator[float, None, None]:
-        """`driver.drive`, with a stop before every effect where others go on."""
+        """Carries out the effects as `apply.interpreter` does, but lets other processes continue before every
+        effect."""
         answer: object = None
         failure: Exception | None = None
         while True:
@@ -226,7 +231,7 @@ class Command:
     # --- what it is made of -------------------------------------------------------------------------------------------
 
     def service(self, kind: str) -> Service:
-        """The shipped adapter of a kind, on this process's way to the cloud."""
+        """Returns the shipped adapter of a kind, connected to the simulated cloud."""
         if self._service is None:
             aws = SimulatedAws(self)
             self._service = emr_serverless.connect(aws) if kind == EMR else batch.connect(aws)
@@ -247,14 +252,14 @@ _POINTS = {
 
 
 def _appended(effect: effects.Effect) -> Sequence[effects.Append]:
-    """What an effect appends."""
+    """Returns the events that an effect appends."""
     if isinstance(effect, effects.AppendGroup):
         return effect.parts
     return [effect] if isinstance(effect, effects.Append) else []
 
 
 def _point(effect: effects.Effect) -> str:
-    """The name of the point before an effect."""
+    """Returns the name of the point before an effect."""
     if parts := _appended(effect):
         return f"append {parts[0].events[0].type}"
     return _POINTS.get(type(effect)) or type(effect).__name__.lower()

@@ -1,4 +1,4 @@
-"""What git asks for: one spec, edited, removed, suspended and brought back."""
+"""Generates the content of git: one spec that is edited, removed, suspended and restored."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ BATCH, EMR = "BatchJob", "EmrServerlessJobRun"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The spec as one commit has it. `content` decides what runs, `None`: the spec is not there; `tag` is content that
-    runs nothing; `pending` is the time within which a run must start, and `backoff` how often it is attempted again."""
+    """The spec in one commit. `content` determines what runs, and is `None` if the spec is absent. A change of `tag`
+    runs nothing. `pending` is the time within which a run must start, and `backoff` the number of further attempts."""
 
     content: str | None = "A"
     suspended: bool = False
@@ -32,12 +32,13 @@ class Wanted:
 
     @property
     def asks(self) -> str | None:
-        """The content that is to run, `None` where nothing is."""
+        """The content that must run, or `None`."""
         return None if self.suspended else self.content
 
 
 def edited(wanted: Wanted, dice: Random) -> Wanted:
-    """The next commit: mostly other content, sometimes removed, suspended, or another tag."""
+    """Returns the next commit. It usually has other content. Sometimes the spec is removed or suspended, or has
+    another tag."""
     roll = dice.random()
     if wanted.content is None or wanted.suspended:
         return replace(wanted, content=dice.choice("AB"), suspended=False)
@@ -52,7 +53,8 @@ def edited(wanted: Wanted, dice: Random) -> Wanted:
 
 @cache
 def desired(kind: str, wanted: Wanted, on_unknown: str) -> Desired:
-    """Returns what the plan is given. Another spec exists and is not selected, so that a project is never empty."""
+    """Returns the desired state for the plan. It contains another spec that is not selected, so that the project is
+    never empty."""
     spec = _spec(kind, wanted)
     return Desired(
         place=PLACE,
@@ -64,7 +66,7 @@ def desired(kind: str, wanted: Wanted, on_unknown: str) -> Desired:
 
 
 def content_of(request: Mapping[str, Any]) -> str:
-    """The content of a request as sent."""
+    """Returns the content of a sent request."""
     if "jobDriver" in request:
         return str(request["jobDriver"]["sparkSubmit"]["entryPoint"][-1])
     return str(request["containerOverrides"]["command"][0])

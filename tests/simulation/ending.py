@@ -1,4 +1,4 @@
-"""What must be so in the end: nothing stuck, nothing lost, nothing held without a cause."""
+"""Checks the end of a story: nothing is stuck or lost, and nothing is on hold without a cause."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ DAY = 86_400.0
 
 
 def settled(made: Plan) -> bool:
-    """Whether a plan has nothing to do, and waits for nothing that time and undisturbed passes would bring about."""
+    """Returns whether a plan has nothing to do and waits for nothing that further passes without faults would
+    complete."""
     waits = [action for action in made.actions if action.action is ActionType.WAIT]
     return not made.pending and all(action.reason is Reason.SUSPENDED for action in waits)
 
 
 def judge(world: World, made: Plan) -> None:
-    """Ends the story with a violation unless all is as promised."""
+    """Ends the story with a violation if a promise is broken."""
     for action in made.actions:
         if not _justified(world, action):
             world.oracle.broken(f"{action.action} {action.reason} without a cause: {action.message}")
@@ -36,7 +37,7 @@ def judge(world: World, made: Plan) -> None:
 
 
 def _justified(world: World, action: Action) -> bool:
-    """Whether what stops a spec is really so."""
+    """Returns whether the reason for which a spec is on hold is true."""
     oracle, token = world.oracle, action.client_token or ""
     runs = oracle.runs.get(token, [])
     match action.reason:
@@ -66,13 +67,13 @@ def _asked(oracle: Oracle, token: str) -> bool:
 
 
 def _forgotten(world: World, run_id: str | None) -> bool:
-    """Whether AWS does not tell any more how a run ended."""
+    """Returns whether AWS no longer returns how a run ended."""
     run = next((run for run in world.cloud.runs if run.run_id == run_id), None)
     return run is not None and world.timeline.now >= run.forgotten
 
 
 def _nothing_lost(oracle: Oracle, made: Plan) -> None:
-    """Every run that AWS accepted is in the ledger, or its submission is held for a person to see."""
+    """Checks that every run that AWS accepted is in the ledger, or that its submission is on hold."""
     held = {action.client_token for action in made.actions if action.action is ActionType.HOLD}
     for token, runs in oracle.runs.items():
         known = oracle.known(token)
@@ -82,7 +83,7 @@ def _nothing_lost(oracle: Oracle, made: Plan) -> None:
 
 
 def _nothing_missing(world: World, made: Plan) -> None:
-    """What the spec asks for is what was accepted last, or something says why not."""
+    """Checks that the newest accepted run has the content of the spec, or that the plan contains the reason."""
     wanted = world.wanted.asks
     stopped = any(action.action in {ActionType.HOLD, ActionType.WAIT} for action in made.actions)
     if wanted is None or stopped:
@@ -95,7 +96,8 @@ def _nothing_missing(world: World, made: Plan) -> None:
 
 
 def _no_content_twice(oracle: Oracle) -> None:
-    """The same content runs again only after other content ran: nobody asked for more."""
+    """Checks that the same content runs again only after other content ran, because the story requests no
+    repetition."""
     contents = [content_of(run.request) for run in _accepted(oracle) if _key(oracle, run).attempt == 1]
     for before, after in pairwise(contents):
         if before == after:
@@ -103,7 +105,7 @@ def _no_content_twice(oracle: Oracle) -> None:
 
 
 def _accepted(oracle: Oracle) -> list[Run]:
-    """The runs that AWS accepted, in order of generation and attempt."""
+    """Returns the runs that AWS accepted, in order of generation and attempt."""
     runs = [run for runs in oracle.runs.values() for run in runs if not run.clone]
     return sorted(runs, key=lambda run: (_key(oracle, run).generation or 0, _key(oracle, run).attempt))
 

@@ -1,4 +1,4 @@
-"""What a campaign must have met: one that never saw a thing proves nothing about it."""
+"""Lists what must happen in a campaign, because a campaign proves nothing about situations that never occurred."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OFTEN: tuple[tuple[str, str], ...] = (
     ("deadline", "passed"),
     ("lost", "the race for an intent"),
 )
-"""What some hundred stories meet."""
+"""What must happen in some hundred stories."""
 
 EVERYTHING: tuple[tuple[str, str], ...] = (
     *OFTEN,
@@ -41,9 +41,9 @@ EVERYTHING: tuple[tuple[str, str], ...] = (
     ("plan", "cancel spec-removed"),
     ("cloud", "listings left out everything for a while"),
 )
-"""What a hundred thousand stories meet."""
+"""What must happen in a hundred thousand stories."""
 
 
 def unmet(counts: Counter[tuple[str, str]], wanted: tuple[tuple[str, str], ...]) -> list[str]:
-    """What never happened."""
+    """Returns what never happened."""
     return sorted({f"{where}: {what}" for where, what in wanted if not counts[where, what]})

@@ -1,4 +1,4 @@
-"""The faults of one story: each seed has a few of them, often, rather than all of them seldom."""
+"""Draws the faults of a story. Each seed has a few faults that happen often, instead of all faults rarely."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ FATES = (
     "connect timeout",
     "cloned",
 )
-"""What can happen to a transmission besides being accepted and answered. In those that leave it open, such as a reset,
-the request was accepted or not by another throw."""
+"""What can happen to a transmission besides acceptance with a reply. If the outcome is open, as after a reset, a
+second draw decides whether the request was accepted."""
 
 REFUSALS = {"throttled", "credentials"}
-"""Fates after which a send is repeated many times: some other one must be possible too."""
+"""Fates after which a request is repeated many times, so a story with one of them needs another fate too."""
 
 SLOW = {operation: Rate(perSecond=0.02, burst=1) for operation in ("StartJobRun", "SubmitJob")}
-"""Quotas that make a second send of a process wait for most of a minute."""
+"""Quotas that delay the second request of a process by most of a minute."""
 
 FREEZES = (9.0, 36.0, 200.0, 880.0, 1700.0, 5000.0, 5000.0, 100_000.0)
-"""Seconds for which a process stands still."""
+"""The durations, in seconds, for which a process can be frozen."""
 
 POINTS = (
     "start",
@@ -64,22 +64,23 @@ POINTS = (
     "cancel",
     "append cancel-accepted",
 )
-"""Where a process can be killed or frozen; each is one that a story can aim at."""
+"""The points at which a process can be killed or frozen. A story can aim at one of them."""
 
 DANGEROUS = ("ledger: written", "connecting", "signed", "checked", "in flight", "answered", "append unsent")
-"""Those of them at which most can go wrong."""
+"""The points at which a stop is most dangerous."""
 
 
 @dataclass(slots=True)
 class Faults:
-    """The faults of one story. Numbers below one are chances, each time; times are seconds.
+    """The faults of one story. Numbers below one are probabilities of each occurrence. Times are in seconds.
 
-    `aim` is one point where a process is stopped nearly every time it comes there, `freezing` says how. `fates` is what
-    a transmission draws from. `lag` is how late a listing shows a run, `flicker` the chance that it shows it earlier,
-    `glitch` that a listing leaves out everything for less than a minute; `edges` makes times as unlucky as they may be.
-    `rates` are the client's own quotas. `clocks` is how far clocks are off at most, `wrong` the chance of one that is
-    off by hours. If `pending_seconds` is set, it is the spec's `pendingTimeoutSeconds`, and many runs start late or
-    never; `queue_seconds` is the time limit of the queue itself, after which AWS cancels a run that has not started.
+    `aim` is a point at which a process is stopped almost every time, in the way that `freezing` determines. `fates`
+    contains the possible fates of a transmission. `lag` is the delay with which a listing shows a run, `flicker` the
+    probability that it shows the run earlier, and `glitch` the probability that listings are empty for less than a
+    minute. `edges` selects the most unfavourable times. `rates` contains the client's quotas. `clocks` is the
+    maximum error of clocks, and `wrong` the probability of a clock that is off by hours. If `pending_seconds` is
+    set, it is the spec's `pendingTimeoutSeconds`, and many runs start late or never; `queue_seconds` is the time
+    limit of the queue itself, after which AWS cancels a run that has not started.
     """
 
     kind: str
@@ -104,7 +105,7 @@ class Faults:
     queue_seconds: float = 0.0
 
     def calm(self) -> None:
-        """No more faults from here on; what happened before goes on having happened."""
+        """Ends the faults. The effects of earlier faults remain."""
         self.fates = ("accepted",)
         self.aim = None
         self.crash = self.freeze = self.flicker = self.glitch = self.lag = self.clocks = self.wrong = 0.0

@@ -1,9 +1,9 @@
-"""What makes a campaign quick, and changes nothing that is decided: a test compares stories with it and without.
+"""Makes campaigns fast without changing any decision. A test compares stories with and without these shortcuts.
 
-A batch that was encoded or decoded once is not decoded again (its events are frozen). Settings of botocore's, tokens
-and the secrets of a request are made once. Nobody asks whether the store keeps snapshots; a lost ledger is looked for
-in fewer generations; what can be asked to stop has no lock. What shipped code does side by side in threads is always
-done one after the other: nothing may depend on which thread is first.
+A batch is encoded or decoded only once, because its events are immutable. Settings of botocore, tokens and the
+secrets of a request are computed once. The store is never asked for snapshots, the search for a lost ledger covers
+fewer generations, and stop flags have no lock. Work that shipped code does in parallel threads is done sequentially,
+because nothing may depend on the order of threads.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from reconciler.redact.request import secrets_of
 from tests.simulation import command
 
 KEPT = 500
-"""Batches that are kept at most: more than one story has."""
+"""The maximum number of cached batches, which is more than a story has."""
 
 GENERATIONS = 4
-"""Generations that are looked for where a ledger holds nothing: enough for a story."""
+"""The number of generations that are searched for if a ledger is empty, which is enough for a story."""
 
 GARBAGE = (50_000, 1, 1)
-"""When what stories leave behind is collected: seldom, and without what was there before them."""
+"""The thresholds of the garbage collector: it runs rarely, and skips objects that existed before the stories."""
 
 
 class OneAfterTheOther:
@@ -50,16 +50,16 @@ class OneAfterTheOther:
     def __exit__(self, *_: object) -> None: ...
 
     def map(self, call: Callable[..., Any], *items: Iterable[Any]) -> list[Any]:
-        """As `Executor.map`."""
+        """Implements `Executor.map`."""
         return list(map(call, *items))
 
     def shutdown(self, *, cancel_futures: bool) -> None:
-        """Nothing goes on."""
+        """Does nothing, because no thread is running."""
 
 
 @contextmanager
 def threadless() -> Iterator[None]:
-    """Inside the block nothing shipped that a story uses starts a thread."""
+    """Inside the block, the shipped code in a story starts no threads."""
     with (
         patch.object(look, "ThreadPoolExecutor", OneAfterTheOther),
         patch.object(adapter, "ThreadPoolExecutor", OneAfterTheOther),
@@ -69,7 +69,7 @@ def threadless() -> Iterator[None]:
 
 @contextmanager
 def light() -> Iterator[None]:
-    """Inside the block stories are quick."""
+    """Applies the shortcuts inside the block."""
     kept: dict[bytes, batch.Batch] = {}
     decode, encode = batch.decode, batch.encode
 
@@ -109,7 +109,7 @@ def light() -> Iterator[None]:
 
 
 class _Flag:
-    """`threading.Event`, as far as one thread needs it."""
+    """The parts of `threading.Event` that a single thread needs."""
 
     def __init__(self) -> None:
         self._on = False
@@ -122,11 +122,11 @@ class _Flag:
 
 
 class _NoStore:
-    """`ports.Snapshots`, of which no store of a story is one: asking a protocol takes long."""
+    """Replaces `ports.Snapshots`, which no store of a story implements, because checking a protocol takes long."""
 
 
 def _remembered(asked: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
-    """An answer about a request, asked for once."""
+    """Caches the result of a function of a request."""
     known: dict[str, tuple[str, ...]] = {}
 
     def secrets(request: Any) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def _remembered(asked: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tupl
 
 
 def _configs() -> Callable[..., Config]:
-    """botocore's `Config`, made once for each set of settings."""
+    """Caches botocore's `Config` for each set of settings."""
     made: dict[str, Config] = {}
 
     def config(**settings: Any) -> Config:

@@ -1,4 +1,4 @@
-"""One broken rule, as patches to the shipped modules."""
+"""Defines a mutant: one broken rule, implemented as patches to the shipped modules."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.simulation.patches import Patch, Text
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One broken rule. `says` is what the patched code does instead; `faults` are fields of `Faults` that every story
-    of it has, where only stories that are rare would find it out."""
+    """One broken rule. `says` describes what the patched code does instead. `faults` sets fields of `Faults` in
+    every story, if only rare stories would detect the mutant otherwise."""
 
     name: str
     rule: str
@@ -22,12 +22,12 @@ class Mutant:
 
 
 def text(where: str, *edits: tuple[str, str]) -> Patch:
-    """A `Text` patch."""
+    """Returns a `Text` patch."""
     return Text(where, edits)
 
 
 def mutant(name: str, rule: str, says: str, *patches: Patch, **faults: Any) -> Mutant:
-    """A `Mutant`."""
+    """Returns a `Mutant`."""
     return Mutant(name, rule, says, patches, faults)
 
 

@@ -1,7 +1,6 @@
-"""The rules of the protocol, each removed or weakened in turn, as patches to the shipped modules.
+"""Collects the mutants. Each removes or weakens one rule of the protocol, with patches to the shipped modules.
 
-A simulation that finds none of these broken would find nothing: every one must be caught. `rule` is that of
-docs/protocol.md.
+The simulation must detect every mutant. `rule` is the name of the rule in docs/protocol.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Broken rules about what is looked for, and when it is known not to exist: R4 to R6."""
+"""Defines mutants of R4 to R6, the rules about lookups and the proof of absence."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ LOOKS = (
 SETTLES = "return parse_time(self.newest_send.at) + timedelta(seconds=settle_seconds)"
 
 BLIND = {"fates": ("reply lost",), "on_unknown": "Resubmit", "glitch": 0.5, "clocks": 1.0, "lag": 0.0}
-"""Every reply is lost, and listings leave out everything for a while."""
+"""Every reply is lost, and listings are empty for some time."""
 
 ABSENCE = (
     mutant(

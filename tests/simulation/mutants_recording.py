@@ -1,4 +1,4 @@
-"""Broken rules about what is written down, clocks, signals and changes of a spec: R7 to R11."""
+"""Defines mutants of R7 to R11, the rules about recording, clocks, signals and changes of a spec."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ TAKEN_BACK = {
     "kind": BATCH, "on_unknown": "Resubmit", "fates": ("request lost", "reply lost"), "lag": 300.0,
     "aim": "append superseded", "freezing": True, "crash": 0.0, "freeze": 0.0, "ledger_faults": 0.0,
 }  # fmt: skip
-"""Nothing is answered, and who is about to give a submission up is frozen."""
+"""No request has a reply, and a process that is about to give up a submission is frozen."""
 
 CHANGES = (
     mutant(

@@ -1,4 +1,4 @@
-"""Broken rules about what is sent, and what an answer proves: R1 to R3."""
+"""Defines mutants of R1 to R3, the rules about sending and about what a reply proves."""
 
 from __future__ import annotations
 

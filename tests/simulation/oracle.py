@@ -1,6 +1,7 @@
-"""The judge: what must never happen, and what must be so in the end, by what really happened.
+"""Checks what must never happen, and what must be true at the end of a story, against what really happened.
 
-It reads the ledger's events by itself and knows what AWS accepted; it never asks the shipped fold or plan what is true.
+The oracle reads the events in the ledger and the runs in the simulated AWS. It never relies on the shipped fold or
+plan.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 
 
 CLOCKS = 130.0
-"""How far two clocks can be from each other, and room."""
+"""The maximum difference between two clocks, plus a margin."""
 LONG_AGO = 120.0
-"""Seconds for which the calls of one undisturbed pass can take."""
+"""The maximum number of seconds that the calls of a pass without faults take."""
 
 
 class Violation(BaseException):
-    """A promise was broken. No `Exception`, so that nothing shipped can catch it."""
+    """Raised if a promise was broken. It is not an `Exception`, so that no shipped code can catch it."""
 
 
 @dataclass(slots=True)
 class Oracle:
-    """What is known of one story. `counts` counts what happened, by (where, what); `lines` is the history, if one is
-    asked for; `flights` are all transmissions that may still arrive or have."""
+    """The facts of one story. `counts` maps (where, what) to the number of occurrences, `lines` is the history if it
+    is requested, and `flights` contains all transmissions that arrived or may still arrive."""
 
     timeline: Timeline
     faults: Faults
@@ -52,13 +53,13 @@ class Oracle:
     # --- telling ------------------------------------------------------------------------------------------------------
 
     def record(self, where: str, what: str) -> None:
-        """Counts something that happened, and writes it down where somebody reads."""
+        """Counts something that happened, and adds it to the history if one is requested."""
         self.counts[where, what] += 1
         if self.lines is not None:
             self.lines.append(f"{_time(self.timeline.now)}  {where}: {what}")
 
     def broken(self, promise: str) -> None:
-        """Ends the story."""
+        """Ends the story, because a promise was broken."""
         if self.lines is not None:
             self.lines.append(f"{_time(self.timeline.now)}  BROKEN: {promise}")
         raise Violation(promise)
@@ -66,7 +67,7 @@ class Oracle:
     # --- at every step ------------------------------------------------------------------------------------------------
 
     def written(self, command: Command, position: int, events: Sequence[e.Event]) -> None:
-        """A batch is in the ledger now."""
+        """Checks a batch that was just written to the ledger."""
         for event in events:
             if not isinstance(event, e.SubmissionEvent):
                 continue
@@ -107,7 +108,7 @@ class Oracle:
                 self.broken(f"a new intent while {token[:9]} has a run nobody recorded, or can still have one")
 
     def _why_again(self, event: e.Intended) -> str:
-        """What a further send rests on."""
+        """Returns what justifies sending a submission again."""
         if not event.proven:
             return "at once, with the token"
         return "after proof of absence" if self._unclear(event) else "after a refusal"
@@ -120,7 +121,8 @@ class Oracle:
             self.broken("one of two runs with the tag was adopted, and nobody was asked")
 
     def transmitted(self, command: Command, request: Mapping[str, Any], token: str) -> None:
-        """A request is let out: its own intent must be durable, its bytes those of the first, its content wanted."""
+        """Checks a transmitted request: its intent must be stored, its bytes must equal those of the first request,
+        and its content must be wanted."""
         intents = self.intents.get(token, [])
         own = next((intent for intent in reversed(intents) if intent.owner == command.owner), None)
         if own is None:
@@ -138,14 +140,14 @@ class Oracle:
             self.broken(f"{command.who} sends {token[:9]} again, and onUnknown is Hold")
 
     def _unclear(self, send: e.Intended) -> bool:
-        """Whether a send before this one has no recorded end."""
+        """Returns whether an earlier send has no recorded outcome."""
         ended = {o.send for o in self.outcomes.get(send.token, ()) if isinstance(o, e.Unsent | e.Rejected)}
         return any(
             earlier.send not in ended for earlier in self.intents.get(send.token, ()) if earlier.send < send.send
         )
 
     def accepted(self, run: Run) -> None:
-        """AWS accepted a run, which nobody copied."""
+        """Checks a run that AWS accepted and that is not a copy."""
         token = run.token or ""
         mine = self.runs.setdefault(token, [])
         mine.append(run)
@@ -154,7 +156,7 @@ class Oracle:
             self.broken(f"two runs of one submission ({token[:9]}): {', '.join(r.run_id for r in mine)}")
 
     def cancelling(self, command: Command, run_id: str) -> None:
-        """AWS is asked to stop a run: that must be written down before."""
+        """Checks a cancellation: it must be recorded before AWS is called."""
         events = [o for outcomes in self.outcomes.values() for o in outcomes]
         asked = [o for o in events if isinstance(o, e.CancelAsked) and o.run_id == run_id]
         if not asked:
@@ -165,7 +167,8 @@ class Oracle:
             )
 
     def _check_not_started(self, command: Command, run: Run) -> None:
-        """A run that is given up because it has not started waited long enough, and has not started a while ago."""
+        """Checks that a run that is cancelled because it has not started waited long enough, and did not start some
+        time ago."""
         now = self.timeline.now
         self.record("cancelled", "a run that had not started")
         if now - run.accepted < self.faults.pending_seconds - CLOCKS:
@@ -174,13 +177,13 @@ class Oracle:
             self.broken(f"{command.who} gives {run.run_id} up, which has long started")
 
     def late(self, token: str) -> bool:
-        """Whether the run of a submission ended because it had not started in time, which nobody else asked for."""
+        """Returns whether the run of a submission was ended only because it had not started in time."""
         asked = [o for o in self.outcomes.get(token, ()) if isinstance(o, e.CancelAsked)]
         given_up = bool(asked) and all(o.not_started for o in asked)
         return any(run.by_queue or (run.cancelled and given_up) for run in self.runs.get(token, ()))
 
     def _check_attempt(self, event: e.Intended) -> None:
-        """A further attempt needs the failure of the one before it."""
+        """Checks that the previous attempt failed before a further attempt."""
         before = self.keys.get(replace(event.key, attempt=event.key.attempt - 1), "")
         self.record("attempt", "a further one")
         if any(self.timeline.now < run.ends for run in self.runs.get(before, ())):
@@ -191,7 +194,8 @@ class Oracle:
     # --- what is true -------------------------------------------------------------------------------------------------
 
     def may_still_run(self, token: str) -> bool:
-        """Whether a submission has a run that the ledger does not tell of, or a request of it can still be accepted."""
+        """Returns whether a submission has a run that is not in the ledger, or one of its requests can still be
+        accepted."""
         known = self.known(token)
         if any(run.run_id not in known for run in self.runs.get(token, ()) if not run.clone):
             return True
@@ -203,11 +207,11 @@ class Oracle:
         )
 
     def first_intent(self, token: str) -> float:
-        """When a submission was first intended, as the clock of its process had it."""
+        """Returns when a submission was first intended, by the clock of its process."""
         return parse_time(self.intents[token][0].at).timestamp() - EPOCH
 
     def known(self, token: str) -> set[str]:
-        """The runs that the ledger tells of for a submission."""
+        """Returns the runs of a submission that are in the ledger."""
         found: set[str] = set()
         for outcome in self.outcomes.get(token, ()):
             if isinstance(outcome, e.Submitted | e.Adopted | e.ManuallyAdopted):
@@ -224,7 +228,7 @@ def _time(now: float) -> str:
 
 
 def _said(event: e.SubmissionEvent) -> str:
-    """An event in a few words."""
+    """Returns a short description of an event."""
     shown = {
         "generation": getattr(event, "generation", None),
         "send": getattr(event, "send", None),

@@ -1,4 +1,5 @@
-"""Changing shipped code for a while: text of a function's own source, or a constant. What is not there is an error."""
+"""Patches shipped code temporarily: the source text of a function, or a constant. A missing text or constant is an
+error."""
 
 from __future__ import annotations
 
@@ -13,21 +14,21 @@ from typing import Any, Protocol
 
 
 class PatchedTextMissing(AssertionError):
-    """The shipped code is not what the patch was written for: write the patch anew."""
+    """Raised if the shipped code has changed since the patch was written. Rewrite the patch."""
 
 
 class Patch(Protocol):
     """One change to shipped code."""
 
     def applied(self) -> Any:
-        """A context manager: inside the block the change holds."""
+        """Returns a context manager that applies the change inside the block."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """In the source of one function each `old` (exactly once) becomes `new`, one after the other. `where` is
-    ``module:function`` or ``module:Class.method``, below ``reconciler``."""
+    """Replaces each `old`, which must occur exactly once, with `new` in the source of one function. `where` is
+    ``module:function`` or ``module:Class.method``, relative to ``reconciler``."""
 
     where: str
     edits: tuple[tuple[str, str], ...]
@@ -50,7 +51,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A constant of a module below ``reconciler``, ``module:NAME``, becomes another; `was` is what it must be."""
+    """Replaces a constant ``module:NAME``, relative to ``reconciler``. Its value must be `was`."""
 
     where: str
     was: Any
@@ -69,7 +70,7 @@ class Value:
 
 @contextmanager
 def all_applied(patches: tuple[Patch, ...]) -> Iterator[None]:
-    """Inside the block all of them hold."""
+    """Applies all patches inside the block."""
     with ExitStack() as stack:
         for patch in patches:
             stack.enter_context(patch.applied())
@@ -77,12 +78,12 @@ def all_applied(patches: tuple[Patch, ...]) -> Iterator[None]:
 
 
 def _function(original: Any) -> Any:
-    """The function itself, of a property too."""
+    """Returns the function itself, or the getter of a property."""
     return original.fget if isinstance(original, property) else original
 
 
 def _found(where: str) -> tuple[Any, Any, str, Any]:
-    """The module, what holds the name, the name, and what is there now."""
+    """Returns the module, the object that contains the name, the name, and its current value."""
     path, _, dotted = where.partition(":")
     module = import_module(f"reconciler.{path}")
     *owners, name = dotted.split(".")
@@ -96,7 +97,7 @@ def _found(where: str) -> tuple[Any, Any, str, Any]:
 
 @contextmanager
 def _replaced(owner: Any, name: str, original: Any, new: Any, *, everywhere: bool = True) -> Iterator[None]:
-    """Sets a name, and every other name of a shipped module that means the same function."""
+    """Sets a name, and every other name in the shipped modules that refers to the same function."""
     places: list[tuple[Callable[[str, Any], None], str]] = [(_setter(owner), name)]
     for module_name, module in list(sys.modules.items()):
         if everywhere and module is not owner and module_name.startswith(("reconciler.", "tests.simulation.")):

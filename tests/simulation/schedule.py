@@ -1,4 +1,4 @@
-"""One story from one seed: trouble first, then quiet passes, and in the end the verdict."""
+"""Plays the story of one seed: first passes with faults, then passes without faults, and then the checks of the end."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.timeline import Timeline
 
 QUIET_PASSES = 10
-"""Undisturbed passes after which nothing may be pending any more."""
+"""The number of passes without faults after which nothing may be pending any more."""
 
 AROUND = (-120.0, -61.0, -1.0, 1.0, 61.0)
-"""Seconds from the moment at which a submission settles by right clocks."""
+"""Offsets in seconds from the time at which a submission settles by correct clocks."""
 
 
 class World:
-    """Everything in one story."""
+    """The whole state of one story."""
 
     def __init__(
         self, seed: int, counts: Counter[tuple[str, str]], lines: list[str] | None, faults: Mapping[str, Any]
@@ -45,12 +45,12 @@ class World:
         self._commands = self._nonces = 0
 
     def nonce(self) -> str:
-        """One for each append."""
+        """Returns a new nonce for each append."""
         self._nonces += 1
         return f"{self._nonces:032x}"
 
     def offset(self) -> float:
-        """How far the clock of the next machine is off."""
+        """Returns the error of the next machine's clock."""
         faults, dice = self.faults, self.dice
         if faults.wrong and dice.random() < faults.wrong:
             return dice.choice((-90_000.0, -1800.0, -70.0, 70.0, 1800.0, 90_000.0))
@@ -61,7 +61,7 @@ class World:
         return faults.clocks * (2 * dice.random() - 1)
 
     def command(self, passes: int = 1) -> Command:
-        """A process that starts now."""
+        """Starts a process now."""
         self._commands += 1
         command = Command(self, self._commands, passes)
         command.start()
@@ -70,7 +70,7 @@ class World:
     # --- trouble ------------------------------------------------------------------------------------------------------
 
     def trouble(self) -> None:
-        """Some passes, started one after another and side by side, while the spec is edited and things go wrong."""
+        """Runs some passes, sequentially and in parallel, while the spec is edited and faults happen."""
         if self.faults.paging or self.dice.random() < 0.1:
             self.cloud.foreign(foreign_request(self.faults.kind))
         self._launch(self.dice.choice((2, 3, 3, 4, 5)))
@@ -87,12 +87,12 @@ class World:
             self.timeline.at(self.timeline.now + self._gap(), lambda: self._launch(left - 1))
 
     def edit(self) -> None:
-        """The next commit."""
+        """Makes the next commit."""
         self.wanted = edited(self.wanted, self.dice)
         self.oracle.record("git", f"asks for {self.wanted}" if self.oracle.lines is not None else "an edit")
 
     def _gap(self) -> float:
-        """Seconds to the next start: at once, soon, right when a submission settles, or days later."""
+        """Returns the seconds until the next start: none, a few, until a submission settles, or days."""
         dice, now = self.dice, self.timeline.now
         roll = dice.random()
         if roll < 0.25:
@@ -108,7 +108,7 @@ class World:
         return dice.choice((400.0, 1000.0, 1600.0, 100_000.0))
 
     def _late_runs(self) -> list[Run]:
-        """Our runs that wait, and that the spec gives up if they do not start in time."""
+        """Returns our waiting runs that are cancelled if they do not start in time."""
         if not self.faults.pending_seconds or self.wanted.asks is None:
             return []
         known = {run_id for token in self.oracle.runs for run_id in self.oracle.known(token)}
@@ -117,7 +117,7 @@ class World:
     # --- quiet --------------------------------------------------------------------------------------------------------
 
     def quiet(self) -> None:
-        """Undisturbed passes until nothing is pending; then the end is judged."""
+        """Runs passes without faults until nothing is pending, and then checks the end."""
         self.faults.calm()
         for _ in range(QUIET_PASSES):
             command = self.command()
@@ -133,7 +133,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """How one story ended: `broken` is the promise that was broken, `None` where all were kept."""
+    """The result of one story. `broken` is the broken promise, or `None`."""
 
     seed: int
     broken: str | None
@@ -147,8 +147,8 @@ def play(
     tell: bool = False,
     faults: Mapping[str, Any] | None = None,
 ) -> Story:
-    """Plays the story of a seed; the same every time. `counts` counts what happened, with `tell` it is written down.
-    `faults` are fields of `Faults` in place of those that were drawn."""
+    """Plays the story of a seed, which is the same every time. Counts in `counts` what happened, and with `tell`
+    also records it as lines. `faults` replaces fields of the drawn `Faults`."""
     lines: list[str] | None = [] if tell else None
     world = World(seed, counts if counts is not None else Counter(), lines, faults or {})
     if lines is not None:

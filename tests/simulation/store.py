@@ -1,4 +1,5 @@
-"""The store under the log, as one command reaches it: replies get lost, writes come late, others come between."""
+"""Simulates one command's access to the store: replies are lost, writes arrive late, and other commands write in
+between."""
 
 from __future__ import annotations
 
@@ -14,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class FaultyStore:
-    """`ports.Store`: the one store of the story, as one command reaches it."""
+    """One command's access to the store of the story, as a `ports.Store`."""
 
     def __init__(self, store: MemoryStore, command: Command) -> None:
         self._store, self._command = store, command
 
     @property
     def address(self) -> str:
-        """That of the store."""
+        """The address of the store."""
         return self._store.address
 
     def append(self, position: int, raw: bytes) -> bytes:
-        """As `ports.Store`; others can come before the write arrives, and before its reply does."""
+        """Implements `ports.Store`. Other commands may write before the write arrives, and before its reply arrives."""
         command = self._command
         command.away("ledger: before the write")
         if self._fails():

@@ -19,12 +19,12 @@ from tests.simulation.schedule import Story, play
 ROOT = Path(__file__).parents[2]
 
 SHARDS, STORIES = 16, 250
-"""4,000 stories: `make test` plays 250, `make soak` the others. Each shard meets everything in `OFTEN`."""
+"""4,000 stories: `make test` plays 250, and `make soak` the others. Everything in `OFTEN` happens in each shard."""
 
 EVERYDAY_SHARDS = 1
 
 SOAK_SHARDS, SOAK_STORIES = 10, 100_000
-"""`make soak` plays a million others."""
+"""`make soak` plays a million further stories."""
 
 
 def _report(story: Story) -> str:
@@ -47,7 +47,7 @@ def _check(campaign: Campaign, stories: int, wanted: tuple[tuple[str, str], ...]
     [*range(EVERYDAY_SHARDS), *(pytest.param(n, marks=pytest.mark.soak) for n in range(EVERYDAY_SHARDS, SHARDS))],
 )
 def test_every_promise_is_kept(shard: int) -> None:
-    """Stories in which every fault occurs, break no promise."""
+    """No story breaks a promise, although every fault occurs in some story."""
     _check(run(range(shard * STORIES, (shard + 1) * STORIES)), STORIES, OFTEN)
 
 
@@ -61,7 +61,7 @@ def test_every_promise_is_kept_in_a_million_stories(shard: int) -> None:
 
 @pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 2000), marks=pytest.mark.soak)], ids=str)
 def test_runs_that_start_late_are_given_up_and_attempted_again(seeds: range) -> None:
-    """No promise is broken if runs start late or never, and if the queue gives them up first."""
+    """No promise is broken if runs start late or never, or if the queue cancels them first."""
     counts: Counter[tuple[str, str]] = Counter()
     with threadless(), light():
         broken = [play(seed, counts, faults={**QUEUED, "queue_seconds": 300.0 * (seed % 4)}).broken for seed in seeds]
@@ -77,7 +77,7 @@ def test_runs_that_start_late_are_given_up_and_attempted_again(seeds: range) -> 
 
 @pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, 60), marks=pytest.mark.soak)], ids=str)
 def test_quick_stories_are_the_same_stories(seeds: range) -> None:
-    """The shortcuts of a campaign change nothing: the same things happen and the same lines are written."""
+    """The shortcuts of a campaign change nothing: a story with them has the same counts and the same lines."""
     slow: Counter[tuple[str, str]] = Counter()
     quick: Counter[tuple[str, str]] = Counter()
     with threadless():

@@ -1,4 +1,4 @@
-"""Virtual time: what happens when, and nothing that is left to chance."""
+"""Implements virtual time with a deterministic order of actions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 EPOCH = 1_795_312_800.0
-"""What the wall clock shows at the beginning: 2026-11-22T02:00:00Z."""
+"""The time of the wall clock at the start: 2026-11-22T02:00:00Z."""
 
 
 class Timeline:
-    """Things to happen, in order of time, then of asking. `now` is seconds since the beginning: the true time.
+    """Scheduled actions, sorted by time and then by the order in which they were scheduled. `now` is the true time,
+    in seconds since the start.
 
-    A command that waits inside a call (a write to the ledger, a transmission) lets the others go on from there, so
-    waits nest: the one that began last ends first. All other interleavings come from commands that wait between calls.
+    If a command waits inside a call, such as a write to the ledger or a transmission, other commands continue inside
+    that wait. So waits are nested: the newest wait ends first. All other interleavings arise from waits between
+    calls.
     """
 
     __slots__ = ("_asked", "_coming", "now")
@@ -24,19 +26,19 @@ class Timeline:
         self._asked = 0
 
     def at(self, when: float, act: Callable[[], None]) -> None:
-        """Lets `act` happen then."""
+        """Schedules `act` for a time."""
         self._asked += 1
         heappush(self._coming, (when, self._asked, act))
 
     def advance(self, until: float) -> None:
-        """Goes on to a time, with everything that happens before."""
+        """Advances to a time, and runs every action before it."""
         coming = self._coming
         while coming and coming[0][0] <= until:
             self._next()
         self.now = max(self.now, until)
 
     def await_answer(self, until: float, answered: Callable[[], bool]) -> None:
-        """Goes on to a time, or until there is an answer."""
+        """Advances to a time, or until there is a reply."""
         coming = self._coming
         while not answered():
             if not coming or coming[0][0] > until:
@@ -45,7 +47,7 @@ class Timeline:
             self._next()
 
     def drain(self) -> None:
-        """Goes on until nothing more is to happen."""
+        """Advances until no scheduled action is left."""
         while self._coming:
             self._next()
 

@@ -1,12 +1,12 @@
 """Makes an interpreter stop at a named point of the program: put this folder on PYTHONPATH and set `CRASH_AT`.
 
-`CRASH_AT` is JSON: ``{"point", "about", "nth", "deed", "mark"}``. At the `nth` audit event `point` (about `about`, if
-that is not null) the file `mark` is made and the process kills itself (`deed` "kill", by SIGKILL: nothing of Python
-runs after it) or is frozen ("stop", by SIGSTOP, until somebody sends SIGCONT).
+`CRASH_AT` is JSON: ``{"point", "about", "nth", "deed", "mark"}``. At the `nth` audit event `point` (about `about`,
+if that is not null), the hook creates the file `mark`. With the `deed` "kill", the process kills itself with
+SIGKILL, so no Python code runs afterwards. With "stop", it freezes itself with SIGSTOP until somebody sends SIGCONT.
 
-`CRASH_AHEAD` is how many seconds the clock of the process is ahead.
+`CRASH_AHEAD` is the number of seconds by which the clock of the process is ahead.
 
-The program knows nothing of this: it raises audit events (`sys.audit`), which cost nothing where nobody listens.
+The program does not depend on this hook. It raises audit events (`sys.audit`), which cost nothing without a hook.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEEDS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 class Stopper:
-    """The audit hook. Counts the events it waits for, over all threads."""
+    """The audit hook. Counts the events that it waits for, in all threads together."""
 
     def __init__(self, point: str, about: str | None, nth: int, deed: str, mark: str) -> None:
         self._point, self._about, self._nth = point, about, nth
@@ -33,18 +33,18 @@ class Stopper:
         self._thread = threading.local()
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Hears one event of the interpreter."""
+        """Receives one audit event of the interpreter."""
         if not event.startswith("reconciler."):
             return
         about = subjects_of(event, arguments, self._thread)
         if event == self._point and (self._about is None or self._about in about) and next(self._seen) == self._nth:
             os.close(os.open(self._mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            signal.pthread_kill(threading.get_ident(), self._signal)  # to this thread: it goes no step further
+            signal.pthread_kill(threading.get_ident(), self._signal)  # to this thread, so that it does not continue
 
 
 def subjects_of(event: str, arguments: tuple[Any, ...], thread: threading.local) -> tuple[Any, ...]:
-    """What an event is about: its arguments; for what a store did, the types of the events it wrote, which the log
-    told in the same thread just before."""
+    """Returns the subjects of an event, which are its arguments. For an event of a store, returns the types of the
+    written events, which the log reported in the same thread just before."""
     if event == "reconciler.recording":
         thread.types = arguments
     return getattr(thread, "types", ()) if event == "reconciler.stored" else arguments
