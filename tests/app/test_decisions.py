@@ -250,7 +250,7 @@ def test_adopt_takes_only_whole_runs(run_id: str):
 
 
 def test_adopt_needs_a_run_that_aws_knows():
-    """A run id that AWS does not know is refused."""
+    """A run id that does not exist in AWS is refused."""
     with pytest.raises(ReconcilerError, match="AWS has no run 00gone"):
         adopted(view(), "00gone")
 

@@ -18,8 +18,8 @@ OWN = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555", "Content-Type
 
 
 def echo_error(status: int, code: str, *, own: bool = True, form: bool = True) -> Answer:
-    """An error whose message echoes the request. `own`: with the request id that AWS's own answers have. `form` false:
-    an HTML page."""
+    """Returns an error whose message echoes the request. With `own`, it has a request id like AWS's own replies.
+    Without `form`, it is an HTML page."""
 
     def answer(body: str) -> Reply:
         headers = {**(OWN if own else {}), "x-amzn-ErrorType": code}
@@ -36,7 +36,7 @@ def _sends(call: Call) -> bool:
 
 @contextmanager
 def echoing(answer: Answer) -> Iterator[str]:
-    """Serves at the yielded URL: submissions get `answer`, everything else is emulated."""
+    """Yields the URL of a server that replies to submissions with `answer` and emulates everything else."""
     state = State(None)
     state.put_settings(Settings(account=ACCOUNT, region=REGION))
     whole = dispatcher(state)

@@ -14,26 +14,26 @@ class Canaries:
         self.made: list[str] = []
 
     def word(self) -> str:
-        """A password that is recognised only by its name."""
+        """Returns a password that is recognised only by its name."""
         return self._listed(f"q7Canary{len(self.made):03}x8Zw")
 
     def jwt(self) -> str:
-        """A JSON Web Token."""
+        """Returns a JSON Web Token."""
         head = base64.urlsafe_b64encode(b'{"alg":"HS256"}').decode().rstrip("=")
         return f"{head}.{head}.{self._listed(f'sigCanary{len(self.made):03}abcdefgh')}"
 
     def key_pair(self) -> str:
-        """An AWS key id and its secret key."""
+        """Returns an AWS key id and its secret key."""
         secret = self._listed(f"Canary{len(self.made):03}/abcdefghij0123456789ABCDEFGHIJK"[:40].ljust(40, "Z"))
         return f"AKIAIOSFODNN7EXAMPLE {secret}"
 
     def private_key(self) -> str:
-        """A private key of several lines."""
+        """Returns a private key of several lines."""
         body = self._listed(f"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDCanary{len(self.made):03}")
         return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"
 
     def url(self) -> str:
-        """A URL with a password."""
+        """Returns a URL with a password."""
         return f"postgresql://etl:{self.word()}@db.internal:5432/orders"
 
     def _listed(self, secret: str) -> str:
@@ -41,12 +41,12 @@ class Canaries:
         return secret
 
     def found_in(self, text: str) -> list[str]:
-        """The secrets that a text contains."""
+        """Returns the secrets that a text contains."""
         return [secret for secret in self.made if secret in text]
 
 
 def environment(made: Canaries) -> list[dict[str, str]]:
-    """Environment variables with secrets, by name and by shape."""
+    """Returns environment variables with secrets, by name and by shape."""
     values = {
         "DB_PASSWORD": made.word(),
         "API_KEY": made.word(),
@@ -62,7 +62,7 @@ def environment(made: Canaries) -> list[dict[str, str]]:
 
 
 def arguments(made: Canaries) -> list[str]:
-    """Arguments with secrets."""
+    """Returns arguments with secrets."""
     return [
         "--day", "2026-11-21", "--password", made.word(), f"--db-token={made.word()}", f"-Dapi.secret={made.word()}",
         "--header", f"Authorization: Basic {made.word()}", "--url", made.url(), "--jwt", made.jwt(),
@@ -73,7 +73,7 @@ def arguments(made: Canaries) -> list[str]:
 
 
 def spark_request(made: Canaries) -> dict[str, Any]:
-    """A Spark run."""
+    """Returns a Spark run."""
     conf = f"--conf spark.hadoop.fs.s3a.secret.key={made.word()} --conf spark.app.url={made.url()}"
     properties = {
         "spark.hadoop.javax.jdo.option.ConnectionPassword": made.word(),
@@ -98,7 +98,7 @@ def spark_request(made: Canaries) -> dict[str, Any]:
 
 
 def hive_request(made: Canaries) -> dict[str, Any]:
-    """A Hive run."""
+    """Returns a Hive run."""
     query = f"CREATE USER etl IDENTIFIED BY '{made.word()}'"
     hive = {"query": query, "parameters": f"--hiveconf hive.server2.keystore.password={made.word()}"}
     return {
@@ -109,7 +109,7 @@ def hive_request(made: Canaries) -> dict[str, Any]:
 
 
 def container_request(made: Canaries) -> dict[str, Any]:
-    """A job in one container."""
+    """Returns a job in one container."""
     return {
         "jobQueue": "nightly",
         "jobDefinition": "worker:1",
@@ -120,7 +120,7 @@ def container_request(made: Canaries) -> dict[str, Any]:
 
 
 def nodes_request(made: Canaries) -> dict[str, Any]:
-    """A job on several nodes."""
+    """Returns a job on several nodes."""
     override = {"command": arguments(made), "environment": environment(made)}
     return {
         "jobQueue": "nightly",
@@ -130,7 +130,7 @@ def nodes_request(made: Canaries) -> dict[str, Any]:
 
 
 def pod_request(made: Canaries) -> dict[str, Any]:
-    """A job in a pod."""
+    """Returns a job in a pod."""
     container = {"args": arguments(made), "env": environment(made)}
     return {
         "jobQueue": "nightly",
@@ -140,7 +140,7 @@ def pod_request(made: Canaries) -> dict[str, Any]:
 
 
 def task_request(made: Canaries) -> dict[str, Any]:
-    """A job of several containers."""
+    """Returns a job of several containers."""
     container = {"name": "main", "command": arguments(made), "environment": environment(made)}
     return {
         "jobQueue": "nightly",
@@ -150,7 +150,7 @@ def task_request(made: Canaries) -> dict[str, Any]:
 
 
 def command_request(made: Canaries) -> dict[str, Any]:
-    """A job whose command is a program with a secret among its arguments."""
+    """Returns a job whose command is a program with a secret among its arguments."""
     command = [
         "curl",
         "-sSu",
@@ -175,7 +175,7 @@ REQUESTS = {
 
 
 def documents(made: Canaries, *, revision: int = 1) -> dict[str, dict[str, Any]]:
-    """A spec for each request, by name."""
+    """Returns a spec for each request, keyed by name."""
     return {
         name: {
             "apiVersion": "reconciler/v1",

@@ -1,4 +1,4 @@
-"""Malformed bodies, plan files and times get a proper answer, and the service keeps running."""
+"""Malformed bodies, plan files and times lead to a proper error, and the service keeps running."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def url():
 
 
 def status_of(url: str, method: str, path: str, body: bytes) -> int:
-    """The status of the reply to a request."""
+    """Returns the status of the reply to a request."""
     request = urllib.request.Request(url + path, data=body, method=method, headers={"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
@@ -87,7 +87,7 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_any_bytes_are_answered_in_order(url, body):
-    """The same for bodies that are not sensible JSON, at every path."""
+    """The same holds for bodies that are not meaningful JSON, at every path."""
     for method, path in PATHS:
         assert status_of(url, method, path, body) < 500 or path.startswith("/tags"), (method, path)
 
@@ -119,7 +119,7 @@ FORM = plan_json(plan(desired(spec("A"), spec("B", "views")), Recorded(), NOW))
 
 @st.composite
 def changed_plans(draw: st.DrawFn) -> Any:
-    """A plan file with a few of its values replaced by any value."""
+    """Generates a plan file with a few of its values replaced with any value."""
     form = json.loads(json.dumps(FORM))
     for _ in range(draw(st.integers(1, 3))):
         part = draw(st.sampled_from([form, *(each for each in form["actions"] if isinstance(each, dict))]))
@@ -133,7 +133,7 @@ def changed_plans(draw: st.DrawFn) -> Any:
 @settings(derandomize=True)
 @given(st.one_of(changed_plans(), ANYTHING))
 def test_a_changed_plan_file_is_refused_or_shown(form):
-    """Any JSON is refused as a plan file with one sentence, or is a plan that can be shown."""
+    """Any JSON is either refused as a plan file with one sentence, or is a plan that can be shown."""
     try:
         made = plan_from_json(form)
         check_file(made, PLACE)
@@ -147,7 +147,7 @@ def test_a_changed_plan_file_is_refused_or_shown(form):
     "text", [*ODD_TEXTS, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-11-22T02:00:00+99:99"]
 )
 def test_any_time_of_a_plan(world, text):
-    """`plan --at` takes any time, the first and the last possible ones too, and refuses other text."""
+    """`plan --at` accepts any time, including the first and the last possible ones, and refuses other text."""
     world.write("orders.yaml", SCHEDULED)
     done = world.run("plan", "--at", text, "-vv")
     assert done.code in {0, 1, 64}

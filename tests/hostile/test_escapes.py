@@ -42,7 +42,7 @@ def run(world: World, *arguments: str | Path) -> Done:
 
 
 def document(name: str = "orders", argument: str = EVIL) -> str:
-    """A spec with hostile text wherever text is allowed."""
+    """Returns a spec with hostile text wherever text is allowed."""
     request = {
         "jobQueue": "nightly",
         "jobDefinition": "worker:1",
@@ -144,7 +144,7 @@ def test_problems_in_files_are_not_commands(world: World):
     ids=str,
 )  # fmt: skip
 def test_text_of_the_command_line_is_not_a_command(world: World, arguments):
-    """In CI, names of files and branches get on the command line: errors quote them harmlessly."""
+    """In CI, names of files and branches may be on the command line. Errors escape them."""
     world.batch("orders")
     run(world, *arguments)
 
@@ -183,7 +183,7 @@ def test_an_export_is_not_a_command(world: World):
 
 
 def test_no_result_is_a_command(capsys: pytest.CaptureFixture[str]):
-    """Whatever made the text of a result, no line of it acts on a runner."""
+    """Whatever the text of a result contains, no line of it is a command for a CI runner."""
     out("a\n::error::b\n  ::debug::c\n<a name='##teamcity[x]'/> ##vso[y]z ##[w]\n")
     shown_safely(capsys.readouterr().out)
     out("a\n\n", raw=True)

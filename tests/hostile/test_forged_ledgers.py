@@ -1,4 +1,4 @@
-"""Forged ledgers: reading one, planning from it and showing it ends in output or in an error with one sentence."""
+"""Reading, planning from and showing a forged ledger leads to output or to an error with one sentence."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPENED = e.Opened(
 
 
 def chained(batches: list[Any]) -> MemoryStore:
-    """A store of these batches, with a correct chain of hashes."""
+    """Returns a store with these batches and a correct hash chain."""
     store = MemoryStore()
     before: str | None = None
     for position, form in enumerate(batches, 1):
@@ -48,12 +48,12 @@ def chained(batches: list[Any]) -> MemoryStore:
 
 
 def batch(*forms: Any) -> dict[str, Any]:
-    """One batch."""
+    """Returns one batch."""
     return {"format": 1, "nonce": "n", "at": at(), "prev": None, "events": list(forms)}
 
 
 def printed(store: MemoryStore) -> str:
-    """What commands print about a ledger, or the error that they end with."""
+    """Returns what commands print about a ledger, or the error that they end with."""
     log = Log(store, PLACE, "0.1.0", StandingClock())
     try:
         recorded = log.refresh()
@@ -82,12 +82,12 @@ LIKELY = {
 
 
 def likely(form: dict[str, Any]) -> dict[str, Any]:
-    """An event with likely values instead of random words."""
+    """Generates an event with likely values instead of random words."""
     return {key: LIKELY.get(key, value) if value is not None else None for key, value in form.items()}
 
 
 def mutated(draw: st.DrawFn, form: dict[str, Any]) -> dict[str, Any]:
-    """An event with one of its fields, or a field of one, replaced by any value."""
+    """Generates an event with one of its fields, or a nested field, replaced with any value."""
     key = draw(st.sampled_from(sorted(form)))
     if isinstance(form[key], dict) and form[key] and draw(st.booleans()):
         inner = draw(st.sampled_from(sorted(form[key])))
@@ -99,7 +99,7 @@ def mutated(draw: st.DrawFn, form: dict[str, Any]) -> dict[str, Any]:
 
 @st.composite
 def forgeries(draw: st.DrawFn) -> list[Any]:
-    """A history, one event a batch, with a few events changed, repeated, removed or moved."""
+    """Generates a history with one event per batch, in which a few events were changed, repeated, removed or moved."""
     forms = [likely(encode(event)) for event in possible(draw(stories(8)))]
     for _ in range(draw(st.integers(1, 3))):
         if not forms:
@@ -125,7 +125,7 @@ def test_a_forged_event_gives_output_or_an_error(batches):
 @settings(max_examples=examples(12, soak=625), derandomize=True)
 @given(st.lists(st.one_of(ANYTHING, st.dictionaries(st.sampled_from(list(batch())), ANYTHING)), max_size=3))
 def test_any_json_as_a_batch_gives_output_or_an_error(batches):
-    """The same for JSON that is not a batch, with a correct chain of hashes and with a wrong one."""
+    """The same holds for JSON that is not a batch, with a correct or a broken hash chain."""
     assert printed(chained([batch(encode(OPENED)), *batches]))
     assert printed(chained(batches))
 
@@ -133,7 +133,7 @@ def test_any_json_as_a_batch_gives_output_or_an_error(batches):
 @settings(max_examples=examples(12, soak=625), derandomize=True)
 @given(st.binary(max_size=60), st.data())
 def test_damaged_bytes_give_output_or_an_error(noise, data):
-    """The same for a valid ledger with some bytes of a batch changed."""
+    """The same holds for a valid ledger with some changed bytes in a batch."""
     intent = encode(desired_intent())
     store = chained([batch(encode(OPENED)), batch(intent)])
     position = data.draw(st.integers(1, 2))
@@ -144,7 +144,7 @@ def test_damaged_bytes_give_output_or_an_error(noise, data):
 
 
 def desired_intent() -> e.Intended:
-    """A valid intent."""
+    """Returns a valid intent."""
     from tests.builders import intended
 
     return intended()
@@ -162,7 +162,7 @@ def test_a_deep_request_is_damage():
 
 
 def test_a_forged_ledger_is_a_ledger_error():
-    """A value of another type is damage, and the error names position, event and field."""
+    """A value of the wrong type is damage, and the error contains the position, event and field."""
     form = {**encode(desired_intent()), "attempt": "1"}
     log = Log(chained([batch(encode(OPENED)), batch(form)]), PLACE, "0.1.0", StandingClock())
     try:

@@ -1,4 +1,4 @@
-"""Days in which content is accepted without a run."""
+"""Simulates days in which content is accepted without a run."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ START = datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
 
 
 def world(*specs: DesiredSpec, run_end: RunEnd | None = None) -> World:
-    """A target of these specs, at half past midnight."""
+    """Returns a target with these specs, at half past midnight."""
     return World(START, list(specs), run_end or well())
 
 
 def minutes(where: World, number: float) -> None:
-    """Passes, one each minute."""
+    """Runs one pass each minute."""
     where.every(60, where.now + timedelta(minutes=number))
 
 
 def accept(where: World, one: DesiredSpec, *, run: bool) -> None:
-    """An operator takes the content of a spec as applied: by its newest run, or as a generation without a run."""
+    """Accepts the content of a spec as an operator does: as the content of its newest run, or as a generation
+    without a run."""
     record = where.recorded.spec(one.name)
     generation = None if run else record.next_generation
     newest = record.newest
@@ -45,12 +46,12 @@ def accept(where: World, one: DesiredSpec, *, run: bool) -> None:
 
 
 def contents(where: World, name: str = "orders") -> list[str]:
-    """What ran, in order."""
+    """Returns the contents that ran, in order."""
     return [run.request["containerOverrides"]["command"][1] for run in where.of(name)]
 
 
 def test_accepted_content_does_not_run_and_later_content_does() -> None:
-    """A return to the content that ran before is a later change too."""
+    """A return to the content that ran before counts as a later change too."""
     where = world(spec("A"))
     minutes(where, 5)
     where.specs = [spec("B")]
@@ -78,7 +79,7 @@ def test_attempts_go_on_with_the_accepted_content() -> None:
 
 
 def test_a_stream_goes_on_and_restarts_with_the_accepted_content() -> None:
-    """Nothing replaces it."""
+    """The run of the stream is not replaced."""
     policy = {"concurrencyPolicy": "Replace", "restartPolicy": "Always", "backoffSeconds": 0}
     where = world(spec("A", policy=policy), run_end=well(3600))
     minutes(where, 5)
@@ -92,7 +93,7 @@ def test_a_stream_goes_on_and_restarts_with_the_accepted_content() -> None:
 
 
 def test_a_generation_without_a_run_ends_a_hold_and_meets_dependencies() -> None:
-    """The run failed for good; the operator did the work by hand."""
+    """The last attempt failed, and the operator did the work manually."""
     needs = {"dependsOn": (Dependency(name="orders", condition="Succeeded"),)}
     where = world(spec("A"), spec(name="reader", policy=needs), run_end=lambda _action, _now: (60, "failed"))
     minutes(where, 5)

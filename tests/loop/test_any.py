@@ -44,7 +44,8 @@ REFUSALS = st.sets(st.integers(0, 24), max_size=4)
 def test_no_slot_twice_and_none_dropped(
     policy: dict[str, Any], runs: list[Any], outages: list[Any], refusals: set[int], limit: int | None
 ) -> None:
-    """In fourteen hours of one spec every slot runs, is missed, or still waits, and attempts stay within the limit.
+    """Within fourteen hours, every slot of a spec runs, is missed, or still waits, and attempts do not exceed the
+    limit.
 
     Forbid and Replace never have two runs at once, and cancelled runs are never attempted again.
     """
@@ -96,7 +97,7 @@ CHANGES = st.lists(st.tuples(st.integers(1, 12), st.sampled_from("ABC")), max_si
     limit=st.integers(0, 2),
 )
 def test_changes_of_a_one_off(changes: list[Any], runs: list[Any], concurrency: str, restart: str, limit: int) -> None:
-    """After any changes each generation was submitted once for each attempt, and the last content ran.
+    """After any changes, each generation was submitted once for each attempt, and the last content ran.
 
     Forbid and Replace never have two runs at once.
     """

@@ -34,7 +34,7 @@ MINUTE = timedelta(minutes=1)
 
 @contextmanager
 def usual_of_the_last(runs: int) -> Iterator[None]:
-    """Changes how many runs decide what is usual for a spec; no more are kept."""
+    """Limits the runs that determine the usual durations of a spec. No more runs are kept."""
     before, durations.LAST_RUNS = durations.LAST_RUNS, runs
     try:
         yield
@@ -43,7 +43,7 @@ def usual_of_the_last(runs: int) -> Iterator[None]:
 
 
 def test_enough_runs_are_kept():
-    """The state keeps at least the runs that decide what is usual for a spec."""
+    """The state keeps at least the runs that determine the usual durations of a spec."""
     assert retention.ENDED_RUNS >= durations.LAST_RUNS
 
 
@@ -118,7 +118,8 @@ class ComparingWorld(World):
         return wanted
 
     def submit(self, action: Action) -> None:
-        """Submits, unless an earlier action of the plan has: a retry and a backfill may ask for the same attempt."""
+        """Submits, unless an earlier action of the plan already has, because a retry and a backfill may request the
+        same attempt."""
         if action.send > 1 or action.client_token not in self.whole.by_token:
             super().submit(action)
 
@@ -151,7 +152,7 @@ DECISIONS = st.lists(
 
 
 def decide(world: ComparingWorld, what: str, number: int, policies: Sequence[Mapping[str, Any]]) -> None:
-    """Lets an operator, or a pass that was interrupted, record something about an old slot."""
+    """Records an event about an old slot, as an operator or an interrupted pass would."""
     at, old = time_text(world.now), sorted(world.whole.by_token.values(), key=lambda s: s.positions[0])
     one = old[number % len(old)]
     match what:

@@ -43,7 +43,7 @@ def contents(where: World, name: str = "orders") -> list[str]:
 
 
 class TestEndings:
-    """What is done after a run has failed or was cancelled."""
+    """The actions after a run failed or was cancelled."""
 
     def test_a_failed_run_is_attempted_again_and_then_held(self) -> None:
         """Each attempt is a new submission with a new token; the wait doubles, up to an hour."""
@@ -136,7 +136,7 @@ class TestEndings:
 
 
 class TestReplace:
-    """What a change does while a run is live."""
+    """The actions after a change while a run is live."""
 
     def streaming(self, content: str, **policy: Any) -> DesiredSpec:
         """Returns a spec like that of a streaming job."""
@@ -254,7 +254,8 @@ class TestDependencies:
         assert report.started >= (where.of("clean")[1].ends or START)
 
     def test_an_older_success_is_not_enough_and_a_change_reruns_no_dependent(self) -> None:
-        """If both change, the dependent waits for the new generation; if only the dependency changes, it never runs."""
+        """If both specs change, the dependent waits for the new generation. If only the dependency changes, the
+        dependent does not run."""
         on = {"dependsOn": [{"name": "extract"}]}
         where = world(spec("A", "extract"), spec("A", "load", policy=on), run_end=well(300))
         minutes(where, 30)
@@ -267,7 +268,8 @@ class TestDependencies:
         assert (contents(where, "extract"), contents(where, "load")) == (["A", "B", "C"], ["A", "B"])
 
     def test_a_retry_waits_for_no_dependency_that_its_first_attempt_had_passed(self) -> None:
-        """A request with an ordinary Batch `dependsOn` of a job id names no spec: only the first attempt waits."""
+        """A Batch `dependsOn` with an ordinary job id refers to no spec. Only the first attempt waits for spec
+        dependencies."""
         asked = {"jobName": "load", "jobQueue": "etl", "jobDefinition": "load:1", "dependsOn": [{"jobId": "job-0"}]}
         policy = {"dependsOn": [{"name": "extract"}], "backoffLimit": 1, "backoffSeconds": 300}
         fate: RunEnd = lambda action, _now: (60, "succeeded") if action.name == "extract" else (60, "failed")  # noqa: E731

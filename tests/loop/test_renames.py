@@ -1,4 +1,4 @@
-"""Days in which specs are renamed: nothing runs twice, and no slot is lost."""
+"""Simulates days in which specs are renamed: nothing runs twice, and no slot is lost."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ HOURLY = {"schedule": "0 * * * *"}
 
 
 def world(*specs: DesiredSpec, run_end: RunEnd | None = None) -> World:
-    """A target of these specs, at half past midnight."""
+    """Returns a target with these specs, at half past midnight."""
     return World(START, list(specs), run_end or well())
 
 
 def renamed(one: DesiredSpec, old: str) -> DesiredSpec:
-    """The spec with its former name."""
+    """Returns the spec with its former name."""
     return replace(one, renamed_from=RenamedFrom(old, f"{one.name}.yaml:4:16"))
 
 
 def minutes(where: World, number: float) -> None:
-    """Passes, one each minute."""
+    """Runs one pass each minute."""
     where.every(60, where.now + timedelta(minutes=number))
 
 
 def hours(first: int, last: int) -> list[str]:
-    """The full hours of the day, both included."""
+    """Returns the full hours of the day from one to another, both included."""
     return [seconds_text(START.replace(hour=hour, minute=0)) for hour in range(first, last + 1)]
 
 
 def names_of(where: World) -> list[str]:
-    """The names under which runs were submitted, oldest first."""
+    """Returns the names under which runs were submitted, oldest first."""
     return [run.name for run in where.runs]
 
 
@@ -51,7 +51,7 @@ class TestOneOffs:
 
     @pytest.mark.parametrize("seconds", [60, None])
     def test_a_renamed_spec_does_not_run_again(self, seconds: float | None) -> None:
-        """Whether its run ended or is live; the plan says what becomes of the record."""
+        """This holds whether its run ended or is live. The plan shows what happens to the record."""
         where = world(spec(name="old"), run_end=lambda _action, _now: (seconds, "succeeded"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="new"), "old")]
@@ -66,7 +66,7 @@ class TestOneOffs:
         assert list(where.recorded.specs) == ["new"]
 
     def test_changed_content_runs_as_the_next_generation(self) -> None:
-        """The generation after the last one of the former name."""
+        """The run has the generation after the last one of the former name."""
         where = world(spec("A", "old"))
         minutes(where, 5)
         where.specs = [renamed(spec("B", "new"), "old")]
@@ -101,7 +101,8 @@ class TestOneOffs:
         assert not where.runs[0].overlaps(where.runs[1])
 
     def test_a_stream_is_replaced_by_its_new_content_only(self) -> None:
-        """A rename alone leaves it alone; a change later replaces the run that the former name started."""
+        """A rename alone does not affect the stream. A later change replaces the run that was started under the
+        former name."""
         policy = {"concurrencyPolicy": "Replace", "restartPolicy": "Always"}
         where = world(spec("A", "old", policy=policy), run_end=lambda _action, _now: (None, ""))
         minutes(where, 5)
@@ -124,7 +125,7 @@ class TestOneOffs:
         assert names_of(where) == ["old", "reader"]
 
     def test_the_run_of_a_spec_that_left_git_is_not_cancelled_by_a_later_rename(self) -> None:
-        """`deletionPolicy: Cancel` is about a spec that is gone, not about one that has another name."""
+        """`deletionPolicy: Cancel` applies to a removed spec, not to a renamed one."""
         policy = {"deletionPolicy": "Cancel"}
         where = world(spec(name="old", policy=policy), spec(name="other"), run_end=well(7200))
         minutes(where, 5)
@@ -137,10 +138,10 @@ class TestOneOffs:
 
 
 class TestChains:
-    """Several renames, and names that are used again."""
+    """Several renames, and reused names."""
 
     def test_each_rename_of_a_chain_takes_over(self) -> None:
-        """From a to b to c, and back to a; `renamedFrom` stays in the files meanwhile."""
+        """The spec is renamed from a to b to c and back to a, while `renamedFrom` remains in the files."""
         where = world(spec(name="a"))
         minutes(where, 5)
         for new, old in (("b", "a"), ("c", "b"), ("a", "c")):
@@ -152,7 +153,7 @@ class TestChains:
         assert [(run.name, run.generation) for run in where.runs] == [("a", 1), ("a", 2)]
 
     def test_the_oldest_name_finds_the_record_after_several_renames(self) -> None:
-        """A target that missed the rename in between, and one that did not, need the same file."""
+        """The same file works for a target that missed the intermediate rename and for one that did not."""
         where = world(spec(name="a"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="b"), "a")]
@@ -163,7 +164,8 @@ class TestChains:
         assert list(where.recorded.specs) == ["c"]
 
     def test_a_new_spec_with_a_former_name_runs_under_tokens_of_its_own(self) -> None:
-        """Its content may be the same: the generation goes on, as tokens hold name and generation."""
+        """Even with the same content, the token differs, because it depends on the name and the generation, and
+        generations continue."""
         where = world(spec(name="old"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="new"), "old")]
@@ -174,7 +176,7 @@ class TestChains:
         assert len({run.token for run in where.runs}) == 2
 
     def test_what_stays_in_the_file_does_not_take_over_a_second_time(self) -> None:
-        """A later spec of the former name that is gone again is another spec."""
+        """A later spec with the former name that was removed again is another spec."""
         where = world(spec(name="old"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="new"), "old")]
@@ -186,7 +188,7 @@ class TestChains:
         assert [(a.name, a.reason) for a in made.actions] == [("new", Reason.IN_SYNC), ("old", Reason.RETIRED)]
 
     def test_backfilled_slots_of_a_reused_name_are_other_submissions(self) -> None:
-        """The former spec of the name ran the same slot with the same content."""
+        """The earlier spec with this name ran the same slot with the same content."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 60)
         where.specs = [renamed(spec(name="new", policy=HOURLY), "old")]
@@ -207,7 +209,7 @@ class TestSchedules:
         pairs([0, 1, 29, 30, 31, 59], [{}, {"concurrencyPolicy": "Allow"}, {"catchup": True}]),
     )
     def test_no_slot_is_lost_and_none_runs_twice(self, policy: dict[str, Any], at: int) -> None:
-        """Whenever the rename comes, before, at or after a slot, and however passes fall."""
+        """This holds if the rename happens before, at or after a slot, at any times of the passes."""
         where = world(spec(name="old", policy={**HOURLY, **policy}))
         minutes(where, 60 + at)
         where.now += timedelta(minutes=25)
@@ -219,7 +221,7 @@ class TestSchedules:
         assert where.missed_slots("old") == where.missed_slots("new") == []
 
     def test_the_slot_that_is_due_at_the_rename_runs_under_the_new_name(self) -> None:
-        """With the first pass that sees the new name."""
+        """The slot runs in the first pass that reads the new name."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 10)
         where.now = START.replace(hour=1, minute=5)
@@ -242,7 +244,7 @@ class TestSchedules:
         assert where.missed("new")[0].reason == "suspended"
 
     def test_without_the_former_name_a_lost_slot_is_recorded_as_missed(self) -> None:
-        """The old spec is gone before its due slot ran, and the new schedule begins after it."""
+        """The old spec was removed before its due slot ran, and the new schedule starts after that slot."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 10)
         where.now = START.replace(hour=1, minute=5)
@@ -256,7 +258,7 @@ class TestSchedules:
         assert len(where.missed("old")) == 1
 
     def test_the_hint_names_the_field_for_a_scheduled_spec(self) -> None:
-        """A new schedule with the content of one that is gone."""
+        """The hint appears for a new scheduled spec with the content of a removed one."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 60)
         where.specs = [spec(name="new", policy=HOURLY)]
@@ -266,7 +268,7 @@ class TestSchedules:
 
 
 class TestConflicts:
-    """Renames that cannot be."""
+    """Renames that are not possible."""
 
     def test_a_new_name_with_submissions_of_its_own_is_held(self) -> None:
         """Neither name runs or is cancelled until the field is removed."""
@@ -289,7 +291,7 @@ class TestConflicts:
         assert [run.cancelled for run in where.runs if run.name == "old"] == [True]
 
     def test_a_new_name_that_has_only_a_schedule_takes_over(self) -> None:
-        """The field was forgotten, and added before the first slot of the new name."""
+        """The field was forgotten at first, and added before the first slot of the new name."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 60)
         where.specs = [spec(name="new", policy=HOURLY)]
@@ -300,7 +302,7 @@ class TestConflicts:
         assert list(where.recorded.specs) == ["new"]
 
     def test_an_unknown_former_name_is_noted_at_its_location(self) -> None:
-        """The spec runs as a new one, and the note ends with that."""
+        """The spec runs as a new spec, and then the note disappears."""
         where = world(spec(name="orders"))
         minutes(where, 5)
         where.specs = [spec(name="orders"), renamed(spec(name="new"), "oders")]
@@ -311,7 +313,7 @@ class TestConflicts:
         assert where.reconcile().warnings == ()
 
     def test_a_record_is_taken_over_by_one_spec_only(self) -> None:
-        """Two specs that reach the same record through different former names."""
+        """Two specs refer to the same record through different former names."""
         where = world(spec(name="a"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="b"), "a")]

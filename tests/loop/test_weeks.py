@@ -30,7 +30,7 @@ def scheduled_spec(schedule: str = "*/15 * * * *", name: str = "orders", **polic
 
 
 def due(schedule: str, zone: str, after: datetime, until: datetime) -> list[str]:
-    """Returns every slot after a time, up to another."""
+    """Returns every slot after one time up to another."""
     return list(slots_between(schedule, zone, after + timedelta(seconds=1), until, 100_000))
 
 
@@ -68,7 +68,7 @@ def test_after_hours_of_a_broken_spec(catchup: bool) -> None:
 
 
 HOURS = [pytest.param((12, 6, 30), id="a day"), pytest.param((72, 24, 168), id="a week", marks=pytest.mark.soak)]
-"""Hours before an outage, of the outage, and in all."""
+"""The hours before an outage, of the outage, and in total."""
 
 
 @pytest.mark.parametrize("hours", HOURS)
@@ -121,7 +121,7 @@ def test_daylight_saving_in_madrid(schedule: str, first: datetime, expected: lis
 
 @pytest.mark.parametrize("seconds", [900, pytest.param(300, marks=pytest.mark.soak)])
 def test_every_half_hour_through_daylight_saving(seconds: int) -> None:
-    """A schedule by the minute runs every half hour while the local time changes."""
+    """A schedule with minutes runs every half hour while the local time changes."""
     first = datetime(2026, 10, 24, 20, tzinfo=UTC)
     world = World(first, [scheduled_spec("*/30 * * * *", timeZone="Europe/Madrid")])
     world.every(seconds, first + DAY)

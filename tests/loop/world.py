@@ -1,7 +1,7 @@
-"""Simulates weeks of passes in seconds, over a small AWS whose runs take as long and end as the test chooses.
+"""Simulates weeks of passes in seconds, with a small fake AWS. The test chooses how long runs take and how they end.
 
-The clock is passed in. Each pass applies its plan as apply does: submits first, then the other actions of a spec, each
-as events that are folded into the state. Every submit is checked against what no plan may do.
+The clock is passed in. Each pass applies its plan as apply does: submits first, then the other actions of a spec,
+each as events that are folded into the state. Every submit is checked against invariants.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Run:
         return "running" if self.ends is None or now < self.ends else self.end
 
     def overlaps(self, other: Run) -> bool:
-        """Whether both ran at the same time."""
+        """Returns whether both ran at the same time."""
         return (self.ends is None or other.started < self.ends) and (other.ends is None or self.started < other.ends)
 
 
@@ -219,7 +219,7 @@ def slots_of(runs: Iterable[Run]) -> list[str]:
 
 
 def moment(value: str) -> datetime:
-    """Returns the time that a text names."""
+    """Returns the time that a text represents."""
     return parse_time(value)
 
 

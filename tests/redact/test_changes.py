@@ -49,5 +49,5 @@ def test_paths_are_read_back(path, keys):
     ],
 )
 def test_changes_are_masked(change, expected):
-    """A secret is masked on both sides; if only a part is secret, the rest is shown for review."""
+    """A secret is masked on both sides. If only a part of a value is secret, the rest is shown for review."""
     assert masked_change(change) == expected

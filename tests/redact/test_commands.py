@@ -1,4 +1,4 @@
-"""Masking of secrets in command lines, of which only the program's manual says that they are secrets."""
+"""Masking of secrets in command lines that can only be recognized by the options of the program."""
 
 from __future__ import annotations
 
@@ -151,7 +151,8 @@ SHOWN = [
 
 @in_one_test(("text", "expected"), HIDDEN, ids=[text[:40] for text, _ in HIDDEN])
 def test_secrets_in_a_shell_s_text(text, expected):
-    """The secret is hidden where the program's manual says that one is, in shell text, in JSON and in a list."""
+    """The secret is hidden in shell text, in JSON and in a list, at the positions that the program's manual
+    documents."""
     assert expected == mask_text(text)
     assert expected == mask_text(expected)
     sentence = f"ValidationException: {text}"

@@ -14,7 +14,7 @@ SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
 
 def batch(**overrides: Any) -> dict[str, Any]:
-    """A container request with some overrides."""
+    """Returns a container request with some overrides."""
     return {"jobName": "j", "jobQueue": "q", "jobDefinition": "d", "containerOverrides": overrides}
 
 

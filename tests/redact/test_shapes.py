@@ -111,7 +111,8 @@ def test_the_package_is_cheap_to_import():
 
 
 def characters(length: int, alphabet: str = "a1B2c3D4e5F6g7H8i9J0kLmNoPqRsTuVwXyZ") -> str:
-    """So many characters of a token: no scanner takes the samples below for tokens."""
+    """Returns this many characters of a token. Generating them keeps secret scanners from reporting the samples
+    below."""
     return (alphabet * (length // len(alphabet) + 1))[:length]
 
 

@@ -1,6 +1,6 @@
 """Golden files: expected output, kept beside the tests.
 
-`UPDATE_GOLDEN=1 pytest tests/render` writes them again. Review the difference before you commit it.
+`UPDATE_GOLDEN=1 pytest tests/render` rewrites them. Review the difference before you commit it.
 """
 
 from __future__ import annotations

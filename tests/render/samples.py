@@ -185,7 +185,7 @@ def held_and_waiting() -> list[Action]:
 
 
 def intended(name: str = "orders-daily", number: int = 1, **fields: Any) -> e.Intended:
-    """The intent of a generation, 30 seconds before its deadline."""
+    """Returns the intent of a generation, 30 seconds before its deadline."""
     given: dict[str, Any] = {
         "at": "2026-11-22T01:00:00.000Z",
         "kind": "EmrServerlessJobRun",
@@ -210,13 +210,13 @@ def intended(name: str = "orders-daily", number: int = 1, **fields: Any) -> e.In
 
 
 def submitted(name: str = "orders-daily", number: int = 1, **fields: Any) -> e.Submitted:
-    """The acceptance of a generation, two seconds after its intent."""
+    """Returns the acceptance of a generation, two seconds after its intent."""
     given = {"at": "2026-11-22T01:00:02.000Z", "send": 1, "run_id": f"00f7run{number}"}
     return e.Submitted(name=name, token=token(name, number), **{**given, **fields})
 
 
 def observed(name: str = "orders-daily", number: int = 1, state: str = "succeeded", **fields: Any) -> e.Observed:
-    """The state of a generation's run half an hour later."""
+    """Returns the state of a generation's run half an hour later."""
     given = {
         "at": "2026-11-22T01:30:00.000Z",
         "run_id": f"00f7run{number}",

@@ -69,14 +69,14 @@ def put(request: JSON, path: Place, value: Any) -> JSON:
 
 
 def at(request: Any, path: Place) -> Any:
-    """The value at a path."""
+    """Returns the value at a path."""
     for key in path:
         request = request[key]
     return request
 
 
 def variants(request: JSON, secret: str) -> Iterator[JSON]:
-    """Copies of a request, each with a secret at another path."""
+    """Returns copies of a request, each with a secret at another path."""
     for number, path in enumerate(leaves(request)):
         if isinstance(at(request, path), list):
             template = AS_ARGUMENTS[number % len(AS_ARGUMENTS)]

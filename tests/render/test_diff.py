@@ -25,17 +25,17 @@ CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 
 
 def spark(**fields: Any) -> JSON:
-    """A Spark request."""
+    """Returns a Spark request."""
     return {"applicationId": "app", "jobDriver": {"sparkSubmit": {"entryPoint": "s3://b/x.py", **fields}}}
 
 
 def container(**overrides: Any) -> JSON:
-    """A container request."""
+    """Returns a container request."""
     return {"jobName": "j", "jobQueue": "q", "jobDefinition": "d", "containerOverrides": overrides}
 
 
 def env(*pairs: tuple[str, str]) -> list[JSON]:
-    """An environment list."""
+    """Returns an environment list."""
     return [{"name": name, "value": value} for name, value in pairs]
 
 

@@ -12,12 +12,12 @@ SQL = "SELECT a\n     , b\nFROM t\nWHERE day = '1'\n  AND x\nORDER BY a\n"
 
 
 def changed(before: object, after: object, path: str = "field") -> list[str]:
-    """The lines of a changed value."""
+    """Returns the lines of a changed value."""
     return change_lines(Change(path, "change", before, after))
 
 
 def test_each_line_of_a_change_begins_with_its_sign():
-    """Removed values are `-`, new ones `+`, and a new order shows both."""
+    """Lines of removed values start with `-` and lines of new values with `+`. A changed order shows both."""
     assert changed("4g", "8g") == ['- field: "4g"', '+ field: "8g"']
     assert changed("1", 1) == ['- field: "1"', "+ field: 1"]
     assert change_lines(Change("a", "add", None, [1])) == ["+ a: [1]"]

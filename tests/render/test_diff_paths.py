@@ -35,7 +35,8 @@ def test_entries_are_named_if_every_name_is_unique():
 
 
 def test_every_field_of_a_request_is_listed():
-    """A list of plain values is one field; named entries have their name in the path, others their index."""
+    """A list of plain values is one field. The path of a named entry contains its name, and that of any other entry
+    its index."""
     request = {
         "a": {"b": 1, "empty": {}, "none": []},
         "command": ["x", "y"],

@@ -271,7 +271,8 @@ def test_a_page_of_many_specs_is_small():
 
 
 def test_the_numbers_count_what_they_say():
-    """The numbers are those of live runs, failures and costs in the last seven days, and specs that need attention."""
+    """The numbers are the live runs, the failures and costs of the last seven days, and the specs that need
+    attention."""
     runs = (
         run("a", 1, state="running"),
         run("a", 30, state="failed", cost=1.5),
@@ -333,7 +334,7 @@ def test_an_empty_project_has_a_page():
 
 
 def test_a_live_page_knows_its_version():
-    """A live page contains its version, a page in a file does not."""
+    """A served page contains its version, but a page in a file does not."""
     given = content(row("job"))
     assert f'data-live="{given.plan.created_at}"' in (Site(given, live=True).file("index.html") or "")
     assert "data-live" not in (Site(given).file("index.html") or "")

@@ -34,7 +34,7 @@ def test_every_kind_of_action_in_json():
 
 
 def test_the_documented_keys_come_first_and_in_order():
-    """The documented keys come in their order; later additions follow."""
+    """The documented keys come first, in the documented order. Later additions follow."""
     form = plan_json(plan(changed()))
     assert list(form)[:8] == [
         "format_version", "tool_version", "project", "target", "account", "region", "created_at", "ledger_position",
@@ -112,7 +112,7 @@ def _changed(path: list[Any], value: Any) -> JSON:
     ],
 )
 def test_an_invalid_plan_file_is_refused_with_the_place(path, value, words):
-    """Only an approved plan is applied: a file with a missing or wrong value is refused."""
+    """A plan file with a missing or wrong value is refused, and the error contains its location."""
     with pytest.raises(PlanFileError) as raised:
         plan_from_json(_changed(path, value))
     assert words in str(raised.value)

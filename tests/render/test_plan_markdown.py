@@ -70,7 +70,8 @@ def test_the_marker_is_first_and_the_same_for_every_plan():
 
 
 def test_the_order_of_sections():
-    """The summary comes first, then changes, other actions, waiting specs and holds; old holds are last and folded."""
+    """The summary comes first, followed by changes, other actions, waiting specs and holds. Old holds are last and
+    folded."""
     made = every_kind_of_action()
     old = action("old-hold", action=ActionType.HOLD, reason=Reason.LOST, since="2026-11-20T00:00:00Z")
     edited = changed("edited")
@@ -109,7 +110,7 @@ def test_removals_come_before_changes_and_new_specs():
 
 
 def test_changes_of_the_pull_request_come_before_those_of_its_base():
-    """Each has its origin, whatever kind of change it is."""
+    """Each change is shown with its origin, whatever kind of change it is."""
     theirs, ours = changed("a"), changed("b")
     origins = {"a": Origin.ALREADY_ON_BASE, "b": Origin.THIS_CHANGE}
     changes = tuple(spec_change(each, origin=origins[each.name]) for each in (theirs, ours))
@@ -122,7 +123,7 @@ def test_changes_of_the_pull_request_come_before_those_of_its_base():
 
 
 def test_changes_that_this_checkout_may_not_make_are_shown_with_their_fields():
-    """The changes are on hold, and a reviewer sees their fields."""
+    """The changes are on hold, but a reviewer sees their fields."""
     edited = changed("edited")
     hold = action("edited", action=ActionType.HOLD, reason=Reason.STALE_CHECKOUT, message="older")
     text = plan_markdown(plan(hold, changes=(spec_change(edited, stale=True),)))
@@ -214,7 +215,7 @@ def test_the_limit_counts_bytes_of_any_text(max_bytes, text, number):
 
 
 def test_changes_are_kept_before_waiting_specs():
-    """With little room, changes stay and waiting specs are left out."""
+    """If there is little room, changes are kept and waiting specs are left out."""
     waits = [
         action(f"wait-{i:03}", action=ActionType.WAIT, reason=Reason.CONCURRENCY, message="x" * 100) for i in range(60)
     ]
@@ -226,7 +227,7 @@ def test_changes_are_kept_before_waiting_specs():
 
 
 def test_a_limit_that_is_too_small_is_refused():
-    """A limit under the smallest comment is a mistake of the caller; the error has both numbers."""
+    """A limit below the size of the smallest comment is an error of the caller, which contains both numbers."""
     with pytest.raises(ValueError, match="1999; a plan needs at least 2000"):
         plan_markdown(plan(), options=PageOptions(max_bytes=1999))
 

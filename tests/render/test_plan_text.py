@@ -35,20 +35,20 @@ def test_a_plan_in_sync_is_one_line():
 
 
 def test_the_summary_counts_actions():
-    """Types without actions are not listed, but specs in sync always are."""
+    """Types without actions are not listed, but the number of specs in sync always is."""
     submits = [action(f"job-{number}") for number in range(2)]
     gone = action("gone", action=ActionType.CANCEL, reason=Reason.SPEC_REMOVED, run_id="00f")
     assert plan_text(plan(*submits, gone)).splitlines()[-1] == "Plan: 2 to submit now, 1 to cancel. 0 in sync."
 
 
 def test_holds_alone_are_no_changes():
-    """Waiting specs and specs on hold are not changes, but are counted."""
+    """Waiting specs and specs on hold are not changes, but the summary counts them."""
     held = action(action=ActionType.HOLD, reason=Reason.LOST)
     assert plan_text(plan(held)).splitlines()[-1] == "No changes. 1 held, 0 in sync."
 
 
 def test_a_field_is_one_line():
-    """A changed field is one line: sign, path, before, after."""
+    """A changed field is one line with its sign, path, old value and new value."""
     lines = plan_text(plan(changed())).splitlines()
     assert '      ~ jobDriver.sparkSubmit.conf["spark.executor.memory"]: "4g" -> "8g"' in lines
 

@@ -81,7 +81,7 @@ def test_the_caret_is_under_the_column():
 
 @given(st.text(max_size=300), st.integers(1, 320), st.text(max_size=30))
 def test_any_line_and_column_can_be_shown(line, column, message):
-    """Any problem gives three printable lines and a count."""
+    """Any problem is shown as three printable lines and a count."""
     lines = problems_text([Problem("x.yaml", 1, column, message, source_line=line)]).split("\n")
     assert len(lines) == 5
     assert all(shown.isprintable() for shown in lines)

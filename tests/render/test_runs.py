@@ -46,7 +46,7 @@ def before(seconds: float) -> str:
 
 
 def waiting(name: str = "orders-daily", number: int = 1, run_id: str = RUN_ID, detail: str = REASON) -> list[e.Event]:
-    """A run that has been RUNNABLE for three hours."""
+    """Returns a run that has been RUNNABLE for three hours."""
     accepted = submitted(name, number, run_id=run_id)
     state: dict[str, Any] = {
         "state": "submitted",
@@ -146,7 +146,7 @@ def test_wide_columns_are_aligned():
 
 
 def test_a_pipe_gets_one_line_for_each_run():
-    """Without a terminal, nothing is folded: a line for each live run, with AWS's words at its end."""
+    """Without a terminal, nothing is folded. Each live run has one line, which ends with AWS's state and reason."""
     lines = status_text(status_rows("orders-daily", "b"), AT).split("\n")
     assert [line.split()[0] for line in lines[1:4]] == ["b", "orders-daily", "orders-daily"]
     assert all("RUNNABLE 3h: MISCONFIGURATION" in line for line in lines[1:4])
@@ -228,7 +228,7 @@ def found(*events: e.Event, prices: Prices | None = None) -> Runs:
 
 
 def finished(**more: Any) -> list[e.Event]:
-    """A run that waited a minute, ran ten, and was billed."""
+    """Returns a run that waited one minute, ran ten minutes, and was billed."""
     usage = {"billedResourceUtilization": {"vCPUHour": 2.0, "memoryGBHour": 8.0, "storageGBHour": 20.0}}
     times: dict[str, Any] = {"created_at": before(3660), "started_at": before(3600), "finished_at": before(3000)}
     return [intended(), submitted(), observed(usage=usage, **times, **more)]
@@ -254,7 +254,7 @@ def test_runs_fit_the_terminal(width: int | None):
 
 
 def test_runs_in_json_and_csv():
-    """JSON has every field; CSV has a column for each part of a nested value, and no formula."""
+    """JSON contains every field. CSV has a column for each part of a nested value, and contains no formula."""
     runs = found(*finished(detail="=cmd() password=hunter2", state="failed"), prices=Prices(vCPUHour=1))
     form = json.loads(json.dumps(runs_json(runs)))
     assert form["runs"][0]["billed"] == {"vcpu_hours": 2.0, "memory_gb_hours": 8.0, "storage_gb_hours": 20.0}
@@ -271,7 +271,7 @@ def test_runs_in_json_and_csv():
 
 
 def test_runs_are_selected_by_time_and_end():
-    """`--since` and `--failed`."""
+    """Tests `--since` and `--failed`."""
     runs = found(*finished(state="failed"), *waiting("orders-daily", 2))
     assert [row.state for row in runs.selected(None, unsuccessful=True).rows] == ["failed"]
     assert runs.selected(AT, unsuccessful=False).rows == ()

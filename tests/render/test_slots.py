@@ -21,7 +21,7 @@ MISSED = MissedSlots("2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z", 2, None, "p
 
 
 def slot_action() -> Action:
-    """A due slot with every field that only slots have."""
+    """Returns a due slot with every field that only slots have."""
     return replace(
         action("nightly", reason=Reason.SLOT_DUE, generation=None, slot=SLOT),
         next_slot=NEXT,
@@ -35,7 +35,7 @@ def slot_action() -> Action:
 
 
 def skip() -> Action:
-    """Missed slots."""
+    """Returns missed slots."""
     return replace(
         action("hourly", action=ActionType.SKIP, reason=Reason.MISSED, generation=None, slot=MISSED.last),
         missed=(MISSED,),
@@ -75,7 +75,7 @@ def test_a_plan_as_markdown_has_the_next_slots_folded() -> None:
 
 
 def test_the_status_has_a_column_for_schedules() -> None:
-    """The column exists if any spec has a schedule; a spec without one has a dash."""
+    """The column exists if any spec has a schedule. A spec without a schedule has a dash."""
     table = rows(plan(slot_action(), action("orders")), recorded(scheduled("nightly")))
     assert {row.name: row.next_slot for row in table} == {"nightly": NEXT, "orders": None}
     assert "NEXT SLOT" in status_text(table, NOW)

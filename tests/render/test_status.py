@@ -46,7 +46,7 @@ def superseded(name: str = "orders-daily") -> e.Superseded:
 
 
 def row(*events: e.Event, **fields: Any) -> StatusRow:
-    """The row of one spec with these events; keywords are fields of its action."""
+    """Returns the row of one spec with these events. Keyword arguments are fields of its action."""
     given: dict[str, Any] = {"action": ActionType.NONE, "reason": Reason.IN_SYNC, **fields}
     return rows(plan(action(**given)), recorded(*events))[0]
 

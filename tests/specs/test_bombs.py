@@ -20,15 +20,19 @@ from reconciler.specs.yaml_nodes import MOST_PROBLEMS
 from tests.specs.builders import PROJECT, batch, load, problems, write
 
 SPEC = batch("a")
-SMALL, WHOLE = MOST_BYTES // 8, MOST_BYTES  # without a guard, quadratic work takes minutes for one, hours for the other
-RATIO = 2.5  # to the processor time of a file of valid specs of the same size; with the guards most take a tenth
-MORE_MEASUREMENTS = 2  # other programs can only lengthen a measurement, so the shortest one counts
+SMALL, WHOLE = (
+    MOST_BYTES // 8,
+    MOST_BYTES,
+)  # without limits, quadratic work takes minutes for the small one and hours for the large one
+RATIO = 2.5  # relative to the processor time of a file of valid specs of the same size; most bombs take a tenth
+MORE_MEASUREMENTS = 2  # other programs can only lengthen a measurement, so the shortest one is used
 MEBIBYTES = 400
 SIZES = [pytest.param(SMALL, id="small"), pytest.param(WHOLE, id="whole", marks=pytest.mark.soak)]
 
 
 def seconds_to_read(root: Path) -> tuple[float, tuple[Any, ...], str]:
-    """Returns the processor time of reading a project and printing its problems, the problems, and their text."""
+    """Returns the processor time of reading a project and printing its problems, and also the problems and their
+    text."""
     began = time.process_time()
     reported: tuple[Any, ...] = ()
     try:
@@ -40,7 +44,7 @@ def seconds_to_read(root: Path) -> tuple[float, tuple[Any, ...], str]:
 
 
 def is_quick(root: Path, ordinary: float, seconds: float) -> bool:
-    """Whether `seconds`, or the shortest of a few more measurements, is at most RATIO times `ordinary`."""
+    """Returns whether `seconds`, or the shortest of a few more measurements, is at most RATIO times `ordinary`."""
     return seconds < RATIO * ordinary or any(
         seconds_to_read(root)[0] < RATIO * ordinary for _ in range(MORE_MEASUREMENTS)
     )
@@ -61,7 +65,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], float]
 
 
 def filled(unit: str, size: int) -> str:
-    """Returns a text that is repeated as often as it fits."""
+    """Returns a text, repeated as often as it fits."""
     return unit * ((size - 1000) // len(unit))
 
 

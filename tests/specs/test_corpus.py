@@ -44,7 +44,7 @@ def without_token(row: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_valid_requests_load_unchanged(tmp_path, scheduled):
     """Every real request loads as a spec with that request, field for field in the same order."""
-    # given each of them as a spec of one project
+    # each of them is a spec of one project
     files = {}
     for number, (row, kind) in enumerate(VALID):
         document = wrapped(escaped(without_token(row)), kind, f"n{number}")
@@ -58,7 +58,7 @@ def test_valid_requests_load_unchanged(tmp_path, scheduled):
     for number, (row, kind) in enumerate(VALID):
         expected = {**without_token(row), NAMES[kind]: row["request"].get(NAMES[kind], f"n{number}")}
         request = specs[f"n{number}"].request
-        # A template keeps its escapes: what is a literal must stay one.
+        # A template keeps its escapes, so that literal text is not interpreted.
         assert json.dumps(escaped(expected) if scheduled else expected) == json.dumps(request), row["id"]
 
 

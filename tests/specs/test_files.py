@@ -179,7 +179,7 @@ def test_other_encodings_are_errors(tmp_path, content, location):
 
 
 def test_a_byte_order_mark_is_skipped(tmp_path):
-    """A byte order mark, as editors on Windows write it, is skipped; columns count after it."""
+    """A byte order mark, as editors on Windows write it, is skipped, and columns are counted after it."""
     assert 1 == load(write(tmp_path, {"a.yaml": b"\xef\xbb\xbf" + batch().encode()})).count
     (line,) = problems(write(tmp_path, {"a.yaml": b"\xef\xbb\xbfa: 1\n"}))
     assert line.startswith("a.yaml:1:1: ")
@@ -199,7 +199,7 @@ def test_file_names_that_cannot_be_printed_are_errors(tmp_path, name):
 
 
 def test_the_project_folder(tmp_path):
-    """The project folder is the given one, else the current one, else ./specs."""
+    """The project folder is the given folder or, without one, the current folder or ./specs."""
     here = write(tmp_path / "here")
     above = tmp_path / "above"
     below = write(above / "specs")
@@ -210,7 +210,7 @@ def test_the_project_folder(tmp_path):
 
 
 def test_no_project_folder(tmp_path):
-    """Without a project file the error says how to give or start a project."""
+    """Without a project file, the error explains how to select or start a project."""
     with pytest.raises(UsageError, match="reconciler init"):
         find_root(None, tmp_path)
     with pytest.raises(UsageError, match=r"no reconciler\.yaml in .*nowhere"):
@@ -255,7 +255,7 @@ SWAPS = {
 
 @pytest.mark.parametrize(("make", "message"), SWAPS.values(), ids=SWAPS)
 def test_a_file_replaced_before_opening_is_checked_again(tmp_path, monkeypatch, make, message):
-    """A file that is replaced between listing and opening is checked as opened."""
+    """If a file is replaced between listing and opening, the opened file is checked."""
     root = write(tmp_path, {"a.yaml": batch("a")})
     swapped(root / "a.yaml", make, monkeypatch)
     assert [f"a.yaml:1:1: {message}"] == problems(root)
@@ -276,7 +276,7 @@ def test_a_folder_replaced_by_a_symlink_is_not_followed(tmp_path, monkeypatch):
 
 
 def test_replaced_files_are_noticed_without_proc(tmp_path, monkeypatch):
-    """Without /proc the path's symlinks and the file's identity are checked."""
+    """Without /proc, the symlinks in the path and the identity of the file are checked."""
     monkeypatch.setattr(os, "readlink", lambda _: (_ for _ in ()).throw(OSError()))
     root = write(tmp_path, {"a.yaml": batch("a")})
     assert 1 == load(root).count

@@ -42,7 +42,7 @@ def repository(tmp_path):
 
 
 def test_outside_git_there_is_no_check(tmp_path, monkeypatch):
-    """A folder that is in no repository has no commit."""
+    """A folder outside any repository has no commit."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     assert Checkout() == read_checkout(tmp_path, ["0" * 40])
 
@@ -110,14 +110,14 @@ def test_plan_files_are_no_uncommitted_changes(repository):
 
 
 def test_contained_newer_and_diverged(repository):
-    """HEAD and its ancestors are contained, its descendants are newer, all others are unknown, or missing if they are
-    not in this repository."""
-    # given one, two (checked out), three on main, and a branch from one
+    """HEAD and its ancestors are contained, and its descendants are newer. All other commits are unknown, or missing
+    if they are not in this repository."""
+    # the commits one, two (checked out) and three on main, and a branch from one
     one, two, three = (commit(repository, message) for message in ("one", "two", "three"))
     git(repository, "checkout", "-q", "-b", "side", one)
     side = commit(repository, "side")
     git(repository, "checkout", "-q", "--detach", two)
-    # when all of them are asked about, with commits that are not here and words that are none
+    # all of them are queried, with commits that do not exist here and words that are no commits
     strange = ["0" * 40, "--all", "HEAD", "", one[:8]]
     checkout = read_checkout(repository, [one, two, three, side, *strange])
     # then
@@ -178,7 +178,7 @@ def test_a_history_that_git_cannot_list_is_an_error(repository):
 
 
 def test_the_actor(repository, tmp_path, monkeypatch):
-    """The actor is GitHub's, else git's user, else the local account."""
+    """The actor is GitHub's actor or, without one, git's user or the local account."""
     git(repository, "config", "user.email", "ops@example.org")
     assert "octo" == actor({"GITHUB_ACTOR": "octo"}, repository)
     assert "hand" == actor({"GITHUB_ACTOR": "octo", "GITHUB_TRIGGERING_ACTOR": "hand"}, repository)
@@ -222,7 +222,7 @@ PROGRAMS = {
     "gc.recentObjectsHook": "{program}",
     "interactive.diffFilter": "{program}",
 }
-"""Settings of git 2.39 to 2.52 that name a program, or make git use one: git-config(1)."""
+"""Settings of git 2.39 to 2.52 that contain a program or make git run one, from git-config(1)."""
 
 
 @pytest.fixture
@@ -346,7 +346,7 @@ def test_two_pulls_at_once(repository, tmp_path):
 
 
 def test_names_in_any_encoding(repository):
-    """File names and user names that are not UTF-8 are no error."""
+    """File names and user names that are not UTF-8 cause no error."""
     commit(repository, "one")
     git(repository, "config", "core.quotePath", "false")
     try:

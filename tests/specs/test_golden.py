@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def test_all_errors_of_all_files_at_once(tmp_path):
     """All problems of a project are reported together, sorted by location, each with its line."""
-    # given a copy, so that nothing around this repository matters
+    # a copy, so that files around this repository do not matter
     root = shutil.copytree(GOLDEN / "many-errors", tmp_path / "project")
     # when
     with pytest.raises(SpecErrors) as caught:

@@ -75,7 +75,7 @@ def test_texts_are_easy_to_read() -> None:
     ],
 )
 def test_names_are_valid_and_free(wanted: str, name: str) -> None:
-    """A name is a DNS label close to the wanted one, with a number if it is taken."""
+    """A name is a DNS label similar to the wanted name, with a number if the name is taken."""
     assert name == unique_name(wanted, {"taken", "taken-2", "b" * 63})
 
 

@@ -30,7 +30,7 @@ spec:
 
 
 def test_a_spec_is_rendered_for_each_target(tmp_path):
-    """Placeholders and the name are filled in for each target; everything else is as written."""
+    """Placeholders and the name are filled in for each target, and everything else is unchanged."""
     text = batch(request="parameters: {t: '${target.name}', b: '${var.bucket}/$${x}', e: ''}\ndependsOn: []")
     loaded = load(write(tmp_path, {"jobs/a.yaml": "# a comment\n" + text}))
     assert ["local", "prod"] == list(loaded.specs)
@@ -56,7 +56,7 @@ def test_a_request_without_placeholders_is_shared(tmp_path):
 
 
 def test_targets_of_a_spec(tmp_path):
-    """A spec runs in the targets that it names, and a command reads the targets that it needs."""
+    """A spec runs in the targets that it lists, and a command reads only the targets that it needs."""
     root = write(tmp_path, {"a.yaml": batch("a", "targets: [prod]"), "b.yaml": batch("b")})
     assert {"local": ["b"], "prod": ["a", "b"]} == {name: list(specs) for name, specs in load(root).specs.items()}
     assert ["local"] == list(load(root, targets=["local"]).specs)
@@ -86,7 +86,7 @@ def test_a_streaming_job_that_forbids_warns(tmp_path):
 
 
 def test_a_scheduled_spec_keeps_its_slot(tmp_path):
-    """The slot stays in the request, so that slots of the same content share a digest."""
+    """The slot remains a placeholder in the request, so slots with the same content share a digest."""
     text = batch(
         policy='schedule: "0 2 * * *"\ntimeZone: Europe/Madrid',
         request='parameters: {day: "${run.slot:%Y-%m-%d}", b: "${var.bucket}", e: "$${x}"}',
@@ -97,7 +97,7 @@ def test_a_scheduled_spec_keeps_its_slot(tmp_path):
 
 
 def test_fields_without_effect_warn(tmp_path):
-    """Fields that need a schedule give a warning without one."""
+    """Fields that need a schedule cause a warning without one."""
     root = write(tmp_path, {"a.yaml": batch(policy="catchup: false\nstartingDeadlineSeconds: 0\ntimeZone: UTC")})
     expected = [
         "a.yaml:6:3: spec.catchup has no effect without a schedule",
@@ -129,7 +129,7 @@ def test_a_refused_secret_is_not_shown(tmp_path):
 
 
 def test_a_problem_of_one_target_names_it(tmp_path):
-    """A problem of all targets is reported once; a problem of some targets names them."""
+    """A problem in all targets is reported once. The message about a problem in some targets lists them."""
     request = "parameters: {a: '${var.only_local}', b: '${var.nowhere}'}\ntimeout: {attemptDurationSeconds: 1}"
     lines = problems(write(tmp_path, {"a.yaml": batch(request=request)}))
     assert [
@@ -209,7 +209,7 @@ def test_a_dependency_absent_from_a_target(tmp_path):
 
 
 def test_a_batch_dependency_must_be_a_batch_spec(tmp_path):
-    """A Batch request can name only Batch specs, because it needs their job ids."""
+    """A Batch request can refer only to Batch specs, because it needs their job ids."""
     files = {"a.yaml": batch("a", request="dependsOn: [{spec: clicks}]"), "b.yaml": EMR}
     expected = "a.yaml:9:24: spec.request.dependsOn[0].spec: clicks is of kind EmrServerlessJobRun, and only a BatchJob"
     (line,) = problems(write(tmp_path, files))
@@ -217,7 +217,7 @@ def test_a_batch_dependency_must_be_a_batch_spec(tmp_path):
 
 
 def test_a_duplicate_name(tmp_path):
-    """Both locations of a duplicate name are reported, each naming the other."""
+    """Both locations of a duplicate name are reported, and each message contains the other location."""
     expected = [
         "a.yaml:4:9: metadata.name: job is also the name of the spec at b.yaml:13:9",
         "b.yaml:13:9: metadata.name: job is also the name of the spec at a.yaml:4:9",
@@ -553,14 +553,15 @@ WARNED = {
 
 @pytest.mark.parametrize(("text", "expected"), WARNED.values(), ids=WARNED)
 def test_what_is_valid_and_cannot_be_meant_has_a_location(tmp_path, text, expected):
-    """Policies and ARNs that are valid but cannot be meant give a warning at their location."""
+    """Policies and ARNs that are valid but cannot be intended cause a warning at their location."""
     lines = warnings(write(tmp_path, {"a.yaml": text}))
     for line, start in zip(lines, expected, strict=True):
         assert line.removeprefix("a.yaml:").startswith(start)
 
 
 def test_the_account_of_an_emulator_is_not_compared(tmp_path):
-    """Targets without an account of their own accept ARNs of every account; others name themselves in the warning."""
+    """Targets without an account of their own accept ARNs of every account. The warning for other targets contains
+    the target."""
     text = batch().replace("queue\n", "arn:aws:batch:eu-west-1:111122223333:job-queue/q\n", 1)
     assert warnings(write(tmp_path, {"a.yaml": text})) == []
     (line,) = warnings(write(tmp_path, {"a.yaml": text.replace("1111", "2222")}))
@@ -576,7 +577,7 @@ SIZES = {
 
 @pytest.mark.parametrize(("size", "expected"), SIZES.values(), ids=SIZES)
 def test_arrays_that_wait_for_each_other_have_one_size(tmp_path, size, expected):
-    """N_TO_N between specs whose arrays differ, or are none, gives a warning where the other is named."""
+    """N_TO_N between specs whose arrays differ, or that are no arrays, causes a warning at the reference."""
     files = {
         "a.yaml": batch("a", request="arrayProperties: {size: 2}\ndependsOn: [{spec: b, type: N_TO_N}]"),
         "b.yaml": batch("b", request=f"arrayProperties: {size}" if size else ""),
@@ -596,7 +597,7 @@ def test_an_empty_project_warns(tmp_path):
 
 
 def test_only_some_files(tmp_path):
-    """With paths only their problems, warnings and specs count."""
+    """With PATH arguments, only the problems, warnings and specs in these files are reported."""
     root = write(
         tmp_path,
         {
@@ -608,7 +609,7 @@ def test_only_some_files(tmp_path):
     assert 1 == load(root, only_paths=[root / "a.yaml"]).count
     warned, unknown = problems(root, only_paths=[root / "sub"])
     assert warned.startswith("sub/b.yaml:6:3: spec.catchup")
-    # the warning of another file does not wait until the error is mended
+    # the warning about another file is reported together with the error
     assert unknown.startswith("sub/c.yaml:9:5: unknown field spec.request.nope; expected one of")
     (warning,) = load(root, only_paths=[root / "sub/b.yaml"]).warnings
     assert "sub/b.yaml" == warning.path
@@ -619,7 +620,7 @@ def test_only_some_files(tmp_path):
 
 
 def test_a_chosen_file_is_checked_with_the_specs_that_it_names(tmp_path, monkeypatch):
-    """Files that contain none of the names, directly or indirectly, are not read as specs."""
+    """Files whose specs are not referenced, directly or indirectly, are not read as specs."""
     root = write(
         tmp_path,
         {
@@ -650,7 +651,7 @@ def test_a_chosen_file_is_checked_with_the_specs_that_it_names(tmp_path, monkeyp
 
 
 def digest_of(root: Path, text: str, path: str = "a.yaml") -> str:
-    """The digest of the one spec of a project with one file."""
+    """Returns the digest of the only spec in a project with one file."""
     for old in root.glob("**/*.yaml"):
         old.unlink()
     for old in root.glob("**/*.json"):
@@ -687,7 +688,7 @@ COMMANDS = st.lists(st.text(alphabet="ab -=$\u00e9\"'\\\n#:", min_size=1, max_si
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(COMMANDS, COMMANDS)
 def test_any_change_of_an_argument_changes_the_digest(tmp_path, one, other):
-    """Two commands have the same digest only if they are equal, and are read unchanged."""
+    """Two commands have the same digest only if they are equal. Commands are read unchanged."""
 
     def spec(command: list[str]) -> str:
         request = {"jobQueue": "q", "jobDefinition": "d", "containerOverrides": {"command": command}}
@@ -700,13 +701,13 @@ def test_any_change_of_an_argument_changes_the_digest(tmp_path, one, other):
 
 def test_requests_that_grow_without_bound_are_refused(tmp_path):
     """Neither aliases nor variables turn a small file into a request that fills the memory."""
-    # given a long text that is aliased many times, and a long variable that is used many times
+    # a long text with many aliases, and a long variable that is used many times
     long = "x" * 10_000
     aliased = batch("a", request=f"parameters: {{k: &k {long}, {', '.join(f'k{i}: *k' for i in range(200))}}}")
     entries = ", ".join(f"k{i}: '${{var.long}}${{var.long}}'" for i in range(200))
     used = batch("b", request=f"parameters: {{{entries}}}")
     project = PROJECT.replace("bucket: acme", f"bucket: acme, long: {long}")
-    # then both are problems at the first value that is too much
+    # both are problems at the first value that exceeds the limit
     first, second = problems(write(tmp_path, {"a.yaml": aliased, "b.yaml": used}, project=project))
     assert first.endswith(": aliases expand to more than 1,048,576 characters")
     assert second.endswith("k52: the values of placeholders make the request larger than 1 MiB")

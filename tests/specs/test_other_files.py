@@ -15,7 +15,7 @@ ADD = "to spec.specs of reconciler.yaml"
 
 
 def with_patterns(*written: str) -> str:
-    """The text of a project file with these patterns."""
+    """Returns the text of a project file with these patterns."""
     return PROJECT.replace("spec:\n", f"spec:\n  specs: {json.dumps(written)}\n", 1)
 
 
@@ -41,7 +41,8 @@ def test_a_plan_file_is_no_project_file(tmp_path):
 
 
 def test_a_file_that_is_no_spec_is_an_error_once(tmp_path):
-    """However many documents and tags a file of another tool has, one error names the pattern that leaves it out."""
+    """A file of another tool causes one error, which contains the pattern that excludes it, however many documents
+    and tags it has."""
     text = "apiVersion: v1\nkind: Pod\nx: !Ref y\n---\napiVersion: v1\nz: ~\n"
     (line,) = problems(write(tmp_path, {"pods.yaml": text}))
     assert line.startswith(
@@ -54,7 +55,7 @@ def test_a_file_that_is_no_spec_is_an_error_once(tmp_path):
 
 
 def test_a_folder_without_specs_is_an_error_once(tmp_path):
-    """A folder in which nothing is a spec is one error; the files beside specs are one each."""
+    """A folder without specs causes one error. Each other file beside specs causes its own error."""
     files = {
         "charts/values.yaml": "a: 1\n",
         "charts/templates/pod.yaml": "{{- if .Values.x }}\na: b\n",

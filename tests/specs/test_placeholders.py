@@ -14,7 +14,7 @@ SLOT = "2026-11-22T02:00:00Z"
 
 
 def refused(text: str, scope: Scope = ONE_OFF) -> str:
-    """Returns where and why a string cannot be rendered."""
+    """Returns the position of the problem in a string that cannot be rendered, and the message."""
     with pytest.raises(PlaceholderProblem) as caught:
         render(text, scope)
     return f"{caught.value.offset}: {caught.value.message}"
@@ -33,7 +33,7 @@ def refused(text: str, scope: Scope = ONE_OFF) -> str:
     ],
 )
 def test_a_one_off_is_rendered_whole(text, expected):
-    """Placeholders are replaced by their values and escapes by ``${``; values are not parsed again."""
+    """Placeholders are replaced with their values, and escapes with ``${``. Values are not parsed again."""
     assert expected == render(text, ONE_OFF)
 
 
@@ -49,7 +49,7 @@ def test_a_one_off_is_rendered_whole(text, expected):
     ],
 )
 def test_a_scheduled_spec_keeps_a_template(text, template, slot_text):
-    """In a scheduled spec the slot and escapes stay, and rendering a slot completes the string."""
+    """In a scheduled spec, the slot and escapes remain, and rendering a slot completes the string."""
     assert template == render(text, SCHEDULED)
     assert {"a": [slot_text], "n": 1} == render_slot({"a": [template], "n": 1}, SLOT, "UTC")
 
@@ -57,7 +57,7 @@ def test_a_scheduled_spec_keeps_a_template(text, template, slot_text):
 @given(st.text(alphabet="${}a:run.slot", max_size=20))
 def test_escaped_text_is_itself_again(text):
     """Any escaped text renders to itself, directly and through a template."""
-    # A lone $ before an opening is the one thing that doubling cannot tell apart from an escape.
+    # Doubling cannot distinguish a single $ before an opening from an escape.
     assert text == render(escape(text), ONE_OFF)
     assert {"a": text} == render_slot({"a": render(escape(text), SCHEDULED)}, SLOT, "UTC")
 
@@ -118,7 +118,8 @@ FORMATS = {
 
 @pytest.mark.parametrize(("slot_format", "expected"), FORMATS.items())
 def test_a_format_of_another_notation_names_the_directives(slot_format, expected):
-    """A format without directives, or with letters of another notation, is an error with the format that is meant."""
+    """A format without directives, or with letters of another notation, is an error that suggests the intended
+    format."""
     assert expected in refused(f"${{run.slot:{slot_format}}}", SCHEDULED)
 
 

@@ -27,7 +27,8 @@ PIECES = [
 
 
 def read(documents: Iterator[Document]) -> list[str]:
-    """Everything that a reader returns for a text: values, types, locations, flaws, and the error that stopped it."""
+    """Returns everything that a reader returns for a text: values, types, locations, flaws, and the error that
+    stopped it."""
     results: list[str] = []
     try:
         for document in documents:
@@ -39,7 +40,7 @@ def read(documents: Iterator[Document]) -> list[str]:
 
 
 def complete(text: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the complete reader alone returns for a text."""
+    """Returns what the complete reader alone returns for a text."""
     with monkeypatch.context() as patched:
         patched.setattr(parse, "may_be_plain", lambda _: False)
         return read(yaml_documents(text))
@@ -54,7 +55,7 @@ def test_flawed_texts_are_read_as_by_the_complete_reader(text: str, monkeypatch:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_texts_of_any_pieces_are_read_as_by_the_complete_reader(seed: int, monkeypatch: pytest.MonkeyPatch):
-    """Texts of random pieces of YAML, most of them odd, give the same documents, locations and errors."""
+    """Texts of random, mostly unusual pieces of YAML lead to the same documents, locations and errors."""
     chosen = random.Random(seed)
     for _ in range(100):
         text = "".join(chosen.choices(PIECES, k=chosen.randint(1, 12)))

@@ -16,7 +16,7 @@ def project(spec: str, head: str = HEAD) -> str:
 
 
 def test_targets_and_variables(tmp_path):
-    """A target's variables override the project's, and all keep their text as written."""
+    """A target's variables override the project's, and all values keep their text as written."""
     text = project(
         "vars: {a: 1.10, b: on, c: 7, d: 2026-11-22, e: 'x', f: true, g: '$${x}'}\n"
         "targets: {local: {emulator: true, vars: {a: 0x1F}}}"
@@ -169,7 +169,7 @@ def test_unsafe_settling(target, overridden, safe):
 
 
 def test_a_region_that_does_not_exist_warns(tmp_path):
-    """A region of no known name gives a warning with the one that is meant; others give none."""
+    """A region with an unknown name causes a warning with the intended one. Other regions cause no warning."""
     project = PROJECT.replace("region: eu-west-1", "region: eu-west-9")
     (line,) = warnings(write(tmp_path, {"a.yaml": batch()}, project))
     assert line.startswith(
@@ -179,7 +179,8 @@ def test_a_region_that_does_not_exist_warns(tmp_path):
 
 
 def test_placeholders_in_the_project_file(tmp_path):
-    """A placeholder in a field that refuses it, and one in a text that keeps it, say that it is not replaced."""
+    """For a placeholder that a field refuses, and for one that a text keeps, the message says that it is not
+    replaced."""
     project = PROJECT.replace('"111122223333"', '"${ACCOUNT}"')
     (line,) = problems(write(tmp_path, project=project))
     assert line.endswith("; placeholders are for text of the request; this is outside of it: write the value itself")
@@ -189,6 +190,6 @@ def test_placeholders_in_the_project_file(tmp_path):
 
 
 def test_a_region_in_another_spelling(tmp_path):
-    """A region with other letters or separators is an error with the region that is meant."""
+    """A region with wrong capitals or separators is an error that suggests the intended region."""
     (line,) = problems(write(tmp_path, project=PROJECT.replace("eu-west-1", "EU_WEST_1")))
     assert line.endswith("there is no AWS region EU_WEST_1; did you mean eu-west-1?")

@@ -15,7 +15,7 @@ Read = Callable[[str], Iterator[Document]]
 
 
 def flaws_in(text: str, read: Read = yaml_documents) -> list[str]:
-    """Everything wrong with a text, as ``line:col: path: message``."""
+    """Returns every problem of a text, as ``line:col: path: message``."""
     source = SourceText("x.yaml", text)
     lines = []
     try:
@@ -122,14 +122,14 @@ def test_nesting_of_64_is_read():
 
 
 def bomb(levels: int) -> str:
-    """Lists of nine aliases to lists of nine aliases …"""
+    """Returns lists of nine aliases to lists of nine aliases …"""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]
     return "\n".join(lines) + "\n"
 
 
 def test_an_alias_bomb_is_counted_and_not_built():
-    """Aliases that expand past the limit are an error at the first alias that passes it."""
+    """Aliases that expand beyond the limit are an error at the first alias that exceeds it."""
     assert [f"5:15: aliases expand to more than {MOST_EXPANDED:,} nodes"] == [
         line for line in flaws_in(bomb(9)) if "expand" in line
     ]
@@ -138,9 +138,9 @@ def test_an_alias_bomb_is_counted_and_not_built():
 
 def test_aliases_count_towards_nesting():
     """The depth of an alias is its own depth plus that of its value."""
-    # given a list of 40 levels, and an alias to it below 30 more
+    # a list of 40 levels, and an alias to it below 30 more
     text = f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 30}*a{']' * 30}\n"
-    # then that is deeper than allowed, and below 23 it is not
+    # that is deeper than allowed, but below 23 levels it is not
     assert ["2:34: *a nests deeper than 64 levels"] == flaws_in(text)
     assert [] == flaws_in(f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 23}*a{']' * 23}\n")
 
@@ -207,7 +207,7 @@ def test_json_values_are_read_exactly():
 
 
 def test_a_huge_integer_is_no_crash():
-    """An integer longer than Python's limit is read as its text, for the field to refuse."""
+    """An integer longer than Python's limit is read as text, so that the field refuses it."""
     (document,) = json_documents('{"a": ' + "9" * 5000 + "}")
     assert Unquoted("9" * 5000) == document.value["a"]
     (document,) = yaml_documents("a: " + "9" * 5000)
@@ -260,7 +260,7 @@ def test_tabs_elsewhere_are_allowed(text):
 
 
 def test_other_spaces_in_indentation_are_named():
-    """A no-break space, as web pages have them, is no indentation."""
+    """A no-break space, as copied from web pages, does not count as indentation."""
     assert (
         flaws_in("a:\n\u00a0\u00a0b: c\n")[1]
         == "2:1: : the character U+00A0 in the indentation is not a space: use spaces"
@@ -287,5 +287,5 @@ NOT_JSON = {
 
 @pytest.mark.parametrize(("text", "expected"), NOT_JSON.values(), ids=NOT_JSON)
 def test_what_people_write_that_is_not_json(text, expected):
-    """The usual mistakes in JSON are named, with what to write instead."""
+    """For the usual mistakes in JSON, the message explains what to write instead."""
     assert [expected] == flaws_in(text, json_documents)

@@ -68,7 +68,7 @@ def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: p
 
 
 def test_few_files_are_read_by_one_process(monkeypatch: pytest.MonkeyPatch):
-    """A further process is started only if it has enough to read, and never while there are unknown threads."""
+    """Another process is started only if there is enough to read, and never while unknown threads exist."""
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert [processes_for(files, 400) for files in (0, 1, 500, 10_000)] == [1, 1, 1, 2]

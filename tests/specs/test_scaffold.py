@@ -43,7 +43,7 @@ def test_a_broken_symlink_is_not_written_through(tmp_path):
 
 
 def test_ledgers_and_plan_files_are_ignored(tmp_path):
-    """A new .gitignore has ledgers, plan files and the state of the emulator."""
+    """A new .gitignore contains ledgers, plan files and the state of the emulator."""
     assert "made" == init(tmp_path, "p")[tmp_path / ".gitignore"]
     expected = ["/.reconciler/", "*.sqlite", "*.sqlite-*", "plan.json", "*.plan", "*.plan.json"]
     assert expected == (tmp_path / ".gitignore").read_text().splitlines()
@@ -57,7 +57,7 @@ def test_ledgers_and_plan_files_are_ignored(tmp_path):
     ],
 )
 def test_a_gitignore_is_extended_by_what_it_lacks(tmp_path, before, after):
-    """An existing .gitignore keeps its lines and gets those that it lacks, each once."""
+    """An existing .gitignore keeps its lines, and each missing line is added once."""
     (tmp_path / ".gitignore").write_text(before)
     files = init(tmp_path, "p")
     assert (after or before) == (tmp_path / ".gitignore").read_text()
@@ -68,7 +68,7 @@ def test_a_gitignore_is_extended_by_what_it_lacks(tmp_path, before, after):
     ("existing", "folder"), [((), "specs"), (("specs",), "jobs"), (("specs", "jobs"), "reconciler")]
 )
 def test_the_root_of_a_repository_has_other_files(tmp_path, existing, folder):
-    """In the root of a repository the specs are in a folder of their own, so that other YAML files are no errors."""
+    """In the root of a repository, the specs are in a subfolder, so that other YAML files cause no errors."""
     for name in (".git", *existing):
         (tmp_path / name).mkdir()
     (tmp_path / "docker-compose.yml").write_text("services: {}\n")
@@ -90,7 +90,7 @@ def test_invalid_names(tmp_path):
 
 
 def test_a_folder_that_cannot_be_created(tmp_path):
-    """A file in the way is an error that names it."""
+    """If a file has the name of the folder, the error contains the name."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ReconcilerError, match="cannot write"):
         init(tmp_path / "file" / "p", "p")

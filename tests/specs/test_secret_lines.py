@@ -41,7 +41,7 @@ def shown(tmp_path, text, name="a.yaml"):
     ],
 )
 def test_a_secret_is_not_in_the_line_of_a_problem(tmp_path, request_, line):
-    """The secret is hidden for every problem on its line, and the rest of the line stays."""
+    """The secret is hidden for every problem on its line, and the rest of the line is shown."""
     output = shown(tmp_path, batch(request=request_))
     assert "S3CR" not in output
     assert "9183" not in output
@@ -49,7 +49,7 @@ def test_a_secret_is_not_in_the_line_of_a_problem(tmp_path, request_, line):
 
 
 def test_a_secret_in_json_is_hidden(tmp_path):
-    """In a line of JSON secrets are hidden, too, and the caret still points at the key."""
+    """Secrets in a line of JSON are hidden too, and the caret still points at the key."""
     output = shown(tmp_path, JSON_SPEC, "a.json")
     assert "S3CR" not in output
     assert '"password": (sensitive), "x"' in output
