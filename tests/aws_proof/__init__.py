@@ -1,5 +1,6 @@
-"""Questions that only an AWS account can answer, run by `make aws-proof` and by nothing else.
+"""Tests assumptions that only a real AWS account can confirm. Only `make aws-proof` runs them.
 
-docs/promise.md says what is needed, what it costs, and what rests on each answer. The same questions are put to the
-emulator, with short waits, in tests/project/test_aws_proof.py: so this code is known to run.
+docs/promise.md describes the requirements, the cost, and what depends on each assumption.
+tests/project/test_aws_proof.py runs the same tests against the emulator with short waits, so this code is known to
+work.
 """

@@ -1,4 +1,4 @@
-"""The account that is asked: its region, what may be started, how long to wait, and the runs that were started."""
+"""Describes the AWS account under test: its region, what may be started, how long to wait, and the started runs."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from botocore.exceptions import ClientError
 
 PREFIX = "RECONCILER_AWS_PROOF"
 NEEDED = ("REGION", "APPLICATION", "ROLE", "ENTRY_POINT", "QUEUE", "DEFINITION")
-"""``RECONCILER_AWS_PROOF_REGION`` and so on: without one of them nothing is asked."""
+"""The required variables, such as ``RECONCILER_AWS_PROOF_REGION``. If one is missing, nothing is tested."""
 
 MOST_RUNS = 30
-"""So many runs are started at most, of both services together; each is cancelled at once."""
+"""The maximum number of started runs, for both services together. Each is cancelled at once."""
 
 TAG = "reconciler:token"
 
 
 def missing(environ: Mapping[str, str]) -> list[str]:
-    """The settings that must exist before anything is asked."""
+    """Returns the required settings that are missing."""
     return [name for name in (PREFIX, *(f"{PREFIX}_{needed}" for needed in NEEDED)) if not environ.get(name)]
 
 
 @dataclass
 class Account:
-    """One account, asked by clients that transmit once. `started` are the cancellations of what was started."""
+    """One account, used by clients that transmit once. `started` contains functions that cancel the started runs."""
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     started: list[Callable[[], object]] = field(default_factory=list)
 
     def setting(self, name: str, default: str = "") -> str:
-        """A variable of this suite."""
+        """Returns the value of a variable of this suite."""
         return self.environ.get(f"{PREFIX}_{name}", default)
 
     def seconds(self, name: str, default: float) -> float:
-        """A wait, which the variable of its name may shorten."""
+        """Returns the length of a wait, which the variable with its name may shorten."""
         return float(self.setting(name, str(default)))
 
     @cached_property
     def emr(self) -> Any:
-        """A client of EMR Serverless."""
+        """Returns a client of EMR Serverless."""
         return self._client("emr-serverless")
 
     @cached_property
     def batch(self) -> Any:
-        """A client of AWS Batch."""
+        """Returns a client of AWS Batch."""
         return self._client("batch")
 
     def _client(self, service: str) -> Any:
@@ -60,8 +60,8 @@ class Account:
         return boto3.Session(region_name=self.setting("REGION")).client(service, config=config)
 
     def run_request(self, token: str, argument: str = "A", **more: object) -> dict[str, Any]:
-        """A Spark run that does nothing much, and ends by itself after five minutes at the latest; a streaming one, for
-        which AWS takes no such limit, ends by being cancelled only."""
+        """Returns the request for a small Spark run, which ends after five minutes at the latest. A streaming run,
+        for which AWS accepts no such limit, ends only when it is cancelled."""
         limit = {} if more.get("mode") == "STREAMING" else {"executionTimeoutMinutes": 5}
         return {
             "applicationId": self.setting("APPLICATION"),
@@ -77,19 +77,19 @@ class Account:
         }
 
     def start_run(self, token: str, argument: str = "A", **more: object) -> str:
-        """StartJobRun, once; the run is cancelled when the suite ends, or before."""
+        """Calls StartJobRun once. The run is cancelled at the end of the suite or earlier."""
         self._count()
         run_id = str(self.emr.start_job_run(**self.run_request(token, argument, **more))["jobRunId"])
         self.started.append(lambda: self.stop_run(run_id))
         return run_id
 
     def stop_run(self, run_id: str) -> None:
-        """CancelJobRun; a run that has ended is left alone."""
+        """Calls CancelJobRun, and ignores the error for a run that has ended."""
         with suppress(ClientError):
             self.emr.cancel_job_run(applicationId=self.setting("APPLICATION"), jobRunId=run_id)
 
     def job_request(self, token: str, name: str) -> dict[str, Any]:
-        """A job of the given definition, which ends after a minute at the latest."""
+        """Returns the request for a job of the given definition, which ends after one minute at the latest."""
         return {
             "jobName": name,
             "jobQueue": self.setting("QUEUE"),
@@ -99,14 +99,14 @@ class Account:
         }
 
     def submit_job(self, token: str, name: str) -> str:
-        """SubmitJob, once; the job is terminated when the suite ends, or before."""
+        """Calls SubmitJob once. The job is terminated at the end of the suite or earlier."""
         self._count()
         job_id = str(self.batch.submit_job(**self.job_request(token, name))["jobId"])
         self.started.append(lambda: self.stop_job(job_id))
         return job_id
 
     def stop_job(self, job_id: str) -> None:
-        """TerminateJob."""
+        """Calls TerminateJob."""
         with suppress(ClientError):
             self.batch.terminate_job(jobId=job_id, reason="reconciler aws-proof has its answer")
 
@@ -123,12 +123,12 @@ class Account:
 
 
 def token() -> str:
-    """A token as the reconciler's own look, used once."""
+    """Returns a new token in the format of the reconciler's tokens."""
     return f"r1-{(uuid4().hex + uuid4().hex)[:48]}"
 
 
 def seconds_until(seen: Callable[[], bool], at_most: float, step: float) -> float | None:
-    """The seconds until something was seen; `None` if it was not in time."""
+    """Returns the seconds until a condition was observed, or `None` if it was not observed in time."""
     began = time.monotonic()
     while not seen():
         if time.monotonic() - began > at_most:

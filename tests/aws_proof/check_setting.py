@@ -1,4 +1,5 @@
-"""A Spark job that succeeds if a setting has the expected value: upload it, and name it in the suite's variables.
+"""A Spark job that succeeds if a setting has the expected value. Upload it, and set its location in the suite's
+variables.
 
 Arguments: the name of the setting, and its value as JSON.
 """

@@ -1,4 +1,5 @@
-"""Asked only on purpose: with `-m aws`, with credentials, and with everything set that says what may be used."""
+"""Runs these tests only on request: with `-m aws`, with credentials, and with all variables that determine what may
+be used."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ Find = Callable[[str], None]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves these tests out unless they are selected by their marker."""
+    """Deselects these tests unless they are selected by their marker."""
     asked = "aws" in config.option.markexpr.split() and "not aws" not in config.option.markexpr
     ours = {item for item in items if item.path.is_relative_to(HERE)}
     if ours and not asked:
@@ -27,12 +28,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _own_environment() -> None:
-    """Replaces what keeps the other tests away from AWS."""
+    """Replaces the fixture that keeps all other tests away from AWS."""
 
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[Account]:
-    """The account; runs that were started in it are stopped in the end."""
+    """Yields the account, and stops the started runs at the end."""
     if lacks := missing(os.environ):
         pytest.skip(f"set {', '.join(lacks)}: docs/promise.md says to what")
     if boto3.Session().get_credentials() is None:
@@ -51,7 +52,7 @@ def find(record_property: Callable[[str, object], None]) -> Find:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints the table: question, whether the answer fits the promise, the finding."""
+    """Prints the table of questions, with the findings and whether they fit the promise."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     asked = [report for report in reports if getattr(report, "when", None) == "call"]
     findings = [(report, value) for report in asked for key, value in report.user_properties if key == "finding"]

@@ -1,4 +1,4 @@
-"""AWS Batch: listings, tags."""
+"""Tests listings and tags of AWS Batch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.aws_proof.conftest import Find
 pytestmark = pytest.mark.aws
 
 LISTED_SECONDS = 300.0
-"""The settling time has this much room for listings."""
+"""The part of the settling time that is reserved for late listings."""
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_job_is_listed_within_five_minutes(account: Account, find: Find, number: int):
-    """By its name, as the reconciler looks for it; three jobs are looked for."""
+    """The reconciler looks for a job by its name. The test looks for three jobs."""
     mine = token()
     name = f"reconciler-aws-proof-{mine[-8:]}"
     job_id = account.submit_job(mine, name)
@@ -33,7 +33,7 @@ def test_a_job_is_listed_within_five_minutes(account: Account, find: Find, numbe
 
 
 def test_tags_are_there_with_the_description(account: Account, find: Find):
-    """DescribeJobs may be empty right after a submit; as soon as it has the job, it must have the tags."""
+    """DescribeJobs may return nothing right after a submit. As soon as it returns the job, it must return the tags."""
     mine = token()
     job_id = account.submit_job(mine, f"reconciler-aws-proof-{mine[-8:]}")
     described: list[dict[str, object]] = []
@@ -52,7 +52,8 @@ def test_tags_are_there_with_the_description(account: Account, find: Find):
 
 
 def test_a_name_finds_jobs_of_every_status(account: Account, find: Find):
-    """The reconciler looks without a status, since a filter by name is said to ignore it: ended jobs are found too."""
+    """The reconciler lists jobs without a status, because a filter by name is documented to ignore it, so ended jobs
+    are found too."""
     mine = token()
     name = f"reconciler-aws-proof-{mine[-8:]}"
     job_id = account.submit_job(mine, name)

@@ -1,4 +1,4 @@
-"""EMR Serverless: client tokens, listings, tags."""
+"""Tests client tokens, listings and tags of EMR Serverless."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.aws_proof.conftest import Find
 pytestmark = pytest.mark.aws
 
 REMEMBERED_SECONDS = 17 * 60.0
-"""R6 needs a token to be remembered so long: 60 s + 30 s + 15 min of signature, rounded up."""
+"""The time for which R6 needs a token to be stored: 60 s + 30 s + 15 min of signature, rounded up."""
 
 LISTED_SECONDS = 300.0
-"""The settling time has this much room for listings."""
+"""The part of the settling time that is reserved for late listings."""
 
 
 def _error_of(account: Account, first: str, argument: str) -> tuple[str, int]:
-    """What another body under a used token gives: AWS's code and status, or "accepted" with the status of success."""
+    """Returns AWS's reply to a used token with another body: its code and status, or "accepted" and the status."""
     try:
         again = account.start_run(first, argument)
     except ClientError as error:
@@ -29,7 +29,7 @@ def _error_of(account: Account, first: str, argument: str) -> tuple[str, int]:
 
 
 def test_the_same_token_and_body_give_the_same_run(account: Account, find: Find):
-    """R6 sends the same again within a minute, and relies on getting the same run."""
+    """R6 sends the same request again within a minute, and relies on the reply with the same run."""
     mine = token()
     first, second = account.start_run(mine), account.start_run(mine)
     find("the same run" if first == second else f"two runs, {first} and {second}")
@@ -38,7 +38,7 @@ def test_the_same_token_and_body_give_the_same_run(account: Account, find: Find)
 
 
 def test_the_same_token_with_another_body(account: Account, find: Find):
-    """Our token belongs to one body, so this never happens; it must not start a second run."""
+    """Our token is used with only one body, so this never happens, but it must not start a second run."""
     mine = token()
     first = account.start_run(mine, "A")
     code, status = _error_of(account, mine, "B")
@@ -48,7 +48,8 @@ def test_the_same_token_with_another_body(account: Account, find: Find):
 
 
 def test_a_token_is_remembered_for_seventeen_minutes(account: Account, find: Find):
-    """Also after its run was cancelled: asked at growing distances, the last one being what R6 needs."""
+    """This holds even after the run was cancelled. The token is sent again at growing intervals, up to the one that
+    R6 needs."""
     longest = account.seconds("TOKEN_SECONDS", REMEMBERED_SECONDS)
     mine = token()
     first, began = account.start_run(mine), time.monotonic()
@@ -66,7 +67,7 @@ def test_a_token_is_remembered_for_seventeen_minutes(account: Account, find: Fin
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_run_is_listed_within_five_minutes(account: Account, find: Find, number: int):
-    """The settling time rests on it; three runs are looked for."""
+    """The settling time depends on it. The test looks for three runs."""
     run_id = account.start_run(token())
     application = account.setting("APPLICATION")
 
@@ -82,7 +83,7 @@ def test_a_run_is_listed_within_five_minutes(account: Account, find: Find, numbe
 
 
 def test_tags_are_there_at_once(account: Account, find: Find):
-    """A look takes a run without our tag for somebody else's, so the tag must come with the run."""
+    """A lookup treats a run without our tag as another user's, so the tag must appear together with the run."""
     mine = token()
     run_id = account.start_run(mine)
     run = account.emr.get_job_run(applicationId=account.setting("APPLICATION"), jobRunId=run_id)["jobRun"]
@@ -93,7 +94,8 @@ def test_tags_are_there_at_once(account: Account, find: Find):
 
 
 def test_a_listing_without_mode_holds_streaming_runs(account: Account, find: Find):
-    """Two listings are read because AWS does not say. Both answers are fine; one makes the second listing needless."""
+    """The reconciler reads two listings, because AWS does not document it. Both results are fine, but one would make
+    the second listing unnecessary."""
     run_id = account.start_run(token(), mode="STREAMING")
     application = account.setting("APPLICATION")
     listings = {}

@@ -1,4 +1,4 @@
-"""How long AWS takes a signature: what the settling time rests on most."""
+"""Tests how long AWS accepts a signature, on which the settling time depends most."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.aws_proof.conftest import Find
 pytestmark = pytest.mark.aws
 
 OLD_SECONDS = 16 * 60.0
-"""A minute more than AWS documents."""
+"""One minute more than AWS documents."""
 
 
 class Held(Exception):
-    """A request was signed and is held back."""
+    """Raised after a request was signed, so that it is not sent."""
 
     def __init__(self, request: AWSPreparedRequest) -> None:
         super().__init__("held back after signing")
@@ -32,7 +32,7 @@ def _hold(request: AWSPreparedRequest, **_: object) -> None:
 
 
 def signed(client: Any, operation: str, **request: object) -> AWSPreparedRequest:
-    """A request as it would go out, signed now and not sent."""
+    """Returns a signed request that was not sent."""
     client.meta.events.register_last("before-send", _hold, unique_id="held")
     try:
         getattr(client, operation)(**request)
@@ -44,7 +44,7 @@ def signed(client: Any, operation: str, **request: object) -> AWSPreparedRequest
 
 
 def delivered(request: AWSPreparedRequest) -> AWSResponse:
-    """Sends a request that was signed before, as it is."""
+    """Sends a request that was signed before, unchanged."""
     session = URLLib3Session()
     try:
         return session.send(request)
@@ -53,9 +53,10 @@ def delivered(request: AWSPreparedRequest) -> AWSResponse:
 
 
 def test_a_request_held_back_for_sixteen_minutes_is_refused(account: Account, find: Find):
-    """A process that was frozen with a signed request in its hands must not start a run when it is woken.
+    """A process that was frozen after it signed a request must not start a run when it is woken.
 
-    Both services are asked, after one wait."""
+    Both services are tested after one wait.
+    """
     wait = account.seconds("SIGNATURE_SECONDS", OLD_SECONDS)
     held = {
         "EMR Serverless": signed(account.emr, "start_job_run", **account.run_request(token())),
@@ -75,7 +76,7 @@ def test_a_request_held_back_for_sixteen_minutes_is_refused(account: Account, fi
 
 
 def _stop_what_it_started(account: Account, answer: AWSResponse) -> None:
-    """A request that was accepted has a run, which nobody wants."""
+    """Stops the run of a request that was accepted by mistake."""
     if answer.status_code < 300:
         started = json.loads(answer.content)
         if "jobRunId" in started:

@@ -1,4 +1,4 @@
-"""How EMR Serverless reads `sparkSubmitParameters`: a job compares the setting that it got with the expected value."""
+"""Tests how EMR Serverless reads `sparkSubmitParameters`: a job compares its actual setting with the expected value."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from tests.aws_proof.conftest import Find
 pytestmark = pytest.mark.aws
 
 RUN_SECONDS = 600.0
-"""A run is limited to five minutes; it may wait for capacity before."""
+"""A run takes at most five minutes, and may wait for capacity first."""
 
 SETTING = "spark.executor.extraJavaOptions"
 SPACES, QUOTES = "-Da=1 -Db=2", '-Da="1 2" -Dc=d\\e'
 
 
 def arrives(account: Account, expected: str, spark: dict[str, Any], **more: Any) -> bool:
-    """Whether a run with these Spark parameters gets the setting with this value. Takes the time of a run."""
+    """Returns whether a run with these Spark parameters has the setting with this value. Waits until the run has
+    ended."""
     if not (check := account.setting("CHECK_SETTING")):
         pytest.skip("set RECONCILER_AWS_PROOF_CHECK_SETTING to where check_setting.py is")
     driver = {"entryPoint": check, "entryPointArguments": [SETTING, json.dumps(expected)], **spark}
@@ -40,14 +41,14 @@ def arrives(account: Account, expected: str, spark: dict[str, Any], **more: Any)
 
 
 def rendered(value: str) -> dict[str, Any]:
-    """The driver's fields for a mapping with one setting, as the reconciler sends them."""
+    """Returns the driver's fields that the reconciler sends for a mapping with one setting."""
     mapping = {"jobDriver": {"sparkSubmit": {"sparkSubmitParameters": {"conf": {SETTING: value}}}}}
     fields: dict[str, Any] = kind_named("EmrServerlessJobRun").from_spec(mapping)["jobDriver"]["sparkSubmit"]
     return fields
 
 
 def test_a_value_with_spaces_arrives_in_double_quotes(account: Account, find: Find):
-    """Mappings are rendered in this quoting."""
+    """Mappings are rendered with this quoting."""
     fields = rendered(SPACES)
     arrived = arrives(account, SPACES, fields)
     find(f"{fields['sparkSubmitParameters']} {'arrived' if arrived else 'did not arrive'}")
@@ -56,7 +57,7 @@ def test_a_value_with_spaces_arrives_in_double_quotes(account: Account, find: Fi
 
 
 def test_quotes_and_backslashes_arrive_by_spark_defaults(account: Account, find: Find):
-    """Messages name this way for values that no quoting is known to carry."""
+    """Messages suggest this alternative for values that cannot be quoted."""
     overrides = {"applicationConfiguration": [{"classification": "spark-defaults", "properties": {SETTING: QUOTES}}]}
     arrived = arrives(account, QUOTES, {}, configurationOverrides=overrides)
     find(f"{QUOTES} in spark-defaults {'arrived' if arrived else 'did not arrive'}")
@@ -73,6 +74,6 @@ def test_quotes_and_backslashes_arrive_by_spark_defaults(account: Account, find:
     ],
 )
 def test_what_other_quoting_does(account: Account, find: Find, parameters: str, expected: str):
-    """Nothing depends on it: such values are refused, and strings that have them are warned of."""
+    """Nothing depends on the result, because such values are refused, and strings that contain them cause a warning."""
     arrived = arrives(account, expected, {"sparkSubmitParameters": parameters})
     find(f"{parameters} {'arrived' if arrived else 'did not arrive'} as {expected}")

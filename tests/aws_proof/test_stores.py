@@ -1,4 +1,5 @@
-"""S3 and DynamoDB as ledger stores: one winner at each position, and the answers that the error messages rest on."""
+"""Tests S3 and DynamoDB as ledger stores: one winner at each position, and the replies on which error messages
+depend."""
 
 from __future__ import annotations
 
@@ -27,12 +28,13 @@ pytestmark = pytest.mark.aws
 WRITERS, POSITIONS = 8, 50
 NEEDED = (PREFIX, f"{PREFIX}_REGION", f"{PREFIX}_LEDGERS")
 ADDRESSES = os.environ.get(f"{PREFIX}_LEDGERS", "").split()
-"""Ledger addresses to try, such as ``s3://BUCKET/PREFIX dynamodb://TABLE``: a hundred objects or items stay there."""
+"""Ledger addresses to test, such as ``s3://BUCKET/PREFIX dynamodb://TABLE``. The tests leave a hundred objects or
+items there."""
 
 
 @pytest.fixture
 def place() -> Place:
-    """A place of a project that nobody else has, in the region that is asked."""
+    """Returns a place with a unique project in the region under test."""
     if lacks := [name for name in NEEDED if not os.environ.get(name)]:
         pytest.skip(f"set {', '.join(lacks)}: docs/promise.md says to what")
     if boto3.Session().get_credentials() is None:
@@ -42,7 +44,7 @@ def place() -> Place:
 
 @pytest.fixture(params=ADDRESSES or ["none"])
 def stores(request: pytest.FixtureRequest, place: Place) -> Iterator[list[Any]]:
-    """Handles on one new ledger."""
+    """Yields handles to one new ledger."""
     with ExitStack() as stack:
         made = [open_store(request.param, Path(), place) for _ in range(WRITERS)]
         for store in made:
@@ -51,7 +53,7 @@ def stores(request: pytest.FixtureRequest, place: Place) -> Iterator[list[Any]]:
 
 
 def test_a_position_has_one_winner(stores: list[Any], find: Find):
-    """Eight writers race for fifty positions: all of them, and a reader afterwards, are told the same."""
+    """Eight writers compete for fifty positions. All of them, and a later reader, receive the same batches."""
     with pytest.raises(LedgerMissing):
         stores[0].read(0)
 
@@ -68,7 +70,7 @@ def test_a_position_has_one_winner(stores: list[Any], find: Find):
 
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
 def test_what_is_not_there_is_told_from_what_is_empty(scheme: str, place: Place, find: Find):
-    """A bucket or table that nobody has is an error of its own, for reads and for writes."""
+    """A missing bucket or table leads to its own error, for reads and for writes."""
     with closing(open_store(f"{scheme}://reconciler-proof-{uuid4().hex}", Path(), place)) as store:  # type: ignore[type-var]
         with pytest.raises(LedgerStoreMissing) as reading:
             store.read(0)

@@ -1,6 +1,6 @@
 """Measures passes of a service in which nothing changes.
 
-As a program, it is the process that is measured: ``at_rest.py FOLDER PASSES``. It prints JSON.
+Run as a program, it is the measured process: ``at_rest.py FOLDER PASSES``. It prints JSON.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def _held() -> tuple[float, int]:
 
 
 def measure(report: Report, many: Path, few: Path, environ: Mapping[str, str], plan: float, passes: int) -> None:
-    """A pass over many specs, against a warm plan of `plan` CPU seconds, and many passes over few specs."""
+    """Measures a pass over many specs, compared with a warm plan that took `plan` CPU seconds, and many passes over
+    few specs."""
     from tests.bench.measure import Goal, Row
     from tests.bench.stub_aws import serving
 

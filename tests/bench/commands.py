@@ -42,7 +42,8 @@ from reconciler.cli import main
 main()
 """
 RECORDED = {"CPU": 39 / 4.4, "wall": 29 / 4.4, "MB": 2000.0}
-"""Terraform 1.11.4 against the bare read, with 10,000 specs, as measured in issue 11: used if Terraform is missing."""
+"""The ratio of Terraform 1.11.4 to the bare read with 10,000 specs, as measured for issue 11. Used if Terraform is
+missing."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,17 @@ class Trees:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment of commands: without the user's settings, and with a cache of its own."""
+        """The environment of commands, without the user's settings and with a separate cache."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RECONCILER_", "CI"))}
         return {**kept, "XDG_CACHE_HOME": str(self.cache), "PYTHONPATH": str(ROOT)}
 
     def use(self, specs: int, *arguments: str, one_core: bool = False) -> Usage:
-        """Runs a command of the program in the project of so many specs."""
+        """Runs a command in the project with this many specs."""
         command = [sys.executable, "-m", "reconciler", *arguments]
         return run(command, self.folders[specs], self.environ, one_core=one_core)
 
     def script(self, specs: int, text: str, *arguments: str) -> Usage:
-        """Runs the text of a Python program there."""
+        """Runs the text of a Python program in the project with this many specs."""
         return run([sys.executable, "-c", text, *arguments], self.folders[specs], self.environ)
 
 
@@ -84,7 +85,7 @@ def cpu(name: str, samples: list[Usage]) -> Row:
 
 
 def cold(trees: Trees, report: Report) -> float:
-    """A plan without changes that reads everything, against Terraform, the bare read and a tenth of the specs.
+    """Compares a plan without changes that reads everything with Terraform, the bare read and a tenth of the specs.
     Returns the CPU seconds of the warm plan."""
     used = rows(
         {
@@ -137,7 +138,7 @@ def _terraform(trees: Trees, bare: Row) -> tuple[dict[str, Row], str]:
 
 
 def warm(trees: Trees, report: Report, terraform: Row, note: str) -> float:
-    """The same plan again, other commands that show that nothing changed, and other numbers of specs."""
+    """Measures the same plan with a warm cache, other commands without changes, and other numbers of specs."""
     sides: dict[str, Callable[[], Usage]] = {
         "bare click": lambda: trees.script(MANY, BARE_CLICK),
         "plan": lambda: trees.use(MANY, *PLAN),
@@ -173,7 +174,7 @@ def warm(trees: Trees, report: Report, terraform: Row, note: str) -> float:
 
 
 def _changed(trees: Trees, report: Report, quiet: float) -> None:
-    """A plan after one spec in a hundred changed."""
+    """Measures a plan after one spec in a hundred changed."""
     marks, row = count(1), Row(f"plan, {CHANGED} of {MANY} specs changed", "CPU s")
     for _ in range(ROUNDS):
         mark = f"-{next(marks)}"
@@ -194,7 +195,7 @@ def _changed(trees: Trees, report: Report, quiet: float) -> None:
 
 
 def start(trees: Trees, report: Report) -> None:
-    """Commands that do little, so that the start of the program is all that they take."""
+    """Measures commands that do so little that only the start of the program takes time."""
     file = path_of(trees.folders[MANY], 7).name
     used = rows(
         {
@@ -222,7 +223,7 @@ def start(trees: Trees, report: Report) -> None:
 
 
 def rendering(trees: Trees, report: Report) -> None:
-    """Plans of new specs in each format, against the same plan without its text."""
+    """Compares plans of new specs in each format with the same plan without rendering."""
     folder = trees.cache.parent / "new"
     generate(folder, MANY)
     new_ledger(folder)

@@ -13,7 +13,7 @@ MOST = 4.5
 
 
 def seconds(call: Call) -> float:
-    """The processor time of one call, without the garbage collector."""
+    """Returns the processor time of one call, without the garbage collector."""
     gc.collect()
     gc.disable()
     try:
@@ -25,7 +25,7 @@ def seconds(call: Call) -> float:
 
 
 def measure(report: Report) -> None:
-    """The time of each scenario for four times as many specs, and its ratio to the time for a few."""
+    """Measures each scenario with four times as many specs, and its ratio to the time with few specs."""
     rows = []
     for name, scenario in SCENARIOS.items():
         few, many = Row(name, "CPU s"), Row(name, "CPU s")

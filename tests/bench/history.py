@@ -1,4 +1,5 @@
-"""Measures what years of history cost: `make bench`, or with a number of submissions and stores as arguments.
+"""Measures commands on ledgers with years of history. Run by `make bench`, or with a number of submissions and
+stores as arguments.
 
 The ledgers are written through the product's log: 50 specs that run every quarter of an hour, of which 3 % fail. They
 are written in SQLite, and copied batch by batch to the other stores. Each figure is compared with the same command and
@@ -40,7 +41,7 @@ from tests.bench.stub_aws import serving as serving_aws
 
 SPECS = 50
 DAY, WEEK, YEARS = SPECS * 96, SPECS * 96 * 7, 500_000
-"""Numbers of submissions: of a day, of a week, and as many of three years (5 million) as a benchmark can write."""
+"""Numbers of submissions: of a day, of a week, and the part of three years (5 million) that a benchmark can write."""
 
 ROUNDS = 3
 STORES = ("sqlite", "s3", "dynamodb")
@@ -79,7 +80,7 @@ spec:
 
 @dataclass(frozen=True)
 class History:
-    """A project folder with a ledger of some submissions, the newest of which is of the next slot."""
+    """A project folder, and a ledger whose newest submission is for the next slot."""
 
     folder: Path
     ledger: str
@@ -122,7 +123,7 @@ class History:
 
 
 def slot_events(log: Log, specs: Mapping[str, DesiredSpec], moment: datetime, number: int) -> None:
-    """Appends the life of one slot of all specs, as a pass groups it: intents, outcomes and ends."""
+    """Appends the events of one slot of all specs, grouped as a pass does: intents, outcomes and ends."""
     slot, before = seconds_text(moment), seconds_text(moment - timedelta(seconds=1))
     at, until, ended = (time_text(moment + timedelta(seconds=seconds)) for seconds in (3, 33, 300))
     intents, outcomes, ends = [], [], []
@@ -175,8 +176,8 @@ MOST, FLAT = 1.5, 1.1
 
 
 def compare(short: History, long: History, names: Sequence[str]) -> dict[str, tuple[Row, Row]]:
-    """The CPU time and the memory of each command with the long history, as ratios to the short one. The time of
-    commands that read the whole history is compared for each submission."""
+    """Compares the CPU time and the memory of each command on the long history with those on the short one. For
+    commands that read the whole history, compares the time per submission."""
     rows: dict[str, tuple[Row, Row]] = {}
     for name in names:
         scale = long.submissions / short.submissions if name in GROWING else 1
@@ -196,7 +197,7 @@ def _use(history: History, arguments: Sequence[str]) -> Usage:
 
 
 def write(history: History) -> None:
-    """Writes a ledger, and prints what an append took, which must not grow."""
+    """Writes a ledger, and prints the time of an append, which must not grow."""
     before = time.process_time()
     history.make()
     taken = (time.process_time() - before) / history.submissions
@@ -239,7 +240,7 @@ def environments(scheme: str) -> Iterator[tuple[Callable[[], str], Mapping[str, 
 
 
 def measure(report: Report, numbers: tuple[int, int], stores: Sequence[str], names: Sequence[str] = GOALS) -> None:
-    """Measures each store, with a short and a long history of so many submissions."""
+    """Measures each store with a short history and with a long history of this many submissions."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         written = [History(folder / f"{number}", "sqlite:///ledger.sqlite", number) for number in numbers]

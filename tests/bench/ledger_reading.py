@@ -1,7 +1,7 @@
 """Measures reads of a large ledger, with its snapshot and without: `make bench`.
 
 The ledger has three events for each submission of 10,000 specs: intended, submitted, succeeded. It is written in
-SQLite, and copied batch by batch to a local S3 and DynamoDB. As a program, it is the process that is measured:
+SQLite, and copied batch by batch to a local S3 and DynamoDB. Run as a program, it is the measured process:
 ``ledger_reading.py ADDRESS FOLDER``. It reads the state once and prints JSON.
 """
 
@@ -46,7 +46,7 @@ ROUNDS = 3
 
 
 def submission(number: int) -> list[e.Event]:
-    """The life of one submission."""
+    """Returns the events of one submission."""
     name, digits = f"job-{number % SPECS:05}", sha256(str(number).encode()).hexdigest()
     token, run_id = f"r1-{digits[:48]}", f"00{digits[48:]}"
     request = {
@@ -102,7 +102,7 @@ def _cpu() -> float:
 
 
 def _read(address: str, folder: Path, environ: Mapping[str, str], number: int) -> float:
-    """Reads the state in a process of its own, and returns the CPU seconds of the read."""
+    """Reads the state in a separate process, and returns the CPU seconds of the read."""
     program = [sys.executable, __file__, address, str(folder)]
     done = subprocess.run(program, env=dict(environ), stdout=subprocess.PIPE, text=True, check=True)
     used = dict(json.loads(done.stdout))
@@ -111,7 +111,7 @@ def _read(address: str, folder: Path, environ: Mapping[str, str], number: int) -
 
 
 def measure(report: Report, stores: Sequence[str]) -> None:
-    """Reads the ledger in each store with its snapshot, and once without."""
+    """Measures reads of the ledger in each store, with the snapshot and once without."""
     from tests.bench.history import copy, environments
     from tests.bench.measure import Goal, Row
 

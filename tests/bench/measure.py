@@ -1,4 +1,4 @@
-"""Samples of measurements and the goals that they are compared with, as tables and as JSON."""
+"""Contains samples of measurements and the goals for them, and prints them as tables and JSON."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ROUNDS = 3
 
 @dataclass
 class Row:
-    """The samples of one measurement. `ratio` is the median of the ratios to the samples of another row, pair by
-    pair, because the speed of a machine changes during a run; `None` without another row."""
+    """The samples of one measurement. `ratio` is the median of the ratios of its samples to those of another row,
+    pair by pair, because the speed of a machine changes during a run. It is `None` without another row."""
 
     name: str
     unit: str
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def median(self) -> float:
-        """The median of the samples."""
+        """Returns the median of the samples."""
         return median(self.samples)
 
     def __str__(self) -> str:
@@ -45,8 +45,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Goal:
-    """A goal, and the value that was measured; `None` if it was not measured, for the reason in `note`. The value must
-    be at most the goal, or at least the goal with `at_least`."""
+    """A goal and the measured value. The value is `None` if it was not measured, for the reason in `note`. It must
+    be at most the goal or, with `at_least`, at least the goal."""
 
     what: str
     measured: float | None
@@ -57,7 +57,7 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """Whether the goal is met."""
+        """Returns whether the goal is met."""
         if self.measured is None:
             return "not measured"
         return "met" if (self.measured >= self.goal if self.at_least else self.measured <= self.goal) else "NOT MET"
@@ -105,7 +105,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process used: processor seconds, seconds by the clock, and its largest memory in MB."""
+    """The resources that one process used: processor seconds, elapsed seconds, and peak memory in MB."""
 
     cpu: float
     wall: float

@@ -1,7 +1,7 @@
 """Reads the states of live Batch runs from a stub, once with bare boto3 and once as a pass does.
 
-As a program, it is the process that is measured: ``observing.py bare|ours``. It reads the ids of the jobs from
-standard input, and prints JSON.
+Run as a program, it is the measured process: ``observing.py bare|ours``. It reads the ids of the jobs from standard
+input, and prints JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAGE = 100
 
 
 def bare(ids: Sequence[str]) -> Callable[[], None]:
-    """The calls alone."""
+    """Makes only the calls."""
     import boto3
 
     call = boto3.client("batch").describe_jobs
@@ -40,7 +40,7 @@ def bare(ids: Sequence[str]) -> Callable[[], None]:
 
 
 def ours(ids: Sequence[str]) -> Callable[[], None]:
-    """What a pass does with a ledger in which all runs are live."""
+    """Observes all runs as a pass does with a ledger in which they are live."""
     from reconciler.app.session import SystemClock
     from reconciler.aws.batch import connect
     from reconciler.aws.clients import Aws
@@ -88,7 +88,7 @@ def main(what: str, ids: Sequence[str]) -> None:
 
 
 def measure(report: Report, number: int) -> None:
-    """The states of live runs, 100 in a call, as a pass reads them, beside the same calls alone."""
+    """Compares a pass that reads the states of live runs, 100 per call, with the same calls alone."""
     from tests.bench.measure import ROUNDS, Goal, Row
     from tests.bench.stub_aws import serving
 

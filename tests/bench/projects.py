@@ -1,4 +1,5 @@
-"""Projects of any size, with ledgers in which each spec has run, and plain programs to compare commands with.
+"""Generates projects of any size with ledgers in which each spec has run, and contains plain programs to compare
+commands with.
 
 Two programs read the same files. `BARE` reads each with PyYAML's C loader and hashes its JSON. `MODELS` also validates
 it with the program's models. Both run in one process without the garbage collector, and without locations, checks
@@ -41,7 +42,7 @@ PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
 KIND = "EmrServerlessJobRun"
 AT_ONCE = 500
 MODEL_NUMBER, MODEL_TEAM = 98765, 77
-"""The numbers in the spec from which the records of all others are made."""
+"""The numbers in the spec from which the records of all other specs are derived."""
 
 PROJECT = """\
 apiVersion: reconciler/v1
@@ -162,17 +163,17 @@ def settled(folder: Path, number: int) -> None:
 
 
 def new_ledger(folder: Path) -> None:
-    """Creates a ledger that says only which project it belongs to."""
+    """Creates a ledger that contains only the event that opens it."""
     with closing(Log(open_store(ledger_of(folder), folder, PLACE), PLACE, "0.1.0", SystemClock())) as log:
         log.create()
 
 
 def always(_: object) -> None:
-    """Nobody else writes to these ledgers."""
+    """Returns no objection, because nothing else writes to these ledgers."""
 
 
 def do_not_flush(store: object) -> None:
-    """Makes appends to a file quick, if only reads are measured."""
+    """Makes appends to a file fast. Used if only reads are measured."""
     if isinstance(store, SqliteStore):
         store._open_writer(2).execute("PRAGMA synchronous = OFF")
 
@@ -260,7 +261,7 @@ def terraform(folder: Path, number: int) -> None:
 
 
 def prepare(kind: str, folder: str, number: int) -> float:
-    """Makes a project, and returns the seconds that it took. Runs in a process of its own."""
+    """Makes a project, and returns the seconds that it took. Runs in a separate process."""
     began = time.perf_counter()
     {"settled": settled, "terraform": terraform}[kind](Path(folder), number)
     return time.perf_counter() - began

@@ -20,7 +20,7 @@ SPECS, SUBMISSIONS, MANY_SUBMISSIONS = 1000, 300, 1000
 
 
 def submit(aws: StubAws, tree: Path, what: str, kind: str, workers: int) -> dict[str, float]:
-    """Milliseconds for each submission, with the program of a source tree."""
+    """Returns the milliseconds for each submission, with the program in a source tree."""
     program = str(ROOT / "tests/bench/submitting.py")
     arguments = [sys.executable, program, what, kind, str(workers), str(SUBMISSIONS)]
     environ = {**aws.environ, "PYTHONPATH": str(tree)}
@@ -29,7 +29,7 @@ def submit(aws: StubAws, tree: Path, what: str, kind: str, workers: int) -> dict
 
 
 def submissions(report: Report) -> None:
-    """Submissions with durable intents and outcomes; the ratio is that of a bare loop's time to ours."""
+    """Measures submissions with durable intents and outcomes. The ratio compares the time of a bare loop with ours."""
     rows: list[Row] = []
     with serving() as aws:
         for kind in ("batch", "emr"):
@@ -58,7 +58,7 @@ def submissions(report: Report) -> None:
 
 @contextmanager
 def revision(reference: str) -> Iterator[Path]:
-    """The source tree of another revision."""
+    """Yields the source tree of another revision."""
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name) / "tree"
         subprocess.run(["git", "worktree", "add", "--quiet", "--detach", tree, reference], cwd=ROOT, check=True)
@@ -69,7 +69,8 @@ def revision(reference: str) -> Iterator[Path]:
 
 
 def compare(report: Report, reference: str) -> None:
-    """The commands and the submissions of this revision, and the ratio of their time to that of another revision."""
+    """Measures the commands and submissions of this revision, and the ratio of their time to that of another
+    revision."""
     rows: list[Row] = []
     with revision(reference) as other, tempfile.TemporaryDirectory() as name, serving() as aws:
         folder = Path(name) / "project"

@@ -1,4 +1,4 @@
-"""Answers AWS's calls in a process of its own, quickly and without faults, so that only the caller is measured.
+"""Serves AWS's calls in a separate process, fast and without faults, so that only the caller is measured.
 
 The server keeps what was submitted, and counts calls by operation. `StubAws` starts it and sets the caller's
 environment.
@@ -32,7 +32,7 @@ IDENTITY = f"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2
 
 
 class Cloud:
-    """Jobs and runs by id, and the calls that came."""
+    """Jobs and runs by id, and the received calls."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class Cloud:
         self.state = {"jobs": "RUNNING", "runs": "RUNNING"}
 
     def answer(self, method: str, target: str, body: bytes) -> bytes:
-        """The body of the answer to one request."""
+        """Returns the body of the reply to one request."""
         parts = urlsplit(target)
         path = [unquote(part) for part in parts.path.split("/") if part]
         if path[:1] == ["stub"]:
@@ -139,7 +139,7 @@ def _arn(job_id: str) -> str:
 
 
 def _described(job_id: str, job: Mapping[str, Any], state: str) -> dict[str, Any]:
-    """A description with the fields that AWS gives of an ordinary running job, about 2 kB."""
+    """Returns a description with the fields that AWS returns for an ordinary running job, about 2 kB."""
     began = job["createdAt"]
     container = {
         "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/jobs:2026-11-01",
@@ -222,13 +222,13 @@ async def _serve() -> None:
 
 @dataclass(frozen=True)
 class StubAws:
-    """A running server, as a caller reaches it."""
+    """A running server."""
 
     url: str
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables with which boto3 calls this server."""
+        """The environment variables with which boto3 calls this server."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RECONCILER_"))}
         return kept | {
             "AWS_ENDPOINT_URL": self.url,
@@ -260,7 +260,7 @@ class StubAws:
 
 @contextmanager
 def serving() -> Iterator[StubAws]:
-    """Runs a server in a process of its own."""
+    """Runs a server in a separate process."""
     process = subprocess.Popen([sys.executable, Path(__file__)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

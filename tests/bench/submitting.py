@@ -1,6 +1,6 @@
 """Submits requests to a stub, once with bare boto3 and once as an apply does, with durable intents and outcomes.
 
-As a program, it is the process that is measured: ``submitting.py bare|ours emr|batch WORKERS NUMBER``. It prints JSON.
+Run as a program, it is the measured process: ``submitting.py bare|ours emr|batch WORKERS NUMBER``. It prints JSON.
 It imports nothing of the tests, so that it can run with another revision of the program on `PYTHONPATH`.
 """
 
@@ -23,7 +23,7 @@ NO_QUOTA = {"perSecond": 100_000, "burst": 100_000}
 
 
 def request(kind: str, number: int) -> JSON:
-    """One request of about 2 kB."""
+    """Returns one request of about 2 kB."""
     options = [f"--option-{i}=value-of-option-{i}" for i in range(16)]
     if kind == "batch":
         settings = [{"name": f"SETTING_{i}", "value": f"value {i}"} for i in range(16)]
@@ -52,7 +52,7 @@ def request(kind: str, number: int) -> JSON:
 
 
 def bare(kind: str, requests: Sequence[JSON], workers: int) -> Callable[[], None]:
-    """The same calls in a loop, without retries."""
+    """Makes the same calls in a loop, without retries."""
     import boto3
     from botocore.config import Config
 
@@ -80,7 +80,7 @@ def bare(kind: str, requests: Sequence[JSON], workers: int) -> Callable[[], None
 
 
 def connections() -> Any:
-    """The class of connections, which another revision may have elsewhere."""
+    """Returns the class of connections, which may be in another module in another revision."""
     try:
         return import_module("reconciler.app.connections").AwsConnections
     except ImportError:
@@ -88,7 +88,7 @@ def connections() -> Any:
 
 
 def ours(kind: str, requests: Sequence[JSON], workers: int, folder: Path) -> Callable[[], None]:
-    """The actions of a plan, executed with a ledger in a file."""
+    """Executes the actions of a plan with a ledger in a file."""
     from reconciler.app import session
     from reconciler.apply.executor import execute
     from reconciler.apply.intents import Provenance

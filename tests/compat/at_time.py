@@ -1,12 +1,12 @@
 """Runs the installed `reconciler` at other times, in forks of a process that has everything imported.
 
-It reads one JSON object a line and answers each with a number:
+It reads one JSON object per line and replies to each with a number:
 
-* ``{"run": {"arguments", "folder", "environ", "now", "out", "err"}}``: runs a command and answers with its exit code.
-  The command starts at the time `now`; waits are cut to a hundredth, and its clock goes on as if they had been whole.
-  The host is called `runner`, so that nothing of this machine gets into a ledger.
-* ``{"start": {...}}``: starts a command that goes on, at the real time if `now` is null, and answers with its pid.
-* ``{"stop": pid}``: stops that command, and answers with its exit code.
+* ``{"run": {"arguments", "folder", "environ", "now", "out", "err"}}``: runs a command and replies with its exit code.
+  The command starts at the time `now`. Waits take a hundredth of their time, but its clock advances by the whole time.
+  The host name is `runner`, so that ledgers contain nothing about this machine.
+* ``{"start": {...}}``: starts a command that keeps running, at the real time if `now` is null. Replies with its pid.
+* ``{"stop": pid}``: stops that command, and replies with its exit code.
 
 This is a script, which also runs with version 0.1.0. It imports nothing of the tests.
 """
@@ -59,7 +59,7 @@ def preload() -> None:
 
 
 def _make_clients() -> None:
-    """Has botocore read and check what clients need."""
+    """Makes botocore read and check the service models that clients need."""
     session = boto3.session.Session("none", "none", region_name="eu-west-1")
     for service in ("sts", "batch", "emr-serverless"):
         session.client(service).close()
@@ -116,7 +116,7 @@ def move_clock(now: str) -> None:
 
 
 def run(arguments: list[str], folder: str, environ: dict[str, str], now: str | None, out: str, err: str) -> None:
-    """Becomes the command."""
+    """Runs the command in this process."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
@@ -132,7 +132,7 @@ def run(arguments: list[str], folder: str, environ: dict[str, str], now: str | N
 
 
 def serve() -> None:
-    """Answers until standard input ends."""
+    """Replies to requests until standard input ends."""
     while line := sys.stdin.readline():
         ((what, request),) = json.loads(line).items()
         if what == "stop":
@@ -150,7 +150,7 @@ def forked(request: dict[str, Any]) -> int:
 
 
 def end(command: Callable[..., None], request: dict[str, Any]) -> NoReturn:
-    """Runs a command and ends the process without taking apart all that was imported, which takes longest."""
+    """Runs a command and ends the process without the interpreter's clean-up, which would take longest."""
     code = 0
     try:
         command(**request)

@@ -1,4 +1,4 @@
-"""The commands whose JSON output of 0.1.0 is kept; each runs on a fresh copy of the data.
+"""The commands whose JSON output in 0.1.0 is stored. Each runs on a fresh copy of the data.
 
 `make_data.py` ran them with 0.1.0, the tests run them with the current version.
 """
@@ -19,10 +19,10 @@ from tests.compat.sandbox import Done, Sandbox, emulator
 from tests.compat.story import PROD_LEDGER, STAGING_LEDGER, STATE, batch, spark
 
 NOW = "2026-11-26T07:00:00+00:00"
-"""Soon after the story's end."""
+"""A time soon after the end of the story."""
 
 NEXT_DAY = "2026-11-27T02:00:00+00:00"
-"""An hour after the next slot."""
+"""A time one hour after the next slot."""
 
 PLAN_FILE = DATA / "plan-0.1.0.json"
 """Made by `plan --out` at `NOW`, after the edits."""
@@ -33,12 +33,13 @@ EDITS = {
     "extra": batch("extra", "A"),
     "stream": None,  # its run is cancelled
 }
-"""What changes in the project for the cases that are `edited`, by the name of the spec."""
+"""The changes to the project in cases with `edited`, keyed by the name of the spec."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command, with the exit code that it had. `aws`: it reaches AWS. `writes`: it appends to the target's ledger."""
+    """A command and its exit code. With `aws`, AWS is reachable. With `writes`, the command appends to the target's
+    ledger."""
 
     name: str
     command: str
@@ -57,7 +58,7 @@ class Case:
 
     @property
     def file(self) -> Path:
-        """Where its output is kept."""
+        """The file with its stored output."""
         return DATA / "golden" / f"{self.like or self.name}.json"
 
 
@@ -115,7 +116,7 @@ def sandbox(folder: Path, *, aws: bool = False, edited: bool = False, at: str = 
 
 
 def edit(project: Path) -> None:
-    """Changes the project as `EDITS` says."""
+    """Applies `EDITS` to the project."""
     for name, text in EDITS.items():
         if text is None:
             (project / f"{name}.yaml").unlink()
@@ -156,6 +157,6 @@ def run(case: Case, box: Sandbox) -> Played:
 
 
 def token_rows(name: str, plan: Any) -> list[dict[str, Any]]:
-    """Digest and client token of each action of a case's plan, with what they are of."""
+    """Returns the digest and client token of each action in the plan of a case, with the spec and its key."""
     keys = ("name", "kind", "generation", "slot", "attempt", "digest", "client_token")
     return [{"plan": name, **{key: action[key] for key in keys}} for action in plan["actions"] if action["digest"]]

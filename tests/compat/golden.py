@@ -1,7 +1,7 @@
-"""Compares what 0.1.0 wrote with what this version writes.
+"""Compares the output of 0.1.0 with that of this version.
 
-An object must contain the golden one: later versions may add keys. Sentences for people, times of the run and ids of
-new runs are not compared, but that they are there is.
+An object must contain the golden object, because later versions may add keys. Messages, times and ids of new runs
+must exist, but their values are not compared.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ DATA = Path(__file__).with_name("data")
 DUMPS = (DATA / "ledger-0.1.0.jsonl", DATA / "renamed-0.1.0.jsonl")
 
 SENTENCES = {"message", "warnings", "error", "advice", "commands", "saw"}
-"""Keys of text for people. Their values may be reworded, and are only compared as to whether there is one."""
+"""Keys of text for people. Their values may be reworded, but must exist."""
 
 VARYING = {
     "tool_version", "created_at", "at", "not_after", "looked_at", "started_at", "finished_at", "since", "intended_at",
     "submitted_at", "owner", "usage", "commit", "position", "positions", "head", "seal", "detail",
 }  # fmt: skip
-"""Keys whose values are of one run of the command."""
+"""Keys whose values differ between runs of the command."""
 
 RUN_ID = re.compile(r"\b00[a-z0-9]{14}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
@@ -44,9 +44,12 @@ def differences(golden: Any, actual: Any, path: str = "$") -> Iterator[str]:
 
 
 def comparable(value: Any, *, fixed: bool = False) -> Any:
-    """A JSON value without what is not compared. `fixed`: it is only read from the ledger, so that its times stay."""
+    """Returns a JSON value without the parts that are not compared. With `fixed`, times are kept, because the value
+    only comes from the ledger."""
     if isinstance(value, dict):
-        of_version = {"result"} if value.get("check") == "snapshot" else set()  # another version's is passed over
+        of_version = (
+            {"result"} if value.get("check") == "snapshot" else set()
+        )  # a snapshot of another version is ignored
         return {key: _comparable(key, each, fixed=fixed) for key, each in value.items() if key not in of_version}
     if isinstance(value, list):
         return [comparable(each, fixed=fixed) for each in value]
@@ -63,7 +66,7 @@ def _comparable(key: str, value: Any, *, fixed: bool) -> Any:
     if key in {"tool_version", "created_at", "seal"} or (key in VARYING and not fixed):
         return f"({key})"
     if key == "reason" and isinstance(value, str):
-        return value.split(":")[0]  # status adds the message to it
+        return value.split(":")[0]  # `status` appends the message
     return comparable(value, fixed=fixed)
 
 
@@ -81,8 +84,8 @@ LATER_KINDS = {"missed", "stuck", "recovered", "succeeded"}
 
 
 def by_name(events: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Events by spec, comparable: what passes do about several specs at once has no order between them. Events of types
-    that 0.1.0 did not have, and records of notifications that 0.1.0 did not send, are left out."""
+    """Returns comparable events by spec, because the order of events about different specs in a pass is arbitrary.
+    Events of types that 0.1.0 did not have, and records of notifications that 0.1.0 did not send, are left out."""
     forms: dict[str, list[Any]] = {}
     for event in events:
         later = event["type"] in LATER_TYPES or (event["type"] == "notified" and LATER_KINDS.issuperset(event["kinds"]))
@@ -92,7 +95,7 @@ def by_name(events: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def without_runs(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns events with every run id replaced by the same word."""
+    """Returns events with every run id replaced with the same word."""
     whole: list[dict[str, Any]] = json.loads(RUN_ID.sub("(a run)", json.dumps(events)))
     return whole
 

@@ -1,9 +1,8 @@
-"""Makes the folder `data`. It was run once, with release 0.1.0; what it wrote then is never made again.
+"""Creates the folder `data`. It was run once, with release 0.1.0. Its output is never regenerated.
 
     python -m tests.compat.make_data
 
-Ids, nonces and milliseconds are other ones each time. A later release that is to be frozen beside 0.1.0 gets files of
-its own.
+Ids, nonces and milliseconds differ each time. A later release that must stay readable too needs its own files.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tests.compat.story import PROD_LEDGER, STAGING_LEDGER, STATE, begun, play
 
 
 def make(folder: Path) -> None:
-    """Plays the story in an empty folder, keeps what it leaves, and runs the cases on it."""
+    """Plays the story in an empty folder, keeps the result, and runs the cases on it."""
     project = folder / "project"
     shutil.copytree(DATA / "project", project, ignore=_all_but_rich)
     with begun(project, folder / STATE) as story:
@@ -41,7 +40,7 @@ def make(folder: Path) -> None:
 
 
 def _all_but_rich(_: str, names: list[str]) -> list[str]:
-    """The specs that the story does not write are the only ones that it begins with."""
+    """Deletes all specs that the story writes itself, so that it starts only with the others."""
     return [name for name in names if not name.startswith("rich-")]
 
 

@@ -1,7 +1,7 @@
 """A project folder, an emulator process beside it, and the installed command run against both at a given time.
 
-Only what users see is used here: the command, the emulator's control endpoint, AWS's API. Nothing is imported from the
-program, so that this goes on working whatever moves inside it.
+Only public interfaces are used here: the command, the emulator's control endpoint, and AWS's API. Nothing is
+imported from the program, so that this module does not depend on its structure.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ COMMAND = Path(sys.executable).parent / "reconciler"
 AT_TIME = Path(__file__).with_name("at_time.py")
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 PATIENCE = 60.0
-"""Seconds after which a process counts as hanging."""
+"""The number of seconds after which a process counts as hanging."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -56,7 +56,7 @@ class Aws:
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, method: str, what: str, body: object = None) -> Any:
-        """The answer of a control endpoint."""
+        """Returns the reply of the control endpoint."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, f"/_emulator/{what}", None if body is None else json.dumps(body))
@@ -72,7 +72,7 @@ class Aws:
         self.ask("PUT", "settings", settings)
 
     def set_clock(self, now: str) -> None:
-        """Makes it `now` there."""
+        """Sets the time of the emulator to `now`."""
         self.configure(clock_offset_seconds=datetime.fromisoformat(now).timestamp() - time.time())
 
     def inject(self, *rules: Mapping[str, Any]) -> None:
@@ -80,18 +80,18 @@ class Aws:
         self.ask("PUT", "faults", {"rules": list(rules)})
 
     def runs(self) -> list[dict[str, Any]]:
-        """Every run that was accepted, oldest first."""
+        """Returns every accepted run, oldest first."""
         runs: list[dict[str, Any]] = self.ask("GET", "runs")["runs"]
         return runs
 
     def submit_job(self, **request: Any) -> str:
-        """Starts a Batch job as somebody else; its id."""
+        """Starts a Batch job as another user, and returns its id."""
         with self._batch() as batch:
             job_id: str = batch.submit_job(**request)["jobId"]
         return job_id
 
     def terminate_job(self, job_id: str) -> None:
-        """Stops a Batch job as somebody else."""
+        """Stops a Batch job as another user."""
         with self._batch() as batch:
             batch.terminate_job(jobId=job_id, reason="in the way")
 
@@ -107,7 +107,7 @@ class Aws:
 
 @contextmanager
 def emulator(state: Path) -> Iterator[Aws]:
-    """An emulator on a state file; runs take five minutes."""
+    """Runs an emulator on a state file. Its runs take five minutes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -137,7 +137,7 @@ def _wait_for(port: int) -> None:
 
 @dataclass
 class Sandbox:
-    """A project folder, at a time. Without `aws` every call to AWS fails."""
+    """A project folder at a certain time. Without `aws`, every call to AWS fails."""
 
     folder: Path
     now: str
@@ -181,7 +181,7 @@ def _server() -> subprocess.Popen[str]:
 
 
 def _environment(folder: Path, aws: Aws | None) -> dict[str, str]:
-    """What a command sees of the environment: nothing of the developer's AWS, git or CI settings."""
+    """Returns the environment of commands, without the developer's AWS, git and CI settings."""
     ours = ("AWS_", "RECONCILER_", "GIT_", "GITHUB_", "CI")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {
@@ -194,6 +194,6 @@ def _environment(folder: Path, aws: Aws | None) -> dict[str, str]:
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9" if aws is None else aws.url,
         "NO_PROXY": "127.0.0.1",
         "GITHUB_ACTOR": "team",
-        "RECONCILER_NOTIFY_ALLOWED": "NOWHERE",  # a name that 0.1.0 accepted, and that an operator has to allow now
+        "RECONCILER_NOTIFY_ALLOWED": "NOWHERE",  # a name that 0.1.0 accepted, and that an operator must allow now
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
     }

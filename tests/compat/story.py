@@ -1,7 +1,8 @@
-"""What happens in the two ledgers of the data: every event type that 0.1.0 has, reached through the command.
+"""Plays a story that records every event type of 0.1.0 in two ledgers, using only the command.
 
-The target `staging` ends in sync, with one streaming run live. The target `prod` is a renamed copy of its beginning and
-ends with what needs a person. `make_data.py` plays the story once; a test plays it with the current version.
+The target `staging` ends in sync with one live streaming run. The target `prod` is a renamed copy of its beginning,
+and ends with specs that need an operator. `make_data.py` played the story once, and a test plays it with the current
+version.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ BEGINNING = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)  # a Sunday
 STAGING_LEDGER, PROD_LEDGER = "ledger-0.1.0.db", "renamed-0.1.0.db"
 STATE = "emulator-0.1.0.db"
 START_SECONDS = 12
-"""How long a run waits until it is running: long enough that a command which submits it and looks at it at once sees it
-in its first state, also on a busy machine."""
+"""The number of seconds before a run starts. Even on a busy machine, a command that submits a run and observes it at
+once sees its first state."""
 
 PROJECT = f"""\
 apiVersion: reconciler/v1
@@ -50,11 +51,11 @@ spec:
 """
 SHARED = "targets: [staging, prod]"
 LOST = {"operation": "SubmitJob", "count": 1, "request": "lost", "answer": "closed"}
-"""A request that never arrives, and whose sender cannot know that."""
+"""A fault rule for a request that never arrives and has no reply."""
 
 
 def batch(name: str, argument: str, *policy: str, request: str = "") -> str:
-    """A Batch spec; `policy` are lines of its `spec`, `request` are lines of its request."""
+    """Returns a Batch spec. `policy` contains lines of its `spec`, and `request` lines of its request."""
     return f"""\
 apiVersion: reconciler/v1
 kind: BatchJob
@@ -69,7 +70,7 @@ spec:{_lines(policy or (SHARED,), 2)}
 
 
 def spark(name: str, argument: str, *policy: str, request: str = "") -> str:
-    """An EMR Serverless spec; arguments as of `batch`."""
+    """Returns an EMR Serverless spec. The arguments are those of `batch`."""
     return f"""\
 apiVersion: reconciler/v1
 kind: EmrServerlessJobRun
@@ -93,15 +94,17 @@ def _lines(lines: Any, indent: int) -> str:
 
 @dataclass
 class Story:
-    """The story as far as it has come."""
+    """The current state of the story."""
 
     box: Sandbox
     aws: Aws
     time: datetime = BEGINNING
-    ready: datetime = BEGINNING  # by then what the last command started is running, however slow the command was
+    ready: datetime = (
+        BEGINNING  # by then, the runs that the last command started are running, however slow the command was
+    )
 
     def later(self, **span: float) -> None:
-        """Lets time pass."""
+        """Advances the time."""
         self.time += timedelta(**span)
         self.box.now = self._now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -142,7 +145,7 @@ class Story:
         return self.run("apply", "--yes", code=code, **environ)
 
     def passes(self, *minutes: float, code: int = 0) -> None:
-        """Reconciles after each of some waits; the last pass ends with `code`."""
+        """Runs a pass after each of some waits. The last pass must exit with `code`."""
         for wait in minutes:
             self.later(minutes=wait)
             done = self.box.run("reconcile")
@@ -151,14 +154,14 @@ class Story:
 
     @contextmanager
     def faults(self, *rules: Mapping[str, Any]) -> Iterator[None]:
-        """Faults for the length of a block."""
+        """Sets faults for the duration of a block."""
         self.aws.inject(*rules)
         yield
         self.aws.inject()
 
 
 def git(folder: Path, now: str, *arguments: str) -> None:
-    """Runs git at a time, without settings of this machine."""
+    """Runs git at the current time of the story, without settings of this machine."""
     person = {"NAME": "Team", "EMAIL": "team@example.com", "DATE": now}
     who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
     settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
@@ -167,7 +170,7 @@ def git(folder: Path, now: str, *arguments: str) -> None:
 
 @contextmanager
 def begun(folder: Path, state: Path) -> Iterator[Story]:
-    """A story that is about to begin; `folder` may hold specs."""
+    """Returns a story that has not begun. `folder` may contain specs."""
     with emulator(state) as aws:
         aws.configure(start_seconds=START_SECONDS, stop_seconds=0)
         story = Story(Sandbox(folder, "", aws), aws)
@@ -178,7 +181,7 @@ def begun(folder: Path, state: Path) -> Iterator[Story]:
 
 
 def first_runs(story: Story) -> None:
-    """opened, scheduled-since, intended, submitted, observed."""
+    """Records opened, scheduled-since, intended, submitted and observed."""
     story.run("ledger", "init")
     story.specs(
         orders=spark("orders", "A"),
@@ -201,16 +204,17 @@ AUDIT = (SHARED, 'schedule: "0 4 * * *"', "startingDeadlineSeconds: 600")
 
 
 def move(story: Story) -> None:
-    """renamed, in the copy, which has a snapshot."""
+    """Records Records renamed, in the copy, which has a snapshot."""
     addresses = (f"sqlite:///{STAGING_LEDGER}", f"sqlite:///{PROD_LEDGER}")
     ledger = story.box.folder / STAGING_LEDGER
     before = ledger.read_bytes()
     story.run("ledger", "copy", *addresses, "--rename", "--from-target", "staging", "-t", "prod")
-    ledger.write_bytes(before)  # later versions end the source, and this story goes on with both
+    ledger.write_bytes(before)  # later versions end the source ledger, but this story continues with both
 
 
 def lost_replies(story: Story) -> None:
-    """unclear, adopted: AWS took what it did not answer. For Spark the answer is that the token was seen."""
+    """Records unclear and adopted: AWS accepted requests without a reply. For Spark, the reply is that the token was
+    used before."""
     story.later(minutes=30)
     story.specs(orders=spark("orders", "B"), clicks=batch("clicks", "B"))
     conflict = {"operation": "StartJobRun", "count": 1, "request": "processed", "answer": "error"}
@@ -220,7 +224,8 @@ def lost_replies(story: Story) -> None:
 
 
 def lost_requests(story: Story) -> None:
-    """absent, superseded, resolved: what never arrived is sent again, given up for new content, or decided."""
+    """Records absent, superseded and resolved: requests that never arrived are sent again, superseded by new
+    content, or resolved by an operator."""
     story.specs(clicks=batch("clicks", "C"))
     with story.faults(LOST):
         story.apply(code=3)
@@ -241,7 +246,7 @@ def lost_requests(story: Story) -> None:
 
 
 def two_runs(story: Story) -> None:
-    """conflicted, adopted by hand: the network doubled a request."""
+    """Records conflicted and a manual adoption, because the network duplicated a request."""
     story.specs(clicks=batch("clicks", "G"))
     with story.faults({**LOST, "request": "twice"}):
         story.apply(code=3)
@@ -251,7 +256,7 @@ def two_runs(story: Story) -> None:
 
 
 def refusals(story: Story) -> None:
-    """unsent, by the network and by AWS; rejected."""
+    """Records unsent, because of the network and because of AWS, and rejected."""
     story.specs(clicks=batch("clicks", "H"))
     story.apply(code=1, AWS_ENDPOINT_URL_BATCH="http://127.0.0.1:9")
     refused = {"operation": "SubmitJob", "count": 1, "request": "lost", "answer": "error", "status": 403}
@@ -267,7 +272,7 @@ def refusals(story: Story) -> None:
 
 
 def runs_of_others(story: Story) -> None:
-    """taken: somebody started the job before its spec was written; a spec has a new name."""
+    """Records taken: somebody started the job before its spec was written, and a spec has a new name."""
     run_id = story.aws.submit_job(**BY_HAND)
     story.specs(imported=batch("imported", "A"))
     story.run("adopt", "imported", run_id, "--yes", "--reason", "started in the console")
@@ -281,7 +286,7 @@ BY_HAND = {"jobName": "by-hand", "jobQueue": "nightly", "jobDefinition": "worker
 
 
 def failures(story: Story) -> None:
-    """retry-asked, notified: a run fails twice and is asked for once more."""
+    """Records retry-asked and notified: a run fails twice, and an operator requests another attempt."""
     story.aws.configure(outcomes={"flaky": "failed"})
     story.specs(flaky=batch("flaky", "A", SHARED, "backoffLimit: 1"))
     story.apply()
@@ -292,7 +297,8 @@ def failures(story: Story) -> None:
 
 
 def cancellations(story: Story) -> None:
-    """cancel-asked, cancel-accepted, by replacement and by hand; unseen: AWS does not know a live run for a while."""
+    """Records cancel-asked and cancel-accepted, for a replacement and for an operator, and unseen, because AWS does
+    not find a live run for some time."""
     story.specs(stream=spark("stream", "B", SHARED, "deletionPolicy: Cancel", request="mode: STREAMING"))
     story.apply()
     story.passes(1, 1)
@@ -307,7 +313,8 @@ def cancellations(story: Story) -> None:
 
 
 def slots(story: Story) -> None:
-    """missed, for each reason; scheduled-since, with each reason to stand still; backfill-asked. Five days pass."""
+    """Records missed with each reason, scheduled-since with each reason for stopping, and backfill-asked. Five days
+    pass."""
     story.specs(report=batch("report", "A", SHARED, 'schedule: "0 7 * * *"'))
     story.later(days=1)
     story.passes(0, 10, 1, 10)
@@ -331,7 +338,8 @@ def slots(story: Story) -> None:
 
 
 def needs_a_person(story: Story) -> None:
-    """In the renamed ledger: what is tried again, given up, rejected, unknown, lost, cancelled by others, waiting."""
+    """Leaves specs in the renamed ledger that are retried, given up, rejected, unknown, lost, cancelled by others,
+    and waiting."""
     policy = "targets: [prod]"
     story.specs(
         held=batch("held", "A", policy),
@@ -365,7 +373,7 @@ def needs_a_person(story: Story) -> None:
 
 
 def only(*names: str) -> list[str]:
-    """The options that choose these specs."""
+    """Returns the options that select these specs."""
     return [word for name in names for word in ("--only", name)]
 
 

@@ -16,7 +16,8 @@ EVERY_DAY = {
     "prod-status", "prod-verify", "fresh-plan", "apply-plan-file", "apply-next-day", "fresh-apply", "backfill",
     "cancel", "retry", "resolve",
 }  # fmt: skip
-"""The cases of `make test`: each command, target, time and state. The others are close to one of them."""
+"""The cases of `make test`, which cover each command, target, time and state. The other cases are similar to one of
+them."""
 
 CASES = [
     pytest.param(case, id=case.name, marks=() if case.name in EVERY_DAY else pytest.mark.soak)
@@ -42,7 +43,7 @@ def test_a_command_gives_what_0_1_0_gave(tmp_path: Path, case: Case):
 
 
 def test_the_plan_file_is_the_plan_that_is_printed():
-    """The file of `plan --out` holds what `plan --format json` printed, and its seal."""
+    """The file of `plan --out` contains the output of `plan --format json` and a seal."""
     plan = json.loads(PLAN_FILE.read_text())
     printed = json.loads((DATA / "golden" / "plan-edited.json").read_text())["printed"]
 
@@ -80,5 +81,5 @@ def test_sentences_may_be_reworded():
 
 @pytest.mark.parametrize("name", ["ledger-0.1.0.jsonl", "renamed-0.1.0.jsonl"])
 def test_every_event_of_the_data_was_written_by_0_1_0(name: str):
-    """The versions that the data names are 0.1.0 and no other."""
+    """The only version in the data is 0.1.0."""
     assert {event["tool_version"] for event in lines(DATA / name) if "tool_version" in event} == {"0.1.0"}

@@ -68,7 +68,7 @@ def test_reading_leaves_the_file_as_it_is(tmp_path: Path, target: str, ledger: s
 
 
 def test_an_unchanged_project_has_no_changes(tmp_path: Path):
-    """The project that was in sync is in sync: from the ledger alone, after a look at AWS, and for `apply`."""
+    """The project that was in sync is still in sync: from the ledger alone, after reading AWS, and for `apply`."""
     with sandbox(tmp_path, aws=True) as box:
         assert box.aws is not None
         runs = box.aws.runs()
@@ -81,7 +81,7 @@ def test_an_unchanged_project_has_no_changes(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["clicks", "stream", "rates", "audit", "resize"])
 def test_history_is_what_the_ledger_holds(tmp_path: Path, name: str):
-    """`history --format json` gives every event of a spec as the ledger holds it, and may add keys to it."""
+    """`history --format json` prints every event of a spec as stored in the ledger, and may add keys."""
     with sandbox(tmp_path) as box:
         done = box.run("history", name, "--format", "json")
 
@@ -91,7 +91,8 @@ def test_history_is_what_the_ledger_holds(tmp_path: Path, name: str):
 
 
 def test_old_batches_stay_and_new_ones_follow_them(tmp_path: Path):
-    """An apply adds batches of the same form, chained to the last one of 0.1.0, and touches none of those."""
+    """An apply adds batches of the same format, chained to the last batch of 0.1.0, and does not change older
+    batches."""
     before = batches(DATA / STAGING_LEDGER)
     with sandbox(tmp_path, aws=True, edited=True) as box:
         assert box.run("apply", "--yes").code == 0
@@ -107,7 +108,7 @@ def test_old_batches_stay_and_new_ones_follow_them(tmp_path: Path):
 
 
 def test_an_edit_is_the_next_generation(tmp_path: Path):
-    """A changed spec runs once more as the next generation of the old ledger, and nothing else runs."""
+    """A changed spec runs once as the next generation after those in the old ledger, and nothing else runs."""
     with sandbox(tmp_path, aws=True) as box:
         assert box.aws is not None
         runs = box.aws.runs()
@@ -126,7 +127,7 @@ def test_an_edit_is_the_next_generation(tmp_path: Path):
 
 @pytest.mark.parametrize(("target", "ledger"), in_soak(LEDGERS, LEDGERS[1].__eq__))
 def test_a_snapshot_of_0_1_0_changes_nothing(tmp_path: Path, target: str, ledger: str):
-    """A ledger with a snapshot that another version made is read as one without: plan, status, verify."""
+    """`plan`, `status` and `verify` read a ledger with a snapshot of another version as if it had none."""
     commands = ("plan --no-refresh", "status --no-refresh", "ledger verify")
     with sandbox(tmp_path) as box:
         ((position, _),) = snapshots(box.folder / ledger)
@@ -141,7 +142,7 @@ def test_a_snapshot_of_0_1_0_changes_nothing(tmp_path: Path, target: str, ledger
         for each in value:
             each.pop("created_at", None)
             for run in (run for spec in each.get("specs", ()) for run in spec.get("runs", ())):
-                run["ran_seconds"] = run["waited_seconds"] = None  # a live run goes on between the commands
+                run["ran_seconds"] = run["waited_seconds"] = None  # a live run continues between the commands
     assert kept == dropped
 
 
@@ -150,7 +151,7 @@ def _printed(box: Sandbox, commands: tuple[str, ...], target: str) -> list[Any]:
 
 
 def test_a_new_snapshot_takes_its_place(tmp_path: Path):
-    """`ledger verify --new-snapshot` keeps one of this version, and finds nothing wrong with it afterwards."""
+    """`ledger verify --new-snapshot` stores a snapshot of this version, which later verifications accept."""
     with sandbox(tmp_path) as box:
         renewed = box.run("ledger", "verify", "--new-snapshot", "-t", "prod")
         verified = box.run("ledger", "verify", "-t", "prod", "--format", "json")
@@ -163,7 +164,7 @@ def test_a_new_snapshot_takes_its_place(tmp_path: Path):
 
 
 def test_a_checkout_that_lacks_the_recorded_commit_changes_nothing(tmp_path: Path):
-    """The commits that 0.1.0 recorded count: in an unrelated repository an edit is held."""
+    """The commits that 0.1.0 recorded are used, so an edit in an unrelated repository is on hold."""
     with sandbox(tmp_path, aws=True, edited=True) as box:
         assert box.aws is not None
         runs = box.aws.runs()
@@ -210,9 +211,10 @@ def test_a_plan_file_that_was_changed_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("chapters", [2, pytest.param(len(CHAPTERS), marks=pytest.mark.soak)])
 def test_the_story_is_recorded_as_0_1_0_recorded_it(tmp_path: Path, chapters: int):
-    """Played with this version, the story gives the same events of every type: keys, tokens, values, order.
+    """Played with this version, the story records the same events of every type, with the same keys, tokens, values
+    and order.
 
-    Only ids, times and sentences differ. The first chapters give the first events of each spec.
+    Only ids, times and messages differ. The first chapters record the first events of each spec.
     """
     (tmp_path / "project").mkdir()
     for path in (DATA / "project").glob("rich-*"):
