@@ -104,7 +104,7 @@ def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Pl
 def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     """Queries AWS about live runs and unresolved submissions, and returns new observations as events.
 
-    Observations that no event can record (runs found by tag, failed look-ups) are added to `inputs.recorded`. If no run
+    Observations that no event can record (runs found by tag, failed lookups) are added to `inputs.recorded`. If no run
     or submission is open, no connection to AWS is made. Raises `GuardError` and `ServiceError` if the account cannot be
     confirmed.
     """

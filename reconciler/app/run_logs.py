@@ -38,7 +38,7 @@ MOST_FAILURES = 30
 logger = logging.getLogger(__name__)
 
 Line = tuple[LogStream, str]
-"""A line of a log, with the log that contains it."""
+"""A line of a log, together with its log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -365,7 +365,7 @@ class ActionOutcome(StrEnum):
     ADOPTED = "adopted"  # a run that carries its tag was found and recorded
     CANCELLED = "cancelled"  # AWS was asked to stop the run
     RECORDED = "recorded"  # recorded in the ledger, without a call to AWS
-    UNKNOWN = "unknown"  # sent, with an unclear answer: the next look resolves it
+    UNKNOWN = "unknown"  # sent, with an unclear answer: the next lookup resolves it
     REJECTED = "rejected"  # AWS refused its content
     UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a temporary reason
     NONE = "none"  # there was nothing to do

@@ -175,8 +175,8 @@ class Recorded:
     has not accepted, by `delivery_id`.
 
     `runs_by_token` maps tokens to the runs that carry them. An entry is empty if a complete listing found no run, and
-    missing if there was no look. `runs_by_spec` maps names to runs with the spec's tag that are missing from the
-    ledger, if there was a look for them. `look_errors` and `observe_errors` map tokens to the reason why a look, or a
+    missing without a lookup. `runs_by_spec` maps names to runs with the spec's tag that are missing from the
+    ledger, if they were looked up. `look_errors` and `observe_errors` map tokens to the reason why a lookup, or a
     query of the state of a live run, failed; an error is not absence. If `overlaid`, the specs include observations
     without events, so they are not a fold.
     """
@@ -268,7 +268,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The result of one look at AWS. The fields are as in `Recorded`; `unseen` are the tokens of live runs that AWS did
+    """The result of one lookup in AWS. The fields are as in `Recorded`; `unseen` are the tokens of live runs that AWS did
     not find."""
 
     runs_by_token: Mapping[str, Sequence[str]] = field(default_factory=dict)

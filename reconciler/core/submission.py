@@ -84,7 +84,7 @@ class Submission:
     `run_id`          `None` until AWS accepted it.
     `reassigned_to`   the spec to which an operator gave this run; this submission no longer follows it.
     `conflict`        the runs that carry this submission's tag, if there are several.
-    `token_known`     whether AWS answered that the token was already used; then only a look can find the run.
+    `token_known`     whether AWS answered that the token was already used; then only a lookup can find the run.
     `usage`           other reported fields of its run; `None` if there are none.
     `definition`      the job definition revision that AWS runs; `None` if there is none.
     `partial`         whether AWS may still add a reason or usage to its ended run.

@@ -19,7 +19,7 @@ from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.model.kind import kind_named
 
 LOOKS_APART = 25
-"""The first and last look that prove absence must be at least a 25th of the settling time apart: one minute for the
+"""The first and last lookup that prove absence must be at least a 25th of the settling time apart: one minute for the
 default settling time of 25 minutes."""
 
 MEMORY = timedelta(hours=24)
@@ -38,7 +38,7 @@ def may_repeat_at(began: str, wall: float) -> bool:
 
 
 def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datetime]:
-    """Returns the times of the recorded empty looks that count as proof of absence, oldest first: those that started
+    """Returns the times of the recorded empty lookups that count as proof of absence, oldest first: those that started
     after the submission had settled and before AWS could have dropped its run."""
     settled = submission.settles_at(settle_seconds)
     looks = map(parse_time, submission.looked)
@@ -46,7 +46,7 @@ def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datet
 
 
 def proven_absent(submission: Submission, settle_seconds: int) -> bool:
-    """Returns whether the first and last looks of `proving_looks` are far enough apart to prove that the submission has
+    """Returns whether the first and last lookups of `proving_looks` are far enough apart to prove that the submission has
     no run."""
     looks = proving_looks(submission, settle_seconds)
     return len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)
@@ -64,7 +64,7 @@ def forgotten(submission: Submission, now: datetime) -> bool:
 
 
 def absences(recorded: Recorded, looked_at: datetime, settle_seconds: int) -> tuple[Absent, ...]:
-    """Returns the empty looks of this pass that count as proof; `looked_at` is when the look started."""
+    """Returns the empty lookups of this pass that count as proof; `looked_at` is when the lookup started."""
     return tuple(
         Absent(at=time_text(looked_at), name=submission.name, token=submission.token, looked_at=time_text(looked_at))
         for submission in recorded.unresolved()
@@ -180,7 +180,7 @@ def _may_repeat(submission: Submission, spec: DesiredSpec, desired: Desired, now
     """Returns whether the same token may be sent again immediately (R6).
 
     AWS must accept tokens, the first minute must not be over, and the last sender must have finished: it recorded an
-    unclear outcome, or its deadline has passed. After a 409 on the token, only a look can find which run has it.
+    unclear outcome, or its deadline has passed. After a 409 on the token, only a lookup can find which run has it.
     """
     last = submission.newest_send
     done = submission.error is not None or now > parse_time(last.not_after)

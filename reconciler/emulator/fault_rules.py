@@ -69,18 +69,23 @@ class FaultProblems(UsageError):
 class Rule:
     """The fault for the calls that match a rule. Raises `FaultProblems` with every problem."""
 
-    # What happens to the request: it is processed as usual; is lost, without effect; is late, and takes effect
-    # `late_seconds` from now even if the client has disconnected; or is processed twice.
+    # The effect of the request: it is processed as usual; it is lost and has no effect; it is late and takes effect
+    # `late_seconds` from now, even if the client has disconnected; or it is processed twice.
     request: Request
-    # What the client gets. given: AWS's own answer (for a late request, when it is processed; for a doubled one, the
-    # first). closed, reset: none, the connection ends normally or by RST. never: none, until the client disconnects.
-    # error: an AWS error of `code` and `status`. html, empty: a page or an empty body, with `status` (200). truncated:
-    # the first half of AWS's own, with the length of the whole. garbage: bytes that are not HTTP.
+    # The reply to the client:
+    # given: AWS's own reply. For a late request, it is sent when the request is processed; for a doubled request, the
+    #   first reply is sent.
+    # closed, reset: no reply; the connection ends normally or with RST.
+    # never: no reply until the client disconnects.
+    # error: an AWS error with `code` and `status`.
+    # html, empty: a page or an empty body, with `status` (200 by default).
+    # truncated: the first half of AWS's own reply, with the length of the whole reply in the header.
+    # garbage: bytes that are not HTTP.
     answer: Answer = "given"
     # The calls to select; every condition must be true:
     service: str | None = None  # the service, as AWS names it
     operation: str | Sequence[str] | None = None  # one or several operations, as AWS names them
-    name: str | None = None  # a pattern (orders-*) for the name of the run that the call starts or names by its id
+    name: str | None = None  # a pattern (orders-*) for the name of the run that the call starts or identifies
     nth: int | Sequence[int] | None = None  # the nth matching call, from 1, or several such numbers
     every: int | None = None  # every k-th matching call
     probability: float | None = None  # each matching call with this probability

@@ -20,10 +20,10 @@ from reconciler.emulator.settings import NO_REPORT, Report
 class Stop:
     """A request to end a run, or one child of an array job."""
 
-    verb: Literal["cancel", "terminate", "finish"]  # as in the APIs; finish, from the control endpoint: at once
+    verb: Literal["cancel", "terminate", "finish"]  # finish is from the control endpoint
     at: float  # seconds since the epoch
     reason: str = ""
-    succeeded: bool = False  # of finish: how the run ends
+    succeeded: bool = False  # for finish: how the run ends
     child: str = ""  # an array index; empty: the whole run
 
 
@@ -69,7 +69,7 @@ class Step:
     state: str
     attempt: int = 1
     detail: str = ""
-    by: str = ""  # the verb of the stop that ended a Batch job
+    by: str = ""  # the kind of the stop request that ended a Batch job
 
 
 Timeline = Sequence[Step]

@@ -124,9 +124,9 @@ class Settings:
     )  # how long an ended run can be looked up, in Batch 7 days; None: forever
     # Faults of the stored world (`FAULTS`), none by default:
     listing_lag_seconds: float = 0.0  # how long after its acceptance a run is missing from listings
-    describe_lag_seconds: float = 0.0  # how long after its acceptance a run is missing from look-ups by id
+    describe_lag_seconds: float = 0.0  # how long after its acceptance a run is missing from lookups by id
     listing_retention_seconds: float | None = None  # `retention_seconds` for listings, if shorter
-    describe_retention_seconds: float | None = None  # `retention_seconds` for look-ups by id, if shorter
+    describe_retention_seconds: float | None = None  # `retention_seconds` for lookups by id, if shorter
     token_seconds: float | None = None  # how long a client token is remembered; None: forever
     token_mismatch: Mismatch = (
         "conflict"  # the reply to a remembered token with another body: an error, or the first run
