@@ -175,7 +175,7 @@ class PlanNotExpected(ReconcilerError):
 
     def __init__(self, expected: str, actual: str, changes: Sequence[str]) -> None:
         self.expected, self.actual, self.changes = expected, actual, tuple(changes)
-        lines = "\n".join(f"  {change}" for change in self.changes) or "  no change of any spec"
+        lines = "\n".join(f"  {change}" for change in self.changes) or "  no change to any spec"
         super().__init__(
             f"the plan is {actual}, and {expected} was expected: nothing was sent. It now has:\n{lines}\n"
             "Review the plan, and expect its id"

@@ -39,7 +39,7 @@ def decide_accept(view: SpecView) -> Decision:
     same = baseline if baseline is not None and baseline.digest == spec.digest and not baseline.replaced else None
     changed = any(change.name == view.name for change in view.plan.changes)
     if not changed and (same is not None or spec.policy.schedule is not None):
-        does = f"{view.name} has no change to accept: its content is applied. Nothing to do."
+        does = f"{view.name} has no change to accept: its content is already applied. Nothing to do."
         return Decision(view.summary("accept", about=view.name, does=does, generation=None, digest=spec.digest))
     counted = same or _standing(view, spec)
     generation = view.record.next_generation if counted is None else counted.generation
@@ -147,4 +147,4 @@ def _warnings(view: SpecView, counted: Submission | None) -> Iterator[str]:
         if any(dependency.name == view.name for dependency in spec.policy.dependsOn)
     )
     if counted is None and dependants:
-        yield f"{', '.join(dependants)} depend on {view.name}, and count it as succeeded."
+        yield f"{', '.join(dependants)} depend on {view.name}, and treat it as succeeded."

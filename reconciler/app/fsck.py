@@ -165,7 +165,7 @@ def record(inspection: Inspection, rebuilt: Sequence[fsck.RebuiltSubmission], re
         expected = ExpectedState(name, inspection.recorded.spec(name).head)
         result = append(session, EventBatch(events, expected.objection))
         if result.error is not None:
-            raise ReconcilerError(f"{result.error}. Specs that were recorded before stay recorded; run fsck again")
+            raise ReconcilerError(f"{result.error}. Specs that were recorded earlier remain recorded; run fsck again")
 
 
 def _events(

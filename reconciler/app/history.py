@@ -189,7 +189,7 @@ def recorded_runs(session: Session, name: str | None, *, refresh: bool, since: d
     archives = [record for each in names if (record := recorded.specs[each]).archive is not None]
     archived = sum(record.archive.number for record in archives if record.archive is not None)
     if since is None and archived:
-        logger.warning("%s older runs are not shown. Use --since TIME to show those since then", f"{archived:,}")
+        logger.warning("%s older runs are not shown. Use --since TIME to include them", f"{archived:,}")
     older = session.ledger.history.archived(recorded, archives, time_text(since)) if since is not None else ()
     return runs_of(recorded, names, session.place, session.now(), session.target.prices, older)
 

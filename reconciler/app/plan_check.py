@@ -232,7 +232,7 @@ def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[st
     for change in plan.changes:
         spec = inputs.specs.get(change.name)
         if (spec.digest if spec else None) != (change.content.digest if change.content else None):
-            yield f"{change.name}: the plan shows another change ({change.change})"
+            yield f"{change.name}: the plan shows a different change ({change.change})"
 
 
 def _other_settings(plan: Plan, caused: Plan, recorded: Recorded) -> Iterator[str]:

@@ -245,7 +245,7 @@ def _objection(action: Action, recorded: Recorded) -> str | None:
     if action.action in SENDS:
         last = submission.newest_send.number if submission is not None else 0
         if submission is not None and (submission.key, submission.content.digest) != (action.key, action.digest):
-            return f"the client token of {name} is that of {submission.key}"
+            return f"the client token of {name} already belongs to {submission.key}"
         return None if action.send == last + 1 else f"send {action.send} of {name} does not follow send {last}"
     ours = submission is not None and submission.name == name and submission.run_id in {None, action.run_id}
     return None if ours or action.missed else f"the ledger has no such run of {name}"

@@ -349,6 +349,6 @@ def _resolve_warnings(view: SpecView, submission: Submission, decision: str, ear
     if early:
         yield f"{early}. If it runs after all, {RISKS[decision]}."
     elif forgotten(submission, view.session.now()):
-        yield "it was sent more than a day ago, so AWS may have forgotten a run that ended. Check the job's output."
+        yield "it was sent more than a day ago, so AWS may no longer list a run that ended. Check the job's output."
     if submission.conflict or view.recorded.runs_by_token.get(submission.token):
         yield "the runs with its token keep running and belong to no submission."

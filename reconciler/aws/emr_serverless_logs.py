@@ -40,7 +40,7 @@ KEPT_NOWHERE = (
     "configurationOverrides.monitoringConfiguration.s3MonitoringConfiguration.logUri to a location in S3, or "
     "cloudWatchLoggingConfiguration.enabled to true"
 )
-KEPT_BY_AWS = "; AWS's managed storage keeps logs of this run for 30 days: see them in the Spark UI, by reconciler open"
+KEPT_BY_AWS = "; AWS's managed storage keeps logs of this run for 30 days: open the Spark UI with reconciler open"
 S3, CLOUDWATCH = "s3MonitoringConfiguration", "cloudWatchLoggingConfiguration"
 MANAGED = "managedPersistenceMonitoringConfiguration"
 

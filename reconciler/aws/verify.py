@@ -27,7 +27,7 @@ SERVICES = {
 Said = tuple[Answer, str]
 """An answer, and the sentence that explains it to the user."""
 
-INVENTED = Answer.NOT_ASKED, "whether the request fits: not checked, because resources in the emulator have no settings"
+INVENTED = Answer.NOT_ASKED, "settings of the resources: not checked, because resources in the emulator have none"
 
 
 NETWORK_UNASKED = "routes and endpoints of the subnets of {}: not checked, because jobs may need none"

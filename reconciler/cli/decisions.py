@@ -191,7 +191,7 @@ adopt = _decision_command(
     """Assign an existing run to a spec, and submit nothing.
 
     If a submission is unknown or has several runs, the run becomes its run. Otherwise the run counts as the run of the
-    spec's current content. If AWS has forgotten the run, what the ledger holds of it counts. A run of another spec of
+    spec's current content. If AWS no longer has the run, its data in the ledger is used. A run of another spec of
     the project cannot be adopted. After a rename, `renamedFrom` in the spec keeps all runs.
 
     \b
@@ -216,7 +216,7 @@ accept = _decision_command(
     """Record the current content of a spec as applied, and submit nothing.
 
     The next plan shows no change to it; a later change runs as the next generation. A live or successful run counts as
-    the run of this content, and retries continue with it. Without such a run, specs that depend on this one count it as
+    the run of this content, and retries continue with it. Without such a run, specs that depend on this one treat it as
     succeeded. For a scheduled spec, the next slot runs the content. A new spec.revision runs it after all.
 
     \b

@@ -103,7 +103,7 @@ def _lines(spec: ImportedSpec) -> Iterator[str]:
     for path, text in payload.omitted.items():
         yield plain(f"  fill in request.{path}: {text}")
     if spec.incomplete:
-        yield plain(f"  then, so that it does not run: reconciler accept {spec.name}")
+        yield plain(f"  then, to prevent a run: reconciler accept {spec.name}")
 
 
 def _json(spec: ImportedSpec) -> dict[str, Any]:

@@ -205,14 +205,14 @@ def copy(
     there = f", of which {copied.already} were there before" if copied.already else ""
     out(plain(f"{copied.positions} positions of {source} are in {destination}{there}."))
     if copied.renamed_from is not None:
-        out(plain(f"It was {copied.renamed_from}, and is {chosen.place}."))
+        out(plain(f"It belonged to {copied.renamed_from}, and now belongs to {chosen.place}."))
     out(_report_text(report, options))
     if report.wrong():
         return ERROR
     if destination != chosen.ledger_address:
         out("")
         out(plain(f"Now write ledger: {destination} for target {chosen.place.target} in reconciler.yaml."))
-    out(plain(f"{source} has ended: it can be read, and nothing can be written to it any more."))
+    out(plain(f"{source} has ended: it can be read, but nothing can be written to it any more."))
     return DONE
 
 

@@ -115,13 +115,13 @@ def plan(
     if file is not None:
         _save(file, plan, session.invocation if output_format == "text" else None)
     if fail_on_pending and plan.pending_on_base:
-        echo_error(f"Error: changes that {base} has are not applied yet: {_names_on_base(plan)}. Apply them first")
+        echo_error(f"Error: changes on {base} are not applied yet: {_names_on_base(plan)}. Apply them first")
     return plan_exit_code(plan, inputs.recorded, detailed=detailed_exitcode, fail_on_pending=fail_on_pending)
 
 
 def _require_base(base: str | None, *, needed: bool) -> None:
     if needed and base is None:
-        raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
+        raise click.UsageError("--fail-on-pending needs --base REF, the branch to check for pending changes")
 
 
 def _names_on_base(plan: Plan) -> str:

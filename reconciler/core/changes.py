@@ -254,7 +254,7 @@ def recorded_kind(record: SpecRecord) -> str:
 
 
 STANDS = frozenset({ActionType.WAIT, ActionType.HOLD})
-NEXT_ONE = "starts no run; takes effect with the next one"
+NEXT_ONE = "starts no run; takes effect with the next run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +364,7 @@ def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: dateti
     if not stops:
         return Outcome(
             Effect.RUN_GOES_ON if record.live else Effect.NO_RUN,
-            "nothing is stopped: the project has no spec for this target",
+            "nothing is stopped, because the project has no spec for this target",
         )
     stops_schedule = _schedule_that_stops(record) or _suspended_schedule(record)
     schedule = _joined(stops_schedule, *map(missed_words, lost_slots(record, now, MissedReason.REMOVED)))

@@ -254,9 +254,12 @@ def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> A
 def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -> Iterable[str]:
     """Yields warnings about the whole plan that operators should read before they confirm it."""
     if not desired.names and recorded.specs:
-        yield "the project has no spec for this target: nothing is cancelled because of that"
+        yield "the project has no spec for this target, so nothing is cancelled"
     if (moved := recorded.moved) is not None:
-        yield f"this ledger ended: it was copied to {moved.ledger}, as that of {moved.place}; nothing can be applied"
+        yield (
+            f"this ledger ended: it was copied to {moved.ledger}, as the ledger of {moved.place}; nothing can be "
+            "applied"
+        )
     for action in actions:
         if action.action is ActionType.SUBMIT and (error := recorded.look_errors.get(action.client_token or "")):
             yield f"could not check whether another ledger started a run of {action.name}: {error}"
@@ -264,8 +267,9 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
             yield f"could not read the state of run {action.run_id} of {action.name}: {error}"
     if recorded.project is None and recorded.specs and desired.settings is not None:
         yield (
-            f"the settings of {PROJECT_NAME} that were applied last are not in the ledger: whether this plan changes "
-            "them is not known until the next apply has recorded them"
+            f"the settings of {PROJECT_NAME} that were applied last are not in the ledger, so it is unknown "
+            "whether this "
+            "plan changes them. The next apply records them"
         )
     if desired.checkout.uncommitted and any(action.action is ActionType.SUBMIT for action in actions):
         yield (

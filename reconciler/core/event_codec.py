@@ -99,7 +99,7 @@ def decode(form: Mapping[str, Any]) -> Event:
 
 def _newer(what: str) -> LedgerFormatNewer:
     return LedgerFormatNewer(
-        f"the ledger holds {what}, which this version does not support: it was written by a newer reconciler. "
+        f"the ledger contains {what}, which this version does not support: it was written by a newer reconciler. "
         "Upgrade to that version."
     )
 

@@ -167,7 +167,7 @@ def _submission(recorded: Recorded, event: e.SubmissionEvent) -> Submission:
     submission = recorded.by_token.get(event.token)
     if submission is None:
         raise LedgerCorrupt(
-            f"the ledger holds {event.type!r} of {event.name} for token {event.token} without an intent"
+            f"the ledger contains {event.type!r} of {event.name} for token {event.token} without an intent"
         )
     return submission
 
@@ -362,7 +362,7 @@ def _observe(submission: Submission, event: e.Observed) -> None:
         return
     if event.state not in set(RunState):
         raise LedgerFormatNewer(
-            f"the ledger holds the run state {event.state!r}, which this version does not know: "
+            f"the ledger contains the run state {event.state!r}, which this version does not know: "
             "it was written by a newer reconciler. Upgrade to that version."
         )
     changed = submission.run_state != event.state

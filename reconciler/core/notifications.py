@@ -158,7 +158,7 @@ def _of_runs(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notifica
 
 def _succeeded(submission: Submission, *, recovered: bool) -> Notification:
     kinds = {NotificationKind.SUCCEEDED} | ({NotificationKind.RECOVERED} if recovered else set())
-    message = "the run before had not succeeded" if recovered else ""
+    message = "the previous run had not succeeded" if recovered else ""
     reason = "recovered" if recovered else "succeeded"
     return _about(submission, f"succeeded:{submission.token}", kinds, reason, message)
 

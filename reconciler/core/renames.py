@@ -145,7 +145,7 @@ def rename(recorded: Recorded, old: str, new: str, position: int, commit: str | 
     """
     own = recorded.spec(new)
     if old not in recorded.specs or own.submissions or old == new:
-        raise LedgerCorrupt(f"the ledger holds a rename of {old} to {new}, which cannot be")
+        raise LedgerCorrupt(f"the ledger contains a rename of {old} to {new}, which is not possible")
     record = recorded.specs.pop(old)
     recorded.former_names[old] = former = _former_name(record, new, position, commit)
     recorded.specs[new] = _joined(record, own, former)

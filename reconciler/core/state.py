@@ -268,8 +268,8 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The result of one lookup in AWS. The fields are as in `Recorded`; `unseen` are the tokens of live runs that AWS did
-    not find."""
+    """The result of one lookup in AWS. The fields are as in `Recorded`; `unseen` are the tokens of live runs that AWS
+    did not find."""
 
     runs_by_token: Mapping[str, Sequence[str]] = field(default_factory=dict)
     look_errors: Mapping[str, str] = field(default_factory=dict)

@@ -41,7 +41,7 @@ class Invocation:
         return join(["reconciler", *where, *words, *target, *ledger])
 
     def completed(self, message: str) -> str:
-        """Returns a message with the project folder added to the commands in it, such as ``make the table: reconciler
+        """Returns a message with the project folder added to the commands in it, such as ``create the table: reconciler
         ledger init -t prod``."""
         if self.directory is None:
             return message

@@ -46,8 +46,8 @@ def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datet
 
 
 def proven_absent(submission: Submission, settle_seconds: int) -> bool:
-    """Returns whether the first and last lookups of `proving_looks` are far enough apart to prove that the submission has
-    no run."""
+    """Returns whether the first and last lookups of `proving_looks` are far enough apart to prove that the submission
+    has no run."""
     looks = proving_looks(submission, settle_seconds)
     return len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)
 
@@ -147,7 +147,7 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
     doubt = f"{_doubt(submission, recorded, now)}; sent {seconds_text(parse_time(submission.newest_send.at))}"
     if forgotten(submission, now):
         # An empty listing no longer counts as proof, because Batch drops ended jobs after a day.
-        message = f"{doubt}; more than a day ago, and AWS may have forgotten a run that ended"
+        message = f"{doubt}; that was more than a day ago, so AWS may no longer list a run that ended"
         return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
     if not proven_absent(submission, desired.settle_seconds):
         if spec is not None and _may_repeat(submission, spec, desired, now):

@@ -16,6 +16,6 @@ tens of thousands of declarations is a tenth of this size.
 def too_large(address: str) -> LedgerCorrupt:
     """Returns the error for content that is not read because it is larger than any batch or snapshot."""
     return LedgerCorrupt(
-        f"the ledger {address} holds more than {MOST_BYTES // 1024**2} MiB, which no reconciler wrote. Nothing "
-        "was changed. Restore it from a copy"
+        f"the ledger {address} contains more than {MOST_BYTES // 1024**2} MiB, which reconciler never writes. "
+        "Nothing was changed. Restore it from a copy"
     )

@@ -137,15 +137,15 @@ def _check(report: Report, target: str, place: Place, *, moved: bool) -> None:
     gone = report.recorded.moved
     if gone is not None and (gone.ledger, gone.place) != (target, place):
         raise LedgerMoved(
-            f"the ledger {report.address} ended: it was copied to {gone.ledger}, as that of {gone.place}. Nothing was "
-            "written. Copy that one"
+            f"the ledger {report.address} ended: it was copied to {gone.ledger}, as the ledger of {gone.place}. "
+            "Nothing was written. Copy that one instead"
         )
     unresolved = sorted({submission.name for submission in report.recorded.unresolved()})
     if moved and unresolved:
         names = ", ".join(unresolved[:NAMED]) + (" …" if len(unresolved) > NAMED else "")
         raise LedgerError(
-            f"the ledger {report.address} is not moved: the outcome of submissions of {names} is unknown, and only the "
-            "place that sent them can find it out. Run apply or resolve there first."
+            f"the ledger {report.address} is not moved: the outcome of submissions of {names} is unknown, and can only "
+            "be determined at the old place. Run apply or resolve there first."
         )
 
 
@@ -233,7 +233,7 @@ class _Copier:
 
     def _refusal(self, position: int) -> LedgerError:
         return LedgerError(
-            f"the ledger {self._target.address} holds something at position {position} that {self._source.address} "
-            f"does not hold there. Nothing there was changed: positions 1 to {self.position} are the same. "
-            "Copy to an empty place."
+            f"the ledger {self._target.address} is not empty and differs from {self._source.address} at position "
+            f"{position}. Nothing was changed there: positions 1 to {self.position} are the same. "
+            "Copy to an empty address."
         )

@@ -125,7 +125,8 @@ class DynamoStore:
             content = entry.get(CONTENT, {}).get("B")
         if not isinstance(content, bytes):
             raise LedgerCorrupt(
-                f"the ledger {self.address} is damaged at position {position_of(entry)}: it does not hold a batch, or "
+                f"the ledger {self.address} is damaged at position {position_of(entry)}: it does not contain a "
+                "batch, or "
                 "parts of it are missing"
             )
         return content
@@ -218,12 +219,12 @@ SENTENCES = {
     "ResourceNotFoundException": (
         LedgerStoreMissing,
         "there is no table {name} in {region}, or it is not ready yet. Correct the ledger of target {target}, or "
-        "make the table: reconciler ledger init -t {target}",
+        "create the table: reconciler ledger init -t {target}",
     ),
     "ValidationException": (
         LedgerStoreInvalid,
         f"the table {{name}} cannot hold a ledger: its partition key must be {PARTITION} (String) and its sort key "
-        f"{POSITION} (Number). Use another name, and make the table: reconciler ledger init -t {{target}}",
+        f"{POSITION} (Number). Use another name, and create the table: reconciler ledger init -t {{target}}",
     ),
 }
 

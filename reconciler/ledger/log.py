@@ -234,8 +234,8 @@ class Log:
         """Raises `LedgerMoved` if the ledger has ended, according to the batches read so far."""
         if (moved := self._recorded.moved) is not None:
             raise LedgerMoved(
-                f"the ledger {self.address} ended: {moved.actor} copied it to {moved.ledger} at {moved.at}, as that of "
-                f"{moved.place}. Nothing was sent or written. Write ledger: {moved.ledger} for that target in "
+                f"the ledger {self.address} ended: {moved.actor} copied it to {moved.ledger} at {moved.at}, as the "
+                f"ledger of {moved.place}. Nothing was sent or written. Write ledger: {moved.ledger} for that target in "
                 "reconciler.yaml"
             )
 

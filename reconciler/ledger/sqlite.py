@@ -147,7 +147,9 @@ class SqliteStore:
 
     def _blob(self, position: int, value: object) -> bytes:
         if not isinstance(value, bytes):
-            raise LedgerCorrupt(f"the ledger {self._address} is damaged at position {position}: it does not hold bytes")
+            raise LedgerCorrupt(
+                f"the ledger {self._address} is damaged at position {position}: it does not contain bytes"
+            )
         return value
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -171,7 +173,7 @@ class SqliteStore:
             sqlite_file.create(self._path, self._address)
         self._check_file()
         if not _writable(self._path):
-            raise LedgerReadOnly(f"the ledger {self._address} can be read here and not written: {self._path}")
+            raise LedgerReadOnly(f"the ledger {self._address} can be read here but not written: {self._path}")
         connection = self._connect()
         try:
             self._checked(connection)

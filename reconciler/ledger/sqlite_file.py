@@ -27,7 +27,7 @@ from reconciler.model import STATE_FOLDER
 
 BUSY = (LedgerUnreachable, "the ledger {address} is busy: another process has locked it ({error}).")
 NO_ANSWER = (LedgerUnreachable, "the ledger {address} did not answer: {path}: {error}.")
-NOT_ALLOWED = (LedgerReadOnly, "the ledger {address} can be read here and not written: {path} ({error})")
+NOT_ALLOWED = (LedgerReadOnly, "the ledger {address} can be read here but not written: {path} ({error})")
 DAMAGED = (
     LedgerCorrupt,
     "the ledger {address} cannot be read: {path} is damaged or is no SQLite database ({error}). "
@@ -93,7 +93,7 @@ def _from_system(error: OSError, address: str, path: Path) -> LedgerError:
     if error.errno in NO_ROOM:
         return _full(address, path, str(error.strerror))
     if error.errno in NO_PERMISSION:
-        return LedgerReadOnly(f"the ledger {address} cannot be made or reached here: {error.strerror}: {path}")
+        return LedgerReadOnly(f"the ledger {address} cannot be created or opened here: {error.strerror}: {path}")
     return LedgerError(f"the ledger {address} cannot be used: {error.strerror}: {path}")
 
 
@@ -295,7 +295,7 @@ def _link(draft: Path, path: Path, address: str) -> None:
         if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}:
             raise
         raise LedgerError(
-            f"the ledger {address} cannot be made in {path.parent}: this file system has no hard links. "
+            f"the ledger {address} cannot be created in {path.parent}: this file system has no hard links. "
             "Put it on a local disk."
         ) from error
 

@@ -298,7 +298,7 @@ class ProjectMetadata(Strict):
     """The project's name, which is part of every identity, and its labels."""
 
     name: Name = Field(
-        description="Part of every identity: with a new name it is another project, which runs everything again."
+        description="Part of the identity of every run: a project with a new name runs everything again."
     )
     labels: dict[str, str] = Field({}, description="For display.")
     annotations: dict[str, str] = Field({}, description="For people and other tools.")
@@ -312,7 +312,7 @@ class ProjectSpec(Strict):
         description="Glob patterns of spec files, relative to the project file; those that start with ! leave files "
         'or folders out, such as "!charts".',
     )
-    defaultTarget: str | None = Field(None, description="The target of commands that name none.")
+    defaultTarget: str | None = Field(None, description="The target of commands without -t.")
     suspend: Suspended = Field(
         False, description="true, or reason, owner and until: nothing is submitted or cancelled in any target."
     )

@@ -248,7 +248,7 @@ PLAIN_POLICY = Policy.model_construct()
 class Metadata(Strict):
     """The spec's name and labels. A change of labels never causes a run; a spec with a new name is another spec."""
 
-    name: Name = Field(description="Unique in the project; with a new name, and no renamedFrom, it is another spec.")
+    name: Name = Field(description="Unique in the project. With a new name and no renamedFrom, it is another spec.")
     renamedFrom: Name | None = Field(
         None, description="The former name: this spec takes over its runs and its schedule, and nothing runs."
     )

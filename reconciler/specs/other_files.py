@@ -66,5 +66,7 @@ def _one(whole: str, files: dict[str, Problem]) -> Problem:
     first = next(iter(files.values()))
     if len(files) == 1:
         return first
-    message = f"none of the {len(files)} files in {whole} is a spec. If it has none, {leave_out(whole, '/**')}"
+    message = (
+        f"none of the {len(files)} files in {whole} is a spec. If the folder has no specs, {leave_out(whole, '/**')}"
+    )
     return replace(first, message=message)

@@ -46,7 +46,7 @@ def test_content_that_never_ran_counts_as_a_generation(world: World):
     why = world.run("why", "first")
     status = world.run("status", "--format", "json").json["specs"]
 
-    assert "second depend on first, and count it as succeeded" in shown.out
+    assert "second depend on first, and treat it as succeeded" in shown.out
     assert applied.actions("name", "action", "outcome") == [
         ("first", "none", "none"),
         ("second", "submit", "submitted"),

@@ -256,7 +256,7 @@ def test_pending_changes_of_the_base_fail_if_asked(repository: World):
     failed = world.run("plan", "--base", "main", "--fail-on-pending", "--detailed-exitcode")
 
     assert failed.code == 1
-    assert failed.err == "Error: changes that main has are not applied yet: orders. Apply them first\n"
+    assert failed.err == "Error: changes on main are not applied yet: orders. Apply them first\n"
     assert "origin: already-on-base" in failed.out
     assert world.run("apply", "--yes", "--only", "orders").code == 0
     assert world.run("plan", "--base", "main", "--fail-on-pending", "--detailed-exitcode").code == 2

@@ -63,7 +63,7 @@ def test_cosmetic_edits_submit_nothing(world: World):
     apply = world.run("apply", "--yes")
 
     assert plan.code == 2, plan.out + plan.err
-    assert "starts no run; takes effect with the next one" in plan.out
+    assert "starts no run; takes effect with the next run" in plan.out
     assert apply.code == 0
     assert len(world.runs()) == 1
     assert world.run("plan", "--detailed-exitcode").code == 0

@@ -316,7 +316,7 @@ def test_the_emulator_has_no_settings_to_compare(world: World) -> None:
         done = world.run("verify", "-t", target)
         assert 0 == done.code, done.err
         assert "[OK]   application 00app0spark is STARTED" in done.out
-        assert "whether the request fits: not checked, because resources in the emulator have no settings" in done.out
+        assert "settings of the resources: not checked, because resources in the emulator have none" in done.out
         assert "role arn:aws:iam::" in done.out
     assert 64 == world.run("verify", "--only", "missing").code
 

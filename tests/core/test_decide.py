@@ -499,7 +499,7 @@ class TestRemoved:
         """A project without specs is probably a mistake, so nothing is cancelled."""
         made = plan(desired(), self.live("Cancel"), NOW)
         assert [said(a) for a in made.actions] == [(ActionType.NONE, Reason.RETIRED)]
-        assert made.warnings == ("the project has no spec for this target: nothing is cancelled because of that",)
+        assert made.warnings == ("the project has no spec for this target, so nothing is cancelled",)
 
     def test_a_suspended_project_cancels_nothing(self) -> None:
         """A suspension also stops cancellations."""

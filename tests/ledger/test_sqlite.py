@@ -388,7 +388,7 @@ def test_a_place_that_may_not_be_entered(outsider: Path):
     outsider.parent.chmod(0o000)
     store = SqliteStore(outsider, ADDRESS)
     for use in (lambda: store.read(0), lambda: store.append(4, b"x")):
-        with as_nobody(), pytest.raises(LedgerReadOnly, match="cannot be made or reached"):
+        with as_nobody(), pytest.raises(LedgerReadOnly, match="cannot be created or opened"):
             use()
 
 

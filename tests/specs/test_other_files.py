@@ -69,7 +69,10 @@ def test_a_folder_without_specs_is_an_error_once(tmp_path):
         "jobs/[b].json",
         "jobs/values.yaml",
     ]
-    assert f'none of the 2 files in charts is a spec. If it has none, leave it out: add "!charts/**" {ADD}' in lines[0]
+    assert (
+        f'none of the 2 files in charts is a spec. If the folder has no specs, leave it out: add "!charts/**" {ADD}'
+        in lines[0]
+    )
     assert lines[1].endswith(f'add "!jobs/[[]b].json" {ADD}')
     left = with_patterns("!charts/**", "!jobs/[[]b].json", "!jobs/values.yaml")
     assert 1 == load(write(tmp_path, project=left)).count

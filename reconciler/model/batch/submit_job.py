@@ -77,7 +77,7 @@ class ContainerOverrides(Shape):
     command: list[Word] = optional("The command and its arguments; none of them empty.")
     instanceType: str = optional("The instance type, of multi-node parallel jobs only.")
     environment: list[KeyValuePair] = optional("Environment variables, added to the definition's or replacing them.")
-    resourceRequirements: list[ResourceRequirement] = optional("GPU, MEMORY and VCPU the container gets.")
+    resourceRequirements: list[ResourceRequirement] = optional("The GPU, MEMORY and VCPU of the container.")
 
 
 class ConsumableResourceRequirement(Shape):
@@ -86,7 +86,7 @@ class ConsumableResourceRequirement(Shape):
     # SubmitJob's own model requires neither field; CloudFormation's reference of the structure requires both.
 
     consumableResource: Word = required("The resource, by name or ARN.")
-    quantity: int = required("How much of it.", ge=0, le=LONG_MAX)
+    quantity: int = required("The quantity of the resource.", ge=0, le=LONG_MAX)
 
 
 class ConsumableResourceProperties(Shape):
@@ -102,8 +102,8 @@ class TaskContainerOverrides(Shape):
 
     command: list[Word] = optional("The command and its arguments; none of them empty.")
     environment: list[KeyValuePair] = optional("Environment variables, added to the definition's or replacing them.")
-    name: str = optional("Which container of the task.")
-    resourceRequirements: list[ResourceRequirement] = optional("GPU, MEMORY and VCPU the container gets.")
+    name: str = optional("The name of a container in the task.")
+    resourceRequirements: list[ResourceRequirement] = optional("The GPU, MEMORY and VCPU of the container.")
 
 
 class TaskPropertiesOverride(Shape):
@@ -137,14 +137,14 @@ class EksContainerResourceRequirements(Shape):
 class EksContainerOverride(Shape):
     """Overrides the job definition's settings of one container."""
 
-    name: str = optional("Which container of the pod.")
+    name: str = optional("The name of a container in the pod.")
     image: str = optional("The image to start.")
     command: list[str] = optional("The entry point.")
     args: list[str] = optional("The arguments of the entry point.")
     env: list[EksContainerEnvironmentVariable] = optional(
         "Environment variables, added to the definition's or replacing them."
     )
-    resources: EksContainerResourceRequirements = optional("memory, cpu and nvidia.com/gpu the container gets.")
+    resources: EksContainerResourceRequirements = optional("The memory, cpu and nvidia.com/gpu of the container.")
 
 
 class EksMetadata(Shape):
@@ -165,7 +165,7 @@ class EksPodPropertiesOverride(Shape):
 
     containers: list[EksContainerOverride] = optional("The containers.", max_length=POD_CONTAINERS_MAX)
     initContainers: list[EksContainerOverride] = optional(
-        "The containers that run to their end before the others.", max_length=POD_CONTAINERS_MAX
+        "Containers that must end before the other containers start.", max_length=POD_CONTAINERS_MAX
     )
     metadata: EksMetadata = optional("Labels, annotations and namespace of the pod.")
 
@@ -285,7 +285,7 @@ class SubmitJobRequest(Shape):
     retryStrategy: RetryStrategy = optional("How often Batch itself retries a failed job.")
     propagateTags: bool = optional("Whether the ECS task gets the job's tags.")
     timeout: JobTimeout = optional("How long an attempt may take.")
-    tags: Tags = optional("Tags of the job: up to 48, since two more are the reconciler's own.")
+    tags: Tags = optional("Tags of the job: up to 48, because the reconciler adds two of its own.")
     eksPropertiesOverride: EksPropertiesOverride = optional("Overrides for a job on Amazon EKS.")
     ecsPropertiesOverride: EcsPropertiesOverride = optional("Overrides for a job on Amazon ECS.")
     consumableResourcePropertiesOverride: ConsumableResourceProperties = optional(

@@ -67,11 +67,15 @@ ITSELF = "EMR Serverless chooses the cluster itself"
 NOT_TAKEN = {
     "deploy-mode": f"{ITSELF}: remove it",
     "master": f"{ITSELF}: remove it",
-    "num-executors": f"{ITSELF}, and this is for YARN and Kubernetes: use --conf spark.executor.instances=N",
-    "queue": f"{ITSELF}, and this is for YARN: remove it",
+    "num-executors": f"{ITSELF}, and this option is for YARN and Kubernetes: use --conf spark.executor.instances=N",
+    "queue": f"{ITSELF}, and this option is for YARN: remove it",
     "remote": f"{ITSELF}: remove it",
-    "supervise": f"{ITSELF}, and this is for standalone ones: remove it, and set retryPolicy if you need retries",
-    "total-executor-cores": f"{ITSELF}, and this is for standalone ones: use --conf spark.executor.instances=N",
+    "supervise": (
+        f"{ITSELF}, and this option is for standalone clusters: remove it, and set retryPolicy if you need retries"
+    ),
+    "total-executor-cores": (
+        f"{ITSELF}, and this option is for standalone clusters: use --conf spark.executor.instances=N"
+    ),
 }
 """Options of spark-submit that select or require a cluster manager other than EMR Serverless."""
 

@@ -257,7 +257,7 @@ class StartJobRunRequest(Shape):
     executionIamPolicy: JobRunExecutionIamPolicy = optional("Restricts the execution role for this run.")
     jobDriver: JobDriver = optional("What runs.")
     configurationOverrides: ConfigurationOverrides = optional("Settings that override the application's for this run.")
-    tags: Tags = optional("Tags of the run: up to 48, since two more are the reconciler's own.")
+    tags: Tags = optional("Tags of the run: up to 48, because the reconciler adds two of its own.")
     executionTimeoutMinutes: int = optional(
         "Minutes after which the run is cancelled: 5 to 10080 for BATCH; not for STREAMING. Default: 720.",
         ge=0,
