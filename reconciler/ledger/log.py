@@ -235,8 +235,8 @@ class Log:
         if (moved := self._recorded.moved) is not None:
             raise LedgerMoved(
                 f"the ledger {self.address} ended: {moved.actor} copied it to {moved.ledger} at {moved.at}, as the "
-                f"ledger of {moved.place}. Nothing was sent or written. Write ledger: {moved.ledger} for that target in "
-                "reconciler.yaml"
+                f"ledger of {moved.place}. Nothing was sent or written. Write ledger: {moved.ledger} for that target "
+                "in reconciler.yaml"
             )
 
     def _check_sound(self) -> None:

@@ -103,7 +103,7 @@ def test_a_first_plan_invents_no_change_and_says_what_it_does_not_know():
 
     assert made.changes == ()
     assert [each.name for each in made.declarations] == [PROJECT_NAME]
-    assert any(PROJECT_NAME in warning and "not known" in warning for warning in made.warnings)
+    assert any(PROJECT_NAME in warning and "it is unknown whether" in warning for warning in made.warnings)
     assert not any(PROJECT_NAME in warning for warning in new.warnings)
 
 
