@@ -65,7 +65,7 @@ def _check(view: SpecView) -> None:
         if submission.unresolved or submission.conflict:
             raise ReconcilerError(
                 f"cannot accept the content of {view.name} yet: the outcome of {submission.key.label} is unknown. "
-                "Decide that first, with resolve or adopt"
+                "Use resolve or adopt first"
             )
     baseline = view.record.baseline
     if baseline is not None and baseline.replaced and baseline.live:

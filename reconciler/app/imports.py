@@ -168,7 +168,7 @@ def write_specs(chosen: ChosenTarget, payloads: Iterable[Payload], folder: Path 
     inside = home.relative_to(root).parts
     if not is_wanted((*inside, "imported.yaml"), file.patterns):
         raise UsageError(
-            f"no pattern of spec.specs matches files in {'/'.join(inside) or '.'}. Choose another --out DIR"
+            f"no pattern in spec.specs matches files in {'/'.join(inside) or '.'}. Choose another --out DIR"
         )
     taken = _names(file) | {each.stem for each in home.glob("*.yaml")}
     specs = []

@@ -172,8 +172,8 @@ def _why_not(last: Submission) -> str | None:
     """Returns why a submission cannot be retried, or `None`."""
     again = "use backfill --again" if last.slot else "raise spec.revision"
     reasons = (
-        (last.unresolved, "its outcome is unknown. Decide that first, with resolve or adopt"),
-        (last.conflict, "it has several runs. Choose one first, with adopt"),
+        (last.unresolved, "its outcome is unknown. Use resolve or adopt first"),
+        (last.conflict, "it has several runs. Choose one first with adopt"),
         (last.live, f"run {last.run_id} is {last.run_state}"),
         (last.phase is Phase.UNSENT, "it never reached AWS, and the next apply sends it"),
         (last.applied, "an operator accepted its content as applied. To run it, raise spec.revision"),

@@ -163,7 +163,7 @@ backfill = _decision_command(
 resolve = _decision_command(
     "resolve",
     "run_decisions:decide_resolve",
-    """Decide a submission with an unknown outcome: it was sent, and AWS did not confirm whether it runs.
+    """Decide about a submission with an unknown outcome: it was sent, and AWS did not confirm whether it runs.
 
     --submit: it did not run, and the next apply or reconcile sends it again. --abandon: it is never sent again, and the
     spec runs nothing until its content or spec.revision changes. If AWS shows a run, the run is adopted whatever you

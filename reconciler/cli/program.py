@@ -33,7 +33,7 @@ COMMANDS = {
     "cancel": ("decisions:cancel", "Stop the live runs of a spec."),
     "retry": ("decisions:retry", "Request one more attempt of a failed, cancelled, lost or rejected submission."),
     "backfill": ("decisions:backfill", "Request runs of past slots."),
-    "resolve": ("decisions:resolve", "Decide a submission with an unknown outcome: send it again, or never."),
+    "resolve": ("decisions:resolve", "Decide whether to send a submission with an unknown outcome again, or never."),
     "adopt": ("decisions:adopt", "Assign an existing run to a spec; submit nothing."),
     "accept": ("decisions:accept", "Record the current content of a spec as applied; submit nothing."),
     "import": ("imports:import_", "Write specs from existing runs, or from files of other tools; submit nothing."),

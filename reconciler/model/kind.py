@@ -74,7 +74,7 @@ class Rate(Strict):
     """An AWS request quota."""
 
     perSecond: float = Field(gt=0, description="Requests a second.")
-    burst: int = Field(ge=1, description="Requests that may come at once.")
+    burst: int = Field(ge=1, description="The number of requests allowed in a burst.")
 
 
 class SpecReference(NamedTuple):

@@ -199,4 +199,6 @@ def default_folder(written: Sequence[str]) -> str:
     for folder in ("", *starts):
         if is_wanted((*filter(None, folder.split("/")), f"{FALLBACK}.yaml"), wanted):
             return folder
-    raise ReconcilerError("no pattern of spec.specs matches a new file. Give a folder that one matches with --out DIR")
+    raise ReconcilerError(
+        "no pattern in spec.specs matches a new file. With --out DIR, choose a folder that a pattern matches"
+    )

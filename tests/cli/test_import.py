@@ -280,7 +280,7 @@ def test_files_and_options_that_cannot_be_used(world: World, payload: Path) -> N
         (("--from-json", deep), 1, "nested deeper"),
         (("--from-json", "../missing.json"), 1, "cannot be read"),
         (("--from-json", payload, "--out", ".."), 64, "not in the project folder"),
-        (("--from-json", payload, "--out", ".hidden"), 64, "no pattern of spec.specs"),
+        (("--from-json", payload, "--out", ".hidden"), 64, "no pattern in spec.specs"),
         (("--from-json", payload, "some-run"), 64, "name the ids of runs"),
         ((), 64, "name the ids of runs"),
     ):

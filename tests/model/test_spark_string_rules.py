@@ -93,7 +93,7 @@ MISTAKES = [
     ("-conf spark.x=1", "-conf", "an option has two dashes: write --conf"),
     ("--conf spark.x=1 -class a.B", "-class", "an option has two dashes: write --class"),
     ("---conf spark.x=1", "---conf", "an option has two dashes: write --conf"),
-    ("-- conf spark.x=1", "--", "a space after the dashes of an option"),
+    ("-- conf spark.x=1", "--", "a space after its dashes"),
     # missing values
     ("--class --conf spark.x=1", "--class", "--class has no value, --conf follows: write --class VALUE"),
     ("--conf spark.x=1 --class", "--class", "--class has no value: write --class VALUE, or remove it"),

@@ -334,7 +334,7 @@ class _Check:
             message = f"{self._shown(word)} belongs to no option: {remedy}"
             self._next += not equals and (following := self._peek()) is not None and not following.names_option
         elif not word.text.strip("-"):
-            message = "a space after the dashes of an option: write them before its name"
+            message = "an option has a space after its dashes: write the dashes directly before its name"
             self._join_dashes()
         elif word.text.startswith("--"):
             message = "an option with its value in quotes is one word: quote only the value"
