@@ -224,7 +224,7 @@ def _quiet_until(plan: Plan, recorded: Recorded, start: Start, ends: set[str], *
     if not start.wall / NANO - 1 <= now.timestamp() <= time.time():
         return None  # a plan for another time
     reported = plan.warnings or plan.problems or plan.overdue
-    pending = plan.changes or plan.schedule_changes  # declarations of the same content are not shown
+    pending = plan.changes or plan.schedule_changes  # a plan does not show declarations without a change of content
     acting = any(action.action is not ActionType.NONE for action in plan.actions)
     open_runs = next(recorded.live(), None) or next(recorded.unresolved(), None)
     if reported or pending or acting or open_runs or plan.ledger_position != recorded.position:

@@ -100,7 +100,7 @@ def _end(source: Store, clock: Clock, head: str, event: MovedAway) -> None:
 def _grew(source: str, position: int, copied: int, target: str) -> LedgerError:
     return LedgerError(
         f"the ledger {source} grew to position {position} while it was copied: something still writes to it. Positions "
-        f"1 to {copied} are in {target}. Stop what writes, then run the same command again: it continues from there."
+        f"1 to {copied} are in {target}. Stop the writers, then run the same command again: it continues from there."
     )
 
 

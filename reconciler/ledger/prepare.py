@@ -61,7 +61,7 @@ def _state(store: Store) -> Iterator[Finding]:
     except LedgerMissing:
         begun = False
     if begun:
-        yield ok("it holds a ledger of this project and target, which can be read")
+        yield ok("it contains a readable ledger of this project and target")
 
 
 def _arn_partition(region: str) -> str:
@@ -102,7 +102,7 @@ def _conditional_writes(store: S3Store) -> Finding:
     if store.put_if_none(key, PROBE):
         return fail(
             f"{store.keys.bucket} accepts a second write of the same key in spite of If-None-Match: two reconcilers "
-            "would overwrite each other. Use a bucket of Amazon S3 itself"
+            "would overwrite each other. Use a bucket in Amazon S3"
         )
     return ok("a second write of the same key is refused: conditional writes work")
 
@@ -228,8 +228,8 @@ def _prepare_table(store: DynamoStore, place: Place) -> Iterator[Finding | Polic
         keys = _keys(description)
         if keys != KEYS:
             yield fail(
-                f"the table {table.name} has other keys than a ledger's: {_key_text(keys)}, and not {_key_text(KEYS)}. "
-                "Give the target another table name: init creates the table"
+                f"the table {table.name} has the keys {_key_text(keys)}, but a ledger needs {_key_text(KEYS)}. "
+                "Use another table name; init creates the table"
             )
             return
         yield from _state(store)

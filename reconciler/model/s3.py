@@ -68,7 +68,7 @@ def _other_problem(text: str, *, only: bool) -> str | None:
     """Returns the problem of a text that does not start like a location, or `None`."""
     if (only or len(text.split()) == 1) and (match := _TO_FILL_IN.search(text)):  # other texts may be a query
         is_all = match[0] == text  # a template, which has its own message
-        return None if is_all else f"{_shown(match[0])} is to be filled in: write the location, s3://BUCKET/KEY"
+        return None if is_all else f"{_shown(match[0])} must be filled in: write the location, s3://BUCKET/KEY"
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() not in SCHEMES and get_close_matches(scheme[1].lower(), ["s3"]):
         return f"there is no scheme {scheme[1]}://; did you mean s3://?"
@@ -131,7 +131,7 @@ def _bucket_problem(bucket: str) -> str | None:
     if bucket.startswith("arn:") or any(start in bucket for start in TEMPLATES):
         return None  # an access point, or a template
     if match := _TO_FILL_IN.search(bucket):
-        return f"{_shown(match[0])} is to be filled in: write the bucket, or a variable such as ${{var.bucket}}"
+        return f"{_shown(match[0])} must be filled in: write the bucket, or a variable such as ${{var.bucket}}"
     if match := _VARIABLE.search(bucket):
         return f"{_shown(match[0])} is not replaced here: write ${{var.NAME}}, with NAME in spec.vars"
     if match := _HOST.fullmatch(bucket):
@@ -149,7 +149,7 @@ def _bucket_name_problem(bucket: str) -> str:
     if odd is None:
         return "not the name of a bucket: 3 to 63 lower-case letters, digits, '-' and '.', no IP address"
     if odd.isupper() and re.fullmatch(r"[\w.-]+", bucket, re.ASCII):
-        return f"bucket names have no upper-case letters: {_shown(bucket)} is misspelt, or to be filled in"
+        return f"bucket names have no upper-case letters: {_shown(bucket)} is misspelt, or must be filled in"
     what = "spaces" if odd.isspace() else odd
     return f"bucket names are lower-case letters, digits, '-' and '.', without {what}"
 
@@ -158,7 +158,7 @@ def _key_problem(key: str, *, any_key: bool) -> str | None:
     if any(start in key for start in TEMPLATES):
         return None
     if match := re.search("<[A-Za-z][^<>]*>", key) if any_key else _TO_FILL_IN.search(key):
-        return f"{_shown(match[0])} is to be filled in: write the key, or a variable such as ${{var.NAME}}"
+        return f"{_shown(match[0])} must be filled in: write the key, or a variable such as ${{var.NAME}}"
     return None if any_key else _one_key_problem(key)
 
 
@@ -171,7 +171,7 @@ def _one_key_problem(key: str) -> str | None:
     if "\\" in key:
         return "a location has slashes, no backslashes"
     if any(char.isspace() for char in key):
-        return "contains a space, which is a part of the key: remove it, unless the object is really called so"
+        return "contains a space, which is a part of the key: remove it, unless the object really has this name"
     return None
 
 

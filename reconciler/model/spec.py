@@ -84,7 +84,7 @@ def _schedule(value: str) -> str:
     if wrong:
         raise ValueError(f"{value!r} is not a cron schedule: bad {', bad '.join(wrong)}")
     if not _is_cron(value):
-        raise ValueError(f"{value!r} is not a cron schedule: its months do not have its days")
+        raise ValueError(f"{value!r} is not a cron schedule: none of its months has its days")
     return value
 
 

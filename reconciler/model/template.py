@@ -273,7 +273,7 @@ def template_remarks(
     if not _SUSPECT.search(text):
         return
     if _TO_FILL_IN.fullmatch(text):
-        yield Remark(loc, f"{_shown(text)} is to be filled in: write the value, or ${{var.NAME}}", RULE)
+        yield Remark(loc, f"{_shown(text)} must be filled in: write the value, or ${{var.NAME}}", RULE)
         return
     for tool, pattern in _TEMPLATES.items():
         match = pattern.search(text)

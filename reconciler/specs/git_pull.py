@@ -72,7 +72,7 @@ def _merge(root: Path) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ReconcilerError(f"another pull in {root} is under way") from None
+            raise ReconcilerError(f"another pull in {root} is in progress") from None
         file.seek(0)
         _remove_stale_lock(folder / "index.lock", file.read())
         file.truncate(0)

@@ -111,7 +111,7 @@ _CLEARER = {
     "did not find expected node content": "expected a value",
     "did not find expected alphabetic or numeric character": "& and * start an anchor or an alias: put a text that "
     "starts with them in quotes",
-    "did not find expected comment or line break": "text behind | or >: start it on the next line, or put it in quotes",
+    "did not find expected comment or line break": "text after | or >: start it on the next line, or put it in quotes",
     "did not find expected <document start>": "expected a new document: write --- on a line of its own before it",
     "block sequence entries are not allowed in this context": "a list starts on a line of its own: put a text that "
     "starts with '- ' in quotes",
@@ -247,7 +247,7 @@ def _clearer(text: str, offset: int, problem: str) -> Unreadable | None:
     if problem == "mapping values are not allowed in this context" and _KEY_ONLY.fullmatch(before) and above:
         message = "this line continues the value above: indent it like the line above, or put the value in quotes"
     elif problem == "did not find expected key" and before.rstrip(" ")[-1:] in {'"', "'"}:
-        message = "text behind a closing quote: put the whole value in one pair of quotes"
+        message = "text after a closing quote: put the whole value in one pair of quotes"
     elif problem == "did not find expected key" and at in {"}", "]"}:
         message = f"this {at} closes nothing: remove it, or put the value in quotes"
     return Unreadable(offset, message, "syntax") if message else None

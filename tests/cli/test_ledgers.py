@@ -199,7 +199,7 @@ def test_ledger_init_creates_a_usable_table(world: World, aws: Server):
     assert [done.code for done in (first, applied, second)] == [0, 0, 0], first.err + applied.err + second.err
     assert "[OK]     the table made-for-" in first.out
     assert "was created" not in second.out
-    assert "holds a ledger of this project and target" in second.out
+    assert "contains a readable ledger of this project and target" in second.out
     assert f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/made-for-" in first.out
     assert len(world.runs()) == 1
 

@@ -26,7 +26,7 @@ INTENDED = Point("recorded", "intended")
 
 
 def test_frozen_after_the_intent_and_woken_after_the_deadline(world: CrashWorld):
-    """The hook detects that the deadline of the send has passed, so nothing is sent, and the next pass sends."""
+    """The hook detects that the deadline of the send has passed, so nothing is sent. The next pass sends it."""
     world.prepare(claim_seconds=1)
     world.batch("clicks")
     frozen = world.freeze(INTENDED)

@@ -203,7 +203,7 @@ def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
 def test_a_table_with_other_keys_is_refused(keys: list[tuple[str, str, str]], aws: Server):
     """The check of a table with other keys fails and does not change the table."""
     (wrong,) = graded(found(f"dynamodb://{aws.table(keys)}")[0], Severity.FAIL)
-    assert "other keys than a ledger's: " + ", ".join(f"{name} ({kind})" for name, _, kind in keys) in wrong
+    assert "has the keys " + ", ".join(f"{name} ({kind})" for name, _, kind in keys) in wrong
 
 
 def test_a_table_whose_items_expire_is_refused(aws: Server):

@@ -72,7 +72,7 @@ MISTAKES = [
     ("--py-files a.zip b.zip --class c", "b.zip", "write the list of --py-files with commas and without spaces"),
     ("--conf spark.x=1, --conf spark.y=2", "spark.x=1,", "the , at the end is part of the value: remove it"),
     ("--jars s3:/b/a.jar --class c", "s3:/b/a.jar", "s3:// has two slashes"),
-    ("--conf spark.jars=s3://<BUCKET>/a.jar", "spark.jars=s3://<BUCKET>/a.jar", "<BUCKET> is to be filled in"),
+    ("--conf spark.jars=s3://<BUCKET>/a.jar", "spark.jars=s3://<BUCKET>/a.jar", "<BUCKET> must be filled in"),
     (
         "--conf executor.memory=4g",
         "executor.memory=4g",
@@ -113,7 +113,7 @@ MISTAKES = [
     # line continuations and comments
     (f"--class a.B {BACKSLASH}\n--conf spark.x=1", BACKSLASH, "a backslash at the end of a line is a word of its own"),
     (f"--class a.B {BACKSLASH} --conf spark.x=1", BACKSLASH, "remove it, the string may have several lines without it"),
-    (f"--class a.B{BACKSLASH}\n--conf spark.x=1", "a.B", "the backslash behind a word is part of it"),
+    (f"--class a.B{BACKSLASH}\n--conf spark.x=1", "a.B", "the backslash after a word is part of it"),
     ("--class a.B ` --conf spark.x=1", "`", "` at the end of a line is a word of its own"),
     ("# memory --conf spark.x=1", "#", "# does not start a comment here"),
     ("--conf spark.x=1 #four cores --class a.B", "#four", "# does not start a comment here"),

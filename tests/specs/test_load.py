@@ -297,7 +297,7 @@ DOCUMENTS = {
     ),
     "a day that does not exist": (
         batch(policy='schedule: "0 2 30 2 *"'),
-        ["6:13: spec.schedule: '0 2 30 2 *' is not a cron schedule: its months do not have its days"],
+        ["6:13: spec.schedule: '0 2 30 2 *' is not a cron schedule: none of its months has its days"],
     ),
     "a macro": (
         batch(policy='schedule: "@daily"'),

@@ -86,20 +86,20 @@ RULES = {
         ],
     ),
     "asterisk": ("a: *\n", ["1:5: & and * start an anchor or an alias: put a text that starts with them in quotes"]),
-    "text behind quotes": (
+    "text after quotes": (
         'a: "b" c\n',
-        ["1:8: text behind a closing quote: put the whole value in one pair of quotes"],
+        ["1:8: text after a closing quote: put the whole value in one pair of quotes"],
     ),
     "brace that closes nothing": ("a: {}}\n", ["1:6: this } closes nothing: remove it, or put the value in quotes"]),
-    "text behind a block's sign": (
+    "text after a block's sign": (
         "a: |b\n",
-        ["1:5: text behind | or >: start it on the next line, or put it in quotes"],
+        ["1:5: text after | or >: start it on the next line, or put it in quotes"],
     ),
     "list on the line of its key": (
         "a: - b\n",
         ["1:4: a list starts on a line of its own: put a text that starts with '- ' in quotes"],
     ),
-    "text behind a document": (
+    "text after a document": (
         "a: b\n...\nc\n",
         ["3:1: expected a new document: write --- on a line of its own before it"],
     ),

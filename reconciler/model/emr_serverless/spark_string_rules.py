@@ -181,7 +181,7 @@ class _Check:
             self._check_pieces(start, word, pieces)
             bare = "".join(_unquoted(piece) for piece in pieces)
             if len(word) > 1 and word.endswith("\\"):
-                self._warn(start, word, f"the backslash behind a word is part of it: {ONE_STRING}")
+                self._warn(start, word, f"the backslash after a word is part of it: {ONE_STRING}")
                 bare = bare[:-1]
             yield Word(bare, word, start)
 
