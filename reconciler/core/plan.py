@@ -273,9 +273,9 @@ class Plan:
     checkout. `uncommitted` is whether the project has uncommitted changes. `warnings` are sentences about the plan as a
     whole. `schedule_changes` are schedules that start or stop with this plan. `overdue` is whether the suspension of
     the project should have ended by now. `changes` are the differences between git and the last-applied content: of the
-    project file (`core.settings`), then of specs by name. `declarations` are the declarations of specs that an apply records. `plan_id`
-    identifies the changes in git and their effects (`core.approval`). `base` is the commit that the plan was compared
-    with, `None` if there is none. `problems` are the problems in project files.
+    project file (`core.settings`), then of specs by name. `declarations` are the declarations of specs that an apply
+    records. `plan_id` identifies the changes in git and their effects (`core.approval`). `base` is the commit that the
+    plan was compared with, `None` if there is none. `problems` are the problems in project files.
     """
 
     place: Place

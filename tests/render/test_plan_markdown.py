@@ -375,6 +375,7 @@ def test_no_text_of_users_is_markup(place, evil):
 
 @given(st.text(max_size=40))
 def test_code_spans_and_blocks_cannot_be_closed_early(text):
+    """The fence is longer than any run of backticks inside."""
     for span in (code(text), *map(prose, text.split(" "))):
         if span.startswith("`"):
             fence = span[: len(span) - len(span.lstrip("`"))]
