@@ -192,7 +192,7 @@ def test_a_renamed_project_keeps_its_history(used: World):
     assert refused.code == 1
     assert "belongs to project shop" in refused.err
     assert (moved.code, moved.err) == (0, "")
-    assert "It was project shop, target staging" in moved.out
+    assert "It belonged to project shop, target staging" in moved.out
     assert [("clicks", "none"), ("orders", "none")] == planned.actions("name", "action")
     assert (exported[0]["type"], exported[0]["project"]) == ("opened", "store")
     assert (exported[-1]["type"], exported[-1]["project"]) == ("renamed", "shop")
