@@ -19,55 +19,62 @@ from pathlib import Path
 from tests.bench import at_rest, commands, growth, history, ledger_reading, observing, revisions
 from tests.bench.commands import FEW, MANY, MOST, SOME, Trees
 from tests.bench.measure import RESULT, Report
-from tests.bench.projects import prepare
+from tests.bench.projects import settled, terraform
 
 LIVE, PASSES, MOST_PASSES = 10_000, 1000, 10_000
 
 
 @contextmanager
-def prepared(report: Report) -> Iterator[Trees]:
-    """Makes all projects, two at a time, for all benchmarks of this run."""
-    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(2) as pool:
+def prepared(report: Report, numbers: tuple[int, int]) -> Iterator[tuple[Trees, Path]]:
+    """Makes all projects and ledgers, two at a time, the longest first, for all benchmarks of this run. Yields the
+    projects, and the folder with the ledgers, which have the names of `history` and `ledger_reading`."""
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        jobs = [("settled", str(folder / f"{number}"), number) for number in (MOST, MANY, SOME, FEW)]
-        if shutil.which("terraform") is not None:
-            jobs.append(("terraform", str(folder / "terraform"), MANY))
-        began = time.perf_counter()
-        list(pool.map(prepare, *zip(*jobs, strict=True)))
-        report.say(f"made the projects: {time.perf_counter() - began:.0f} s")
         (folder / "cache").mkdir(mode=0o700)
-        terraform = folder / "terraform"
-        yield Trees(
+        trees = Trees(
             {number: folder / f"{number}" for number in (MOST, MANY, SOME, FEW)},
-            terraform if terraform.exists() else None,
+            folder / "terraform" if shutil.which("terraform") is not None else None,
             folder / "cache",
         )
+        began = time.perf_counter()
+        with ProcessPoolExecutor(2) as pool:
+            jobs = [pool.submit(commands.settled_and_planned, trees, MOST)]
+            jobs += [pool.submit(history.written, folder, number) for number in reversed(numbers)]
+            jobs += [pool.submit(settled, trees.folders[number], number) for number in (MANY, SOME, FEW)]
+            jobs.append(pool.submit(ledger_reading.written, folder))
+            jobs.append(pool.submit(commands.new_project, trees))
+            if trees.terraform is not None:
+                jobs.append(pool.submit(terraform, trees.terraform, MANY))
+            for job in jobs:
+                job.result()
+        report.say(f"made the projects and ledgers: {time.perf_counter() - began:.0f} s")
+        yield trees, folder
 
 
 def measure(report: Report, *, long: bool) -> None:
     """Measures everything."""
     numbers = (history.WEEK, history.YEARS) if long else (history.DAY, history.WEEK)
     passes = MOST_PASSES if long else PASSES
+    with prepared(report, numbers) as (trees, folder):
 
-    def project_benchmarks() -> None:
-        with prepared(report) as trees:
+        def project_benchmarks() -> None:
             commands.start(trees, report)
             plan = commands.cold(trees, report)
             at_rest.measure(report, trees.folders[MANY], trees.folders[FEW], trees.environ, plan, passes)
             commands.rendering(trees, report)
 
-    parts: dict[str, Callable[[], None]] = {
-        "commands": project_benchmarks,
-        "observing": lambda: observing.measure(report, LIVE),
-        "submitting": lambda: revisions.submissions(report),
-        "growth": lambda: growth.measure(report),
-        "ledger": lambda: ledger_reading.measure(report, history.STORES),
-        "history": lambda: history.measure(report, numbers, history.STORES),
-    }
-    for name, part in parts.items():
-        began = time.perf_counter()
-        part()
-        report.say(f"{name}: {time.perf_counter() - began:.0f} s")
+        parts: dict[str, Callable[[], None]] = {
+            "commands": project_benchmarks,
+            "observing": lambda: observing.measure(report, LIVE),
+            "submitting": lambda: revisions.submissions(report),
+            "growth": lambda: growth.measure(report),
+            "ledger": lambda: ledger_reading.measure(report, history.STORES, folder),
+            "history": lambda: history.measure(report, numbers, history.STORES, folder),
+        }
+        for name, part in parts.items():
+            began = time.perf_counter()
+            part()
+            report.say(f"{name}: {time.perf_counter() - began:.0f} s")
 
 
 def main(reference: str | None, *, long: bool) -> None:

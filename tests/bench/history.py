@@ -239,28 +239,35 @@ def environments(scheme: str) -> Iterator[tuple[Callable[[], str], Mapping[str, 
             yield (lambda: server.address(scheme)), {**aws.environ, **server.environment}
 
 
-def measure(report: Report, numbers: tuple[int, int], stores: Sequence[str], names: Sequence[str] = GOALS) -> None:
-    """Measures each store with a short history and with a long history of this many submissions."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        written = [History(folder / f"{number}", "sqlite:///ledger.sqlite", number) for number in numbers]
-        for history in written:
-            write(history)
-        for scheme in stores:
-            with environments(scheme) as (address, environ):
-                if scheme == "sqlite":
-                    short, long = (replace(history, environ=environ) for history in written)
-                else:
-                    short, long = (
-                        copied(each, folder / f"{scheme}-{each.submissions}", address(), environ) for each in written
-                    )
-                rows = compare(short, long, names)
-            title = f"{numbers[1]:,} submissions in {scheme}; ratio to {numbers[0]:,}"
-            report.table(title, [row for pair in rows.values() for row in pair])
-            for each in GOALS:
-                seconds, memory = rows[each]
-                what = f"{each}, {numbers[1]:,} submissions in {scheme}, against {numbers[0]:,}"
-                report.add(Goal(f"{what}: CPU", seconds.ratio, MOST), Goal(f"{what}: memory", memory.ratio, FLAT))
+def in_folder(folder: Path, number: int) -> History:
+    """Returns the history of this many submissions in a folder."""
+    return History(folder / f"history-{number}", "sqlite:///ledger.sqlite", number)
+
+
+def written(folder: Path, number: int) -> None:
+    """Writes a history in a folder, in which `measure` finds it."""
+    write(in_folder(folder, number))
+
+
+def measure(
+    report: Report, numbers: tuple[int, int], stores: Sequence[str], folder: Path, names: Sequence[str] = GOALS
+) -> None:
+    """Measures each store with a short and with a long history of these numbers of submissions, written in a folder."""
+    for scheme in stores:
+        with environments(scheme) as (address, environ):
+            histories = [replace(in_folder(folder, number), environ=environ) for number in numbers]
+            if scheme != "sqlite":
+                histories = [
+                    copied(each, folder / f"{scheme}-{each.submissions}", address(), environ) for each in histories
+                ]
+            short, long = histories
+            rows = compare(short, long, names)
+        title = f"{numbers[1]:,} submissions in {scheme}; ratio to {numbers[0]:,}"
+        report.table(title, [row for pair in rows.values() for row in pair])
+        for each in GOALS:
+            seconds, memory = rows[each]
+            what = f"{each}, {numbers[1]:,} submissions in {scheme}, against {numbers[0]:,}"
+            report.add(Goal(f"{what}: CPU", seconds.ratio, MOST), Goal(f"{what}: memory", memory.ratio, FLAT))
 
 
 if __name__ == "__main__":
@@ -270,5 +277,9 @@ if __name__ == "__main__":
     parser.add_argument("--store", action="append", choices=STORES)
     arguments = parser.parse_args()
     result = Report()
-    measure(result, (arguments.against, arguments.submissions), arguments.store or ["sqlite"], [*COMMANDS])
+    both = (arguments.against, arguments.submissions)
+    with tempfile.TemporaryDirectory() as name:
+        for each in both:
+            written(Path(name), each)
+        measure(result, both, arguments.store or ["sqlite"], Path(name), [*COMMANDS])
     print(result.summary())

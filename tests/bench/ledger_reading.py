@@ -13,7 +13,6 @@ import resource
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -42,6 +41,7 @@ AT_ONCE = 50
 PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
 AT = "2026-11-22T02:00:00.000Z"
 ADDRESS = "sqlite:///ledger.sqlite"
+NAME = "events"
 ROUNDS = 3
 
 
@@ -110,27 +110,31 @@ def _read(address: str, folder: Path, environ: Mapping[str, str], number: int) -
     return float(used["cpu"])
 
 
-def measure(report: Report, stores: Sequence[str]) -> None:
+def written(folder: Path) -> None:
+    """Writes the ledger in a folder, in which `measure` reads it."""
+    (folder / NAME).mkdir()
+    fill(open_store(ADDRESS, folder / NAME, PLACE), EVENTS)
+
+
+def measure(report: Report, stores: Sequence[str], prepared: Path) -> None:
     """Measures reads of the ledger in each store, with the snapshot and once without."""
     from tests.bench.history import copy, environments
     from tests.bench.measure import Goal, Row
 
-    with tempfile.TemporaryDirectory() as name:
-        folder, number = Path(name), (EVENTS + 2) // 3
-        fill(open_store(ADDRESS, folder, PLACE), EVENTS)
-        rows = []
-        for scheme in stores:
-            with environments(scheme) as (address, environ):
-                chosen = ADDRESS if scheme == "sqlite" else address()
-                if scheme != "sqlite":
-                    copy(open_store(ADDRESS, folder, PLACE), open_store(chosen, folder, PLACE))
-                samples = [_read(chosen, folder, environ, number) for _ in range(ROUNDS)]
-            rows.append(Row(scheme, "CPU s", samples))
-            report.add(Goal(f"state of {EVENTS:,} events in {scheme}, cold", rows[-1].median, 1, "CPU s"))
-        with closing(sqlite3.connect(folder / "ledger.sqlite")) as connection, connection:
-            connection.execute("DELETE FROM snapshots")
-        rows.append(Row("sqlite, without a snapshot", "CPU s", [_read(ADDRESS, folder, dict(os.environ), number)]))
-        report.table(f"read of {EVENTS:,} events", rows)
+    folder, number = prepared / NAME, (EVENTS + 2) // 3
+    rows = []
+    for scheme in stores:
+        with environments(scheme) as (address, environ):
+            chosen = ADDRESS if scheme == "sqlite" else address()
+            if scheme != "sqlite":
+                copy(open_store(ADDRESS, folder, PLACE), open_store(chosen, folder, PLACE))
+            samples = [_read(chosen, folder, environ, number) for _ in range(ROUNDS)]
+        rows.append(Row(scheme, "CPU s", samples))
+        report.add(Goal(f"state of {EVENTS:,} events in {scheme}, cold", rows[-1].median, 1, "CPU s"))
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM snapshots")
+    rows.append(Row("sqlite, without a snapshot", "CPU s", [_read(ADDRESS, folder, dict(os.environ), number)]))
+    report.table(f"read of {EVENTS:,} events", rows)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -258,10 +257,3 @@ def terraform(folder: Path, number: int) -> None:
     (folder / "main.tf").write_text("".join(blocks))
     state = {"version": 4, "terraform_version": "1.5.0", "serial": 1, "lineage": "bench", "outputs": {}}
     (folder / "terraform.tfstate").write_text(json.dumps({**state, "resources": resources}))
-
-
-def prepare(kind: str, folder: str, number: int) -> float:
-    """Makes a project, and returns the seconds that it took. Runs in a separate process."""
-    began = time.perf_counter()
-    {"settled": settled, "terraform": terraform}[kind](Path(folder), number)
-    return time.perf_counter() - began
