@@ -13,6 +13,7 @@ from reconciler.app.notifications import notify
 from reconciler.app.reconcile import reconcile
 from reconciler.app.remembered_answers import AtRest
 from reconciler.app.session import ReusableSession, SystemClock
+from reconciler.core.ports import pause
 from reconciler.core.settings import change_of_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.results import action_line
@@ -35,8 +36,6 @@ same time."""
 
 LONGEST_PAUSE_SECONDS = 900.0
 """The longest pause after failed passes, in seconds, unless the interval itself is longer."""
-
-STEP_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +61,7 @@ def repeat(once: Callable[[], bool], interval: ServiceInterval, clock: Clock, st
     while not stop.is_set():
         began = clock.boot()
         failures = 0 if once() else failures + 1
-        _wait(interval.pause(failures) - (clock.boot() - began), clock, stop)
-
-
-def _wait(seconds: float, clock: Clock, stop: Event) -> None:
-    """Waits in short steps and adds up the time slept, so that a change of the system clock cannot make the pause
-    longer."""
-    left = seconds
-    while left > 0 and not stop.is_set():
-        clock.sleep(min(left, STEP_SECONDS))
-        left -= STEP_SECONDS
+        pause(clock, interval.pause(failures) - (clock.boot() - began), stop)
 
 
 class Service:

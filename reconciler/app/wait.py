@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.app.reconcile import reconcile
 from reconciler.core.awaited import Awaited, Progress, open_keys, progress
+from reconciler.core.ports import pause
 from reconciler.errors import (
     AccountMismatch,
     LedgerCorrupt,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between passes. The pause is short after a change and then grows."""
 GROWTH = 1.5
-STEP_SECONDS = 0.2
 MOST_FAILURES = 10
 """The number of failed passes in a row after which waiting ends with their error."""
 FINAL_ERRORS = (
@@ -92,7 +92,7 @@ def wait(
     """
     only = session.options.only if names is None else tuple(sorted(names))
     passes = _Passes(replace(session, options=replace(session.options, only=only, labels=(), applied_only=True)), stop)
-    began, pause = session.clock.boot(), SHORTEST_PAUSE
+    began, seconds = session.clock.boot(), SHORTEST_PAUSE
     runs: tuple[Awaited, ...] = ()
     while not stop.is_set():
         before = _states(runs)
@@ -104,8 +104,8 @@ def wait(
                 return Waited(runs)
         if timeout is not None and session.clock.boot() - began >= timeout:
             return Waited(runs, timed_out=True)
-        pause = SHORTEST_PAUSE if _states(runs) != before else min(pause * GROWTH, LONGEST_PAUSE)
-        _sleep(session, pause, stop)
+        seconds = SHORTEST_PAUSE if _states(runs) != before else min(seconds * GROWTH, LONGEST_PAUSE)
+        pause(session.clock, seconds, stop)
     return Waited(runs, stopped=True)
 
 
@@ -135,10 +135,3 @@ class _Passes:
 
 def _states(runs: Sequence[Awaited]) -> list[tuple[object, ...]]:
     return [(each.key, each.progress, each.state) for each in runs]
-
-
-def _sleep(session: Session, seconds: float, stop: threading.Event) -> None:
-    left = seconds
-    while left > 0 and not stop.is_set():
-        session.clock.sleep(min(left, STEP_SECONDS))
-        left -= STEP_SECONDS

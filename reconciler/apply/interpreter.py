@@ -21,14 +21,11 @@ from reconciler.core.ports import (
     RunRef,
     Services,
     Wanted,
+    pause,
 )
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerUnreachable, ReconcilerError, ServiceError
 from reconciler.values import dataclass
-
-STEP_SECONDS = 0.2
-"""The maximum time in seconds for which a wait continues after the command was asked to stop."""
-
 
 Answer = int | Moved | Exception
 
@@ -98,7 +95,8 @@ def _carry_out(effect: f.Effect, world: World) -> object:
         case f.Cancel():
             answer = _cancel(effect, world)
         case f.Pause():
-            answer = _pause(effect.seconds, world)
+            pause(world.clock, effect.seconds, world.stop)
+            answer = not world.stop.is_set()
         case _:
             assert_never(effect)
     return answer
@@ -201,12 +199,3 @@ def _cancel(effect: f.Cancel, world: World) -> str | None:
         return str(error)
     sys.audit("reconciler.cancelled", effect.kind)
     return None
-
-
-def _pause(seconds: float, world: World) -> bool:
-    """Waits in short steps, so that a stopped command does not wait for the full time."""
-    left = seconds
-    while not world.stop.is_set() and left > 0:
-        world.clock.sleep(min(left, STEP_SECONDS))
-        left -= STEP_SECONDS
-    return not world.stop.is_set()

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from threading import Event, Lock
 
-from reconciler.core.ports import Clock
+from reconciler.core.ports import Clock, pause
 from reconciler.model.kind import Rate
-
-STEP_SECONDS = 0.2
-"""The time in seconds between two checks whether a wait should stop."""
 
 
 class Buckets:
@@ -32,14 +29,10 @@ class Buckets:
 
     def acquire(self, operation: str, stop: Event | None = None) -> bool:
         """Waits for a token, as `ports.Quota` specifies."""
-        left = self._reserve(operation)
-        while left > 0:
-            if stop is not None and stop.is_set():
-                self.release(operation)
-                return False
-            self._clock.sleep(min(left, STEP_SECONDS))
-            left -= STEP_SECONDS
-        return True
+        if pause(self._clock, self._reserve(operation), stop):
+            return True
+        self.release(operation)
+        return False
 
     def take(self, operation: str) -> bool:
         """Takes a token that is available now, as `ports.Quota` specifies."""

@@ -85,7 +85,7 @@ def test_content_that_was_not_approved_is_not_submitted(world: World):
     world.batch("clicks")
     reports = 0
 
-    def change(_session: object, _seconds: float, _stop: object) -> None:
+    def change(_clock: object, _seconds: float, _stop: object) -> None:
         nonlocal reports
         reports += 1
         world.batch("clicks", "B")
@@ -94,7 +94,7 @@ def test_content_that_was_not_approved_is_not_submitted(world: World):
             terminated_by_others(world, world.runs()[0].id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waiting, "_sleep", change)
+        patch.setattr(waiting, "pause", change)
         done = world.run("apply", "--yes", "--wait")
     assert done.code == 3
     assert len(world.runs()) == 1
@@ -132,7 +132,7 @@ def test_an_interrupted_wait_loses_nothing(world: World, monkeypatch: pytest.Mon
     world.batch("clicks")
     world.spark("orders", dependsOn=after("clicks"))
     with monkeypatch.context() as patch:
-        patch.setattr(waiting, "_sleep", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(waiting, "pause", lambda *_: signal.raise_signal(signal.SIGINT))
         done = world.run("apply", "--yes", "--wait")
     assert (done.code, "Interrupted. These have not ended: clicks, orders." in done.err) == (1, True)
     assert "2 moving." in done.out
