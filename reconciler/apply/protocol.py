@@ -54,11 +54,11 @@ LOOK_PAUSES = (1.0, 2.0, 3.0, 4.0)
 as unknown."""
 
 RESEND_PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further send of a submission that AWS refused for a temporary reason, within one pass."""
+"""Pauses in seconds before a submission that AWS refused for a temporary reason is sent again in the same pass."""
 
 THROTTLE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, *[30.0] * 9)
-"""Seconds before each further send after throttling. They add up to five minutes, so that throttling slows a pass down
-but does not make it fail."""
+"""Pauses in seconds before a throttled submission is sent again. They add up to five minutes, so that throttling slows
+a pass down but does not make it fail."""
 
 STOPPED_BEFORE = "the command was stopped before this was done"
 

@@ -26,7 +26,7 @@ from reconciler.core.times import MissedReason, parse_time
 from reconciler.model.spec import PLAIN_POLICY, Policy
 from reconciler.values import dataclass
 
-LEGACY_STOPS = {"removed", "unscheduled"}  # after these, no schedule is in force
+LEGACY_STOPS = {"removed", "unscheduled"}  # changes that end a schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _decompressed(compressed: bytes) -> bytes:
     decompressor = zlib.decompressobj()
     content = decompressor.decompress(compressed, _bound(compressed))
     if not decompressor.eof:
-        raise ValueError("it is cut short, or larger than a state may be")
+        raise ValueError("it is truncated, or larger than the limit")
     return content
 
 

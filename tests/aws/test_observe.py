@@ -194,7 +194,7 @@ def test_only_selected_names_are_asked_about():
 
 
 def test_a_run_that_aws_does_not_know_has_not_ended():
-    """A run that does not exist at AWS may be lost. The plan decides that after some time."""
+    """A run that does not exist at AWS may be lost. A later plan decides whether it is lost."""
     events, sighting = observe(
         recorded(intent("a"), submitted("a")), only(Answering({"r1-a": RunReport(exists=False)})), None, NOW
     )

@@ -224,7 +224,7 @@ def moment(value: str) -> datetime:
 
 
 def tick(value: datetime) -> str:
-    """Returns the slot of a time."""
+    """Returns a time in the format of a slot, to the second."""
     return seconds_text(value)
 
 
