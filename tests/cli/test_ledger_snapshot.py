@@ -148,7 +148,7 @@ FORGERIES: dict[str, Callable[[Any], None]] = {
     "a text for a column": _set((*COLUMNS, 8), "abc"),
     "an unknown phase": _set((*COLUMNS, 7, 0), "finished"),
     "no sends": lambda form: form["state"]["submissions"]["columns"].__setitem__(slice(7, 9), [["intended"], [[]]]),
-    "a reference to nothing": _set(("state", "specs", "orders", 3), [99]),
+    "a reference to nothing": _set(("state", "specs", 1, 3, 0), [99]),
     "another position": _set(("position",), 99),
     "a negative position": lambda form: form.update(position=-1, state={**form["state"], "position": -1}),
     "a batch beyond the end": _set(("batches", "99"), "{}"),
