@@ -80,6 +80,7 @@ def test_every_real_request_is_accepted(urls: tuple[Emulator, dict[str, Any]], s
         assert row["request"] == stored, row["id"]
 
 
+@pytest.mark.skipif(not corpus("invalid"), reason="the corpus is not here")
 @in_one_test("row", corpus("invalid"), ids=lambda row: row["id"])
 def test_every_invalid_request_is_refused(row: dict[str, Any]) -> None:
     """The exceptions are requests that no AWS documentation excludes."""
