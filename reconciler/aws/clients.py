@@ -1,8 +1,4 @@
-"""Makes the boto3 clients of services and ledgers: endpoints, credentials, timeouts, retries and hooks.
-
-boto3 makes its clients with botocore. So does this module, because boto3 itself adds only resources and transfers of
-large files to S3, which take time to import and which nothing here needs.
-"""
+"""Makes the boto3 clients of services and ledgers: endpoints, credentials, timeouts, retries and hooks."""
 
 import os
 import platform
@@ -13,6 +9,7 @@ from threading import RLock
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import botocore
 import botocore.session
 from botocore.config import Config
@@ -32,7 +29,7 @@ READ_ATTEMPTS = 5
 POOL = 32
 """The number of connections that each client keeps open: more than an apply or a ledger uses at the same time."""
 
-USER_AGENT = f"Botocore/{botocore.__version__} Python/{platform.python_version()}"
+USER_AGENT = f"Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{platform.python_version()}"
 """The user agent of every client. Without it, botocore would build one twice for each request, which takes a tenth of a
 call's time."""
 
@@ -40,7 +37,7 @@ OnCall = Callable[[str, bool], None]
 """A callback that receives, after each call to AWS, the operation and whether the call was throttled."""
 
 Client = Any
-"""A boto3 client; botocore generates their classes at run time."""
+"""A boto3 client; boto3 generates their classes at run time."""
 
 
 class Clients:
@@ -64,6 +61,7 @@ class Clients:
         self._credentials, self._timeouts = credentials, timeouts
         self._lock = RLock()
         self._botocore: botocore.session.Session | None = None
+        self._session: boto3.Session | None = None
         self._clients: dict[tuple[str, str], Client] = {}
 
     def reader(self, service: str) -> Client:
@@ -124,17 +122,16 @@ class Clients:
             own = {"profile": (None, None, None, None)} if self._endpoint_url is not None else None
             core = botocore.session.Session(session_vars=own, profile=self._profile)
             core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
-            core.set_config_variable("region", self._region)
             self._botocore = core
         return self._botocore
 
     def _make(self, service: str, config: Config) -> Client:
         try:
+            if self._session is None:
+                self._session = boto3.Session(botocore_session=self._core(), region_name=self._region)
             names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
             given = dict(zip(names, self._credentials or (), strict=False))
-            client = self._core().create_client(
-                service, region_name=self._region, endpoint_url=self._endpoint_url, config=config, **given
-            )
+            client = self._session.client(service, endpoint_url=self._endpoint_url, config=config, **given)
         except (BotoCoreError, ValueError) as error:  # ValueError: the endpoint is not a URL
             raise service_error(f"connecting to {service}", error) from error
         refuse_undecodable(client)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,17 +195,3 @@ def test_an_endpoint_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         Aws("eu-west-1", profile="broken", clock=SystemClock()).overridden("batch")
     with pytest.raises(ServiceError, match="profile does not exist"):
         Aws("eu-west-1", profile="nobody", clock=SystemClock()).overridden("batch")
-
-
-CLIENT = """\
-import sys
-from reconciler.aws.clients import Clients
-Clients("eu-west-1", credentials=("id", "key")).reader("s3")
-print({"boto3", "s3transfer"} & sys.modules.keys())
-"""
-
-
-def test_a_client_needs_only_botocore():
-    """Clients are those of boto3, made without its modules for resources and for transfers of large files to S3."""
-    done = subprocess.run([sys.executable, "-c", CLIENT], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
