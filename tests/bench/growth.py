@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Sequence
 
-from tests.bench.measure import ROUNDS, Goal, Report, Row
+from tests.bench.measure import Goal, Report, Row
 from tests.growth import SCENARIOS, Call
 
-FEW = 250
+FEW, TIMES = 100, 4
 MOST = 4.5
-LEAST = 0.05  # seconds
+PAIRS = 9
 
 
-def seconds(call: Call) -> float:
-    """Returns the processor time of one call, without the garbage collector. A short call is repeated, because a few
-    milliseconds cannot be measured."""
+def seconds(calls: Sequence[Call]) -> float:
+    """Returns the processor time of calls, without the garbage collector."""
     gc.collect()
     gc.disable()
     try:
-        start, calls, spent = time.process_time(), 0, 0.0
-        while spent < LEAST:
+        start = time.process_time()
+        for call in calls:
             call()
-            calls, spent = calls + 1, time.process_time() - start
-        return spent / calls
+        return time.process_time() - start
     finally:
         gc.enable()
 
 
 def measure(report: Report) -> None:
-    """Measures each scenario with four times as many specs, and its ratio to the time with few specs."""
+    """Measures each scenario with few specs and with four times as many, and the ratio of both.
+
+    Each pair of samples is for the same number of specs: four calls with few specs, and one call with many. So both use
+    the same amount of memory. Each call has data of its own, because a second call with the same data is faster, above
+    all if there is little data. There are many short pairs, because the speed of a shared processor can change by a
+    factor of two within a second.
+    """
     rows = []
     for name, scenario in SCENARIOS.items():
         few, many = Row(name, "CPU s"), Row(name, "CPU s")
-        scenario(4 * FEW)()  # so that imports are made, and caches are filled for both
-        for _ in range(ROUNDS):
-            few.samples.append(seconds(scenario(FEW)))
-            many.samples.append(seconds(scenario(4 * FEW)))
-        many.samples, few.samples = sorted(many.samples), sorted(few.samples)
-        report.add(Goal(f"growth of {name}, {FEW} to {4 * FEW} specs: CPU", many.compare(few), MOST))
+        scenario(FEW)()  # so that imports are made, and caches are filled for both
+        for _ in range(PAIRS):
+            few.samples.append(seconds([scenario(FEW) for _ in range(TIMES)]) / TIMES)
+            many.samples.append(seconds([scenario(TIMES * FEW)]))
+        report.add(Goal(f"growth of {name}, {FEW} to {TIMES * FEW} specs: CPU", many.compare(few), MOST))
         rows.append(many)
-    report.table(f"{4 * FEW} specs; ratio to the time for {FEW}", rows)
+    report.table(f"{TIMES * FEW} specs; ratio to the time for {FEW}", rows)
