@@ -12,6 +12,7 @@ import os
 import time
 from array import array
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -75,20 +76,13 @@ class FoundFolder(NamedTuple):
 
 
 def stamps_of(root: str, paths: Iterable[str]) -> dict[str, Stamp]:
-    """Returns the stamps of the files that can be found, as `stamp_of` does, but without a call for each. Symlinks are
-    followed."""
+    """Returns the stamps of the files that can be found. Symlinks are followed."""
     stamps: dict[str, Stamp] = {}
-    stat, integer = os.stat, INTEGER
     descriptor = os.open(root, os.O_RDONLY)
     try:
         for path in paths:
-            try:
-                each = stat(path, dir_fd=descriptor)
-            except OSError:
-                continue
-            stamps[path] = (
-                each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino & integer, each.st_dev & integer
-            )  # fmt: skip
+            with suppress(OSError):
+                stamps[path] = stamp_of(os.stat(path, dir_fd=descriptor))
     finally:
         os.close(descriptor)
     return stamps
@@ -197,14 +191,12 @@ def _stamped_blocks(blocks: Sequence[_Block]) -> list[_Stamps]:
 
 
 def _stamped_block(folder: str, names: Sequence[str]) -> _Stamps:
-    """Stamps files in a folder, as `stamp_of` does, but without a call for each. Symlinks are followed."""
-    stamps, stat, integer = array("q"), os.stat, INTEGER
-    extend = stamps.extend
+    """Stamps files in a folder. Symlinks are followed."""
+    stamps, stat = array("q"), os.stat
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         for name in names:
-            each = stat(name, dir_fd=descriptor)
-            extend((each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino & integer, each.st_dev & integer))
+            stamps.extend(stamp_of(stat(name, dir_fd=descriptor)))
     finally:
         os.close(descriptor)
     newest = max(map(max, (stamps[1::FIELDS], stamps[2::FIELDS])))
