@@ -1,4 +1,4 @@
-"""Builders with one obvious default each, for tests of the core."""
+"""Builders for tests of the core, with one obvious default for each argument."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
 
 
 def at(seconds: float = 0) -> str:
-    """The time `seconds` after NOW, as the ledger writes it."""
+    """Returns the time `seconds` after NOW in the format of the ledger."""
     return time_text(NOW + timedelta(seconds=seconds))
 
 
 def request(content: str = "A", **more: Any) -> dict[str, Any]:
-    """A Batch request whose command is `content`."""
+    """Returns a Batch request whose command is `content`."""
     return {
         "jobName": "orders",
         "jobQueue": "etl",
@@ -44,7 +44,7 @@ def request(content: str = "A", **more: Any) -> dict[str, Any]:
 def spec(
     content: str = "A", name: str = "orders", *, policy: Mapping[str, Any] | None = None, **more: Any
 ) -> DesiredSpec:
-    """A one-off Batch spec with default policy."""
+    """Returns a one-off Batch spec with the default policy."""
     chosen = Policy(**(policy or {}))
     asked = request(content, jobName=name)
     fields: dict[str, Any] = {
@@ -67,7 +67,7 @@ CONTENT = tuple(field.name for field in dataclass_fields(Content))
 
 
 def composed(flat: Mapping[str, Any], *, key: bool = False) -> dict[str, Any]:
-    """Keywords with the fields of the content, and of the key, put together."""
+    """Returns keywords in which the fields of the content, and with `key` those of the key, are composed."""
     content = {name: flat[name] for name in CONTENT if name in flat}
     rest = {name: value for name, value in flat.items() if name not in CONTENT}
     if key:
@@ -76,7 +76,7 @@ def composed(flat: Mapping[str, Any], *, key: bool = False) -> dict[str, Any]:
 
 
 def desired(*specs: DesiredSpec, **more: Any) -> Desired:
-    """A target of these specs, all selected, outside git."""
+    """Returns the desired state of a target with these specs, all selected, outside git."""
     fields: dict[str, Any] = {
         "place": PLACE,
         "specs": {s.name: s for s in specs},
@@ -86,7 +86,7 @@ def desired(*specs: DesiredSpec, **more: Any) -> Desired:
 
 
 def token(content: str = "A", generation: int = 1, name: str = "orders", revision: int = 1) -> str:
-    """The client token of a generation of `spec(content, name)`."""
+    """Returns the client token of a generation of `spec(content, name)`."""
     content_digest = digest("BatchJob", revision, request(content, jobName=name))
     return client_token(PLACE, "BatchJob", SubmissionKey(name, generation), content_digest)
 
@@ -94,7 +94,7 @@ def token(content: str = "A", generation: int = 1, name: str = "orders", revisio
 def intended(
     content: str = "A", generation: int = 1, name: str = "orders", *, seconds: float = -3600, **more: Any
 ) -> e.Intended:
-    """The intent of a first send, an hour ago."""
+    """Returns the intent of a first send, an hour ago."""
     revision = more.pop("revision", 1)
     asked = request(content, jobName=name)
     fields: dict[str, Any] = {
@@ -123,7 +123,7 @@ def intended(
 def taken(
     content: str = "A", generation: int = 1, name: str = "orders", *, seconds: float = -3600, **more: Any
 ) -> e.ManuallyAdopted:
-    """A run that was made the spec's by hand, an hour ago."""
+    """Returns the event that an operator adopted a run, an hour ago."""
     asked = request(content, jobName=name)
     fields: dict[str, Any] = {
         "at": at(seconds),
@@ -145,7 +145,7 @@ def taken(
 
 
 def slot_intended(slot: str, content: str = "A", name: str = "orders", *, attempt: int = 1, **more: Any) -> e.Intended:
-    """The intent of a first send for a slot, an hour ago."""
+    """Returns the intent of a first send for a slot, an hour ago."""
     content_digest = digest("BatchJob", 1, request(content, jobName=name))
     key = SubmissionKey(name, slot=slot, attempt=attempt)
     slot_token = client_token(PLACE, "BatchJob", key, content_digest)
@@ -153,7 +153,7 @@ def slot_intended(slot: str, content: str = "A", name: str = "orders", *, attemp
 
 
 def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3590, **more: Any) -> e.SubmissionEvent:
-    """An event that follows an intent, by its type's name, with one default for each field."""
+    """Returns an event that follows an intent, by its type, with a default for each field."""
     base: dict[str, Any] = {"at": at(seconds), "name": intent.name, "token": intent.token}
     run_id = more.pop("run_id", f"run-{intent.key.generation}")
     match kind:
@@ -188,7 +188,7 @@ def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3
 
 
 def scheduled(name: str = "orders", *, seconds: float = -7200, **more: Any) -> e.ScheduledSince:
-    """A schedule of every full hour that is in force since two hours ago."""
+    """Returns an hourly schedule that has been in force for two hours."""
     fields: dict[str, Any] = {
         "at": at(seconds),
         "name": name,
@@ -201,7 +201,7 @@ def scheduled(name: str = "orders", *, seconds: float = -7200, **more: Any) -> e
 
 
 def recorded(*events: e.Event) -> Recorded:
-    """The fold of these events, one batch each."""
+    """Returns the folded state of these events, in one batch each."""
     state = Recorded()
     for position, event in enumerate(events, start=1):
         fold(state, position, [event])
@@ -211,7 +211,7 @@ def recorded(*events: e.Event) -> Recorded:
 def ran(
     content: str = "A", generation: int = 1, end: str | None = "succeeded", name: str = "orders", **more: Any
 ) -> Sequence[e.Event]:
-    """The events of a generation that was submitted and, unless `end` is None, ended so."""
+    """Returns the events of a generation that was submitted and, unless `end` is `None`, ended that way."""
     intent = intended(content, generation, name, **more)
     events: list[e.Event] = [intent, outcome("submitted", intent)]
     if end is not None:
@@ -220,12 +220,12 @@ def ran(
 
 
 def plan_json(plan: Plan) -> JSON:
-    """The JSON that `plan --format json` prints, read back."""
+    """Returns the parsed JSON that `plan --format json` prints."""
     form: JSON = json.loads("".join(dumped(plan_form(plan))))
     return form
 
 
 def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
-    """The JSON that `apply --format json` prints, read back."""
+    """Returns the parsed JSON that `apply --format json` prints."""
     form: JSON = json.loads("".join(dumped(result_form(plan, results))))
     return form

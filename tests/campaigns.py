@@ -1,4 +1,4 @@
-"""What tests of many cases share: how many examples and cases they try, and the report that `make soak` prints."""
+"""Sets how many examples and cases the tests try, and prints the report of `make soak`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from hypothesis import settings
 
 EXAMPLES = 25
-"""How many examples hypothesis tries in `make test` if a test does not say."""
+"""The number of examples that hypothesis tries in `make test` by default."""
 
 
 def examples(every_day: int, soak: int | None = None) -> int:
-    """Returns how many examples a test tries: `every_day` in `make test`, and `soak` or 40 times as many in `make
-    soak`."""
+    """Returns how many examples a test tries: in `make test`, `every_day`; in `make soak`, `soak` or 40 times as
+    many."""
     times = settings().max_examples // EXAMPLES
     return every_day if times == 1 else soak or every_day * times
 
@@ -27,8 +27,8 @@ def in_one_test(
 ) -> Callable[[Callable[..., Any]], Any]:
     """Runs all cases of a test in one test, which fails with a list of the cases that fail.
 
-    It is `pytest.mark.parametrize` for cases that take less time than pytest needs for a test. The cases share the
-    fixtures.
+    Use it instead of `pytest.mark.parametrize` for cases that take less time than pytest's overhead per test. The cases
+    share the fixtures.
     """
     listed = list(cases)
     keys, values = ((names,), [(case,) for case in listed]) if isinstance(names, str) else (names, listed)
@@ -67,8 +67,8 @@ def in_soak(cases: Iterable[Any], every_day: Callable[[Any], bool]) -> list[Any]
 
 
 def pairs(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
-    """Returns all pairs as parameters of a test. `make test` runs as few of them as contain each value once, and
-    `make soak` the others."""
+    """Returns all pairs as parameters of a test. `make test` runs just enough of them that each value occurs once, and
+    `make soak` runs the others."""
     return [
         pytest.param(
             *(one if isinstance(one, tuple) else (one,)),
@@ -89,7 +89,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def table(reports: Iterable[Any]) -> list[str]:
-    """Returns a line for each campaign, which is a test with all its cases, and below it what the cases counted."""
+    """Returns a line for each campaign, which is a test with all its cases, followed by the counts that its cases
+    recorded."""
     campaigns: dict[str, list[pytest.TestReport]] = defaultdict(list)
     for report in reports:
         if isinstance(report, pytest.TestReport) and report.when == "call":

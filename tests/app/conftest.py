@@ -1,4 +1,4 @@
-"""The fixtures of the command line's tests that are used here too."""
+"""Provides to these tests the fixtures that the tests of the command line use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manual decisions as data: what is refused, what is recorded, and what is shown before it is confirmed."""
+"""Tests manual decisions as data: which are refused, what they record, and what they show before the user confirms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOURLY = {"schedule": "0 * * * *", "concurrencyPolicy": "Allow"}
 
 
 def slot(hours: float) -> str:
-    """Returns the slot of some hours ago. The newest slot is now."""
+    """Returns the slot that many hours ago. With 0 hours, this is the newest slot."""
     return seconds_text(NOW - timedelta(hours=hours))
 
 
@@ -32,12 +32,12 @@ def slot_ran(hours: float, end: str = "succeeded") -> Sequence[e.Event]:
 
 
 def hourly(*events: e.Event) -> SpecView:
-    """Returns the view of a spec with a slot every hour."""
+    """Returns the view of an hourly spec."""
     return view(scheduled(seconds=-360000), *events, specs=[spec(policy=HOURLY)])
 
 
 def resolved(spec_view: SpecView, decision: str = "submit", **more: object) -> Decision:
-    """Returns the decision of `resolve`."""
+    """Returns the decision of the command `resolve`."""
     given = {"token": None, "force": False, **more}
     return decide_resolve(spec_view, decision, **given)  # type: ignore[arg-type]
 
@@ -51,7 +51,7 @@ def resolved(spec_view: SpecView, decision: str = "submit", **more: object) -> D
     ids=["never sent", "submitted"],
 )
 def test_resolve_needs_an_unresolved_submission(events: Sequence[e.Event], message: str):
-    """If no submission is unresolved, the error describes the newest submission."""
+    """If no submission is unresolved, the error message describes the newest submission."""
     with pytest.raises(ReconcilerError, match=message):
         resolved(view(*events))
 
@@ -77,8 +77,8 @@ def test_resolve_warns_about_a_submission_that_aws_may_have_forgotten():
 
 
 def test_resolve_abandons_a_submission_with_several_runs_and_never_sends_it_again():
-    """Two runs have the submission's tag, so the job did run. `--submit` is refused even with force, and `--abandon`
-    leaves both runs alone."""
+    """Two runs have the submission's tag, so the job has run. `--submit` is refused even with `--force`, and
+    `--abandon` does not cancel either run."""
     spec_view = view(intended(), runs_by_token={token(): ("run-1", "run-2")})
 
     with pytest.raises(ReconcilerError, match="reconciler adopt orders"):
@@ -103,7 +103,7 @@ def test_resolve_takes_the_submission_that_the_token_begins():
 
 
 def cancelled(spec_view: SpecView, run_id: str | None = None, at_slot: str | None = None) -> Decision:
-    """Returns the decision of `cancel`."""
+    """Returns the decision of the command `cancel`."""
     return decide_cancel(spec_view, run_id=run_id, slot=at_slot)
 
 
@@ -211,7 +211,7 @@ def filled(spec_view: SpecView, first: float, last: float, *, again: bool = Fals
     ids=["one-off", "no slot", "future", "too many", "wrong order"],
 )
 def test_backfill_needs_past_slots(schedule: str | None, first: float, last: float, message: str):
-    """Times without a past slot are refused with the reason."""
+    """A period without a past slot is refused, and the error explains why."""
     spec_view = view(specs=[spec(policy={"schedule": schedule} if schedule else None)])
 
     with pytest.raises(ReconcilerError, match=message):
@@ -219,7 +219,7 @@ def test_backfill_needs_past_slots(schedule: str | None, first: float, last: flo
 
 
 def test_backfill_leaves_out_slots_that_are_not_due():
-    """A time span that ends in the future ends now, with a warning."""
+    """A period that ends in the future is shortened to the present, with a warning."""
     decision = filled(hourly(), 1, -24)
 
     assert decision.summary.form["slots"] == [slot(1), slot(0)]
@@ -227,7 +227,7 @@ def test_backfill_leaves_out_slots_that_are_not_due():
 
 
 def test_backfill_leaves_out_slots_that_ran():
-    """Slots that ran are included only with `--again`. If all slots ran, the command fails."""
+    """Slots that ran are included only with `--again`. If all slots in the period have run, the command fails."""
     spec_view = hourly(*slot_ran(3))
 
     with pytest.raises(ReconcilerError, match="--again"):
@@ -244,7 +244,7 @@ def adopted(spec_view: SpecView, run_id: str, at_slot: str | None = None, *, for
 
 @pytest.mark.parametrize("run_id", ["4b0e1c5e:3", "4b0e1c5e#0", "arn:aws:batch:eu-west-1:111122223333:job/4b0e1c5e"])
 def test_adopt_takes_only_whole_runs(run_id: str):
-    """Children of array jobs, nodes and ARNs are refused."""
+    """Adopting a child of an array job, a node or an ARN is refused."""
     with pytest.raises(ReconcilerError, match="4b0e1c5e"):
         adopted(view(runs=[run_facts(run_id)]), run_id)
 

@@ -1,4 +1,4 @@
-"""Recognition of listed runs by the tokens that the current content has."""
+"""Tests that `fsck` recognizes listed runs by the tokens of the current content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SESSION: Any = SimpleNamespace(place=PLACE)
 @pytest.mark.parametrize("key", [SubmissionKey("orders", 3, attempt=2), SubmissionKey("orders", 7)], ids=str)
 @pytest.mark.parametrize("tagged", ["orders", "former"])
 def test_a_run_is_recognized_by_its_token(key: SubmissionKey, tagged: str):
-    """The key is that of the generation and attempt, also if the run was started under the spec's former name."""
+    """The token identifies the generation and the attempt, even if the run was started under the spec's former name."""
     wanted = spec(policy={"backoffLimit": 1})
     started = SubmissionKey(tagged, key.generation, attempt=key.attempt)
     token = client_token(PLACE, wanted.kind, started, wanted.digest)

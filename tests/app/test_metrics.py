@@ -1,5 +1,5 @@
-"""The port of a service, with silent connections, many connections and broken requests, and the gauge of waiting
-runs."""
+"""Tests the port of a service with silent connections, many connections and broken requests, and tests the gauge of
+waiting runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """Serves an endpoint that allows two connections at a time."""
+    """Serves an endpoint that accepts two connections at a time."""
     monkeypatch.setattr(endpoints, "CONNECTIONS", 2)
     served = Endpoint(application(Metrics(StandingClock(0), 60)), request.param, 0, "metrics")
     yield request.param, served.port
@@ -50,14 +50,14 @@ def get(address: tuple[str, int], path: str) -> bytes:
 
 
 def test_metrics_and_health_are_served(endpoint: tuple[str, int]) -> None:
-    """Both paths are served on IPv4 and IPv6."""
+    """Both paths are served over IPv4 and IPv6."""
     assert b"reconciler_passes_total" in get(endpoint, "/metrics")
     assert get(endpoint, "/healthz") == b"ok\n"
 
 
 def test_silent_connections_are_closed_and_bounded(endpoint: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection over the limit is closed at once, and silent connections are closed soon. Then new connections are
-    accepted again."""
+    """Connections above the limit are closed at once, and silent connections are closed after a timeout. After that,
+    new connections are accepted again."""
     monkeypatch.setattr(endpoints._Connection, "timeout", 0.3)
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(endpoint, timeout=PATIENCE_SECONDS)) for _ in range(2)]
@@ -82,7 +82,8 @@ def test_broken_requests_print_nothing(
 
 
 def test_waiting_runs_are_counted_by_the_code_of_their_reason() -> None:
-    """The label is the code only, because the whole text would create a new time series for each run."""
+    """The metric's label contains only the error code, because the whole text would create a new time series for each
+    run."""
     details = ["CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - spot", "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "odd", None]
     events: list[e.Event] = []
     for number, detail in enumerate(details, start=1):
@@ -99,7 +100,8 @@ def test_waiting_runs_are_counted_by_the_code_of_their_reason() -> None:
 
 
 def test_late_slots_and_costs_are_measured() -> None:
-    """A slot that waits for another run is late; costs are those of runs that ended within a day."""
+    """A slot that waits for another run counts as late. The cost metric covers the runs that ended within the last
+    day."""
     intent = intended("A")
     usage = {"resources": {"vcpu": 2.0, "memory_gb": 4.0}}
     ended = outcome("succeeded", intent, started_at=at(-3600), finished_at=at(-1800), usage=usage)
@@ -115,7 +117,7 @@ def test_late_slots_and_costs_are_measured() -> None:
 
 
 def test_the_dashboard_shows_metrics_that_exist() -> None:
-    """Every metric of it is served."""
+    """Every metric in the Grafana dashboard is served by the metrics endpoint."""
     metrics = Metrics(StandingClock(NOW.timestamp()), 60, max_checkout_age=60)
     served = {family.name for family in metrics.registry.collect()}
     panels = json.loads((ROOT / "docs" / "grafana.json").read_text("utf-8"))["panels"]

@@ -1,4 +1,4 @@
-"""Target, selection and limits of a command, as pure functions."""
+"""Tests the target, the selection and the limits of a command as pure functions."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def _selected(choice: CommandOptions, recorded: tuple[str, ...] = ()) -> frozens
     ],
 )
 def test_selection(choice: CommandOptions, names: set[str] | None):
-    """Several names add up, and labels narrow the selection. A spec must match both. Without names and labels,
-    everything is selected."""
+    """Several `--only` options select several specs, and labels narrow the selection. A spec must match both the name
+    and the label. Without names and labels, everything is selected."""
     assert names == _selected(choice, recorded=("gone",))
 
 
@@ -85,12 +85,12 @@ def test_a_label_that_no_spec_has():
     ],
 )
 def test_target(given: str | None, environ: dict[str, str], default: str | None, expected: str):
-    """The option takes precedence over the variable, and the variable over the project's default."""
+    """`--target` takes precedence over RECONCILER_TARGET, which takes precedence over the project's default."""
     assert expected == target_name(CommandOptions(target=given), environ, default, ["prod", "staging", "local"])
 
 
 def test_a_missing_and_an_unknown_target():
-    """The message lists the targets."""
+    """The error message lists the targets."""
     with pytest.raises(UsageError, match="Targets of this project: prod, staging"):
         target_name(CommandOptions(), {}, None, ["staging", "prod"])
     with pytest.raises(UsageError, match="Did you mean staging"):
@@ -98,7 +98,7 @@ def test_a_missing_and_an_unknown_target():
 
 
 def test_limits():
-    """A limit on the command line replaces the target's limit, and the other limit is unchanged. Zero is a valid
+    """A limit on the command line replaces that limit of the target and leaves the other one unchanged. Zero is a valid
     limit."""
     target = Limits(maxSubmissions=5, maxCancellations=6)
 

@@ -32,7 +32,7 @@ def asked(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") ->
 
 
 def test_the_page_is_served_for_reading():
-    """Pages have the content security policy. Other paths and other methods are refused."""
+    """Every page has a content security policy. Requests for other paths, or with other methods, are refused."""
     page = LivePage(allowed_hosts("127.0.0.1"))
     served = Endpoint(page.application, "127.0.0.1", 0, "the page")
     try:
@@ -61,7 +61,7 @@ def test_the_names_of_a_page_that_others_may_read(address: str, any_name: bool):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
-    """The error contains the folder. Other files in a folder are not removed."""
+    """The error message contains the path of the folder. Other files in a folder are not removed."""
     (tmp_path / "kept.txt").write_text("mine")
     assert write(Site(content(row("job"))), tmp_path) == len(list(tmp_path.rglob("*.*"))) - 1
     assert (tmp_path / "kept.txt").read_text() == "mine"
@@ -70,7 +70,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 class Batches:
-    """A ledger's history that contains a missed range at each position. Counts what was read."""
+    """A fake ledger history that contains a range of missed slots at each position. It counts the batches that are
+    read."""
 
     def __init__(self) -> None:
         self.read: list[int] = []
@@ -91,8 +92,8 @@ class Batches:
 
 
 def test_missed_slots_are_read_once():
-    """Missed slots of the last month are those of scheduled specs. A later pass reads only new batches, and another
-    ledger is read from its start."""
+    """The page shows the missed slots of the last month, for scheduled specs only. Later passes read only new batches,
+    and a different ledger is read from its start."""
     schedule = Schedule("2026-11-01T00:00:00Z", "0 2 * * *", "UTC", "BatchJob")
     former = FormerName("old-name", "job", 1)
     record = SpecRecord("job", schedule=schedule, positions=[3, 20], former_names=[former])

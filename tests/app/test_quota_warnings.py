@@ -1,4 +1,4 @@
-"""Warnings about plans that take long because of AWS's quotas."""
+"""Tests the warnings about plans that take long because of AWS's quotas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.cli.world import World, project_text
 
 
 def test_a_long_wait_is_a_warning_with_numbers() -> None:
-    """25 calls fit into the burst. 325 calls at one per second take minutes."""
+    """25 calls fit into the burst; 325 calls at one call per second take minutes."""
     few = plan(desired(*(spec(name=f"job-{n}") for n in range(25))), recorded(), NOW)
     many = plan(desired(*(spec(name=f"job-{n}") for n in range(325))), recorded(), NOW)
     rates = {"SubmitJob": Rate(perSecond=1, burst=25)}

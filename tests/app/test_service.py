@@ -1,5 +1,5 @@
-"""The passes of a service: each pass reads the specs again, a failed pass does not end the service, and a missing
-remote is reported."""
+"""Tests the passes of a service: each pass reads the specs again, a failed pass does not stop the service, and a
+missing git remote is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 class Serving:
-    """A service on a thread: its passes, and the messages of its log."""
+    """A service that runs in a thread, with its passes and its log messages."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self.passes: list[Pass] = []
@@ -36,13 +36,13 @@ class Serving:
             time.sleep(0.01)
 
     def logged(self, *texts: str) -> bool:
-        """Returns whether one log message contains all these texts."""
+        """Returns whether a single log message contains all these texts."""
         return any(all(text in message for text in texts) for message in self._caplog.messages)
 
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[..., object]:
-    """Starts a service for a world; its passes are 50 ms apart, and it ends with the block."""
+    """Starts a service with 50 ms between passes, and stops it at the end of the block."""
 
     @contextmanager
     def serving(world: World, *, git_pull: bool = False) -> Iterator[Serving]:
@@ -68,8 +68,8 @@ def serve(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_each_pass_reads_the_specs_again(world: World, serve):
-    """A spec that is added later runs once, and a broken spec is logged. With a broken project file, passes fail; once
-    it is fixed, they succeed again."""
+    """A spec that is added later runs once, and a broken spec is logged. While the project file is broken, passes fail;
+    after it is fixed, they succeed again."""
     world.batch("clicks")
     with serve(world) as service:
         service.wait(lambda: len(world.runs()) == 1)
@@ -101,7 +101,7 @@ def test_a_checkout_that_cannot_be_updated_is_used_as_it_is(world: World, serve,
 
 
 def test_a_port_that_is_taken_is_wrong_usage(world: World):
-    """The error contains the host and the port, and nothing is started."""
+    """The error message contains the host and the port, and no service is started."""
     port = int(world.aws.url.rpartition(":")[2])
 
     with pytest.raises(UsageError, match=f"metrics cannot be served on 127.0.0.1:{port}"):

@@ -1,4 +1,4 @@
-"""When the next pass of a service starts."""
+"""Tests when a service starts its next pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.app.service import ServiceInterval, repeat
 
 @dataclass
 class Passes:
-    """Passes that take `seconds` each on a simulated clock; `stop` is set after `count` passes."""
+    """Simulates passes that take `seconds` each. `stop` is set after `count` passes."""
 
     count: int
     seconds: float = 0.0
@@ -22,7 +22,7 @@ class Passes:
     stop: Event = field(default_factory=Event)
 
     def now(self) -> float:
-        """As in `ports.Clock`."""
+        """Implements `ports.Clock`."""
         return self.time
 
     def boot(self) -> float:
@@ -48,7 +48,7 @@ def even() -> float:
 
 
 def test_passes_start_one_interval_apart() -> None:
-    """The interval is measured from start to start, however long a pass takes."""
+    """The interval is measured from the start of one pass to the start of the next, however long a pass takes."""
     passes = Passes(4, seconds=15)
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert passes.began == [0, 60, 120, 180]
@@ -62,7 +62,7 @@ def test_a_long_pass_is_followed_at_once() -> None:
 
 
 def test_failed_passes_back_off() -> None:
-    """The pause doubles each time, up to 15 minutes."""
+    """After each failed pass the pause doubles, up to 15 minutes."""
     passes = Passes(7, good=False)
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert [b - a for a, b in zip(passes.began, passes.began[1:], strict=False)] == [120, 240, 480, 900, 900, 900]
@@ -75,12 +75,12 @@ def test_back_off_never_shortens_a_long_interval() -> None:
 
 @pytest.mark.parametrize(("draw", "seconds"), [(-1, 54), (0, 60), (1, 66)])
 def test_jitter_is_a_tenth(draw: float, seconds: float) -> None:
-    """A pause is up to a tenth shorter or longer."""
+    """A random part makes each pause up to a tenth shorter or longer."""
     assert ServiceInterval(60, lambda: draw).pause(0) == pytest.approx(seconds)
 
 
 def test_a_stopped_service_runs_no_pass() -> None:
-    """No pass runs if the event is set before the start."""
+    """If the stop event is set before the start, no pass runs."""
     passes = Passes(1)
     passes.stop.set()
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)

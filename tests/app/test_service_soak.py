@@ -1,4 +1,4 @@
-"""A service that runs for weeks needs no more memory and no more files than after its first passes."""
+"""Tests that a service that runs for weeks uses no more memory and no more open files than after its first passes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.cli.world import World, project_text
 from tests.ledger.server import Server
 
 FIRST = 200
-"""The number of passes after which nothing may grow any more."""
+"""The number of passes after which memory and open files must no longer grow."""
 
 MOST_KIB = 4096
-"""The growth of memory that is still noise: fragments, and the tables of the allocator."""
+"""The growth of memory that counts as noise: fragmentation, and the tables of the allocator."""
 
 
 @pytest.mark.soak
@@ -33,7 +33,8 @@ MOST_KIB = 4096
 def test_memory_and_files_of_a_service_do_not_grow(
     store: str, resting: bool, passes: int, world: World, aws: Server, monkeypatch: pytest.MonkeyPatch
 ):
-    """All runs have ended, and nothing changes. Passes repeat the last one, or are made in full if it is forgotten."""
+    """No spec changes while all runs have ended. Tests passes that reuse the result of the previous pass, and complete
+    passes."""
     if store != "sqlite":
         world.ledger = aws.address(store)
         world.write("reconciler.yaml", project_text(ledger=world.ledger))
@@ -43,7 +44,7 @@ def test_memory_and_files_of_a_service_do_not_grow(
         world.batch(f"job-{number}")
     for name, value in {**world.env, **aws.environment}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # pytest would keep every record
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # else pytest keeps every record
     done: list[Pass] = []
 
     def report(each: Pass) -> None:
@@ -69,7 +70,7 @@ def _passes(service: Service, stop: Event, number: int, *, resting: bool) -> boo
     good = True
     for _ in range(number):
         if not resting:
-            service._rest = AtRest()  # forgets the last pass
+            service._rest = AtRest()  # discards the result of the previous pass
         good = service._run_pass(stop) and good
     return good
 

@@ -1,4 +1,4 @@
-"""Posting one document to a webhook."""
+"""Tests posting a document to a webhook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_document_arrives_as_json_with_its_headers() -> None:
-    """The document is sent once if the response is successful."""
+    """If the response is successful, the document is sent once."""
     with hook() as there:
         post(there.url, {"text": "häld"}, {"Authorization": "Bearer t"})
     assert there.documents == [{"text": "häld"}]
@@ -29,14 +29,14 @@ def test_a_document_arrives_as_json_with_its_headers() -> None:
 
 
 def test_temporary_failures_are_retried() -> None:
-    """Statuses 429 and 503, then success."""
+    """The receiver returns 429, then 503, then 200."""
     with hook(429, 503) as there:
         post(there.url, {"text": "x"})
     assert len(there.documents) == 3
 
 
 def test_a_receiver_cannot_hold_up_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`Retry-After` is not waited for, and a body that never arrives is not read."""
+    """The client ignores `Retry-After` and does not read a response body that never arrives."""
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     with hook(429, 503, Retry_After="3600", Content_Length="1000000") as there:
@@ -47,7 +47,7 @@ def test_a_receiver_cannot_hold_up_a_pass(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(("answers", "tries"), [((404,), 1), ((302,), 1), ((500,) * 9, 4)])
 def test_a_refusal_is_an_error_without_the_address(answers: tuple[int, ...], tries: int) -> None:
-    """Permanent statuses are not retried, redirections are not followed, and the path, which may be a secret, is not
+    """Permanent errors are not retried, redirects are not followed, and the URL's path, which may be a secret, is not
     printed."""
     with hook(*answers) as there, pytest.raises(NotificationFailed) as caught:
         post(there.url, {"text": "x"})
@@ -56,7 +56,7 @@ def test_a_refusal_is_an_error_without_the_address(answers: tuple[int, ...], tri
 
 
 def test_an_address_where_nobody_listens_is_an_error() -> None:
-    """The message contains no details from a library."""
+    """The error message contains no text from the HTTP library."""
     with hook() as there:
         url = there.url
     with pytest.raises(NotificationFailed, match=r"^it could not be reached: MaxRetryError$"):
@@ -65,8 +65,8 @@ def test_an_address_where_nobody_listens_is_an_error() -> None:
 
 @pytest.mark.parametrize("kind", list(NotificationKind))
 def test_hostile_text_in_a_notification_is_inert(kind: NotificationKind):
-    """In the notifications of all kinds, a name or a message from AWS mentions no channel, makes no link, has no
-    control characters, and is not too long."""
+    """In a notification of any kind, names and AWS messages cannot mention a channel or form a link, and they contain
+    no control characters and have a limited length."""
     hostile = "<!channel> <https://evil.example|console> & <@U1>\n\x1b[2J\u202e\x00" + "x" * 10_000
     notification = Notification("k", frozenset({kind}), "<!here>", str(kind), hostile, None, None, None, None)
     text = notification_json(notification, PLACE, "2026-11-22T02:00:00Z", logs="reconciler logs <x>")["text"]
@@ -95,8 +95,8 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("address", [*ADDRESSES, "redirected", "refused", "failing"])
 def test_no_part_of_an_address_is_in_logs_or_errors(address: str, caplog: pytest.LogCaptureFixture):
-    """This holds for every kind of invalid address and for every logger at every level. The error also has no cause or
-    context."""
+    """Tests that no kind of invalid address appears in the log, for every logger at every level. The error has no cause
+    and no context either."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "urllib3")
     statuses = {"redirected": (302,), "refused": (403,), "failing": (500,) * 9}.get(address, ())
@@ -111,7 +111,7 @@ def test_no_part_of_an_address_is_in_logs_or_errors(address: str, caplog: pytest
 
 @pytest.mark.parametrize("value", ["c4n4ry\r\nX: y", "c4n4ry\u2603"])
 def test_no_header_is_in_errors(value: str, caplog: pytest.LogCaptureFixture):
-    """A value that cannot be a header raises an error that does not contain the value."""
+    """If the value cannot be sent as a header, the error does not contain the value."""
     with hook() as there, pytest.raises(NotificationFailed) as caught:
         post(there.url, {"text": "x"}, {"Authorization": value})
     assert CANARY not in f"{caplog.text} {caught.value!r}"

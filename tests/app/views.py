@@ -1,4 +1,4 @@
-"""Views of specs for operator decisions, built from events without AWS or a ledger."""
+"""Builds views of specs for manual decisions from events, without AWS or a ledger."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ OPERATOR = Operator(actor="tests", reason="fixed")
 
 @dataclass
 class FakeAws:
-    """A fake of AWS that describes the given runs in one place and has a correct clock."""
+    """A fake AWS with a correct clock that describes the given runs, all of them in one location."""
 
     runs: Mapping[str, RunFacts]
 
     def inventory(self, _kind: str) -> FakeAws:
-        """Returns itself: as `ports.Inventory` of every kind."""
+        """Returns this object as the `ports.Inventory` of every kind."""
         return self
 
     def described(self, _locate: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
@@ -37,7 +37,7 @@ class FakeAws:
         return {run_id: self.runs[run_id] for run_id in run_ids if run_id in self.runs}
 
     def place(self, _locate: Mapping[str, str]) -> str:
-        """Returns the name of the one place."""
+        """Returns the name of the only location."""
         return "queue etl"
 
     def check_clock(self) -> None:
@@ -49,7 +49,7 @@ BY = Invocation("prod")
 
 @dataclass
 class FakeSession:
-    """The parts of `app.session.Session` that decisions use."""
+    """The parts of `app.session.Session` that the decisions use."""
 
     aws: FakeAws
     suspend: object = False
@@ -57,12 +57,12 @@ class FakeSession:
     invocation: Invocation = BY
 
     def now(self) -> datetime:
-        """Returns the time of the tests."""
+        """Returns the fixed time of the tests."""
         return NOW
 
     @property
     def target(self) -> object:
-        """The target, with its settling time."""
+        """Returns the target with its settling time."""
         return SimpleNamespace(settleSeconds=SETTLE_SECONDS)
 
     @property
@@ -78,8 +78,8 @@ def view(
     runs_by_token: Mapping[str, tuple[str, ...]] | None = None,
     look_errors: Mapping[str, str] | None = None,
 ) -> SpecView:
-    """Returns the view of `orders`, from its recorded events, its spec in git, the runs that AWS can describe, and what
-    this pass found in AWS."""
+    """Returns the view of `orders`: its events, its spec in git, the runs that AWS describes, and what this pass
+    observed."""
     state = recorded(*events)
     state.runs_by_token.update(runs_by_token or {})
     state.look_errors.update(look_errors or {})

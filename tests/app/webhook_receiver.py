@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Hook:
-    """The requests so far, and the statuses of the next responses, which are followed by 200."""
+    """Stores the requests, and the statuses of the next responses. After these, every response has the status 200."""
 
     def __init__(self) -> None:
         self.documents: list[dict[str, Any]] = []
@@ -22,7 +22,8 @@ class Hook:
 
 @contextmanager
 def hook(*answers: int, **headers: str) -> Iterator[Hook]:
-    """Serves a webhook for the duration of a test. Its responses have these headers, with - instead of _."""
+    """Serves a webhook for the duration of a test. Sets the given response headers; `_` in an argument's name stands
+    for `-`."""
     made = Hook()
     made.answers = list(answers)
 

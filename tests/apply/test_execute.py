@@ -35,12 +35,12 @@ SENT = {
 
 
 def throttled(_: JSON) -> Outcome:
-    """Returns the refusal of an AWS that is throttling."""
+    """Returns AWS's reply that it throttles a request."""
     return Refused("ThrottlingException", "slow down")
 
 
 def declined(_: JSON) -> Outcome:
-    """Returns AWS's refusal of the content of a request."""
+    """Returns AWS's reply that the content of a request is invalid."""
     return Declined("ClientException", "no such queue")
 
 
@@ -87,8 +87,8 @@ def test_a_reply_that_was_lost_is_adopted_within_the_pass() -> None:
 
 
 def test_a_request_that_was_lost_stays_unknown() -> None:
-    """If no run is found within ten seconds, the outcome is unknown. The request is not sent again, and the next pass
-    waits."""
+    """If no run is found within ten seconds, the outcome of the submission is unknown. The request is not sent again,
+    and the next pass waits for the submission to settle."""
     world = World(Aws(before={"orders": [unclear]}))
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.UNKNOWN, error="ReadTimeoutError: no reply")
@@ -98,7 +98,7 @@ def test_a_request_that_was_lost_stays_unknown() -> None:
 
 
 def test_a_listing_that_fails_is_not_absence() -> None:
-    """If the lookup after an unclear send fails, the outcome remains unknown."""
+    """If the search for the run fails after an unclear send, the outcome remains unknown."""
     world = World(Aws(after={"orders": [unclear]}, find_error="AccessDenied"))
     (result,) = world.apply(desired(spec("A")))
     assert result.outcome == ActionOutcome.UNKNOWN
@@ -127,8 +127,8 @@ def test_a_later_pass_adopts() -> None:
 
 
 def test_unsent_is_sent_again_by_the_next_pass_as_the_same_submission() -> None:
-    """The submission is proven absent, so the next send has the same token and the same bytes, even if cosmetic fields
-    changed meanwhile."""
+    """The submission is proven absent, so the next send uses the same token and the same bytes, even if cosmetic fields
+    have changed."""
     world = World(Aws(before={"orders": [unsent]}))
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.UNSENT, error="EndpointConnectionError: refused")
@@ -166,7 +166,8 @@ def test_a_rejected_job_does_not_stop_the_others() -> None:
 
 
 def test_two_passes_with_the_same_plan_submit_once() -> None:
-    """Only one of two passes records the intent. The other reports that another pass was first."""
+    """If two passes apply the same plan, only one records the intent. The second pass reports that another pass was
+    first."""
     world = World()
     one, two = world.ledger(), world.ledger()
     made = plan(desired(spec("A")), one.recorded, NOW)
@@ -187,7 +188,7 @@ def test_a_pass_that_is_sending_keeps_others_off() -> None:
 
 
 def test_a_spec_that_moved_is_not_submitted() -> None:
-    """A plan that was made at another ledger head is stale for its spec."""
+    """If a spec has new events in the ledger, plans made earlier are stale for this spec."""
     world = World()
     made = plan(desired(spec("B")), world.ledger().recorded, NOW)
     world.apply(desired(spec("A")))
@@ -213,8 +214,8 @@ def test_without_an_intent_nothing_is_sent(error: Exception, said: str) -> None:
 
 
 def test_a_ledger_lost_after_acceptance_still_gives_the_run_id() -> None:
-    """The run exists but is not recorded. The outcome is unknown and contains the run id, and a later pass finds the
-    run by its tag."""
+    """The run exists in AWS but the ledger does not record it. The outcome is unknown and contains the run id, and a
+    later pass finds the run by its tag."""
 
     class Once(MemoryStore):
         def append(self, position: int, batch: bytes) -> bytes:
@@ -230,11 +231,10 @@ def test_a_ledger_lost_after_acceptance_still_gives_the_run_id() -> None:
 
 
 class TestProvenAbsent:
-    """Tests an unclear send that no listing shows, after its request can no longer arrive."""
+    """Tests an unclear send that no listing shows, once its request can no longer arrive."""
 
     def lost(self, *looks: float) -> World:
-        """Returns a world in which a send was lost an hour ago, and lookups found nothing the given number of seconds
-        ago."""
+        """Returns a world in which a send was lost an hour ago and a lookup found nothing `seconds` ago."""
         world = World()
         intent = intended("A", request=SENT)
         events = [intent, outcome("unclear", intent), *(outcome("absent", intent, seconds=-look) for look in looks)]
@@ -253,8 +253,8 @@ class TestProvenAbsent:
     def test_a_ledger_that_fails_before_a_resend_leaves_it_unsent(
         self, error: LedgerError, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """If the first intent cannot be read, nothing is sent and the result contains the reason, not a bug report. A
-        later pass sends the request."""
+        """If the first intent cannot be read, nothing is sent, and the result contains the reason and not a bug report.
+        A later pass sends the request."""
         world = self.lost(100, 30)
         log = world.ledger()
         with pytest.MonkeyPatch.context() as patch:
@@ -266,7 +266,7 @@ class TestProvenAbsent:
         assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
 
     def test_without_recorded_proof_nothing_goes(self) -> None:
-        """A plan is stale if it used observations that are not in the ledger."""
+        """A plan that uses observations which are not in the ledger is stale."""
         world = self.lost(100)
         seen = self.lost(100, 30).ledger().recorded
         (result,) = world.apply(plan(desired(spec("A")), seen, NOW))
@@ -274,7 +274,7 @@ class TestProvenAbsent:
         assert not world.aws.jobs
 
     def test_two_passes_send_once(self) -> None:
-        """The second pass finds that the next send has been made."""
+        """The second pass finds that another pass has already sent the request again."""
         world = self.lost(100, 30)
         made = plan(desired(spec("A")), world.ledger().recorded, NOW)
         world.apply(made)
@@ -346,7 +346,7 @@ class TestCancel:
         assert (world.aws.grace, other.aws.grace) == ([60], [None])
 
     def test_a_run_that_started_meanwhile_is_not_cancelled_for_waiting(self) -> None:
-        """Another pass observed that the run started. A cancellation for a run that waits too long then does
+        """Another pass observed that the run has started. The planned cancellation, for waiting too long, then does
         nothing."""
         waiting = spec("A", policy={"pendingTimeoutSeconds": 60})
         world, late = World(), World()
@@ -359,14 +359,14 @@ class TestCancel:
         assert (late.aws.cancelled, late.types()[-1]) == ([], "observed")
 
     def test_a_cancel_that_aws_refuses_is_an_error(self) -> None:
-        """The result is not reported as cancelled, and the next pass tries again."""
+        """The run is not reported as cancelled, and the next pass tries again."""
         world = World(Aws(cancel_error=ServiceError("TerminateJob", "AccessDenied", "no")))
         (result, _) = world.apply(desired(spec("A", "z")), self.live(world))
         assert result == ActionResult(ActionOutcome.UNSENT, "run-1", "TerminateJob: AccessDenied: no")
         assert world.types()[-1] == "cancel-asked"
 
     def test_a_run_that_ended_meanwhile_is_left_alone(self) -> None:
-        """The run had not ended when the plan was made."""
+        """The run was still live when the plan was made."""
         world = World()
         ledger = self.live(world)
         made = plan(desired(spec("A", "z")), ledger.recorded, NOW)
@@ -376,7 +376,7 @@ class TestCancel:
         assert world.aws.cancelled == []
 
     def test_two_passes_ask_once(self) -> None:
-        """The second pass reports that another pass has cancelled the run."""
+        """The second pass reports that another pass has already cancelled the run."""
         world = World()
         ledger = self.live(world)
         made = plan(desired(spec("A", "z")), ledger.recorded, NOW)
@@ -386,8 +386,8 @@ class TestCancel:
 
     @pytest.mark.parametrize("failing", [0, 1])
     def test_a_ledger_that_fails(self, failing: int) -> None:
-        """If the request to cancel cannot be recorded, nothing is cancelled. If the answer cannot be recorded, the
-        result is not success."""
+        """If the cancel request cannot be recorded, the run is not cancelled. If AWS's reply cannot be recorded, the
+        result is not a success."""
         world = World()
         made = plan(desired(spec("A", "z")), self.live(world).recorded, NOW)
 
@@ -407,10 +407,10 @@ class TestCancel:
 
 
 class TestStop:
-    """Tests a command that is asked to stop."""
+    """Tests a command that receives a stop signal."""
 
     def test_nothing_new_is_begun(self) -> None:
-        """Actions that have not started are not sent."""
+        """After a stop signal, actions that have not started are not sent."""
         world = World()
         world.stop.set()
         (result,) = world.apply(desired(spec("A")))
@@ -508,7 +508,7 @@ def test_hundreds_of_jobs_side_by_side() -> None:
     ids=["foreign", "ours", "unforeseen"],
 )
 def test_a_service_that_cannot_be_made_sends_nothing(failure: Exception, said: str) -> None:
-    """Nothing was transmitted, whatever the error was, and the ledger records the submission as unsent."""
+    """Nothing was transmitted, whatever the error was, so the ledger records the submission as unsent."""
 
     def none(_: str) -> Aws:
         raise failure
@@ -530,8 +530,8 @@ def test_a_service_that_cannot_be_made_sends_nothing(failure: Exception, said: s
 
 
 def test_a_check_that_fails_in_the_middle_of_a_pass_stops_the_rest() -> None:
-    """After a minute, the clock is checked again. If it is wrong by then, the remaining jobs have no intent and are not
-    sent."""
+    """The clock is checked again after a minute. If it has become wrong by then, the remaining jobs get no intent and
+    are not sent."""
     world = World()
     ledger = world.ledger()
     checks = iter([None, GuardError("the clock is wrong")])
@@ -559,7 +559,7 @@ def test_a_check_that_fails_in_the_middle_of_a_pass_stops_the_rest() -> None:
 
 
 def test_an_action_of_a_later_version_is_no_success() -> None:
-    """A plan file may contain actions that this version does not support."""
+    """A plan file may contain an action that this version does not support."""
     world = World()
     made = plan(desired(spec("A")), world.ledger().recorded, NOW)
     later = replace(made, actions=tuple(replace(a, action=ActionType.REPLACE) for a in made.actions))
@@ -568,7 +568,7 @@ def test_an_action_of_a_later_version_is_no_success() -> None:
 
 
 def test_observations_are_recorded_in_bounded_batches() -> None:
-    """Hundreds of states are recorded in a few appends."""
+    """The states of hundreds of runs are recorded in a few appends."""
 
     def observed() -> Iterator[Observed]:
         for name in names:

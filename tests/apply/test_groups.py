@@ -1,4 +1,5 @@
-"""Tests specs that run together in one thread: what they share, and that none of them can harm another."""
+"""Tests specs that run together in one thread: what they share, and that a problem with one does not affect the
+others."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ CLAIM, SETTLE = 30, 1500
 def group(
     world: World, log: Log, made: Plan, results: list[ActionResult], quota: Quota | None = None, size: int = 8
 ) -> tuple[Steps, Ports]:
-    """Returns the actions of a plan, as one thread runs them."""
+    """Returns the actions of a plan as one thread executes them."""
     ports = Ports(log, lambda _: world.aws, world.clock, quota or Buckets({}, world.clock), world.stop)
     task = Task(PLACE, ports, Provenance(None, "tests", "0", "here:1:x"), CLAIM, SETTLE)
     names = executor._by_name(made, {index for index, action in enumerate(made.actions) if action.effective})
@@ -72,7 +73,7 @@ def test_intents_and_outcomes_of_a_group_share_appends() -> None:
 
 @pytest.mark.parametrize(("specs", "threads", "size"), [(1, 1, 1), (5, 5, 1), (16, 8, 2), (900, 8, 4), (900, 1, 8)])
 def test_groups_leave_no_thread_idle_and_few_submissions_open(specs: int, threads: int, size: int) -> None:
-    """A few specs are spread over all threads; of many specs, at most 32 are open at a time."""
+    """A few specs are distributed over all threads. Of many specs, at most 32 are processed at a time."""
     assert executor._group_size(specs, threads) == size
 
 
@@ -89,7 +90,7 @@ def later_pass(world: World) -> None:
 
 
 class Killed(BaseException):
-    """Simulates the end of the process. Not an `Exception`, so that reconciler cannot catch it."""
+    """Simulates the end of the process. Derives from `BaseException`, so that reconciler cannot catch it."""
 
 
 def killed_before(steps: Steps, ports: Ports, number: int) -> bool:
@@ -112,7 +113,7 @@ def killed_before(steps: Steps, ports: Ports, number: int) -> bool:
 
 
 def numbers() -> Iterator[tuple[int, bool]]:
-    """Yields the number of every effect of the group, and whether the reply to the second call gets lost."""
+    """Yields each number of an effect in the group, with and without the loss of the reply to the second call."""
     return ((number, lost) for number in range(1, 40) for lost in (False, True))
 
 
@@ -130,7 +131,7 @@ def test_a_group_may_be_killed_at_every_effect() -> None:
         assert sorted(job["jobName"] for job in world.aws.jobs.values()) == sorted(NAMES), (number, lost)
         assert len(set(tokens)) == len(NAMES)
         assert not list(world.ledger().recorded.unresolved())
-    assert completed  # the last numbers are beyond the end of the group
+    assert completed  # the last numbers are beyond the last effect of the group
 
 
 def test_a_kill_inside_a_call_leaves_the_others_to_later_passes() -> None:
@@ -150,7 +151,7 @@ def test_a_kill_inside_a_call_leaves_the_others_to_later_passes() -> None:
 
 
 def test_a_spec_that_changed_since_the_plan_is_left_out() -> None:
-    """Another pass submitted one of the specs first. The other specs share an append without it."""
+    """Another pass submitted one of the specs after the plan was made. The other specs still share one append."""
     world = World()
     log = world.ledger()
     made = plan(SPECS, log.recorded, NOW)
@@ -165,33 +166,34 @@ def test_a_spec_that_changed_since_the_plan_is_left_out() -> None:
 
 
 class Refusing(MemoryStore):
-    """A store that raises an error for batches with more than one intent, or for all intents."""
+    """A store that raises an error for batches with more than one intent, or for every intent."""
 
     def __init__(self, error: LedgerError, least: int) -> None:
         super().__init__()
         self._error, self._least = error, least
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Implements `ports.Store`, but refuses some batches."""
+        """Implements `ports.Store` but refuses some batches."""
         if batch.count(b'"type":"intended"') >= self._least:
             raise self._error
         return super().append(position, batch)
 
 
 def test_a_batch_that_the_ledger_refuses_is_written_one_by_one() -> None:
-    """Nothing is written because the batch is refused, for example as too large. Each intent is then written in a batch
-    of its own."""
+    """The store refuses the batch and writes nothing, as for a batch that is too large. Each intent is then written in
+    a batch of its own."""
     world = World(store=Refusing(LedgerFull("too large"), 2))
     assert {result.outcome for result in run(world)} == {ActionOutcome.SUBMITTED}
     assert written(world) == [["opened", "intended"], ["intended"], ["intended"], ["submitted"] * 3]
 
 
 def test_threads_that_wait_for_an_append_share_the_next_one() -> None:
-    """While one thread appends, the groups of other threads queue up. One of these threads then appends all of them."""
+    """While one thread appends, the groups of the other threads wait in a queue. One of the waiting threads then
+    appends the batches of all."""
     appending, released = Event(), Event()
 
     class Slow(MemoryStore):
-        """A store whose second append waits until every other thread waits for its turn."""
+        """A store whose second append waits until every other thread is waiting to append."""
 
         def append(self, position: int, batch: bytes) -> bytes:
             """Appends as `ports.Store` requires."""
@@ -228,7 +230,7 @@ def test_without_intents_nothing_is_sent() -> None:
 
 
 def test_if_it_is_unknown_whether_intents_were_written_nothing_is_sent() -> None:
-    """An unreachable ledger is not called again for each part, and no part is sent."""
+    """If the ledger is unreachable, the parts of the group are not appended separately, and no part is sent."""
     world = World(store=Refusing(LedgerUnreachable("no answer"), 1))
     results = run(world)
     assert {result.outcome for result in results} == {ActionOutcome.UNSENT}
@@ -237,7 +239,7 @@ def test_if_it_is_unknown_whether_intents_were_written_nothing_is_sent() -> None
 
 
 def test_the_pauses_of_a_group_pass_at_the_same_time() -> None:
-    """Three throttled specs wait one second together, not three."""
+    """Three throttled specs wait for one second together, not for one second each."""
     throttled = Refused("ThrottlingException", "slow down", throttled=True)
     world = World(Aws(before={name: [lambda _: throttled] for name in NAMES}))
     assert {result.outcome for result in run(world)} == {ActionOutcome.SUBMITTED}
@@ -245,14 +247,14 @@ def test_the_pauses_of_a_group_pass_at_the_same_time() -> None:
 
 
 def test_the_looks_of_a_group_do_not_wait_for_each_other() -> None:
-    """Three lost requests are looked for within the same ten seconds."""
+    """Three lost requests are looked for during the same ten seconds."""
     world = World(Aws(before={name: [unclear] for name in NAMES}))
     assert {result.outcome for result in run(world)} == {ActionOutcome.UNKNOWN}
     assert sum(world.clock.slept) == pytest.approx(10.0)
 
 
 def test_no_intent_waits_for_the_quota_of_another() -> None:
-    """With one token per minute, each intent is recorded after its own token was taken, and its call follows at
+    """With a quota of one token per minute, each intent is recorded after its token was taken, and its call follows at
     once."""
     world = World()
     ages: list[timedelta] = []
@@ -270,7 +272,7 @@ def test_no_intent_waits_for_the_quota_of_another() -> None:
 
 
 def test_slow_calls_make_groups_small() -> None:
-    """After a send that starts late in its claim, the groups are small, so that no send misses its deadline."""
+    """If a send starts late within its claim, the next groups are smaller, so that no send misses its deadline."""
     names = [f"job-{number}" for number in range(8)]
     world = World()
 
@@ -286,10 +288,10 @@ def test_slow_calls_make_groups_small() -> None:
 
 
 def test_an_unexpected_failure_ends_one_spec_only() -> None:
-    """A bug in one service call affects only that submission. The others are submitted."""
+    """A bug in the call of one service affects only that submission. The other specs are submitted."""
 
     class Broken(Log):
-        """A ledger that fails while the outcomes of one spec are checked."""
+        """A ledger that raises an error when the outcome of one spec is appended."""
 
         def append(self, events, valid):
             if any(getattr(event, "name", "") == "orders" for event in events):

@@ -1,4 +1,4 @@
-"""Tests renames during a pass. They are recorded first and once, whatever other passes do."""
+"""Tests how a pass applies renames. Renames are recorded first and only once, whatever other passes do."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def planned(world: World, *specs: DesiredSpec) -> Plan:
 
 
 def test_a_rename_is_recorded_once_by_two_passes() -> None:
-    """The second pass finds that the rename is recorded, and both passes continue."""
+    """The second pass finds that the rename is already recorded, and both passes continue."""
     world = holding(*ran(name="old"))
     made, log, other = planned(world, new("B")), world.ledger(), world.ledger()
 
@@ -61,7 +61,7 @@ def test_a_rename_is_recorded_once_by_two_passes() -> None:
 
 @pytest.mark.parametrize("name", ["old", "new"])
 def test_a_rename_that_rests_on_another_state_is_refused(name: str) -> None:
-    """The plan is outdated because the new name was submitted meanwhile, or the former name was applied again."""
+    """The plan is stale because another pass submitted the new name, or applied the former name again."""
     world = holding(*ran(name="old"))
     made = planned(world, new())
     if name == "new":
@@ -78,7 +78,8 @@ def test_a_rename_that_rests_on_another_state_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("renamed_first", [True, False])
 def test_a_slot_of_two_checkouts_runs_once(renamed_first: bool) -> None:
-    """One checkout has the former name, the other one the new name. Both planned the same slots before either acted."""
+    """One checkout has the former name, and the other has the new name. Both passes planned the same slots before
+    either acted."""
     world = holding(scheduled("old"))
     before = planned(world, spec(name="old", policy=CATCH_UP))
     after = planned(world, new(policy=CATCH_UP))
@@ -101,7 +102,7 @@ def test_a_slot_of_two_checkouts_runs_once(renamed_first: bool) -> None:
 
 
 def test_another_send_has_the_token_and_the_bytes_of_the_former_name() -> None:
-    """The request never reached AWS. The token and tags still contain the name under which it was intended."""
+    """The request never reached AWS before the rename. Its token and tags still contain the former name."""
     world = World()
     world.aws.before["old"] = [unsent] * 9
     world.apply(desired(spec(name="old")))
@@ -139,7 +140,7 @@ def test_a_proven_absent_submission_is_sent_again_under_its_token() -> None:
 
 
 def test_a_pass_of_the_former_name_records_its_outcome_under_the_new_one() -> None:
-    """The rename happens between the intent and AWS's reply."""
+    """The rename is recorded between the intent and AWS's reply."""
     intent = intended(name="old")
     world = holding(intent)
     record_renames(world.ledger(), planned(world, new()), at(), PASS)
@@ -175,7 +176,7 @@ class MortalStore(MemoryStore):
 
 
 def run_pass(world: World, store: MemoryStore, *specs: DesiredSpec) -> None:
-    """Runs one pass in this thread: lookups, plan, renames, actions, declarations."""
+    """Runs one pass in this thread: looks for runs, plans, and records renames, actions and declarations."""
     log = Log(store, PLACE, "0.1.0", world.clock)
     recorded = log.refresh()
     for submission in recorded.unresolved():
@@ -194,7 +195,7 @@ def run_pass(world: World, store: MemoryStore, *specs: DesiredSpec) -> None:
 @pytest.mark.parametrize("known", ["ended", "unresolved", "slots"])
 def test_a_pass_with_a_rename_may_be_killed_at_every_append(content: str, known: str) -> None:
     """Wherever the process is killed, the next passes end with the same runs, each started once. A submission that was
-    intended but perhaps not sent must settle before it is sent again, and other slots wait for it."""
+    intended but possibly not sent must settle before it is sent again, and other slots wait for it."""
     policy = CATCH_UP if known == "slots" else {"concurrencyPolicy": "Allow"}
     for number, durable in product(range(1, 9), [False, True]):
         world = World()
@@ -202,7 +203,7 @@ def test_a_pass_with_a_rename_may_be_killed_at_every_append(content: str, known:
             world.ledger().append([scheduled("old")], lambda _: None)
         else:
             world.apply(desired(spec(name="old", policy=policy)))
-        if known == "unresolved":  # the reply of AWS was not recorded
+        if known == "unresolved":  # AWS's reply was not recorded
             world.store.batches.pop(2)
         wanted = new(content, policy=policy)
         with suppress(Killed):

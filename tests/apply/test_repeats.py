@@ -1,4 +1,5 @@
-"""Tests rule R6: if AWS accepts our token, an unclear send is repeated immediately, for one minute."""
+"""Tests rule R6 of the protocol: if AWS accepts an idempotency token, an unclear send is repeated at once, for up to
+one minute."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def spark(content: str = "A") -> DesiredSpec:
 
 @dataclass
 class TokenAws(Aws):
-    """An AWS that starts one run per token and records every transmission. Its listings do not show hidden runs."""
+    """A fake AWS that starts one run per token and records every transmission. Its listings do not show hidden runs."""
 
     sent: list[JSON] = field(default_factory=list)
     hidden: bool = False
@@ -68,7 +69,7 @@ def throttled(_: JSON) -> Outcome:
 
 
 def test_a_lost_request_is_repeated_with_the_same_token_and_bytes() -> None:
-    """The first transmission is lost. The second one starts the run within the same pass."""
+    """The first transmission is lost. The second transmission starts the run within the same pass."""
     here = world(before={"orders": [unclear]})
     (result,) = here.apply(desired(spark()))
     assert (result.outcome, result.run_id) == ("submitted", "job-1")
@@ -85,14 +86,15 @@ def test_a_lost_reply_is_answered_with_the_same_run() -> None:
 
 
 def test_after_a_conflict_it_only_looks() -> None:
-    """A 409 for our token means that a run may have it. Nothing is sent again, and the run is found by its tag."""
+    """If AWS replies 409 to our token, a run with this token may exist. Nothing is sent again, and the run is found by
+    its tag."""
     here = world(after={"orders": [conflict]})
     (result,) = here.apply(desired(spark()))
     assert (result.outcome, len(here.aws.sent)) == ("adopted", 1)  # type: ignore[attr-defined]
 
 
 def test_after_a_conflict_a_later_pass_only_looks_too() -> None:
-    """The ledger contains the 409. Another pass within the minute plans to wait, and sends nothing."""
+    """The ledger records the 409. Another pass within the minute plans to wait, and sends nothing."""
     here = world(before={"orders": [conflict]}, hidden=True)
     here.apply(desired(spark()))
     log = here.ledger()
@@ -115,8 +117,8 @@ def test_a_conflict_that_another_pass_met_ends_repeats() -> None:
 
 
 def test_a_no_to_a_repeated_send_closes_nothing_else() -> None:
-    """If the repeated send is throttled or not sent, the earlier send remains unresolved, because nothing is known
-    about it."""
+    """If the repeated send is throttled or not sent, the first send remains unresolved, because its outcome is still
+    unclear."""
     here = world(before={"orders": [unclear, throttled, unsent, unclear, unclear]})
     (result,) = here.apply(desired(spark()))
     assert result.outcome == "unknown"
@@ -134,8 +136,8 @@ def test_a_batch_job_is_never_repeated() -> None:
 
 @pytest.mark.parametrize(("age", "sends"), [(45, 2), (59, 2), (61, 1), (3600, 1)])
 def test_a_later_pass_repeats_within_the_minute_only(age: int, sends: int) -> None:
-    """A pass that crashed leaves its intent. The next pass sends again within a minute of the first send; later, it
-    waits until the submission settles."""
+    """A pass crashed and left an intent without an outcome. The next pass sends again within a minute of the first
+    send; later, it waits until the submission settles."""
     here = world(before={"orders": [unclear] * 5}, hidden=True)
     here.apply(desired(spark()))
     died = here.ledger()
@@ -155,7 +157,7 @@ def test_a_later_pass_repeats_within_the_minute_only(age: int, sends: int) -> No
 
 
 def test_a_plan_that_is_too_old_repeats_nothing() -> None:
-    """The minute is over when the user confirms, so nothing is sent."""
+    """The minute has passed before the user confirms, so nothing is sent."""
     here = world(before={"orders": [unclear] * 5}, hidden=True)
     here.apply(desired(spark()))
     log = here.ledger()
@@ -168,7 +170,7 @@ def test_a_plan_that_is_too_old_repeats_nothing() -> None:
 
 
 def test_a_pass_that_comes_second_spends_no_quota() -> None:
-    """Two passes have the same plan. The second one returns its quota tokens and ends at once."""
+    """Two passes apply the same plan. The second pass returns its quota token and ends at once."""
     here = world()
     made = plan(desired(spark()), here.ledger().recorded, NOW)
     quota = Buckets({"StartJobRun": Rate(perSecond=0.001, burst=1)}, here.clock)

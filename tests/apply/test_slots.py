@@ -1,4 +1,4 @@
-"""Tests slots, replacements and schedules during a pass: events in the ledger and jobs in AWS."""
+"""Tests how a pass applies slots, replacements and schedules: the events in the ledger and the jobs in AWS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def begun(*events: e.Event) -> World:
 
 
 def test_missed_slots_and_the_due_one_in_one_pass() -> None:
-    """The submit runs first, because it requires the ledger head of the plan. The skip is recorded afterwards."""
+    """The submission is executed first, because it requires the ledger head of the plan. The skip is recorded
+    afterwards."""
     world = begun()
     results = world.apply(desired(hourly()))
     assert [result.outcome for result in results] == [ActionOutcome.RECORDED, ActionOutcome.SUBMITTED]
@@ -36,7 +37,8 @@ def test_missed_slots_and_the_due_one_in_one_pass() -> None:
 
 
 def test_slots_side_by_side() -> None:
-    """Each submission changes the ledger head of the other one. Both are submitted once."""
+    """Each of two submissions changes the ledger head that the other one was planned with. Both are still submitted
+    once."""
     world = begun()
     wanted = desired(hourly(catchup=True, concurrencyPolicy="Allow"))
     results = world.apply(wanted)
@@ -56,7 +58,7 @@ def test_a_slot_that_another_pass_gave_up_is_not_submitted() -> None:
 
 
 def test_missed_slots_are_recorded_once() -> None:
-    """A second pass with the same plan finds that they are recorded."""
+    """A second pass with the same plan finds that the missed slots are recorded."""
     world = begun()
     made = plan(desired(hourly()), world.ledger().recorded, NOW)
     world.apply(made)
@@ -67,7 +69,7 @@ def test_missed_slots_are_recorded_once() -> None:
 
 
 def test_a_replacement_asks_for_the_end_of_the_old_run() -> None:
-    """The request is recorded, as a replacement, before AWS is called. Nothing is submitted yet."""
+    """The cancel request is recorded, as a replacement, before AWS is called. Nothing is submitted yet."""
     world = World()
     world.apply(desired(spec("A")))
     wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))

@@ -1,5 +1,5 @@
-"""A small world for tests of apply: an AWS whose jobs exist once accepted, a ledger in memory, and a clock that only
-sleeps advance."""
+"""A small world for tests of apply: a fake AWS that creates each job that it accepts, a ledger in memory, and a clock
+that only `sleep` advances."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ Answer = Callable[[JSON], Outcome | None]
 
 @dataclass
 class Aws:
-    """Jobs by id. `answers` are used up one by one, by job name; `delivered_then` says that the job is made first."""
+    """Jobs by id. `answers` are used in order, per job name. `delivered_then` means that the job is created before the
+    answer."""
 
     jobs: dict[str, JSON] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
@@ -40,7 +41,7 @@ class Aws:
     lock: Lock = field(default_factory=Lock)
 
     def submit(self, request: JSON, deadline: Instant) -> Outcome:
-        """Makes a job, unless told otherwise."""
+        """Creates a job, unless an answer is configured."""
         with self.lock:
             self.deadlines.append(deadline)
             early = self._next(self.before, request)
@@ -56,7 +57,7 @@ class Aws:
         return waiting.pop(0)(request) if waiting else None
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """Never called by apply."""
+        """Is never called by apply."""
         return {run.token: "not asked" for run in runs}
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
@@ -79,7 +80,7 @@ class Aws:
 
 @dataclass
 class World:
-    """One ledger, one AWS and one clock."""
+    """Contains one ledger, one fake AWS and one clock."""
 
     aws: Aws = field(default_factory=Aws)
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -95,7 +96,7 @@ class World:
     def apply(
         self, wanted: Desired | Plan, ledger: Log | None = None, workers: int = 4, quota: Quota | None = None
     ) -> tuple[ActionResult, ...]:
-        """Runs one pass with these specs, or exactly this plan."""
+        """Runs one pass with these specs, or with exactly this plan."""
         log = ledger or self.ledger()
         made = wanted if isinstance(wanted, Plan) else plan(wanted, log.recorded, NOW)
         return execute(

@@ -36,8 +36,8 @@ def aws() -> Iterator[Connect]:
 
 @dataclass(frozen=True)
 class Wired:
-    """A server and its clients, kept for a module, because botocore takes longer to make a client than to make a
-    call."""
+    """Contains a server and its clients, kept for a module, because botocore takes longer to make a client than to make
+    a call."""
 
     stub: Stub
     aws: Aws
@@ -45,7 +45,7 @@ class Wired:
 
 @pytest.fixture(scope="module")
 def wired() -> Iterator[Wired]:
-    """Yields a server on which tests call `stub.play` first. The first test makes the clients, in its environment."""
+    """Yields a server on which tests call `stub.play` first. The first test creates the clients in its environment."""
     with Stub(silence) as stub:
         wired = Wired(stub, Aws("eu-west-1", stub.url, CREDENTIALS, timeouts=PATIENT, clock=SystemClock()))
         yield wired

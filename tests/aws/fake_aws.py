@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Answer = tuple[int, dict[str, Any] | list[Any] | str]
-"""A status and JSON content. For statuses of 400 and above, the text is AWS's error code."""
+"""Contains a status and JSON content. For statuses of 400 and above, the text is AWS's error code."""
 
 Handler = Callable[[dict[str, Any]], Answer]
 

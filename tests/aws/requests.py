@@ -48,5 +48,5 @@ BATCH = Submit("batch", JOB, SUBMITTED, "job-1")
 
 
 def in_a_minute() -> Instant:
-    """Returns a deadline that no test reaches."""
+    """Returns a deadline that no test exceeds."""
     return Instant(time.time() + 60, SystemClock().boot() + 60)

@@ -42,7 +42,7 @@ def reply(raw: bytes) -> Act:
 
 
 def answer(status: int, form: object, headers: Mapping[str, str] | None = None) -> Act:
-    """Returns an act that reads the request and answers as AWS does, with JSON and a request id."""
+    """Returns an act that reads the request and answers as AWS does, with JSON content and a request id."""
     return reply(
         http(status, json.dumps(form).encode(), {"Content-Type": "application/json", **REQUEST_ID, **(headers or {})})
     )
@@ -111,8 +111,8 @@ def until_closed(connection: socket.socket, stub: Stub) -> None:
 
 
 class Stub:
-    """Plays one act per connection, and the last act on all later connections. `bodies` contains the requests that were
-    read."""
+    """Plays one act per connection, in order; the last act is repeated on all later connections. `bodies` contains the
+    requests that were read."""
 
     def __init__(self, *acts: Act) -> None:
         self.acts = list(acts)
@@ -156,7 +156,7 @@ class Stub:
             except OSError:
                 return
             act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
-            with connection, suppress(OSError):  # the client may go away first
+            with connection, suppress(OSError):  # the client may disconnect first
                 act(connection, self)
 
     def __enter__(self) -> Stub:

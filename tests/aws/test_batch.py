@@ -75,7 +75,7 @@ def test_a_hundred_jobs_are_one_call(fake: FakeAws, batch: Service):
 
 
 def test_a_queue_is_listed_by_the_job_s_name(fake: FakeAws, batch: Service):
-    """One listing and one description are enough for all submissions with the same queue and name."""
+    """One listing and one description suffice for all submissions with the same queue and name."""
     fake.play(ListJobs=BATCH.listing(["a", "b"]), DescribeJobs=BATCH.describing(BATCH.run("a"), BATCH.run("b")))
     assert batch.find(BATCH.wanted("r1-1", "r1-2")) == {"r1-1": (), "r1-2": ()}
     assert fake.calls == {"ListJobs": 1, "DescribeJobs": 1}
@@ -115,7 +115,7 @@ def test_many_names_of_a_queue_are_found_by_listing_the_queue(fake: FakeAws, bat
 
 
 def test_a_queue_with_more_pages_than_names_is_listed_by_name(fake: FakeAws, batch: Service):
-    """A queue has ten pages and five names are wanted. After five pages, each name is listed separately."""
+    """A queue has ten pages of jobs, and five names are wanted. After five pages, each name is listed separately."""
     runs = [BATCH.run(f"run-{n}", token=f"r1-{n}") for n in range(10)]
     fake.play(ListJobs=queue_of(100, page=10), DescribeJobs=BATCH.describing(*runs))
     assert batch.find(named(5)) == {f"r1-{n}": [f"run-{n}"] for n in range(5)}
@@ -129,14 +129,14 @@ def test_a_queue_that_cannot_be_listed_is_not_absence(fake: FakeAws, batch: Serv
 
 
 def test_a_job_on_two_pages_is_one_job(fake: FakeAws, batch: Service):
-    """A listing may contain a job twice if jobs are added while it is read. The job is then found once, which is no
-    conflict."""
+    """A listing may contain a job twice if jobs are added while it is read. The job is then found only once, so there
+    is no conflict."""
     fake.play(ListJobs=BATCH.listing(["a"], ["a"]), DescribeJobs=BATCH.describing(BATCH.run("a", token="r1-1")))
     assert batch.find(BATCH.wanted("r1-1")) == {"r1-1": ["a"]}
 
 
 def test_a_job_that_was_not_described_is_not_absence(fake: FakeAws, batch: Service):
-    """DescribeJobs may not return a job that was just submitted. Its tags are then unknown."""
+    """DescribeJobs may not return a job that was just submitted. Until it does, the job's tags are unknown."""
     fake.play(ListJobs=BATCH.listing(["a", "b"]), DescribeJobs=BATCH.describing(BATCH.run("a", token="r1-1")))
     assert "job b" in str(batch.find(BATCH.wanted("r1-1"))["r1-1"])
 

@@ -1,5 +1,5 @@
-"""Tests the reasons of Batch jobs: of the job, its containers, its pods and its children. Also tests who cancelled
-it."""
+"""Tests the reasons of Batch jobs: from the job, its containers, its pods and its children. Also tests who cancelled a
+job."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def child(index: int, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_the_reason_has_all_that_aws_gives(job: dict[str, Any], reason: str | None):
-    """The reason contains the job's own reason, each failed container with its name, the last pod, and the last attempt
-    if the job starts again."""
+    """The reason contains the job's own reason, each failed container by name, the last pod, and, if the job was
+    retried, the last attempt."""
     assert reason_of(job, None) == reason
 
 
@@ -124,7 +124,7 @@ def test_failed_children_are_counted_and_named():
     ],
 )
 def test_an_end_is_explained_once_aws_has_given_all(job: dict[str, Any], children: Any, complete: bool):
-    """Until all details are reported, the job is read again."""
+    """Until AWS reports all details, the job is read again."""
     assert explained(job, children) is complete
 
 
@@ -139,7 +139,7 @@ def test_an_end_is_explained_once_aws_has_given_all(job: dict[str, Any], childre
     ],
 )
 def test_a_time_limit_of_the_queue_is_told_by_its_reason(reason: str | None, by_queue: bool):
-    """AWS uses its own codes. A person may use any other text."""
+    """AWS uses its own codes as reasons. An operator may enter any other text."""
     assert stopped_by_queue({"isCancelled": True, "statusReason": reason}) is by_queue
     assert not stopped_by_queue({"statusReason": reason})
 
@@ -151,7 +151,7 @@ def test_an_array_starts_with_its_first_child():
 
 
 def test_the_adapter_lists_failed_children_until_they_have_reasons():
-    """Each observation makes one call while reasons are missing, and none after they are reported."""
+    """Each observation makes one more call while reasons are missing, and none after AWS has reported them."""
     late: dict[str, Any] = {"jobSummaryList": [child(3), {**child(1), "status": "SUCCEEDED"}]}
     with FakeAws() as fake:
         aws = Aws("eu-west-1", fake.url, CREDENTIALS, clock=SystemClock())

@@ -1,4 +1,5 @@
-"""What a Batch job used: the sum of the resources that it declares, and the time that its children ran."""
+"""Tests the usage of Batch jobs: the sum of the resources that a job declares, and the time for which its children
+ran."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ ONE, TWO = {"container": ecs("1", "2048")}, {"container": ecs("2", "4096")}
     ],
 )  # fmt: skip
 def test_the_size_of_a_job_is_the_sum_of_its_containers(job: dict[str, Any], size: tuple[float, float]):
-    """A range of nodes inside another one overrides it, and a request in a pod has precedence over a limit."""
+    """The narrower of two overlapping node ranges takes precedence, and in a pod, a request takes precedence over a
+    limit."""
     assert usage_of(job) == {"resources": {"vcpu": size[0], "memory_gb": size[1]}}
 
 
@@ -71,12 +73,12 @@ def test_the_size_of_a_job_is_the_sum_of_its_containers(job: dict[str, Any], siz
     ],
 )
 def test_a_job_with_an_unknown_part_has_no_size(job: dict[str, Any]):
-    """An incomplete sum would be a wrong cost."""
+    """If one resource is missing, no usage is reported, because an incomplete sum would give a wrong cost."""
     assert usage_of(job) is None
 
 
 def observed(counts: dict[str, int], size: int, children: dict[str, list[dict[str, Any]]]) -> RunReport:
-    """Observes an array job twice. Returns the second report, after checking that each state was listed only once."""
+    """Observes an array job twice. Returns the second report, and checks that each state was listed only once."""
 
     def listed(given: dict[str, Any]) -> Answer:
         return 200, {"jobSummaryList": children[given["jobStatus"]]}
@@ -113,7 +115,7 @@ def test_an_array_used_the_time_of_all_its_children():
     ids=["one is not listed", "one has no end", "one is in no state", "too many"],
 )
 def test_an_array_whose_children_are_not_all_known_has_no_cost(size: int, children: list[dict[str, Any]]):
-    """A part of the children would be a wrong cost."""
+    """No usage is reported for only some of the children, because it would give a wrong cost."""
     counts = {"SUCCEEDED": 5000 if size == 5000 else 2}
     report = observed(counts, size, {"SUCCEEDED": children})
     assert KIND.billed(report.usage or {}, 1) is None

@@ -70,7 +70,7 @@ def test_the_account_by_an_endpoint_of_the_environment(aws: Connect, monkeypatch
     ],
 )
 def test_credentials_that_sts_refuses(code: str, said: str, aws: Connect):
-    """The error contains instructions."""
+    """The error message contains instructions."""
     with Stub(reply(refusal(code))) as stub, pytest.raises(ServiceError, match=said) as caught:
         aws(stub.url).account()
     assert caught.value.code == code
@@ -97,7 +97,7 @@ def test_an_endpoint_that_is_no_url(endpoint: str, aws: Connect):
 
 
 def test_a_client_is_made_once(aws: Connect):
-    """Threads share one client for each use of each service."""
+    """Threads share one client per use of each service."""
     connected = aws("http://127.0.0.1:1")
     with ThreadPoolExecutor(8) as pool:
         clients = list(pool.map(lambda _: (connected.reader("batch"), connected.submitter("batch")), range(8)))
@@ -127,12 +127,12 @@ def test_reads_are_tried_again(aws: Connect, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_an_endpoint_for_the_emulator_is_not_aws(aws: Connect):
-    """An endpoint that is passed in is never AWS."""
+    """An endpoint passed as an argument never counts as AWS."""
     assert aws("http://127.0.0.1:1").overridden("batch")
 
 
 def test_without_settings_it_is_aws(aws: Connect):
-    """If no endpoint is configured, no client is made to find that out."""
+    """If no endpoint is configured, the check creates no client."""
     connected = aws(None)
     assert not connected.overridden("batch")
     assert connected._clients == {}
@@ -147,7 +147,7 @@ def test_without_settings_it_is_aws(aws: Connect):
     ],
 )
 def test_an_endpoint_of_the_environment(name: str, services: set[str], aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """An endpoint that is set for one service does not affect the others."""
+    """An endpoint set for one service does not affect the others."""
     monkeypatch.setenv(name, "http://127.0.0.1:1")
     connected = aws(None)
     assert {service for service in ("batch", "emr-serverless") if connected.overridden(service)} == services
@@ -161,13 +161,13 @@ def test_an_endpoint_where_nothing_runs(name: str, aws: Connect, monkeypatch: py
 
 
 def test_an_interface_endpoint_of_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """Interface VPC endpoints belong to AWS."""
+    """Interface VPC endpoints count as AWS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://vpce-1.batch.eu-west-1.vpce.amazonaws.com")
     assert not aws(None).overridden("batch")
 
 
 def test_an_endpoint_that_only_looks_like_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """Only the end of the host name matters, starting at a dot."""
+    """Only a suffix of the host name that starts at a dot counts."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.notamazonaws.com")
     assert aws(None).overridden("batch")
 

@@ -60,7 +60,7 @@ class Subject:
 
     @property
     def inventory(self) -> Inventory:
-        """Returns the same adapter, as an inventory."""
+        """Returns the same adapter as a `ports.Inventory`."""
         assert isinstance(self.service, Inventory)
         return self.service
 
@@ -110,7 +110,7 @@ def test_a_submitted_run_is_there(subject: Subject):
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
 def test_a_run_that_ends(subject: Subject, outcome: Any):
-    """When a run ends, its report contains the time and AWS's own state."""
+    """When a run ends, its report contains the end time and AWS's own state."""
     ref = subject.start("r1-aa")
     subject.emulator.finish(ref.run_id, outcome)
     report = subject.service.observe([ref])["r1-aa"]
@@ -121,7 +121,7 @@ def test_a_run_that_ends(subject: Subject, outcome: Any):
 
 
 def test_a_cancelled_run_is_cancelled(subject: Subject):
-    """A cancel ends the run, and a second cancel does nothing."""
+    """Cancelling ends the run, and cancelling it again does nothing."""
     ref = subject.start("r1-aa")
     subject.service.cancel(ref, "replaced")
     assert subject.state(ref) == "cancelled"
@@ -130,7 +130,7 @@ def test_a_cancelled_run_is_cancelled(subject: Subject):
 
 
 def test_cancelling_a_run_that_has_ended(subject: Subject):
-    """A cancel does nothing to a run that has ended."""
+    """Cancelling does nothing to a run that has ended."""
     ref = subject.start("r1-aa")
     subject.emulator.finish(ref.run_id, "succeeded")
     subject.service.cancel(ref, "replaced")
@@ -138,7 +138,7 @@ def test_cancelling_a_run_that_has_ended(subject: Subject):
 
 
 def test_a_run_that_is_not_there(subject: Subject):
-    """A run that does not exist at AWS is reported as such, which is not an error."""
+    """If AWS has no such run, the report says so, which is not an error."""
     assert subject.state(RunRef("r1-zz", MISSING[subject.kind], subject.location)) == "unknown"
 
 
@@ -164,7 +164,7 @@ def test_a_run_is_found_by_its_token(subject: Subject):
 
 
 def test_two_runs_with_one_token_are_both_found(subject: Subject):
-    """If a tag was copied, both runs are found, and an operator must decide between them."""
+    """If a tag was copied, both runs are found, and an operator must choose one of them."""
     other = {"clientToken": "another"} if subject.kind == "emr-serverless" else {}
     first, second = subject.start("r1-aa"), subject.start("r1-aa", **other)
     assert subject.found("r1-aa") == {"r1-aa": sorted([first.run_id, second.run_id])}
@@ -198,8 +198,8 @@ def test_the_account_of_the_emulator(shared: tuple[Emulator, Aws]):
 
 
 def test_an_inventory_lists_every_run(subject: Subject):
-    """A listing contains runs with any name, state and tags. With a time, runs that were created earlier are left
-    out."""
+    """A listing contains runs with any name, state and tags. If a time is given, runs that were created earlier are
+    left out."""
     refs = [subject.start("r1-aa"), subject.start("r1-bb")]
     subject.emulator.finish(refs[1].run_id, "failed")
     later = time_text(datetime.now(UTC) + timedelta(minutes=1))
@@ -209,8 +209,7 @@ def test_an_inventory_lists_every_run(subject: Subject):
 
 
 def test_an_inventory_describes_a_run_with_its_tags(subject: Subject):
-    """A description contains the tags, the state and the creation time. A run that does not exist at AWS is left
-    out."""
+    """A description contains the tags, the state and the creation time. A run that AWS does not have is left out."""
     ref = subject.start("r1-aa")
 
     described = subject.inventory.described(subject.location, [ref.run_id, MISSING[subject.kind]])
@@ -236,7 +235,7 @@ def test_an_inventory_names_each_listing(subject: Subject):
 
 @dataclass
 class Wired:
-    """One service on a server that gives the answers of a test."""
+    """One service on a server that gives the answers that a test configures."""
 
     wire: Wire
     fake: FakeAws
@@ -264,12 +263,12 @@ def fake() -> Iterator[tuple[FakeAws, Aws]]:
 
 @pytest.fixture(params=SERVICES)
 def wired(request: pytest.FixtureRequest, fake: tuple[FakeAws, Aws]) -> Wired:
-    """Returns each service on that server."""
+    """Returns each service in turn, on that server."""
     return Wired(request.param, fake[0], request.param.connect(fake[1]))
 
 
 def test_every_state_has_one_of_ours(wired: Wired):
-    """Each of AWS's states is reported together with ours."""
+    """Each AWS state is reported together with the matching state of reconciler."""
     for aws_state, state in wired.wire.states.items():
         wired.play(describing=wired.wire.describing(wired.wire.run("run-1", aws_state)))
         report = wired.service.observe([wired.wire.ref(1)])["r1-1"]
@@ -287,7 +286,7 @@ def test_the_states_are_botocore_s(wire: Wire):
 
 
 def test_an_unknown_state_is_an_error(wired: Wired):
-    """A state that a newer API returns is an error and is never guessed."""
+    """An unknown state, from a newer version of the API, is an error and is not guessed."""
     wired.play(describing=wired.wire.describing(wired.wire.run("run-1", "PONDERING")))
     assert "'PONDERING', which" in str(wired.service.observe([wired.wire.ref(1)])["r1-1"])
     assert unknown_state("PONDERING", "a while") == (
@@ -296,7 +295,7 @@ def test_an_unknown_state_is_an_error(wired: Wired):
 
 
 def test_an_unknown_run_is_reported_so(wired: Wired):
-    """A run that AWS does not describe is reported as missing, which is not an error."""
+    """A run that AWS does not describe is reported as missing, not as an error."""
     wired.play(describing=wired.wire.describing())
     assert wired.service.observe([wired.wire.ref(1)]) == {"r1-1": RunReport(exists=False)}
 
@@ -307,7 +306,7 @@ DAMAGED: list[Answer] = [
     (200, []),
     (200, {"jobs": [{}], "jobRun": {}, "jobSummaryList": [{}], "jobRuns": [{}]}),
 ]
-"""A refusal, and damaged replies of either service."""
+"""A reply that refuses a request, and damaged replies of either service."""
 
 
 @pytest.mark.parametrize("answer", DAMAGED)
@@ -348,7 +347,7 @@ def test_an_error_of_one_location_is_not_an_error_of_another(wired: Wired):
 
 @pytest.mark.parametrize("answer", [*DAMAGED, (404, "ResourceNotFoundException")])
 def test_a_candidate_that_cannot_be_read_is_not_absence(answer: Answer, wired: Wired):
-    """A run whose tags could not be read may be the wanted one."""
+    """A run whose tags could not be read may be the one that is looked for."""
     wired.play(wired.wire.listing(["a"]), answer)
     assert isinstance(wired.service.find(wired.wire.wanted("r1-1"))["r1-1"], str)
 
@@ -361,7 +360,7 @@ def test_a_damaged_listing_is_not_absence(answer: Answer, wired: Wired):
 
 
 def test_a_listing_without_an_end_is_not_absence(wired: Wired):
-    """A page whose next page is itself is an error."""
+    """A page that refers to itself as the next page is an error."""
     wired.play((200, {**wired.wire.empty_listing, "nextToken": "again"}))
     assert "does not end" in str(wired.service.find(wired.wire.wanted("r1-1"))["r1-1"])
 

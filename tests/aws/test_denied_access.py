@@ -1,4 +1,4 @@
-"""Tests what users read if AWS refuses a call, from AWS's own replies: their statuses, headers and bodies."""
+"""Tests the messages for calls that AWS refuses, built from AWS's own replies: their statuses, headers and bodies."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def refused(action: str, resource: str, why: str = "identity-based policy") -> s
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """Yields clients for an endpoint that is never reached, because each test sets the reply. botocore does not pause
-    between its retries."""
+    between retries."""
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     made = Aws("eu-west-1", "http://127.0.0.1:9", ("test", "test"), clock=SystemClock())
     made.arns = Arns("111122223333", "eu-west-1")
@@ -138,14 +138,14 @@ REFUSALS = [
     ("GetLogEvents", 400, "ThrottlingException", "Rate exceeded", "Try again later."),
     ("GetObject", 503, "SlowDown", "Please reduce your request rate.", "Try again later."),
 ]  # fmt: skip
-"""Operation, status, code and message of AWS's reply, and the start of what users read."""
+"""The operation, status, code and message of AWS's reply, and the start of the resulting message."""
 
 
 @pytest.mark.parametrize(("operation", "status", "code", "message", "expected"), REFUSALS)
 def test_a_refusal_names_the_permission_to_add(
     aws: Aws, operation: str, status: int, code: str, message: str, expected: str
 ):
-    """The text contains the action and the resource, says what to do, and quotes AWS's own message at the end."""
+    """The message contains the action and the resource, says what to do, and ends with AWS's own message."""
     reply_with(aws, status, code, message)
     with pytest.raises(ServiceError) as caught:
         CALLS[operation](aws)
@@ -159,7 +159,7 @@ def test_a_refusal_names_the_permission_to_add(
     [("GetLogEvents", "The specified log group does not exist."), ("GetObject", "The specified key does not exist.")],
 )
 def test_a_missing_log_is_not_a_refusal(aws: Aws, call: str, message: str):
-    """The cursor yields nothing and keeps AWS's reason, because the log may be created later."""
+    """The cursor yields nothing and keeps AWS's error message, because the log may be created later."""
     reply_with(aws, 404, "NoSuchKey" if call == "GetObject" else "ResourceNotFoundException", message)
     cursor = opened(aws, STORED if call == "GetObject" else EVENTS)
     assert (list(cursor.lines()), cursor.absent) == ([], message)
@@ -173,7 +173,7 @@ def test_a_missing_log_group_of_spark_is_expected(aws: Aws):
 
 
 def test_errors_that_pass_are_distinguished():
-    """Following goes on after these errors, and ends after every other error."""
+    """`--follow` continues after these errors and stops after any other error."""
     assert {"ThrottlingException", "SlowDown", "503", "ReadTimeoutError", "EndpointConnectionError"} <= TRANSIENT
     assert not {"AccessDenied", "ExpiredToken", "ResourceNotFoundException", "NoSuchBucket", "403"} & TRANSIENT
 

@@ -70,20 +70,20 @@ def test_a_report_has_what_was_billed(fake: FakeAws, emr: Service):
 
 
 def test_a_run_that_has_not_ended_has_no_end(fake: FakeAws, emr: Service):
-    """The time of the last change counts as the end only if the run has ended."""
+    """The time of the last change is the end time only if the run has ended."""
     assert report_of(fake, emr, "RUNNING", updatedAt=1).finished_at is None
     assert report_of(fake, emr, "SUCCESS", updatedAt=1).finished_at == "1970-01-01T00:00:01.000Z"
 
 
 def test_an_answer_about_another_run_is_an_error(fake: FakeAws, emr: Service):
-    """A reply about another run must not be used, because its state and tags belong to that run."""
+    """If the reply describes another run, it is not used, because its state and tags belong to that run."""
     fake.play(GetJobRun=lambda _: (200, {"jobRun": EMR.run("other", token="r1-1")}), ListJobRuns=EMR.listing(["a"]))
     assert isinstance(emr.observe([EMR.ref(1)])["r1-1"], str)
     assert isinstance(emr.find(EMR.wanted("r1-1"))["r1-1"], str)
 
 
 def test_few_runs_are_asked_for_one_by_one(fake: FakeAws, emr: Service):
-    """For three runs of an application, no listing is needed."""
+    """To observe three runs of an application, no listing is needed."""
     fake.play(GetJobRun=EMR.describing(*(EMR.run(f"run-{number}") for number in range(3))))
     assert len(emr.observe(refs(3))) == 3
     assert fake.calls == {"GetJobRun": 3}
@@ -93,7 +93,7 @@ LIVE = {"submitted", "running"}
 
 
 def lists(runs: dict[str, str]) -> Handler:
-    """Returns an answer to ListJobRuns: the runs with the given states, fifty a page, of the states in the query."""
+    """Returns an answer to ListJobRuns: the runs in the queried states, fifty per page."""
 
     def answer(given: dict[str, Any]) -> Answer:
         chosen = [(run_id, state) for run_id, state in runs.items() if state in given.get("states", EMR.states)]
@@ -117,8 +117,8 @@ def test_many_runs_are_read_from_a_listing(fake: FakeAws, emr: Service):
 
 
 def test_many_ends_are_read_from_a_listing(fake: FakeAws, emr: Service):
-    """Five hundred runs that end between two passes take a call for each fifty. The listing proves the end and its
-    reason; later passes read the other details."""
+    """Five hundred runs that ended between two passes are read with one call for every fifty runs. The listing shows
+    the end and its reason; later passes read the other details."""
     now = time_text(datetime.now(UTC))
     fake.play(ListJobRuns=lists({f"run-{number}": "FAILED" for number in range(500)}), GetJobRun=EMR.describing())
     reports = emr.observe([replace(ref, since=now) for ref in refs(500)])
@@ -129,8 +129,8 @@ def test_many_ends_are_read_from_a_listing(fake: FakeAws, emr: Service):
 
 
 def test_the_details_of_few_ends_are_read_at_once(fake: FakeAws, emr: Service):
-    """If few runs have ended, GetJobRun returns when they started and what they used. If it fails, the listing still
-    proves their end."""
+    """If only a few runs have ended, GetJobRun returns when they started and what they used. If it fails, the listing
+    still shows that they ended."""
     states = {f"run-{number}": "RUNNING" for number in range(60)} | {"run-7": "SUCCESS", "run-8": "SUCCESS"}
     whole = EMR.run("run-7", "SUCCESS", startedAt=1_763_776_800, updatedAt=1_763_776_900)
     fake.play(ListJobRuns=lists(states), GetJobRun=EMR.describing(whole))
@@ -151,8 +151,8 @@ def test_details_of_a_recorded_end_are_not_read_from_a_listing(fake: FakeAws, em
 
 
 def test_a_stream_does_not_make_the_listing_of_ends_long(fake: FakeAws, emr: Service):
-    """With an old live run in the application, live runs are listed first, then the ended runs since the oldest of the
-    others."""
+    """If the application has an old live run, reconciler lists live runs first, and then the ended runs since the
+    oldest of the remaining runs."""
     now = time_text(datetime.now(UTC))
     runs = [replace(EMR.ref(0), since="2025-01-01T00:00:00.000Z")]
     runs += [replace(EMR.ref(number), since=now) for number in range(1, 100)]
@@ -165,7 +165,8 @@ def test_a_stream_does_not_make_the_listing_of_ends_long(fake: FakeAws, emr: Ser
 
 
 def test_a_long_listing_is_left_when_it_saves_nothing(fake: FakeAws, emr: Service):
-    """In an application full of other people's runs, listings are left after one page more than our runs would fill."""
+    """If an application is full of other users' runs, reconciler stops listing one page after our runs would have
+    fitted."""
     pages = [[f"other-{number}-{page}" for number in range(50)] for page in range(20)]
     described = EMR.describing(*(EMR.run(f"run-{number}") for number in range(6)))
     fake.play(ListJobRuns=EMR.listing(*pages), GetJobRun=described)
@@ -192,7 +193,7 @@ def test_an_unknown_state_in_a_listing_is_an_error_too(fake: FakeAws, emr: Servi
 
 
 def test_an_application_is_listed_since_the_first_intent(fake: FakeAws, emr: Service):
-    """One pair of listings per application serves all submissions. It starts shortly before the first intent."""
+    """One pair of listings per application serves all submissions, from shortly before the first intent."""
     fake.play(ListJobRuns=EMR.listing(["a"], ["b"]), GetJobRun=EMR.describing(EMR.run("a"), EMR.run("b")))
     later = EMR.wanted("r1-3", since="2026-11-22T03:00:00.000Z")
     assert emr.find([*EMR.wanted("r1-1"), *later]) == {"r1-1": (), "r1-3": ()}
@@ -211,7 +212,7 @@ def listing_of(runs: list[dict[str, Any]]) -> Handler:
 
 @pytest.fixture
 def fresh(fake: FakeAws) -> Iterator[Service]:
-    """Yields an adapter that has read nothing."""
+    """Yields an adapter that has read no run yet."""
     aws = Aws("eu-west-1", fake.url, CREDENTIALS, clock=SystemClock())
     yield EMR.connect(aws)
     aws.close()
@@ -223,8 +224,8 @@ def wanted(token: str, name: str | None, since: str, until: str | None) -> Wante
 
 
 def test_runs_of_other_names_are_not_read(fake: FakeAws, fresh: Service):
-    """Of six hundred runs, only those with the submission's name are read, and those without a name in the listing. The
-    tag then identifies the run."""
+    """Of six hundred runs, the adapter reads only those that the listing shows with the submission's name or without a
+    name. The tag then identifies the submission's run."""
     others = [EMR.run(f"other-{number}", name=f"job-{number}", createdAt=1_763_776_800) for number in range(600)]
     ours = [EMR.run("a", token="r1-1", name="orders"), EMR.run("b", token="r1-2", name="orders"), EMR.run("c")]
     fake.play(ListJobRuns=listing_of([*others, *ours]), GetJobRun=EMR.describing(*others, *ours))
@@ -233,8 +234,8 @@ def test_runs_of_other_names_are_not_read(fake: FakeAws, fresh: Service):
 
 
 def test_a_held_submission_does_not_cost_more_from_pass_to_pass(fake: FakeAws, fresh: Service):
-    """The listed period ends half an hour after the last deadline, a newer submission has its own window, and no run is
-    read twice."""
+    """The listed period ends half an hour after the last deadline, a newer submission has a period of its own, and no
+    run is read twice."""
     runs = [EMR.run(f"run-{number}", name="orders", createdAt=1_763_776_800) for number in range(40)]
     fake.play(ListJobRuns=listing_of(runs), GetJobRun=EMR.describing(*runs))
     held, near, newer = (
@@ -295,8 +296,8 @@ def test_streaming_runs_are_listed_separately_too(fake: FakeAws, emr: Service):
 def test_only_modes_that_a_run_may_have_are_listed(
     streaming: bool | None, owner: str | None, modes: list[str | None], fake: FakeAws, emr: Service
 ):
-    """One listing finds a batch run, or a streaming run. Both are needed if the mode is unknown, or if the spec had
-    streaming runs and other runs of it are wanted."""
+    """For a run that is known to be a batch run or a streaming run, one listing is enough. Two listings are needed if
+    the mode is unknown, or if the spec's earlier runs were streaming runs."""
     fake.play(ListJobRuns=EMR.listing([]))
     assert emr.find([replace(EMR.wanted("r1-1")[0], streaming=streaming, owner=owner)])["r1-1"] == ()
     assert [given.get("mode", [None])[0] for given in fake.inputs] == modes
@@ -339,7 +340,7 @@ def test_cancelling_a_run_that_ends_anyway_raises_nothing(state: str, fake: Fake
 
 @pytest.mark.parametrize("runs", [[], [EMR.run("run-1", "PONDERING")]], ids=["unknown", "unknown state"])
 def test_a_refused_cancel_of_an_unclear_run_is_raised(runs: list[dict[str, Any]], fake: FakeAws, emr: Service):
-    """The caller gets AWS's refusal unless the run is certain to end."""
+    """In any other case, the caller gets AWS's refusal."""
     fake.play(CancelJobRun=lambda _: (400, "ValidationException"), GetJobRun=EMR.describing(*runs))
     with pytest.raises(ServiceError, match="CancelJobRun: ValidationException: said no"):
         emr.cancel(EMR.ref(1), "replaced")

@@ -1,5 +1,5 @@
-"""Tests where the logs of a run are and how they are read, with tables of cases and with a local CloudWatch Logs and
-S3."""
+"""Tests where the logs of a run are and how they are read, with tables of cases and with local servers for CloudWatch
+Logs and S3."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ def test_each_container_of_a_job_has_its_log():
     ],
 )  # fmt: skip
 def test_a_job_without_a_log(job: dict[str, Any], missing: str, expected: bool):
-    """The message contains the reason and how to keep logs. A job that has not started may still write a log."""
+    """The message contains the reason and says how to keep logs. A job that has not started may still write a log."""
     logs = batch_logs({"jobId": "j", **job}, None)
     assert (logs.streams, missing in logs.missing, logs.expected) == ((), True, expected)
 
 
 def test_an_array_names_its_failed_children():
-    """Each child has its own log, which is found by the id of the child."""
+    """Each child of an array job has its own log, which is found by the id of the child."""
     job = {"jobId": "j", "status": "FAILED", "arrayProperties": {"size": 9}}
     assert "These children failed: j:2, j:5" in batch_logs(job, None, ["j:2", "j:5"]).missing
     child = {"jobId": "j:2", "status": "FAILED", "arrayProperties": {"index": 2}, "container": container("w/default/2")}
@@ -170,7 +170,7 @@ def test_a_run_logs_to_s3(server: Server, aws: Aws, bucket: str):
 
 
 def test_the_application_sets_where_its_runs_log(server: Server, aws: Aws, bucket: str):
-    """The settings in the run's request have precedence over those of the application."""
+    """The settings in the run's request take precedence over those of the application."""
     put(server, bucket, "HIVE_DRIVER/stdout.gz", "x\n", FOLDER)
     application = Application({"s3MonitoringConfiguration": {"logUri": f"s3://{bucket}"}})
     assert names(emr_logs(aws, application, RUN, None)) == ["driver/stdout"]
@@ -220,7 +220,7 @@ def test_a_log_in_both_places_is_read_from_cloudwatch(server: Server, aws: Aws, 
 
 
 def test_logs_that_are_kept_nowhere(aws: Aws):
-    """The message says how to keep logs, and where AWS's managed storage shows them."""
+    """The message says how to keep logs, and where to find those in AWS's managed storage."""
     missing = emr_logs(aws, Application(), RUN, None).missing
     assert "s3MonitoringConfiguration.logUri" in missing
     assert "reconciler open" in missing
@@ -229,14 +229,14 @@ def test_logs_that_are_kept_nowhere(aws: Aws):
 
 
 def test_a_run_that_has_not_started_may_still_log(aws: Aws, bucket: str):
-    """If logs are configured, `--follow` waits for them. Without any configured place, it does not wait."""
+    """If logs are configured, `--follow` waits for them. If no location is configured, it does not wait."""
     queued = {**run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs"}), "state": "QUEUED"}
     logs = emr_logs(aws, Application(), queued, None)
     assert (logs.missing, logs.expected) == ("the run has not started (QUEUED)", True)
 
 
 def test_one_place_that_cannot_be_read_is_a_warning(server: Server, aws: Aws, bucket: str):
-    """If no place can be read, AWS's own error is raised."""
+    """If no location can be read, AWS's own error is raised."""
     put(server, bucket, "SPARK_DRIVER/stdout.gz", "x\n")
     refused = Application(error=RuntimeError("denied"))
     logs = emr_logs(aws, refused, run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs"}), None)
@@ -264,7 +264,8 @@ def test_all_pages_of_a_stream_are_read(server: Server, aws: Aws):
 
 
 def test_a_token_that_expired_is_replaced(aws: Aws, monkeypatch: pytest.MonkeyPatch):
-    """A token expires after 24 hours. The events since then are read from the time of the last one."""
+    """A token of CloudWatch Logs expires after 24 hours. The events since then are read again from the time of the last
+    event."""
     asked: list[Any] = []
     invalid = {"Error": {"Code": "InvalidParameterException", "Message": "The specified nextToken is invalid."}}
     answers: list[Any] = [
@@ -345,7 +346,7 @@ def test_members_of_a_compressed_log_are_joined():
 
 
 def test_a_compressed_log_that_expands_fills_no_memory():
-    """The memory never contains all decompressed bytes at once, nor a whole line of unlimited length."""
+    """Neither all decompressed bytes nor a line of unlimited length is in memory at once."""
     parts = list(decoded([gzip.compress(bytes(40 * CHUNK))], gzip=True))
     assert sum(map(len, parts)) == 40 * CHUNK
     assert max(map(len, parts)) <= CHUNK

@@ -1,4 +1,4 @@
-"""Tests how a pass reads runs from AWS: which runs are read, which events are recorded, which errors are reported."""
+"""Tests how a pass reads runs from AWS: which runs it reads, which events it records, and which errors it reports."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def intent(name: str, kind: str = BATCH) -> e.Intended:
 
 
 def submitted(name: str) -> e.Submitted:
-    """Returns the event that AWS accepted the run."""
+    """Returns the event that AWS has accepted the run."""
     return e.Submitted(at=AT, name=name, token=f"r1-{name}", send=1, run_id=f"run-{name}")
 
 
@@ -62,7 +62,7 @@ def recorded(*events: e.Event) -> Recorded:
 
 @dataclass
 class Answering:
-    """A service with prepared answers that records its calls."""
+    """A fake service with prepared answers that records its calls."""
 
     reports: Mapping[str, RunReport | str] = field(default_factory=dict)
     found: Mapping[str, Sequence[str] | str] = field(default_factory=dict)
@@ -146,7 +146,7 @@ def test_nothing_to_ask_makes_no_service():
 
 
 def test_unresolved_submissions_are_looked_for():
-    """A lookup can find a run, find none in a complete listing, or fail. These are three different results."""
+    """A lookup can find a run, find none in a complete listing, or fail. These are three different outcomes."""
     state = recorded(intent("a"), intent("b"), intent("c"))
     service = Answering(found={"r1-a": ["run-1"], "r1-b": (), "r1-c": "ListJobs: AccessDenied: no"})
     events, sighting = observe(state, only(service), None, NOW)
@@ -159,8 +159,8 @@ def test_unresolved_submissions_are_looked_for():
     ("request_", "name"), [({"name": "orders"}, "orders"), ({}, None), ({"name": 7}, None), ({"jobName": "x"}, None)]
 )
 def test_a_look_is_narrowed_by_the_name_that_was_sent(request_: JSON, name: str | None):
-    """A lookup uses the name in the recorded request, and its period ends with the newest send. Without a readable
-    request, it is not limited to a name."""
+    """A lookup uses the name in the recorded request, and covers the time up to the newest send. If the recorded
+    request cannot be read, the lookup covers all names."""
     service = Answering(found={"r1-a": ()})
     state = recorded(intent("a", "EmrServerlessJobRun"))
     observe(state, only(service), None, NOW, lambda submission: {"r1-a": request_}[submission.token])
@@ -185,7 +185,7 @@ def test_a_submission_that_is_settled_is_not_looked_for():
 
 
 def test_only_selected_names_are_asked_about():
-    """No calls are made for other specs."""
+    """No calls are made for specs outside the selection."""
     state = recorded(intent("a"), submitted("a"), intent("b"), submitted("b"), intent("c"), intent("d"))
     service = Answering({"r1-a": RUNNING}, {"r1-c": ()})
     observe(state, only(service), {"a", "c"}, NOW)
@@ -194,7 +194,7 @@ def test_only_selected_names_are_asked_about():
 
 
 def test_a_run_that_aws_does_not_know_has_not_ended():
-    """A run that does not exist at AWS may be lost. A later plan decides whether it is lost."""
+    """A run that AWS does not have may be lost. A later plan decides whether it is lost."""
     events, sighting = observe(
         recorded(intent("a"), submitted("a")), only(Answering({"r1-a": RunReport(exists=False)})), None, NOW
     )
@@ -211,14 +211,14 @@ def test_a_run_that_aws_does_not_know_has_not_ended():
     ],
 )
 def test_what_could_not_be_learnt_is_said(reports: Mapping[str, RunReport | str], said: str):
-    """An error, a missing reply and an invalid state are errors for that run only."""
+    """An error, a missing reply or an invalid state is reported for that run only."""
     events, sighting = observe(recorded(intent("a"), submitted("a")), only(Answering(reports)), None, NOW)
     assert events == ()
     assert said in sighting.observe_errors["r1-a"]
 
 
 def test_silence_about_a_submission_is_not_absence():
-    """If the reply does not contain a token, that is an error."""
+    """If the reply lacks a token, this is an error for the token."""
     _, sighting = observe(recorded(intent("a")), only(Answering()), None, NOW)
     assert sighting.runs_by_token == {}
     assert "no answer" in sighting.look_errors["r1-a"]
@@ -226,7 +226,7 @@ def test_silence_about_a_submission_is_not_absence():
 
 @dataclass
 class Raising(Answering):
-    """A service that breaks its contract."""
+    """A service that violates its contract."""
 
     error: Exception = field(default_factory=lambda: RuntimeError("broken"))
 
@@ -245,7 +245,7 @@ class Raising(Answering):
 )
 @pytest.mark.parametrize("when", ["made", "asked"])
 def test_one_service_s_failure_stops_no_other(error: Exception, said: str, when: str):
-    """Whatever a service raises is an error only for the tokens of that service."""
+    """An exception from one service is reported as an error for the tokens of that service only."""
     state = recorded(
         intent("a", EMR), submitted("a"), intent("b", EMR), intent("c", BATCH), submitted("c"), intent("d", BATCH)
     )
@@ -274,7 +274,7 @@ def test_events_are_in_order_of_name():
 
 
 def test_services_are_asked_at_the_same_time():
-    """The test ends only if both services are called at the same time."""
+    """This test ends only if both services are called at the same time."""
     together = Barrier(2, timeout=PATIENCE_SECONDS)
 
     class Meeting(Answering):

@@ -1,4 +1,4 @@
-"""Compares what the adapters conclude from an emulator with faults with the runs that it really accepted."""
+"""Tests the conclusions of the adapters under faults: compares them with the runs that the emulator has accepted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class World:
     hasty: Aws
 
     def fails(self, *rules: Rule, **settings: Any) -> None:
-        """Removes all runs and sets these faults."""
+        """Removes all runs and activates these faults."""
         self.emulator.reset()
         self.emulator.inject(Plan(rules, settings))
 
@@ -91,7 +91,7 @@ UNCLEAR: list[dict[str, Any]] = [
 def test_what_a_lost_and_an_accepted_request_have_in_common_is_ambiguous(
     answer: dict[str, Any], request_: Any, runs: int, submit: Submit, world: World
 ) -> None:
-    """The client receives the same in both cases, so it must not draw a conclusion."""
+    """The client receives the same reply whether or not the request was accepted, so the outcome is ambiguous."""
     outcome = world.submitted(submit, Rule(request_, operation=SUBMISSIONS, **answer))
 
     assert isinstance(outcome, Ambiguous)
@@ -217,7 +217,8 @@ def test_a_run_that_is_not_yet_described_is_not_absent(submit: Submit, world: Wo
 
 @BOTH
 def test_a_run_that_is_not_yet_listed_looks_absent(submit: Submit, world: World) -> None:
-    """A client cannot see the difference. This is why a submission has to settle before it counts as absent."""
+    """A client cannot distinguish a run that is not listed yet from an absent one. This is why a submission has to
+    settle before it counts as absent."""
     world.fails(listing_lag_seconds=3600)
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
     assert isinstance(outcome, Accepted)

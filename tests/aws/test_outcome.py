@@ -1,4 +1,4 @@
-"""Tests every row of the table of outcomes, over sockets."""
+"""Tests every row of the table of outcomes over real sockets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BOTH = pytest.mark.parametrize("submit", [EMR, BATCH], ids=["emr", "batch"])
 
 
 def outcome_of(act: Act, submit: Submit, wired: Wired) -> Outcome:
-    """Returns the outcome of one submit to a server that behaves like this. Checks that exactly one transmission
+    """Returns the outcome of one submission to a server that plays this act. Checks that exactly one transmission
     reaches the server."""
     wired.stub.play(act)
     outcome = submit.connect(wired.aws).submit(submit.request, in_a_minute())
@@ -246,7 +246,8 @@ def test_nobody_takes_the_connection(aws: Connect):
 def test_botocore_does_not_check_what_the_model_accepts(
     submit: Submit, wired: Wired, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The model's validation is enough, and botocore's takes a third of the time of a call."""
+    """Specs are validated by the model; botocore's own validation is switched off, because it takes a third of the time
+    of a call."""
     checked: list[object] = []
     check = ParamValidator.validate
 
@@ -328,7 +329,7 @@ def test_a_proxy_that_answers_for_aws(aws: Connect, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_proxy_that_passes_aws_answer_on(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """A run counts as accepted if AWS's reply arrives through a proxy."""
+    """An acceptance from AWS that arrives through a proxy counts."""
     with Stub(answer(200, BATCH.accepted)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -337,7 +338,7 @@ def test_a_proxy_that_passes_aws_answer_on(aws: Connect, monkeypatch: pytest.Mon
 
 
 def test_a_proxy_that_refuses_the_tunnel(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """If a proxy refuses the tunnel, that is an error of the proxy too."""
+    """If a proxy refuses to open the tunnel, the error counts as one of the proxy, not of AWS."""
     with Stub(reply(http(403, HTML))) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.invalid")
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
@@ -395,8 +396,8 @@ REFUSALS = [
 @BOTH
 @pytest.mark.parametrize(("status", "code", "name"), pairs(REFUSALS, list(UNDECODABLE)))
 def test_a_refusal_that_cannot_be_decoded_is_ambiguous(status: int, code: str, name: str, submit: Submit, wired: Wired):
-    """Even with a known status, an error code in a header and a request id, a refusal proves nothing without AWS's own
-    body."""
+    """A refusal without AWS's own body proves nothing, even if it has a known status, an error code in a header and a
+    request id."""
     body, headers = UNDECODABLE[name]
     act = reply(http(status, body, {**REQUEST_ID, "x-amzn-ErrorType": code, **headers}))
     outcome = outcome_of(act, submit, wired)
@@ -407,7 +408,8 @@ def test_a_refusal_that_cannot_be_decoded_is_ambiguous(status: int, code: str, n
 @BOTH
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "zstd"])
 def test_a_success_in_a_wrong_encoding_is_ambiguous(encoding: str, submit: Submit, wired: Wired):
-    """A body whose encoding differs from its header does not prove that a run exists, even if it looks like it."""
+    """A body whose encoding differs from its header does not prove that a run exists, even if it looks like a
+    success."""
     act = answer(200, submit.accepted, {"Content-Encoding": encoding})
     assert isinstance(outcome_of(act, submit, wired), Ambiguous)
     assert isinstance(
@@ -419,8 +421,8 @@ def test_a_success_in_a_wrong_encoding_is_ambiguous(encoding: str, submit: Submi
 def test_a_read_that_cannot_be_decoded_proves_no_absence(
     status: int, name: str, wired: Wired, monkeypatch: pytest.MonkeyPatch
 ):
-    """If the reply is damaged, a run does not count as missing and a lookup does not count as empty, whatever error
-    code the reply contains."""
+    """If the reply is damaged, a run does not count as missing and a lookup result does not count as empty, whatever
+    error code the reply contains."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     body, headers = UNDECODABLE[name]
     act = reply(http(status, body, {**REQUEST_ID, "x-amzn-ErrorType": "ResourceNotFoundException", **headers}))

@@ -1,4 +1,5 @@
-"""Tests rows of the table of outcomes in which TLS breaks after delivery, or a proxy fails before or after CONNECT."""
+"""Tests the rows of the table of outcomes in which TLS breaks after delivery, or a proxy fails before or after
+CONNECT."""
 
 from __future__ import annotations
 
@@ -94,7 +95,7 @@ def resets(encrypted: ssl.SSLSocket, below: socket.socket, stub: Stub) -> None:
 
 
 def half_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
-    """Sends the first half of an acceptance."""
+    """Sends the first half of a success reply."""
     stub.take(encrypted)
     encrypted.sendall(ACCEPTED[:-20])
 
@@ -108,12 +109,12 @@ def never_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> Non
 
 @dataclass(frozen=True)
 class Way:
-    """A stub as the server or as a proxy, and clients that use it. There is one for the module, because botocore takes
-    longer to make a client than to make a call."""
+    """A stub that acts as the server or as a proxy, and clients that use it. It is shared by the tests of the module,
+    because botocore takes longer to make a client than to make a call."""
 
     stub: Stub
     aws: Aws
-    hasty: Aws  # waits a moment for an answer
+    hasty: Aws  # has a short timeout
 
     def outcome(self, act: Act, *, patient: bool = True) -> Outcome:
         """Returns the outcome of a submission."""
@@ -128,10 +129,10 @@ SETTINGS = ("AWS_CA_BUNDLE", "AWS_ENDPOINT_URL_BATCH", "HTTP_PROXY", "HTTPS_PROX
 def way(
     environment: Callable[[Stub], Mapping[str, str]], scheme: str | None = None, hasty: tuple[float, float] = HASTY
 ) -> Iterator[Way]:
-    """Yields a new stub and its clients. With `scheme`, the clients use the stub's URL; otherwise the environment leads
-    them to it."""
+    """Yields a new stub and its clients. With `scheme`, the clients use the stub's URL; otherwise, the environment
+    variables point to it."""
     with Stub(silence) as stub, pytest.MonkeyPatch.context() as patch:
-        for name in SETTINGS:  # of another way that is still open
+        for name in SETTINGS:  # left by another connection that is still open
             patch.delenv(name, raising=False)
         for name, value in environment(stub).items():
             patch.setenv(name, value)
@@ -148,21 +149,21 @@ def way(
 
 @pytest.fixture(scope="module")
 def direct(certificate: Certificate) -> Iterator[Way]:
-    """Yields a way with TLS to the server."""
+    """Yields a TLS connection to the server."""
     with way(lambda _: {"AWS_CA_BUNDLE": str(certificate.path)}, "https:") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def tunnelled(certificate: Certificate) -> Iterator[Way]:
-    """Yields a way with TLS through a proxy's tunnel. The stub is both the proxy and the server behind it."""
+    """Yields a TLS connection through a proxy's tunnel. The stub is both the proxy and the server behind it."""
     with way(partial(_through, certificate)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def hurried(certificate: Certificate) -> Iterator[Way]:
-    """Yields the same way, with a client that has a short timeout for the tunnel too."""
+    """Yields the same connection with a client that also has a short timeout for the tunnel."""
     with way(partial(_through, certificate), hasty=(0.2, 0.2)) as made:
         yield made
 
@@ -177,7 +178,7 @@ def _through(certificate: Certificate, stub: Stub) -> Mapping[str, str]:
 
 @pytest.fixture(scope="module")
 def proxied() -> Iterator[Way]:
-    """Yields a way with HTTP through a proxy that reads the requests."""
+    """Yields a plain HTTP connection through a proxy that reads the requests."""
     with way(lambda stub: {"AWS_ENDPOINT_URL_BATCH": f"http://{HOST}", "HTTP_PROXY": stub.url}) as made:
         yield made
 
@@ -194,7 +195,7 @@ EACH = pytest.mark.parametrize("then", AFTER_DELIVERY, ids=lambda then: then.__n
 
 @EACH
 def test_tls_that_fails_after_delivery_is_ambiguous(then: Encrypted, direct: Way, certificate: Certificate) -> None:
-    """AWS has read the whole request, whatever the error is."""
+    """AWS has read the whole request before the error occurs."""
     assert isinstance(direct.outcome(over_tls(certificate, then), patient=then is not never_answers), Ambiguous)
     assert eventually(lambda: direct.stub.transmissions == 1)
 
@@ -262,7 +263,7 @@ BEFORE_CONNECT = {
 
 @pytest.mark.parametrize("act", BEFORE_CONNECT.values(), ids=BEFORE_CONNECT.keys())
 def test_a_proxy_that_fails_before_the_request(act: Act, tunnelled: Way) -> None:
-    """Nothing was delivered, but the same errors can occur later too, so the client cannot draw a conclusion."""
+    """Nothing was delivered, but the same errors can occur after delivery, so the outcome is ambiguous."""
     assert isinstance(tunnelled.outcome(act), Ambiguous)
 
 

@@ -1,4 +1,4 @@
-"""Tests the lines that show the progress of work that takes long."""
+"""Tests the progress lines of long operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.ledger.builders import StandingClock
 
 
 class MovingClock(StandingClock):
-    """A clock that a test sets."""
+    """A clock that the test sets."""
 
     seconds = 100.0
 
@@ -19,7 +19,7 @@ class MovingClock(StandingClock):
 
 
 def test_quick_work_logs_nothing(caplog: pytest.LogCaptureFixture):
-    """No line appears before the first ten seconds, however much is done."""
+    """No progress line appears in the first ten seconds, however much is done."""
     clock = MovingClock()
     progress = Progress("reading", clock)
     clock.seconds += FIRST_SECONDS - 1
@@ -29,7 +29,7 @@ def test_quick_work_logs_nothing(caplog: pytest.LogCaptureFixture):
 
 
 def test_slow_work_logs_at_a_bounded_rate(caplog: pytest.LogCaptureFixture):
-    """Each line has all counts so far. Lines are fifteen seconds apart."""
+    """Each line contains all counts so far. Lines are fifteen seconds apart."""
     clock = MovingClock()
     progress = Progress("looking for runs", clock)
     for second in range(40):

@@ -14,7 +14,7 @@ from reconciler.model.kind import Rate
 
 @dataclass
 class Time:
-    """A clock that only sleeping advances."""
+    """A clock that advances only by sleeping."""
 
     at: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Time:
 
 
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
-    """25 StartJobRun calls run immediately, and then one call per second."""
+    """25 StartJobRun calls run immediately, followed by one call per second."""
     clock = Time()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=25)}, clock)
     times = []
@@ -45,7 +45,7 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
 
 
 def test_a_pause_fills_the_bucket_up_to_its_burst() -> None:
-    """After an hour, 25 calls run immediately again, not 3,600."""
+    """After an hour without calls, 25 calls run immediately, not 3,600."""
     clock = Time()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=25)}, clock)
     for _ in range(25):
@@ -68,7 +68,7 @@ def test_an_operation_without_a_rate_is_not_limited() -> None:
 
 
 def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
-    """The reserved token is returned."""
+    """A reserved token that is not needed is returned to the bucket."""
     clock, stop = Time(), Event()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=1)}, clock)
     buckets.acquire("StartJobRun")
@@ -80,7 +80,7 @@ def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
 
 
 def test_a_call_that_is_not_made_leaves_its_place_to_the_next() -> None:
-    """A call that another pass made does not use a token."""
+    """A call that turns out to be unnecessary uses no token."""
     clock = Time()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=2)}, clock)
     for _ in range(50):

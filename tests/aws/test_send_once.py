@@ -123,11 +123,11 @@ def test_no_setting_brings_retries_back(
             outcome = service.submit(submit.request, in_a_minute())
             assert stub.transmissions == 1
             assert not isinstance(outcome, Accepted)
-            assert outcome.code != "TransmissionRefused"  # botocore did not even try again
+            assert outcome.code != "TransmissionRefused"  # botocore did not even retry
 
 
 def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
-    """Even if botocore tried again, nothing would be sent, and the outcome would remain ambiguous."""
+    """Even if botocore retried, nothing would be sent, and the outcome would remain ambiguous."""
 
     def again(attempts: int, **_: object) -> float | None:
         return 0.0001 if attempts < 4 else None
@@ -141,7 +141,7 @@ def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
 
 
 def test_a_call_outside_the_guard_is_not_transmitted(aws: Connect):
-    """A client for submitting cannot be used by accident."""
+    """A client for submissions cannot be used by accident."""
     with Stub(answer(200, BATCH.accepted)) as stub:
         client = aws(stub.url).submitter("batch")
         with pytest.raises(TransmissionRefused):
@@ -150,7 +150,7 @@ def test_a_call_outside_the_guard_is_not_transmitted(aws: Connect):
 
 
 def test_each_call_has_its_own_permission(aws: Connect):
-    """Calls of many threads on one client are each transmitted once."""
+    """Many threads share one client, and each of their calls is transmitted once."""
     together = Barrier(8)
     with Stub(answer(200, BATCH.accepted)) as stub:
         service = BATCH.connect(aws(stub.url))
@@ -180,8 +180,8 @@ def test_a_permission_ends_with_its_block():
 
 
 def test_the_clock_is_the_machine_s(monkeypatch: pytest.MonkeyPatch):
-    """The real clock returns the time. Its boot-time clock includes suspension, or is a fallback if the system has no
-    such clock."""
+    """The real clock returns the time. Its boot-time clock includes the time of a suspension; without such a clock, a
+    fallback is used."""
     clock = SystemClock()
     assert abs(clock.now() - time.time()) < 5
     assert abs(clock.boot() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5

@@ -121,7 +121,7 @@ for line in sys.stdin:
         code = main(json.loads(line))
     print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
 """
-"""Runs commands, one per line, in one process, because starting a process takes longer than running a command."""
+"""Runs commands, one per line, in one process, because starting a process takes longer than running most commands."""
 
 
 @dataclass
@@ -148,7 +148,7 @@ class Installation:
         assert self.run("ledger", "init").code == 0
 
     def run(self, *arguments: str) -> Done:
-        """Runs a command with this copy, in a process that does not import the original package."""
+        """Runs a command with this copy of the package, in a new process that does not import the original."""
         if self.shell is None:
             self.shell = subprocess.Popen(
                 [sys.executable, "-c", SHELL],
@@ -173,7 +173,7 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """Yields a package with the service but without the optional section. Its tests may run in any order."""
+    """Yields a package with the service but without the optional section. The tests with it may run in any order."""
     with installed(tmp_path_factory.mktemp("service")) as made:
         made.add_service()
         yield made

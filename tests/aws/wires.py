@@ -1,4 +1,4 @@
-"""Describes the operations of each service on `FakeAws`: answers built from runs, for tests of both adapters."""
+"""Describes the operations of each service on `FakeAws`: builds answers from runs, for tests of both adapters."""
 
 from __future__ import annotations
 

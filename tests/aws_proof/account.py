@@ -20,7 +20,7 @@ NEEDED = ("REGION", "APPLICATION", "ROLE", "ENTRY_POINT", "QUEUE", "DEFINITION")
 """The required variables, such as ``RECONCILER_AWS_PROOF_REGION``. If one is missing, nothing is tested."""
 
 MOST_RUNS = 30
-"""The maximum number of started runs, for both services together. Each is cancelled at once."""
+"""The maximum number of started runs, for both services together. Each run is cancelled at once."""
 
 TAG = "reconciler:token"
 
@@ -32,7 +32,8 @@ def missing(environ: Mapping[str, str]) -> list[str]:
 
 @dataclass
 class Account:
-    """One account, used by clients that transmit once. `started` contains functions that cancel the started runs."""
+    """Contains one account, with clients that transmit each call once. `started` contains functions that cancel the
+    started runs."""
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     started: list[Callable[[], object]] = field(default_factory=list)

@@ -47,12 +47,12 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def find(record_property: Callable[[str, object], None]) -> Find:
-    """Records a finding for the table at the end."""
+    """Records a finding for the table at the end of the test run."""
     return lambda finding: record_property("finding", finding)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints the table of questions, with the findings and whether they fit the promise."""
+    """Prints a table of the questions, the findings, and whether these agree with the promise."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     asked = [report for report in reports if getattr(report, "when", None) == "call"]
     findings = [(report, value) for report in asked for key, value in report.user_properties if key == "finding"]

@@ -10,12 +10,12 @@ from tests.aws_proof.conftest import Find
 pytestmark = pytest.mark.aws
 
 LISTED_SECONDS = 300.0
-"""The part of the settling time that is reserved for late listings."""
+"""The part of the settling time that is reserved for runs that appear late in listings."""
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_job_is_listed_within_five_minutes(account: Account, find: Find, number: int):
-    """The reconciler looks for a job by its name. The test looks for three jobs."""
+    """This listing filters by name, as the reconciler's search does. This is tested with three jobs."""
     mine = token()
     name = f"reconciler-aws-proof-{mine[-8:]}"
     job_id = account.submit_job(mine, name)
@@ -33,7 +33,8 @@ def test_a_job_is_listed_within_five_minutes(account: Account, find: Find, numbe
 
 
 def test_tags_are_there_with_the_description(account: Account, find: Find):
-    """DescribeJobs may return nothing right after a submit. As soon as it returns the job, it must return the tags."""
+    """DescribeJobs may not return a job right after it was submitted. As soon as it returns the job, it must return the
+    tags."""
     mine = token()
     job_id = account.submit_job(mine, f"reconciler-aws-proof-{mine[-8:]}")
     described: list[dict[str, object]] = []

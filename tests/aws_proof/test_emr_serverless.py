@@ -13,7 +13,7 @@ from tests.aws_proof.conftest import Find
 pytestmark = pytest.mark.aws
 
 REMEMBERED_SECONDS = 17 * 60.0
-"""The time for which R6 needs a token to be stored: 60 s + 30 s + 15 min of signature, rounded up."""
+"""The time for which rule R6 needs AWS to store a token: 60 s + 30 s + the 15 min of a signature, rounded up."""
 
 LISTED_SECONDS = 300.0
 """The part of the settling time that is reserved for late listings."""
@@ -29,7 +29,7 @@ def _error_of(account: Account, first: str, argument: str) -> tuple[str, int]:
 
 
 def test_the_same_token_and_body_give_the_same_run(account: Account, find: Find):
-    """R6 sends the same request again within a minute, and relies on the reply with the same run."""
+    """Rule R6 sends the same request again within a minute and relies on a reply with the same run."""
     mine = token()
     first, second = account.start_run(mine), account.start_run(mine)
     find("the same run" if first == second else f"two runs, {first} and {second}")
@@ -38,7 +38,7 @@ def test_the_same_token_and_body_give_the_same_run(account: Account, find: Find)
 
 
 def test_the_same_token_with_another_body(account: Account, find: Find):
-    """Our token is used with only one body, so this never happens, but it must not start a second run."""
+    """Our token is used with only one body, so this case never happens, but it must not start a second run."""
     mine = token()
     first = account.start_run(mine, "A")
     code, status = _error_of(account, mine, "B")
@@ -48,8 +48,8 @@ def test_the_same_token_with_another_body(account: Account, find: Find):
 
 
 def test_a_token_is_remembered_for_seventeen_minutes(account: Account, find: Find):
-    """This holds even after the run was cancelled. The token is sent again at growing intervals, up to the one that
-    R6 needs."""
+    """The reply is the same even after the run was cancelled. The token is sent again at growing intervals, up to the
+    one that R6 needs."""
     longest = account.seconds("TOKEN_SECONDS", REMEMBERED_SECONDS)
     mine = token()
     first, began = account.start_run(mine), time.monotonic()
@@ -67,7 +67,7 @@ def test_a_token_is_remembered_for_seventeen_minutes(account: Account, find: Fin
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_run_is_listed_within_five_minutes(account: Account, find: Find, number: int):
-    """The settling time depends on it. The test looks for three runs."""
+    """The settling time depends on it. This is tested with three runs."""
     run_id = account.start_run(token())
     application = account.setting("APPLICATION")
 
@@ -94,8 +94,8 @@ def test_tags_are_there_at_once(account: Account, find: Find):
 
 
 def test_a_listing_without_mode_holds_streaming_runs(account: Account, find: Find):
-    """The reconciler reads two listings, because AWS does not document it. Both results are fine, but one would make
-    the second listing unnecessary."""
+    """The reconciler reads two listings, because AWS does not document whether a listing without a mode contains
+    streaming runs. Both results are fine, but if it does, the second listing is unnecessary."""
     run_id = account.start_run(token(), mode="STREAMING")
     application = account.setting("APPLICATION")
     listings = {}

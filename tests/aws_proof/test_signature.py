@@ -76,7 +76,7 @@ def test_a_request_held_back_for_sixteen_minutes_is_refused(account: Account, fi
 
 
 def _stop_what_it_started(account: Account, answer: AWSResponse) -> None:
-    """Stops the run of a request that was accepted by mistake."""
+    """Stops the run if the request was unexpectedly accepted."""
     if answer.status_code < 300:
         started = json.loads(answer.content)
         if "jobRunId" in started:

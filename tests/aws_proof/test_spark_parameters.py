@@ -41,14 +41,14 @@ def arrives(account: Account, expected: str, spark: dict[str, Any], **more: Any)
 
 
 def rendered(value: str) -> dict[str, Any]:
-    """Returns the driver's fields that the reconciler sends for a mapping with one setting."""
+    """Returns the driver's fields that reconciler sends for a mapping with this setting."""
     mapping = {"jobDriver": {"sparkSubmit": {"sparkSubmitParameters": {"conf": {SETTING: value}}}}}
     fields: dict[str, Any] = kind_named("EmrServerlessJobRun").from_spec(mapping)["jobDriver"]["sparkSubmit"]
     return fields
 
 
 def test_a_value_with_spaces_arrives_in_double_quotes(account: Account, find: Find):
-    """Mappings are rendered with this quoting."""
+    """Mappings are rendered with this form of quoting."""
     fields = rendered(SPACES)
     arrived = arrives(account, SPACES, fields)
     find(f"{fields['sparkSubmitParameters']} {'arrived' if arrived else 'did not arrive'}")

@@ -1,8 +1,9 @@
-"""Runs the benchmarks: `make bench`. With a git revision, compares it with this one: `make bench-compare REF=v0.1.0`.
+"""Runs the benchmarks: `make bench`. With a git revision, compares that revision with this one: `make bench-compare
+REF=v0.1.0`.
 
-Every table has minimum, median and maximum, and ratios of pairs that were measured one after the other. The last table
-has a line for each goal. All samples are written to `bench.json`. `--long` writes 500,000 submissions instead of a week
-of history, and makes 10,000 passes of a service, which takes more than an hour.
+Every table has the minimum, median and maximum, and the ratios of pairs that were measured one after the other. The
+last table has a line for each goal. All samples are written to `bench.json`. `--long` writes 500,000 submissions
+instead of a week of history, and makes 10,000 passes of a service, which takes more than an hour.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LIVE, PASSES, MOST_PASSES = 10_000, 1000, 10_000
 
 @contextmanager
 def prepared(report: Report, numbers: tuple[int, int]) -> Iterator[tuple[Trees, Path]]:
-    """Makes all projects and ledgers, two at a time, the longest first, for all benchmarks of this run. Yields the
+    """Prepares all projects and ledgers for the benchmarks of this run, two at a time, the longest first. Yields the
     projects, and the folder with the ledgers, which have the names of `history` and `ledger_reading`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

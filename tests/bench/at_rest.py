@@ -1,4 +1,4 @@
-"""Measures passes of a service in which nothing changes.
+"""Measures passes of a service while nothing changes.
 
 Run as a program, it is the measured process: ``at_rest.py FOLDER PASSES``. It prints JSON.
 """

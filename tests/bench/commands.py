@@ -25,7 +25,7 @@ COMMON = {
     "plan --format markdown": ["plan", "--no-refresh", "--format", "markdown"],
     "plan --format json": ["plan", "--no-refresh", "--format", "json"],
 }
-"""Commands that every version has."""
+"""The commands that exist in every version."""
 
 BARE_CLICK = "import click\n@click.command()\ndef main(): pass\nmain()"
 BARE_MODELS = """\
@@ -42,8 +42,8 @@ from reconciler.cli import main
 main()
 """
 RECORDED = {"CPU": 39 / 4.4, "wall": 29 / 4.4, "MB": 2000.0}
-"""The ratio of Terraform 1.11.4 to the bare read with 10,000 specs, as measured for issue 11. Used if Terraform is
-missing."""
+"""The ratio of Terraform 1.11.4 to the bare read with 10,000 specs, as measured for issue 11. Used if Terraform is not
+installed."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ class Trees:
 
 
 SMALL_SPREAD = 0.02
-"""If the CPU times of two rounds differ by less than this, a third round would show the same."""
+"""If the CPU times of two rounds differ by less than this, the third round is skipped."""
 
 
 def rows(sides: Mapping[str, Callable[[], Usage]], rounds: int = ROUNDS) -> dict[str, list[Usage]]:
-    """Measures some commands in turn, so that a change of the machine's speed affects all of them. Ends after two of
-    three long rounds if their spread is small."""
+    """Measures some commands in turn, so that a change of the machine's speed affects all of them. Stops after two of
+    the three long rounds if their times are close."""
     samples: dict[str, list[Usage]] = {name: [] for name in sides}
     for done in range(rounds):
         if rounds == ROUNDS and done == 2 and all(abs(a.cpu / b.cpu - 1) < SMALL_SPREAD for a, b in samples.values()):
@@ -92,13 +92,13 @@ def rows(sides: Mapping[str, Callable[[], Usage]], rounds: int = ROUNDS) -> dict
 
 
 def settled_and_planned(trees: Trees, number: int) -> None:
-    """Writes a settled project, and fills the cache with its plan."""
+    """Writes a project without pending changes, and fills the cache with its plan."""
     settled(trees.folders[number], number)
     trees.use(number, *PLAN)
 
 
 def new_project(trees: Trees) -> None:
-    """Writes a project of new specs, whose ledger says only which project it belongs to."""
+    """Writes a project of new specs, with a ledger that contains only the event that opened it."""
     generate(trees.new, MANY)
     new_ledger(trees.new)
 

@@ -1,4 +1,4 @@
-"""Measures how the processor time of single steps grows with the number of specs."""
+"""Measures how the CPU time of single steps grows with the number of specs."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def seconds(calls: Sequence[Call]) -> float:
 def measure(report: Report) -> None:
     """Measures each scenario with few specs and with four times as many, and the ratio of both.
 
-    Each pair of samples is for the same number of specs: four calls with few specs, and one call with many. So both use
-    the same amount of memory. Each call has data of its own, because a second call with the same data is faster, above
-    all if there is little data. There are many short pairs, because the speed of a shared processor can change by a
-    factor of two within a second.
+    Each pair of samples is for the same number of specs: four calls with few specs, and one call with many. This way,
+    both use the same amount of memory. Each call has data of its own, because a second call with the same data is
+    faster, above all if there is little data. There are many short pairs, because the speed of a shared processor can
+    change by a factor of two within a second.
     """
     rows = []
     for name, scenario in SCENARIOS.items():
         few, many = Row(name, "CPU s"), Row(name, "CPU s")
-        scenario(FEW)()  # so that imports are made, and caches are filled for both
+        scenario(FEW)()  # so that modules are imported and caches are filled for both
         for _ in range(PAIRS):
             few.samples.append(seconds([scenario(FEW) for _ in range(TIMES)]) / TIMES)
             many.samples.append(seconds([scenario(TIMES * FEW)]))

@@ -1,9 +1,10 @@
 """Measures commands on ledgers with years of history. Run by `make bench`, or with a number of submissions and
 stores as arguments.
 
-The ledgers are written through the product's log: 50 specs that run every quarter of an hour, of which 3 % fail. They
-are written in SQLite, and copied batch by batch to the other stores. Each figure is compared with the same command and
-a short history, in the same run, so that a loaded machine matters little. Memory is the peak of the whole process.
+The ledgers are written through reconciler's own log: 50 specs that run every quarter of an hour, of which 3 % fail.
+They are written in SQLite, and copied batch by batch to the other stores. Each figure is compared with that of the same
+command on a short history, in the same run, so that a loaded machine matters little. Memory is the peak of the whole
+process.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from tests.bench.stub_aws import serving as serving_aws
 
 SPECS = 50
 DAY, WEEK, YEARS = SPECS * 96, SPECS * 96 * 7, 500_000
-"""Numbers of submissions: of a day, of a week, and the part of three years (5 million) that a benchmark can write."""
+"""The numbers of submissions in a day, in a week, and in the part of three years (5 million) that a benchmark has time
+to write."""
 
 ROUNDS = 3
 STORES = ("sqlite", "s3", "dynamodb")
@@ -123,7 +125,7 @@ class History:
 
 
 def slot_events(log: Log, specs: Mapping[str, DesiredSpec], moment: datetime, number: int) -> None:
-    """Appends the events of one slot of all specs, grouped as a pass does: intents, outcomes and ends."""
+    """Appends the events of one slot of all specs in groups, as a pass does: intents, outcomes and ends."""
     slot, before = seconds_text(moment), seconds_text(moment - timedelta(seconds=1))
     at, until, ended = (time_text(moment + timedelta(seconds=seconds)) for seconds in (3, 33, 300))
     intents, outcomes, ends = [], [], []
@@ -206,7 +208,7 @@ def write(history: History) -> None:
 
 
 def copied(history: History, folder: Path, address: str, environ: Mapping[str, str]) -> History:
-    """Returns the same project with a copy of the ledger in another store."""
+    """Returns the same project with a copy of its ledger in another store."""
     shutil.copytree(history.folder / "specs", folder / "specs")
     (folder / "reconciler.yaml").write_text(PROJECT.format(ledger=address))
     copy(open_store(history.ledger, history.folder, PLACE), open_store(address, folder, PLACE))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 EVENTS = 100_000
 SPECS = 10_000
 AT_ONCE = 50
-"""The number of events at each position. Passes write up to 32 submissions at once."""
+"""The number of events at each position. Passes write the events of up to 32 submissions at once."""
 
 PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
 AT = "2026-11-22T02:00:00.000Z"

@@ -26,7 +26,7 @@ class Row:
     ratio: float | None = None
 
     def compare(self, other: Row, *, inverse: bool = False) -> float:
-        """Sets and returns the ratio to the samples of `other`. `inverse` divides the other way round. If one of the
+        """Sets and returns the ratio to the samples of `other`. With `inverse`, the ratio is inverted. If one of the
         rows has fewer samples, only as many pairs are compared."""
         pairs = zip(self.samples, other.samples, strict=False)
         self.ratio = median(theirs / mine if inverse else mine / theirs for mine, theirs in pairs)
@@ -78,7 +78,7 @@ class Report:
     say: Callable[[str], None] = lambda text: print(text, flush=True)
 
     def table(self, title: str, rows: Sequence[Row]) -> None:
-        """Prints and keeps a table."""
+        """Prints a table and keeps it for the report."""
         self.tables[title] = [*rows]
         self.say("\n".join((f"\n{title}", HEADER, *map(str, rows))))
 
@@ -87,7 +87,8 @@ class Report:
         self.goals += goals
 
     def summary(self) -> str:
-        """Returns the table of the goals: those that were not met or not measured are counted in its last line."""
+        """Returns the table of the goals, with the numbers of goals that were not met and not measured in its last
+        line."""
         counts = {verdict: sum(goal.verdict == verdict for goal in self.goals) for verdict in ("met", "NOT MET")}
         rest = len(self.goals) - sum(counts.values())
         head = f"{'goal':72}{'measured':>14}{'goal':>14}"
@@ -132,7 +133,8 @@ def run(
     codes: Collection[int] = (0,),
     one_core: bool = False,
 ) -> Usage:
-    """Runs one command, which must end with one of these exit codes, and returns what it used, with its children."""
+    """Runs one command, which must end with one of these exit codes, and returns the resources that it and its children
+    used."""
     pinned = ("taskset", "-c", "0") if one_core else ()
     command = [sys.executable, "-I", "-S", "-c", LAUNCHER, *pinned, *map(str, arguments)]
     done = subprocess.run(

@@ -26,7 +26,7 @@ PAGE = 100
 
 
 def bare(ids: Sequence[str]) -> Callable[[], None]:
-    """Makes only the calls."""
+    """Makes only the calls to AWS."""
     import boto3
 
     call = boto3.client("batch").describe_jobs
@@ -79,7 +79,7 @@ def ours(ids: Sequence[str]) -> Callable[[], None]:
 
 
 def main(what: str, ids: Sequence[str]) -> None:
-    """Measures one reading of all states."""
+    """Measures one read of all states."""
     call = {"bare": bare, "ours": ours}[what](ids)
     before = resource.getrusage(resource.RUSAGE_SELF)
     call()
@@ -104,7 +104,7 @@ def measure(report: Report, number: int) -> None:
                     program, env=aws.environ, input=ids, stdout=subprocess.PIPE, text=True, check=True
                 )
                 row.samples.append(json.loads(done.stdout)["cpu"])
-            calls = aws.calls()["DescribeJobs"] - 1  # one before the measurement
+            calls = aws.calls()["DescribeJobs"] - 1  # one call before the measurement
     ratio = rows["ours"].compare(rows["bare"])
     report.table(f"states of {number} live Batch runs from a stub; ratio to the calls alone", [*rows.values()])
     report.add(

@@ -1,9 +1,9 @@
-"""Generates projects of any size with ledgers in which each spec has run, and contains plain programs to compare
+"""Generates projects of any size, with ledgers in which each spec has run, and contains simple programs to compare
 commands with.
 
 Two programs read the same files. `BARE` reads each with PyYAML's C loader and hashes its JSON. `MODELS` also validates
-it with the program's models. Both run in one process without the garbage collector, and without locations, checks
-beyond the models, and a ledger.
+it with the program's models. Both run in one process without the garbage collector; they compute no locations, check
+nothing but the models, and read no ledger.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
 KIND = "EmrServerlessJobRun"
 AT_ONCE = 500
 MODEL_NUMBER, MODEL_TEAM = 98765, 77
-"""The numbers in the spec from which the records of all other specs are derived."""
+"""The numbers in the template spec that are replaced in all other specs."""
 
 PROJECT = """\
 apiVersion: reconciler/v1
@@ -113,7 +113,7 @@ TERRAFORM = 'resource "terraform_data" "job-{number}" {{\n  input = {value}\n}}\
 
 
 def spec_text(number: int, team: int, mark: str = "") -> str:
-    """Returns one spec, of about 2 kB. Another `mark` changes its content."""
+    """Returns one spec, of about 2 kB. A different `mark` changes its content."""
     arguments = "\n".join(f"          - --option-{i}=value-of-option-{i}{mark}" for i in range(16))
     properties = "\n".join(f'            spark.bench.setting.number{i}: "value {i}"' for i in range(16))
     return SPEC.format(number=number, team=team, arguments=arguments, properties=properties, mark=mark)
@@ -172,14 +172,14 @@ def always(_: object) -> None:
 
 
 def do_not_flush(store: object) -> None:
-    """Makes appends to a file fast. Used if only reads are measured."""
+    """Makes appends to a file fast, by giving up durability. Use it only if only reads are measured."""
     if isinstance(store, SqliteStore):
         store._open_writer(2).execute("PRAGMA synchronous = OFF")
 
 
 def _desired(folder: Path, number: int) -> dict[str, DesiredSpec]:
-    """Returns the specs of a project as `load` does. It reads one model spec and changes its numbers, because reading
-    all would take most of the time of a preparation."""
+    """Returns the specs of a project as `load` does. It reads one template spec and changes its numbers, because
+    reading all specs would take most of the preparation time."""
     with TemporaryDirectory() as name:
         (Path(name) / "reconciler.yaml").write_text(PROJECT.format(ledger=ledger_of(folder)))
         (Path(name) / "job.yaml").write_text(spec_text(MODEL_NUMBER, MODEL_TEAM))
@@ -211,7 +211,7 @@ def _key(spec: DesiredSpec) -> tuple[SubmissionKey, str]:
 
 
 def _action(spec: DesiredSpec) -> Action:
-    """Returns the action that sent a spec, so that its request is not looked for in the ledger."""
+    """Returns the action that submitted a spec, so that its request is not looked up in the ledger."""
     key, token = _key(spec)
     content = spec.content
     return Action(spec.name, KIND, ActionType.SUBMIT, Reason.NEW, key=key, content=content, client_token=token, send=1)
@@ -234,8 +234,8 @@ def _runs(specs: Mapping[str, DesiredSpec], at: str) -> Iterator[e.Event]:
 
 
 def terraform(folder: Path, number: int) -> None:
-    """Writes a Terraform project with a state in which nothing has to change: a static block for each spec, which holds
-    ready JSON. This is the form that Terraform plans fastest."""
+    """Writes a Terraform project without pending changes: a static block for each spec, which contains prepared JSON.
+    This is the form that Terraform plans fastest."""
     import yaml
 
     folder.mkdir()

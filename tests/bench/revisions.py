@@ -20,7 +20,7 @@ SPECS, SUBMISSIONS, MANY_SUBMISSIONS = 1000, 300, 1000
 
 
 def submit(aws: StubAws, tree: Path, what: str, kind: str, workers: int) -> dict[str, float]:
-    """Returns the milliseconds for each submission, with the program in a source tree."""
+    """Returns the milliseconds per submission with the program in a source tree."""
     program = str(ROOT / "tests/bench/submitting.py")
     arguments = [sys.executable, program, what, kind, str(workers), str(SUBMISSIONS)]
     environ = {**aws.environ, "PYTHONPATH": str(tree)}
@@ -29,7 +29,7 @@ def submit(aws: StubAws, tree: Path, what: str, kind: str, workers: int) -> dict
 
 
 def submissions(report: Report) -> None:
-    """Measures submissions with durable intents and outcomes. The ratio compares the time of a bare loop with ours."""
+    """Measures submissions with durable intents and outcomes, and the ratio of the time of a bare loop to it."""
     rows: list[Row] = []
     with serving() as aws:
         for kind in ("batch", "emr"):

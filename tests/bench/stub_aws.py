@@ -1,6 +1,6 @@
 """Serves AWS's calls in a separate process, fast and without faults, so that only the caller is measured.
 
-The server keeps what was submitted, and counts calls by operation. `StubAws` starts it and sets the caller's
+The server stores what was submitted, and counts calls by operation. `StubAws` starts it and sets the caller's
 environment.
 """
 

@@ -52,7 +52,7 @@ def request(kind: str, number: int) -> JSON:
 
 
 def bare(kind: str, requests: Sequence[JSON], workers: int) -> Callable[[], None]:
-    """Makes the same calls in a loop, without retries."""
+    """Makes the same calls in a bare loop, without retries."""
     import boto3
     from botocore.config import Config
 
@@ -80,7 +80,7 @@ def bare(kind: str, requests: Sequence[JSON], workers: int) -> Callable[[], None
 
 
 def connections() -> Any:
-    """Returns the class of connections, which may be in another module in another revision."""
+    """Returns the class of AWS connections, which is in another module in some revisions."""
     try:
         return import_module("reconciler.app.connections").AwsConnections
     except ImportError:
@@ -136,7 +136,7 @@ def ours(kind: str, requests: Sequence[JSON], workers: int, folder: Path) -> Cal
 
 
 def main(what: str, kind: str, workers: int, number: int) -> None:
-    """Measures everything but one first call."""
+    """Measures all calls except the first."""
     requests = [request(kind, n) for n in range(number + 1)]
     with tempfile.TemporaryDirectory() as name:
         if what == "bare":

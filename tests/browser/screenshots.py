@@ -87,7 +87,7 @@ def main() -> int:
         )
         for name, file, scheme, height in pictures:
             page = browser.new_page(viewport={"width": 1100, "height": height}, color_scheme=scheme)
-            page.clock.set_fixed_time(NOW + timedelta(minutes=5))  # the page shows its age
+            page.clock.set_fixed_time(NOW + timedelta(minutes=5))  # the page shows how old it is
             page.goto(f"{Path(folder).as_uri()}/{file}")
             page.screenshot(path=IMAGES / f"{name}.png")
         browser.close()

@@ -1,4 +1,5 @@
-"""The page in headless Chromium: from files and served, in light and dark, wide and narrow, with hostile text.
+"""Tests the page in headless Chromium: from files and from a server, with light and dark colours, wide and narrow, with
+hostile text.
 
 Debian's package `chromium` provides the browser; without it these tests are skipped.
 """
@@ -53,7 +54,7 @@ class Looked:
     requests: list[str] = field(default_factory=list)
 
     def clean(self, origin: str) -> None:
-        """Fails if the page printed something to the console, raised an error, or made a request to another origin."""
+        """Fails if the page printed to the console, raised an error, or made a request to another origin."""
         assert self.printed == []
         assert [url for url in self.requests if not url.startswith((origin, "data:"))] == []
 
@@ -118,7 +119,7 @@ def test_each_page_is_quiet_and_accessible(
         looked.clean("file:///")
         found = axe.run(looked.page, options={"resultTypes": ["violations"], **rules}).response["violations"]
         violations += [f"{file}: {each['id']}: {each['nodes'][0]['html']}" for each in found]
-        looked.printed.clear()  # axe itself requests the style sheet, which a page in a local file may not do
+        looked.printed.clear()  # axe itself requests the style sheet, which a page from a local file may not do
     assert violations == []
 
 

@@ -1,4 +1,4 @@
-"""Runs a command under an audit hook: `python audited.py REPORT ARGUMENT…` writes a report of what the command did."""
+"""Runs a command under an audit hook: `python audited.py REPORT ARGUMENT…` writes a report of the command's actions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ seen: list[list[Any]] = []
 
 
 def watch(event: str, arguments: tuple[Any, ...]) -> None:
-    """Records events about files, programs and sockets. File descriptors of pipes are left out."""
+    """Records events about files, processes and sockets. File descriptors of pipes are left out."""
     if not event.startswith(WATCHED) or event in READING or (event == "open" and isinstance(arguments[0], int)):
         return
     what = list(map(str, arguments[1])) if event == "subprocess.Popen" else [str(each) for each in arguments]

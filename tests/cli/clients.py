@@ -1,5 +1,6 @@
 """Reuses boto3 clients for the next command of a test, because creating a client takes longer than all calls of a
-command. Calls from the process of the test reach the emulator without a connection, which takes most of their time."""
+command. Calls from the test's own process reach the emulator without a connection, because connections take most of the
+time of a call."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ REGISTER = ("register", "register_first", "register_last")
 
 
 Pool = dict[object, list[Client]]
-"""Closed clients. The key is everything that a client depends on."""
+"""Closed clients. The key contains everything that a client depends on."""
 
 
 def new_pool() -> Pool:
@@ -41,20 +42,21 @@ def new_pool() -> Pool:
 
 _POOL = new_pool()
 _PORTS: list[int] = []
-"""The port of the previous emulator, if a new one may use it."""
+"""The port of the previous emulator, if the next one may reuse it."""
 
 
 @contextmanager
 def running_aws(run_seconds: float | None = None, **settings: Any) -> Iterator[Emulator]:
-    """Runs a new emulator at the address of the previous test's emulator, so that the clients of that test are reused.
+    """Runs a new emulator at the address of the previous test's emulator, so that the clients of that test can be
+    reused.
 
-    After a test that started processes, which may still send, the address changes.
+    After a test that started processes, the address changes, because those may still send requests.
     """
     processes = World.processes
     aws = standin(run_seconds, port=_PORTS.pop() if _PORTS else 0, **settings)
     try:
         aws.start()
-    except UsageError:  # another process has taken the port
+    except UsageError:  # another process uses the port now
         aws = standin(run_seconds, **settings).start()
     port = int(aws.url.rpartition(":")[2])
     with aws, kept_clients(_POOL), calls_without_connections(aws):
@@ -67,8 +69,8 @@ def running_aws(run_seconds: float | None = None, **settings: Any) -> Iterator[E
 
 @contextmanager
 def calls_without_connections(aws: Emulator) -> Iterator[None]:
-    """Passes the calls of this process to the emulator as its server would. Faults and logged connections need real
-    ones."""
+    """Passes the calls of this process to the emulator as its server would. If faults or logged connections are tested,
+    real connections are used."""
     send, url, handle = URLLib3Session.send, aws.url, aws.handler()
     connections = logging.getLogger("urllib3.connectionpool")
 
@@ -96,8 +98,8 @@ def _text(value: str | bytes) -> str:
 
 @contextmanager
 def kept_clients(pool: Pool | None = None) -> Iterator[None]:
-    """Returns a closed client to the next command that needs the same client, without the handlers that were added
-    since its creation.
+    """Passes a closed client to the next command that needs the same client, without the handlers that were added since
+    its creation.
 
     Two clients are the same if their service, region, endpoint, credentials, settings and environment are the same. If
     there is an AWS configuration file, every client is new. `pool` contains the clients of earlier tests.
@@ -117,7 +119,7 @@ def kept_clients(pool: Pool | None = None) -> Iterator[None]:
         connections = client._endpoint.http_session._manager.pools
 
         def keep() -> None:
-            if len(connections):  # else the call only takes time
+            if len(connections):  # without connections, closing only takes time
                 close()
             remove_handlers()
             kept[key].append(client)

@@ -41,12 +41,12 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, empty_ledger: Path) -> Iterator[World]:
-    """A project without specs, whose target is an account on the emulator. Runs continue until they are stopped."""
+    """A project without specs, whose target is an account on the emulator. Runs continue until a test stops them."""
     folder = tmp_path / "project"
     with running_aws() as aws:
         made = World(folder, aws, env=aws_environment(aws.url))
         made.write("reconciler.yaml", project_text())
         made.write(".gitignore", "ledger.sqlite*\n.reconciler/\n")
         shutil.copy(empty_ledger, made.folder)
-        _warn_once(_relative_note(SQLITE, made.target))  # else the first command of the process prints it
+        _warn_once(_relative_note(SQLITE, made.target))  # otherwise the first command of the process prints it
         yield made

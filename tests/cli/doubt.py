@@ -1,4 +1,4 @@
-"""Creates unknown submissions: their process died after it recorded the intent."""
+"""Creates submissions with an unknown outcome, by ending their process after it recorded the intent."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Doubt:
     generation: int
 
     def arrive(self) -> str:
-        """Delivers the request late, and returns the id of the run."""
+        """Lets the request arrive late, and returns the id of its run."""
         return submitted_by_others(self.world, self.sent)
 
     @property
     def sent(self) -> dict[str, Any]:
-        """The request as it was sent, with the two tags of its run."""
+        """Returns the request as it was sent, with the two tags of its run."""
         owner = f"shop/{self.world.target}/{self.name}"
         return {**self.request, "tags": {"reconciler:token": self.token, "reconciler:spec": owner}}
 
 
 def in_doubt(world: World, name: str, *, hours: float = 1, argument: str = "A") -> Doubt:
-    """Writes a Batch spec, and an intent for it from some hours ago whose outcome is unknown."""
+    """Writes a Batch spec, and an intent for it that is some hours old and has no outcome."""
     world.batch(name, argument)
     planned = world.run("plan", "--format", "json", "--only", name).json["actions"][0]
     doubt = Doubt(world, name, planned["client_token"], planned["request"], planned["generation"])

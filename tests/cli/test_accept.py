@@ -1,4 +1,4 @@
-"""`accept`: the content of a spec is recorded as applied, and nothing is submitted."""
+"""Tests `accept`, which records the content of a spec as applied and submits nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_accepted_content_is_in_sync_and_a_later_change_runs(world: World):
 
 
 def test_content_that_never_ran_counts_as_a_generation(world: World):
-    """Specs that depend on the spec run. A later change is generation 2."""
+    """Specs that depend on this spec then run. A change after that is generation 2."""
     world.batch("first")
     world.batch("second", dependsOn="[{name: first, condition: Succeeded}]")
 
@@ -64,7 +64,7 @@ def test_content_that_never_ran_counts_as_a_generation(world: World):
 
 
 def test_a_bad_end_is_over_with_accepted_content(world: World):
-    """The hold because of the failed run was about the former content, so no decision is left."""
+    """The hold was caused by the failed run of the former content, so accepting the new content ends it."""
     world.batch("clicks", "A")
     world.run("apply", "--yes")
     terminated_by_others(world, world.runs()[0].id)
@@ -105,7 +105,7 @@ def test_nothing_to_accept(world: World):
 
 
 def test_an_unknown_submission_is_decided_first(world: World):
-    """The run of the submission may have either content."""
+    """The submission is unresolved, so its run may have either content."""
     in_doubt(world, "clicks")
     world.batch("clicks", "B")
 

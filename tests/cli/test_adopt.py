@@ -1,4 +1,4 @@
-"""`adopt`: an existing run is assigned to a spec, and nothing is submitted."""
+"""Tests `adopt`, which assigns an existing run to a spec and submits nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.world import World
 
 @pytest.fixture
 def doubt(world: World) -> Doubt:
-    """Returns a submission that was lost an hour ago. AWS has no run for it, and none can appear any more."""
+    """Returns a submission that was lost an hour ago. AWS has no run for it, and no run can appear any more."""
     return in_doubt(world, "clicks")
 
 
@@ -33,7 +33,7 @@ def _renamed(world: World) -> str:
 
 
 def test_after_a_rename_the_new_name_keeps_the_old_run(world: World):
-    """Nothing is submitted, and the new name follows the run."""
+    """Nothing is submitted, and the run now belongs to the new name."""
     run_id = _renamed(world)
 
     done = world.run("adopt", "new", run_id, "--yes", "--reason", "renamed")
@@ -150,7 +150,7 @@ def test_an_unknown_submission_adopts_the_run_with_its_tag(world: World, doubt: 
 
 
 def test_an_unknown_submission_adopts_a_run_without_its_tag_only_with_force(world: World):
-    """Before it settles, the submission may still become a second run."""
+    """Before the submission settles, its request may still start a second run."""
     in_doubt(world, "clicks", hours=1 / 60)
     run_id = submitted_by_others(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})
 
@@ -217,7 +217,7 @@ def test_nothing_is_adopted_if_the_spec_changed_after_it_was_shown(world: World,
 
 
 def test_an_old_checkout_adopts_nothing(world: World):
-    """The content is older than that of the newest intent. --allow-rollback permits the adoption."""
+    """The run's content is older than that of the newest intent. `--allow-rollback` permits the adoption."""
     world.git("init", "--quiet")
     world.batch("clicks")
     old = world.commit()

@@ -1,4 +1,4 @@
-"""`apply` and `reconcile`: confirmation, refusals, failures of one job, and stop signals."""
+"""Tests `apply` and `reconcile`: confirmation, refusals, failures of one job, and stop signals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str, str]:
-    """Runs the command on a terminal and types `answer` when asked. Returns exit code, output, and terminal text."""
+    """Runs the command on a terminal and types `answer` at the prompt. Returns exit code, output, and terminal text."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [forked_command(), *arguments],
@@ -62,7 +62,8 @@ def _until(terminal: int, text: str | None) -> str:
 
 
 def test_yes_at_the_terminal_submits(world: World):
-    """Answering `yes` applies the plan; progress and question are on the terminal, the result is on standard output."""
+    """Answering `yes` applies the plan. Progress and the prompt go to the terminal, the result goes to standard
+    output."""
     world.batch("clicks")
 
     code, out, shown = _at_a_terminal(world, "yes", "apply")
@@ -75,7 +76,7 @@ def test_yes_at_the_terminal_submits(world: World):
 
 
 class Typed(io.StringIO):
-    """What an operator types at a terminal."""
+    """Simulates the input of an operator at a terminal."""
 
     def isatty(self) -> bool:
         """Returns `True`, as a terminal does."""
@@ -110,7 +111,8 @@ def test_only_yes_is_yes(world: World, monkeypatch: pytest.MonkeyPatch, answer: 
 
 
 def test_without_a_terminal_apply_needs_yes(world: World):
-    """Without a terminal, `apply` refuses to act and suggests --yes. If there is nothing to do, it does not ask."""
+    """Without a terminal, `apply` refuses to act and suggests --yes. If there is nothing to do, `apply` does not ask
+    for confirmation."""
     world.batch("clicks")
 
     refused = world.run("apply")
@@ -124,8 +126,8 @@ def test_without_a_terminal_apply_needs_yes(world: World):
 
 
 def test_a_rejected_job_does_not_stop_the_others(world: World):
-    """The rejection is recorded and shown, the other jobs are submitted, and the next apply does not submit the job
-    again."""
+    """The rejection is recorded and shown, the other jobs are submitted, and the next apply does not submit the
+    rejected job again."""
     world.aws.configure(definitions=["worker"])
     world.write("bad.yaml", batch_text("bad").replace("worker:1", "missing:1"))
     world.batch("clicks")
@@ -167,7 +169,7 @@ def test_the_run_of_a_removed_spec_is_cancelled_by_deletion_policy_cancel(world:
 
 
 def test_a_project_without_specs_cancels_nothing(world: World):
-    """If all specs are gone, as after a wrong checkout, nothing is cancelled, and a warning says so."""
+    """If all specs disappear, as after a wrong checkout, nothing is cancelled, and a warning explains this."""
     path = world.batch("clicks", deletionPolicy="Cancel")
     world.run("apply", "--yes")
     path.unlink()
@@ -181,7 +183,8 @@ def test_a_project_without_specs_cancels_nothing(world: World):
 
 @pytest.mark.parametrize("command", [["apply", "--yes"], ["reconcile"]], ids=" ".join)
 def test_a_plan_beyond_the_limit_is_refused_as_a_whole(world: World, command: list[str]):
-    """The plan is shown and refused with the numbers; --max-submissions allows it for one command."""
+    """The plan is shown and then refused, and the message contains the numbers. `--max-submissions` raises the limit
+    for one command."""
     world.write("reconciler.yaml", project_text(limits="\n      limits: {maxSubmissions: 1}"))
     world.batch("clicks")
     world.spark("orders")
@@ -199,7 +202,8 @@ def test_a_plan_beyond_the_limit_is_refused_as_a_whole(world: World, command: li
 
 
 def test_selection_leaves_others_alone(world: World):
-    """--only and -l limit a command to the selected specs. A name that only the ledger contains can be selected."""
+    """--only and -l limit a command to the selected specs. A spec that only the ledger contains can be selected by its
+    name."""
     world.batch("clicks", labels="{team: growth}")
     gone = world.spark("orders", labels="{team: sales}", deletionPolicy="Cancel")
     world.batch("third")
@@ -216,7 +220,7 @@ def test_selection_leaves_others_alone(world: World):
 
 
 def test_only_with_a_spec_of_another_target_names_that_target(world: World):
-    """The message says in which target the spec is."""
+    """The message names the target in which the spec is."""
     world.batch("clicks", targets="[local]")
     world.batch("other")
 
@@ -291,7 +295,7 @@ def test_an_interrupted_apply_sends_nothing_new_and_records_calls_under_way(worl
             stderr=subprocess.PIPE,
             text=True,
         )
-        under_way = 8  # as many as are sent at once
+        under_way = 8  # the number of calls that are sent at once
         for _ in range(under_way):
             assert arrived.acquire(timeout=PATIENCE_SECONDS)
         process.send_signal(signal.SIGINT)

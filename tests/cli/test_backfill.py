@@ -1,4 +1,4 @@
-"""`backfill`, and the other manual decisions about a scheduled spec."""
+"""Tests `backfill` and the other manual decisions about a scheduled spec."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_run_of_a_slot_is_cancelled_and_retried_by_its_slot(world: World):
 
 
 def test_a_run_is_adopted_for_a_slot(world: World):
-    """A scheduled spec has no generations, so --slot selects the slot, which then does not run again."""
+    """A scheduled spec has no generations, so `--slot` selects the slot to abandon."""
     _hourly(world)
     run_id = submitted_by_others(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})
 
@@ -132,8 +132,8 @@ def test_a_run_is_adopted_for_a_slot(world: World):
 
 @pytest.mark.parametrize(("decision", "ran"), [("--submit", True), ("--abandon", False)])
 def test_an_unknown_slot_is_decided(world: World, decision: str, ran: bool):
-    """After a day the slot is on hold while later slots run. --submit runs it although it is no longer due; --abandon
-    never runs it."""
+    """After a day, the slot is on hold while later slots run. `--submit` runs it although its deadline has passed;
+    `--abandon` drops it."""
     _hourly(world)
     slot, place = _hour(30), Place("shop", "staging", ACCOUNT, REGION)
     planned = world.run("plan", "--format", "json").json["actions"][0]

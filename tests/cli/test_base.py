@@ -1,4 +1,5 @@
-"""`plan --base`: shows which changes come from the pull request, and which are already pending on its base."""
+"""Tests `plan --base`, which shows which changes come from the pull request and which are already pending on its
+base."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def repository(unapplied: World) -> World:
 
 
 def on_main(world: World) -> None:
-    """Commits the written files to main, and continues feature from there."""
+    """Commits the written files to main, and rebases feature on it."""
     world.git("checkout", "--quiet", "-B", "main")
     world.commit("On main")
     world.git("checkout", "--quiet", "-B", "feature")
@@ -57,8 +58,8 @@ def notes(world: World) -> dict[str, str]:
 
 
 def test_changes_of_every_kind_are_told_from_those_of_the_base(repository: World):
-    """This holds for additions, edits of requests and policies, and removals, on either side. The summary counts both
-    origins."""
+    """This holds for additions, edits of requests and policies, and removals, on either side. The summary counts the
+    changes of both origins."""
     world = repository
     world.batch("clicks", schedule='"0 3 * * *"')
     world.batch("added-on-base")
@@ -89,14 +90,14 @@ def test_changes_of_every_kind_are_told_from_those_of_the_base(repository: World
 
 
 def test_a_removal_of_this_change_is_its_own(repository: World):
-    """If a spec is still on the base, this change removed it."""
+    """If a spec is still on the base, the pull request removed it."""
     (repository.folder / "orders.yaml").unlink()
     repository.commit("Feature")
     assert origins(repository) == {"orders": "this-change"}
 
 
 def test_an_edit_on_top_of_a_pending_edit_is_of_this_change_and_says_so(repository: World):
-    """The content on the base differs from both the ledger and the checkout. The same note appears if the base removes
+    """The content on the base differs from the ledger and from the checkout. The same note appears if the base removes
     the spec."""
     repository.batch("orders", "B")
     (repository.folder / "refunds.yaml").unlink()
@@ -152,7 +153,8 @@ def test_the_merge_base_counts_and_not_the_newest_commit_of_the_base(repository:
 
 
 def test_the_base_has_its_own_project_file(repository: World):
-    """The base is read with the variables, targets and patterns of its own commit, so their effects are changes too."""
+    """The base is read with the variables, targets and patterns of its own commit, so changes to these are detected
+    too."""
     world = repository
     world.write("reconciler.yaml", project_text(more="\n  vars: {day: monday}"))
     world.batch("orders", "${var.day}")
@@ -230,7 +232,7 @@ def test_a_project_in_a_moved_folder_is_compared_with_the_base(repository: World
 
 
 def test_the_id_of_a_plan_does_not_depend_on_the_base(repository: World):
-    """The origin of a change does not affect the actions, and so not the id."""
+    """The origin of a change affects neither the actions nor the plan id."""
     repository.batch("orders", "B")
     on_main(repository)
     repository.batch("clicks", "B", schedule=NIGHTLY)
@@ -244,8 +246,8 @@ def test_the_id_of_a_plan_does_not_depend_on_the_base(repository: World):
 
 
 def test_pending_changes_of_the_base_fail_if_asked(repository: World):
-    """The exit code is 1, which takes precedence over that of --detailed-exitcode, and the specs are listed. Without
-    pending changes, the option has no effect."""
+    """The exit code is 1, which takes precedence over the code of `--detailed-exitcode`, and the error lists the specs.
+    Without pending changes, the option has no effect."""
     world = repository
     world.batch("orders", "B")
     assert world.run("plan", "--base", "main", "--fail-on-pending").code == 0
@@ -279,7 +281,7 @@ def test_an_old_checkout_has_no_pending_changes(repository: World):
 
 
 def test_a_saved_plan_keeps_the_origins_and_is_applied(repository: World):
-    """The file has the same keys as the JSON, and its summary still matches."""
+    """The file has the same keys as the JSON output, and its summary still matches."""
     repository.batch("added")
     repository.commit("Feature")
     done = repository.run("plan", "--base", "main", "--out", "a.plan", "--format", "json")
@@ -289,7 +291,7 @@ def test_a_saved_plan_keeps_the_origins_and_is_applied(repository: World):
 
 
 class TestWhere:
-    """The project in the repository, and the repository as a clone has it."""
+    """Contains the project in the repository, and the same project in a clone."""
 
     def test_the_project_is_in_a_subdirectory(self, world: World):
         """Works with -C from outside the folder, and in a folder whose name git would quote."""
@@ -337,7 +339,7 @@ class TestWhere:
         assert after == before
 
     def test_a_shallow_clone_says_how_to_fetch_the_base(self, repository: World, tmp_path: Path):
-        """The clone first has no base branch, then no common history, and then both."""
+        """The clone first has no base branch, then a base branch without common history, and then a complete one."""
         world = repository
         world.batch("orders", "B")
         world.commit("Feature")
@@ -389,7 +391,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("ref", ["--upload-pack=touch x", "-x", "", "--"])
     def test_a_ref_that_git_would_read_as_an_option(self, unapplied: World, ref: str):
-        """Every such ref is a usage error."""
+        """Every ref of this kind is a usage error."""
         done = unapplied.run("plan", "--base", ref)
         assert (done.code, "is not a branch, tag or commit" in done.err) == (64, True)
 
@@ -400,7 +402,7 @@ class TestRefused:
         assert (done.code, "git fetch origin" in done.err) == (1, True), done.err
 
     def test_histories_that_have_nothing_in_common(self, unapplied: World):
-        """More fetching would not help, and the error does not suggest it."""
+        """More fetching would not help, so the error does not suggest it."""
         unapplied.git("checkout", "--quiet", "--orphan", "other")
         unapplied.commit("Another root")
         done = unapplied.run("plan", "--base", "main")

@@ -1,4 +1,4 @@
-"""A project with errors: the broken specs are on hold, and all other specs continue."""
+"""Tests projects with errors: the broken specs are on hold, and all other specs continue."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def break_field(world: World) -> None:
 
 
 def break_variable(world: World) -> None:
-    """A variable that no longer exists in any target."""
+    """A variable that is no longer defined in any target."""
     world.batch("clicks", "${var.gone}", deletionPolicy=CANCEL)
 
 
@@ -89,12 +89,12 @@ def break_version(world: World) -> None:
 
 
 def break_metadata(world: World) -> None:
-    """Two blocks of metadata, so that the intended name is unknown."""
+    """Two `metadata` blocks, so that the intended name is unclear."""
     world.write("clicks.yaml", batch_text("other").replace("spec:", "metadata: {name: clicks}\nspec:"))
 
 
 def break_encoding(world: World) -> None:
-    """A file that is not UTF-8."""
+    """A file that is not encoded in UTF-8."""
     (world.folder / "clicks.yaml").write_bytes(b"# \xff\n" + batch_text("clicks").encode())
 
 
@@ -110,7 +110,7 @@ def break_empty(world: World) -> None:
 
 
 def break_second_document(world: World) -> None:
-    """A valid document before a document that cannot be read."""
+    """A valid document, followed by a document that cannot be read."""
     world.write("clicks.yaml", batch_text("clicks", "B") + "---\na: [")
 
 
@@ -121,7 +121,7 @@ BREAKS = [
 
 
 EVERY_DAY = {break_yaml, break_field, break_reference, break_encoding, break_second_document}
-"""A break in each step of reading: text, YAML, documents, one spec, and specs together."""
+"""One kind of damage for each step of reading: text, YAML, documents, one spec, and all specs together."""
 
 
 @pytest.mark.parametrize("damage", in_soak(BREAKS, EVERY_DAY.__contains__), ids=lambda damage: damage.__name__)
@@ -151,7 +151,7 @@ def test_a_broken_spec_is_on_hold_and_the_others_go_on(running: World, damage: C
 
 
 def test_what_depends_on_a_broken_spec_is_on_hold(running: World):
-    """Direct and indirect dependents are on hold, with the location of the problem. Other specs are not."""
+    """Direct and indirect dependents are on hold, with the location of the problem. Other specs are not on hold."""
     world = running
     world.batch("extract", schedule='"0 2 31 2 x"', deletionPolicy=CANCEL)
     world.batch("report", schedule=NIGHTLY, dependsOn="[{name: load}]")
@@ -214,7 +214,7 @@ def test_removals_beside_a_broken_spec_with_a_name_go_on(running: World):
 
 
 def test_specs_of_the_same_name_are_on_hold(running: World):
-    """It is unknown which of the two specs is meant. One hold lists both locations."""
+    """The two specs have the same name, so it is unclear which one is meant. One hold contains both locations."""
     world = running
     world.write("more.yaml", batch_text("clicks", "B"))
     found = holds(world)
@@ -233,7 +233,7 @@ def test_two_merges_that_were_each_valid(running: World):
 
 
 def test_a_rename_in_a_broken_spec_removes_nothing(running: World):
-    """The former name is also on hold, because its record belongs to the broken spec."""
+    """The former name is also on hold, because its ledger record belongs to the broken spec."""
     world = running
     (world.folder / "clicks.yaml").unlink()
     world.write(
@@ -257,8 +257,8 @@ def test_a_spec_that_is_broken_for_another_target_only_goes_on(world: World):
 
 
 def test_a_broken_spec_of_other_targets_matters_only_where_it_ran(world: World):
-    """If the spec's targets can be read and it never ran in this target, it is ignored. If it ran here, it is on
-    hold."""
+    """If the spec's targets can be read and it has never run in this target, it is ignored. If it has run there, it is
+    on hold."""
     world.batch("clicks", targets="[local]")
     world.write("more.yaml", batch_text("clicks", targets="[local]"))
     world.batch("fresh")
@@ -292,7 +292,7 @@ def test_a_selection_of_nothing_is_wrong_usage_in_a_broken_project(running: Worl
 
 
 def test_a_broken_project_file_refuses_all(running: World):
-    """Without a valid project file, nothing is known about the target."""
+    """Without a valid project file, the target cannot be determined."""
     running.write("reconciler.yaml", project_text() + "oops: 1\n")
     for command in ("reconcile", "status"):
         done = running.run(command)
@@ -300,8 +300,8 @@ def test_a_broken_project_file_refuses_all(running: World):
 
 
 def test_status_shows_the_hold_and_every_problem(running: World):
-    """Text shows the run of the spec and the reason with its location, and the exit code is 3. JSON contains all
-    problems."""
+    """The text output contains the spec's run and the reason with its location, and the exit code is 3. The JSON output
+    contains all problems."""
     world = running
     world.batch("clicks", oops="1", more="2")
     done = world.run("status", "--format", "json")
@@ -322,8 +322,8 @@ def test_status_shows_the_hold_and_every_problem(running: World):
 
 
 def test_operators_decide_about_specs_in_a_broken_project(running: World):
-    """Problems in other specs are ignored. For a spec that is on hold, only its run can be cancelled, because the
-    effect of any other decision on the next pass is unknown."""
+    """Problems in other specs are ignored. For a spec that is on hold, the only manual decision allowed is to cancel
+    its run, because the effect of any other decision on the next pass is unclear."""
     world = running
     world.batch("fresh")
     assert world.run("apply", "--yes").code == 0
@@ -363,8 +363,8 @@ def test_a_hold_is_notified_once_for_each_mistake(running: World):
 
 
 def test_a_service_goes_on_and_says_what_is_wrong(running: World):
-    """The passes succeed, because a restart would fix nothing. The log and the metrics contain the holds and
-    problems."""
+    """Passes do not fail, because a restart of the service would fix nothing. The log and the metrics contain the holds
+    and problems."""
     world = running
     break_field(world)
     with serving(world, "--metrics-port", "0", "-v") as service:

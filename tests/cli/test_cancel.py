@@ -1,4 +1,4 @@
-"""`cancel`: an operator stops live runs, and runs that may still appear."""
+"""Tests `cancel`, with which an operator stops live runs and runs that may still appear."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_manually_cancelled_run_is_not_on_hold(world: World, kind: str):
 
 
 def test_json_names_the_runs(world: World):
-    """The JSON value has an outcome for each run."""
+    """The JSON output contains an outcome for each run."""
     world.batch("clicks")
     world.run("apply", "--yes")
     run_id = world.runs()[0].id
@@ -53,7 +53,7 @@ def test_json_names_the_runs(world: World):
 
 
 def test_an_unknown_submission_is_cancelled_once_its_run_is_found(world: World):
-    """The request is recorded. A pass adopts the run, and the next pass cancels it."""
+    """The cancel request is recorded first. Once a pass finds the run, it adopts it, and the next pass cancels it."""
     doubt = in_doubt(world, "clicks", hours=1 / 60)
 
     done = world.run("cancel", "clicks", "--yes", "--reason", "not today")
@@ -70,7 +70,7 @@ def test_an_unknown_submission_is_cancelled_once_its_run_is_found(world: World):
 
 
 def test_a_cancelled_unknown_submission_is_not_sent_again(world: World):
-    """Once it is proven absent, it is abandoned, although the spec still requires it."""
+    """Once the submission is proven absent, it is abandoned, although the spec still requires it."""
     doubt = in_doubt(world, "clicks")
     looked = [time_text(datetime.now(UTC) - timedelta(minutes=ago)) for ago in (20, 10)]
     write(world, *(Absent(at=at, name="clicks", token=doubt.token, looked_at=at) for at in looked))
@@ -102,7 +102,7 @@ def test_the_run_of_a_removed_spec_can_be_cancelled(world: World):
 
 
 def test_without_a_terminal_it_needs_yes(world: World):
-    """Without a terminal and --yes, nothing is recorded."""
+    """Without a terminal and without `--yes`, nothing is recorded."""
     world.batch("clicks")
     world.run("apply", "--yes")
 

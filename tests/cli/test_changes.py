@@ -1,4 +1,4 @@
-"""Commands show every difference from the last-applied content, and when each takes effect."""
+"""Tests that commands show every difference from the last-applied content, and when each takes effect."""
 
 from __future__ import annotations
 
