@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.app.notifications import notify
 from reconciler.app.reconcile import reconcile
-from reconciler.app.remembered_answers import AtRest
 from reconciler.app.session import ReusableSession, SystemClock
+from reconciler.app.stored_output import QuietPass
 from reconciler.core.ports import pause
 from reconciler.core.settings import change_of_settings
 from reconciler.errors import ReconcilerError
@@ -86,7 +86,7 @@ class Service:
     ) -> None:
         self._every, self._max_checkout_age, self._report = every, max_checkout_age, report
         self._clock, self._sessions, self._stack = SystemClock(), ReusableSession(options), ExitStack()
-        self._rest = AtRest()
+        self._quiet_pass = QuietPass()
         self._metrics: Metrics | None = None
         self._page: LivePage | None = None
         with ExitStack() as stack:
@@ -173,11 +173,11 @@ class Service:
 
     def _pass(self, session: Session, stop: Event) -> Pass | None:
         """Runs a pass, or repeats the last one if it was quiet and nothing has changed since."""
-        done = self._rest.again(session)
+        done = self._quiet_pass.again(session)
         if done is not None:
             notify(session, done.plan, done.results)
         elif (done := reconcile(session, stop)) is not None:
-            self._rest.keep(session, done)
+            self._quiet_pass.keep(session, done)
         return done
 
     @staticmethod

@@ -91,15 +91,15 @@ def plan(
     there is something to do, 3 if something is on hold or unknown. With --fail-on-pending: 1 if a change was already on
     the base; that takes precedence.
     """
-    from reconciler.app.remembered_answers import QuietAnswer
+    from reconciler.app.stored_output import StoredOutput
 
     _require_base(base, needed=fail_on_pending)
     if snapshot is not None and (file is not None or not no_refresh):
         raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
     plain = output_format == "text" and not any((file, at, base, snapshot))
-    quiet = QuietAnswer(options, "plan", coloured(), no_refresh) if plain else None
-    if quiet is not None and (answer := quiet.find()) is not None:
-        out(answer)
+    stored = StoredOutput(options, "plan", coloured(), no_refresh) if plain else None
+    if stored is not None and (earlier := stored.find()) is not None:
+        out(earlier)
         return DONE
     from reconciler.app.session import opened
 
@@ -108,8 +108,8 @@ def plan(
         inputs, plan = _make(session, base, moment, output_format, refresh=not no_refresh, saved=file is not None)
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
-    if quiet is not None and shown:
-        quiet.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
+    if stored is not None and shown:
+        stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
     if refusal is not None:
         raise refusal
     if file is not None:

@@ -67,13 +67,13 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
       reconciler validate orders.yaml clicks/
       reconciler validate --strict
     """
-    from reconciler.app.remembered_answers import QuietAnswer
+    from reconciler.app.stored_output import StoredOutput
 
-    quiet = None
+    stored = None
     if not paths and output_format == "text":
-        quiet = QuietAnswer(options, "validate")
-        if (answer := quiet.find()) is not None:
-            out(answer)
+        stored = StoredOutput(options, "validate")
+        if (earlier := stored.find()) is not None:
+            out(earlier)
             return DONE
     from reconciler.render.text import count
 
@@ -90,8 +90,8 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
     else:
         text = f"{count(loaded.count, 'spec')} valid"
         out(text)
-        if quiet is not None and not loaded.warnings:
-            quiet.keep(text, file)
+        if stored is not None and not loaded.warnings:
+            stored.keep(text, file)
     if strict and loaded.warnings:
         echo_error(f"Error: {count(len(loaded.warnings), 'warning')}, and --strict allows none")
         return ERROR

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from reconciler.app.options import CommandOptions
-    from reconciler.app.remembered_answers import AgedLine
     from reconciler.app.session import ReusableSession
+    from reconciler.app.stored_output import AgedLine
     from reconciler.cli.times import WrittenTime
     from reconciler.core.plan import Plan
     from reconciler.core.state import Recorded
@@ -65,7 +65,7 @@ def status(
 
     Exit code 3 if a spec is on hold, lost or unknown.
     """
-    from reconciler.app.remembered_answers import QuietAnswer
+    from reconciler.app.stored_output import StoredOutput
 
     form = output or output_format
     wanted = _states(states)
@@ -73,9 +73,9 @@ def status(
         if form != "text" or wanted or sort != SORTS[0]:
             raise click.UsageError("--watch cannot be combined with --format json, -o, --sort or --state")
         return _watch(options, refresh=not no_refresh)
-    quiet = QuietAnswer(options, "status", form, sort, states, no_refresh) if terminal_width() is None else None
-    if quiet is not None and (answer := quiet.find()) is not None:
-        out(answer)
+    stored = StoredOutput(options, "status", form, sort, states, no_refresh) if terminal_width() is None else None
+    if stored is not None and (earlier := stored.find()) is not None:
+        out(earlier)
         return DONE
     from reconciler.app.reconcile import preview
     from reconciler.app.session import opened
@@ -83,8 +83,8 @@ def status(
     with opened(options) as session:
         inputs, plan = preview(session, refresh=not no_refresh, tolerant=True)
     code, shown = _show(plan, inputs.recorded, form, wanted, sort)
-    if quiet is not None and code == DONE:
-        quiet.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
+    if stored is not None and code == DONE:
+        stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
     return code
 
 

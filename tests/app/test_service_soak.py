@@ -13,8 +13,8 @@ import pytest
 
 from reconciler.app.options import CommandOptions
 from reconciler.app.reconcile import Pass
-from reconciler.app.remembered_answers import AtRest
 from reconciler.app.service import Service
+from reconciler.app.stored_output import QuietPass
 from tests.cli.world import World, project_text
 from tests.ledger.server import Server
 
@@ -70,7 +70,7 @@ def _passes(service: Service, stop: Event, number: int, *, resting: bool) -> boo
     good = True
     for _ in range(number):
         if not resting:
-            service._rest = AtRest()  # discards the result of the previous pass
+            service._quiet_pass = QuietPass()  # discards the result of the previous pass
         good = service._run_pass(stop) and good
     return good
 

@@ -16,7 +16,7 @@ from reconciler.specs import stamps
 from reconciler.specs.files import Folder
 from reconciler.specs.parse import SourceText
 from reconciler.specs.private_cache import PrivateCache
-from tests.cli.test_remembered_answers import edit_within_a_second, swap
+from tests.cli.test_stored_output import edit_within_a_second, swap
 from tests.cli.world import Done, World
 
 PLAN = ("plan", "--no-refresh", "--format", "markdown")

@@ -54,7 +54,7 @@ def test_a_first_plan_imports_no_comparison(project: Path):
 
 ANSWER = """\
 import sys
-import reconciler.app.remembered_answers, reconciler.cli.output, reconciler.cli.plan, reconciler.cli.status
+import reconciler.app.stored_output, reconciler.cli.output, reconciler.cli.plan, reconciler.cli.status
 import reconciler.ledger.sqlite
 print(*{name.partition(".")[0] for name in sys.modules})
 """

@@ -53,8 +53,8 @@ AgedLine = tuple[str, float | str, str]
 other text for this column, and the text after it, which may be empty."""
 
 
-class QuietAnswer:
-    """The cached output of one command with its options. `details` are further values that the output depends on."""
+class StoredOutput:
+    """The stored output of one command with its options. `details` are further values that the output depends on."""
 
     def __init__(self, options: CommandOptions, command: str, *details: object) -> None:
         self._cache = PrivateCache(os.environ)
@@ -158,7 +158,7 @@ def _is_at(root: str, head: Sequence[Any] | None) -> bool:
     return [(number, sha256(batch).hexdigest()) for number, batch in batches] == [(position, checksum)]
 
 
-class AtRest:
+class QuietPass:
     """The last pass of a service, kept in memory if it was quiet. As long as nothing changes, the next pass has the
     same result."""
 

@@ -13,10 +13,10 @@ from threading import Event
 
 import pytest
 
-from reconciler.app import remembered_answers, session
+from reconciler.app import session, stored_output
 from reconciler.app.options import CommandOptions
 from reconciler.app.reconcile import reconcile
-from reconciler.app.remembered_answers import AgedLine, AtRest, QuietAnswer, with_ages
+from reconciler.app.stored_output import AgedLine, QuietPass, StoredOutput, with_ages
 from reconciler.core import observations
 from reconciler.core.events import Notified
 from reconciler.specs import stamps
@@ -30,14 +30,14 @@ COMMANDS = ("plan", "status", "status --format json", "validate")
 def found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Records whether each command found a cached output. Every stamp is treated as reliable, and one spec has run."""
     answers: list[bool] = []
-    real = QuietAnswer.find
+    real = StoredOutput.find
 
-    def find(self: QuietAnswer) -> str | None:
+    def find(self: StoredOutput) -> str | None:
         answer = real(self)
         answers.append(answer is not None)
         return answer
 
-    monkeypatch.setattr(QuietAnswer, "find", find)
+    monkeypatch.setattr(StoredOutput, "find", find)
     monkeypatch.setattr(stamps, "RACY_NS", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     world.aws.configure(run_seconds=0)
@@ -221,7 +221,7 @@ def test_an_answer_that_this_version_never_writes_is_no_error(world: World, foun
 def test_what_another_version_remembered_is_not_used(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
     """The version of the program is part of the name of an entry."""
     world.run("plan")
-    monkeypatch.setattr(remembered_answers, "code_version", lambda: digest("another"))
+    monkeypatch.setattr(stored_output, "code_version", lambda: digest("another"))
     world.run("plan")
     assert found == [False, False]
 
@@ -264,7 +264,7 @@ def test_a_service_at_rest_repeats_its_last_pass(world: World, found: list[bool]
     for name, value in world.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(observations, "LATE", timedelta())  # the emulator reports no usage
-    rest = AtRest()
+    rest = QuietPass()
     with session.opened(CommandOptions(directory=world.folder)) as opened:
         assert rest.again(opened) is None
         done = reconcile(opened, Event())
@@ -291,7 +291,7 @@ def test_a_service_at_rest_notices_a_file_and_a_slot(
         monkeypatch.setenv(name, value)
     world.batch("daily", "A", schedule="0 0 * * *")
     assert world.run("reconcile").code == 0
-    rest, real = AtRest(), time.time_ns
+    rest, real = QuietPass(), time.time_ns
     with session.opened(CommandOptions(directory=world.folder)) as opened:
         rest.again(opened)
         done = reconcile(opened, Event())
