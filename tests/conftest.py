@@ -1,5 +1,5 @@
-"""Keeps the developer's credentials, profiles and proxies out of the tests, sets how many examples they try, and keeps
-what all tests share cheap."""
+"""Keeps the developer's credentials, profiles and proxies out of the tests, sets how many examples they try, and shares
+what is expensive to create."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tests.compat.at_time import prepare_botocore
 from tests.ledger.server import aws, server  # noqa: F401 - fixtures
 
 TESTS = Path(__file__).parent
-_BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+_BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
 settings.register_profile("project", _BUSY, max_examples=EXAMPLES)
-settings.register_profile("soak", _BUSY, max_examples=40 * EXAMPLES)  # `make soak` chooses it
+settings.register_profile("soak", _BUSY, max_examples=40 * EXAMPLES)  # `make soak` selects it
 settings.load_profile("project")
 prepare_botocore()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Runs one worker more than there are processors, because many tests wait for processes and for time to pass."""
+    """Runs one worker more than there are processors, because many tests spend time waiting."""
     return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Collects without the garbage collector, which later leaves out the modules and tests that are loaded."""
+    """Disables the garbage collector during collection, and then excludes the loaded modules and tests from it."""
     gc.disable()
     try:
         if not session.config.option.file_or_dir:
@@ -45,30 +45,30 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 
 
 def _import_a_share() -> None:
-    """Imports each n-th module of tests first if this is one of n workers, so that in a new checkout each module is
-    prepared by one of them and not by all."""
+    """With n workers, imports every n-th test module before the collection, so that in a new checkout each module is
+    compiled by one worker and not by all."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     for path in sorted(TESTS.rglob("test_*.py"))[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]:
-        with suppress(Exception, pytest.skip.Exception):  # the collection reports it
+        with suppress(Exception, pytest.skip.Exception):  # the collection reports the error
             import_module(".".join(("tests", *path.relative_to(TESTS).with_suffix("").parts)))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
-    """Leaves out the functions of campaigns that would be deselected, because some have thousands of cases."""
+    """Deselects campaigns before their cases are generated, because some have thousands of cases."""
     soak = any(mark.name == "soak" for mark in getattr(obj, "pytestmark", ()))
     return [] if soak and collector.config.option.markexpr.startswith("not soak") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves campaigns out of the measurement of coverage, which would take most of their time."""
+    """Excludes campaigns from the measurement of coverage, which would take most of their time."""
     for item in items:
         if item.get_closest_marker("campaign"):
             item.add_marker("no_cover")
 
 
 def _memory_folder() -> str | None:
-    """Returns a folder in memory that has room for the files of the tests, if there is one."""
+    """Returns a folder in memory with enough room for the files of the tests, or `None`."""
     try:
         system = os.statvfs("/dev/shm")
     except OSError:
@@ -83,7 +83,7 @@ if folder := _memory_folder():  # ledgers wait for the disk at every write
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests run without AWS settings, so that nothing of the developer's account can be met."""
+    """Runs the tests without AWS settings, so that they cannot reach the developer's account."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("AWS_", "RECONCILER_")) or name.lower().endswith("_proxy"):
@@ -94,5 +94,6 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "caches"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("GIT_AUTHOR_EMAIL", "team@example.com")  # else every decision runs a git to find the operator
+        # Without this, every decision calls git to determine the operator.
+        patch.setenv("GIT_AUTHOR_EMAIL", "team@example.com")
         yield

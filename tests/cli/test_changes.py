@@ -46,7 +46,7 @@ def applied(world: World) -> Done:
 
 
 def declared(world: World) -> list[str]:
-    """Returns the names of declared and withdrawn specs, in order."""
+    """Returns the names of the specs that were declared and withdrawn, in order."""
     return [
         event.name if isinstance(event, Declared) else f"-{event.name}"
         for event in world.events()
@@ -84,7 +84,7 @@ def test_editing_a_scheduled_job_is_shown_with_the_slot(world: World):
 
 
 def test_editing_a_job_whose_run_is_live_waits_for_it(world: World):
-    """With Forbid the new content waits, and the plan names the run and shows the field."""
+    """With concurrencyPolicy Forbid, the new content waits; the plan contains the live run and the changed field."""
     world.batch("clicks", "A")
     applied(world)
     world.batch("clicks", "B")
@@ -112,7 +112,7 @@ def test_editing_a_suspended_job_waits_for_the_end_of_the_suspension(world: Worl
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "path"),  # tests/core/test_changes.py has every field
+    ("field", "value", "path"),  # tests/core/test_changes.py tests every field
     in_soak(
         [
             ("backoffLimit", "3", "backoffLimit"),
@@ -129,7 +129,7 @@ def test_editing_a_suspended_job_waits_for_the_end_of_the_suspension(world: Worl
     ),
 )
 def test_every_policy_field_is_shown_by_its_name(world: World, field: str, value: str, path: str):
-    """This includes a job that has run and would not run again."""
+    """This applies also to a job that has run and would not run again."""
     world.batch("clicks", "A")
     applied(world)
     world.batch("clicks", "A", **{field: value})
@@ -141,7 +141,7 @@ def test_every_policy_field_is_shown_by_its_name(world: World, field: str, value
 
 
 def test_removing_the_spec_of_a_live_run_says_that_it_keeps_running(world: World):
-    """With the deletion policy Cancel, the plan shows that the run is cancelled. Each spec is withdrawn once."""
+    """With the deletion policy Cancel, the plan shows that the run will be cancelled. Each spec is withdrawn once."""
     world.batch("clicks", "A")
     world.batch("views", "A", deletionPolicy="Cancel", schedule=NIGHTLY)
     world.batch("other", "A")
@@ -211,7 +211,7 @@ def test_a_replaced_run_has_its_own_generation(world: World):
 
 @pytest.mark.parametrize("way", ["spec", "retry"])
 def test_a_rejected_job_is_given_an_advice_for_each_cause(world: World, way: str):
-    """A changed spec needs no retry, and a retry needs no changed spec."""
+    """After a rejection, either a changed spec or a retry is enough; neither needs the other."""
     world.aws.inject(Plan([Rule("lost", "error", operation="SubmitJob", code="ClientException", count=1)]))
     world.batch("clicks", "A")
     world.run("apply", "--yes")
@@ -231,7 +231,7 @@ def test_a_rejected_job_is_given_an_advice_for_each_cause(world: World, way: str
 
 
 def test_a_new_spec_behind_a_dependency_shows_its_content(world: World):
-    """A reviewer sees what will run long before it runs."""
+    """The plan shows reviewers what will run, long before it runs."""
     world.batch("first", "A")
     applied(world)
     world.batch("second", "B", dependsOn="[{name: first}]")
@@ -258,7 +258,7 @@ def test_a_plan_file_declares_what_it_carried(world: World, tmp_path: Path):
 
 
 def test_a_plan_file_does_not_undo_what_was_applied_since(world: World, tmp_path: Path):
-    """A schedule that a later apply changed is not changed back by an older plan file."""
+    """Applying an older plan file does not revert a schedule that a later apply changed."""
     file = tmp_path / "plan.json"
     world.batch("clicks", "A", schedule=NIGHTLY)
     world.run("plan", "--out", str(file))
@@ -294,7 +294,7 @@ def test_a_request_is_stored_once(world: World):
 
 
 def test_status_says_that_a_change_is_pending(world: World):
-    """The current run is correct, but git contains different content for the next run."""
+    """The current run matches the ledger, but git contains different content for the next run."""
     world.batch("clicks", "A", schedule=NIGHTLY)
     applied(world)
     world.batch("clicks", "B", schedule=NIGHTLY)
@@ -323,8 +323,8 @@ def test_a_spec_that_waits_for_its_first_run_is_not_stale(world: World):
     "edit", in_soak(["schedule", "suspend", "removal", "request"], {"schedule", "removal"}.__contains__)
 )
 def test_an_old_checkout_undoes_nothing(world: World, edit: str):
-    """Content that a newer commit applied is kept. There is one hold and no schedule event, whatever the difference
-    is."""
+    """Content that a newer commit applied is not replaced. The spec has one hold and no schedule event, whichever field
+    differs."""
     world.git("init", "--quiet")
     world.write(".gitignore", "*.sqlite*\n")
     world.batch("clicks", "A", schedule=NIGHTLY)
@@ -352,7 +352,8 @@ def test_an_old_checkout_undoes_nothing(world: World, edit: str):
 
 
 def test_an_approval_holds_for_the_same_meaning_only(world: World):
-    """`apply --expect` applies a plan with the approved id. For a plan with another id, it shows the differences."""
+    """`apply --expect` applies the plan if its id is the approved one. If the plan has another id, the command shows
+    the differences."""
     world.batch("clicks", "A", schedule=NIGHTLY)
     world.batch("views", "A")
     approved = world.run("plan", "--format", "json").json["plan_id"]

@@ -1,4 +1,4 @@
-"""Output for CI: comments on pull requests with links, errors at their locations, annotations, and JUnit reports."""
+"""Tests output for CI: pull request comments with links, errors at their locations, annotations, and JUnit reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRONG = batch_text("views").replace("jobQueue", "jobQueu")
 
 @pytest.fixture
 def repository(world: World) -> World:
-    """A repository whose project is in a subfolder. Commands run in the top folder."""
+    """A repository whose project is in a subfolder. Commands run in the top folder of the repository."""
     world.git("init", "--quiet", "..")
     return replace(world, folder=world.folder.parent)
 
@@ -33,7 +33,8 @@ def markdown(world: World, *arguments: str) -> str:
 
 
 def test_specs_are_links_on_github(repository: World, world: World, tmp_path: Path):
-    """The links lead to the newest commit of the pull request or, for any other event, to the commit that runs."""
+    """The links refer to the newest commit of the pull request or, for any other event, to the commit that triggered
+    the workflow."""
     world.batch("clicks")
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"head": {"sha": HEAD}}}))
@@ -67,7 +68,8 @@ def test_specs_are_links_on_github(repository: World, world: World, tmp_path: Pa
 def test_specs_are_links_on_other_hosts(
     repository: World, world: World, environment: dict[str, str], address: str | None
 ):
-    """Specs are links if the environment contains the repository and the commit. Otherwise they are plain names."""
+    """The names of specs are links if the environment contains the repository and the commit. Otherwise they are plain
+    names."""
     world.batch("clicks")
     repository.env |= environment
 
@@ -77,7 +79,7 @@ def test_specs_are_links_on_other_hosts(
 
 
 def test_invalid_specs_are_a_comment(repository: World, world: World):
-    """The comment contains the errors instead of the plan, with links and masked lines. The exit code and standard
+    """The comment contains the errors instead of a plan, with links and with secrets masked. The exit code and standard
     error are unchanged."""
     world.write("views.yaml", WRONG + "    password: hunter2\n")
     repository.env |= GITHUB
@@ -104,7 +106,7 @@ def test_invalid_specs_are_a_comment(repository: World, world: World):
     ],
 )
 def test_any_error_is_a_comment(repository: World, world: World, trouble: str, words: str, code: int):
-    """Whatever error prevents the plan, the comment contains the same message as standard error."""
+    """Whatever error prevents the plan, the comment and standard error contain the same message."""
     world.batch("clicks")
     more = {"target": ["-t", "nowhere"], "base": ["--base", "no-such-branch"]}.get(trouble, [])
     folder = "nowhere" if trouble == "folder" else "project"
@@ -138,7 +140,7 @@ def test_a_plan_beyond_the_limits_is_a_comment_with_the_refusal(repository: Worl
 
 @pytest.mark.parametrize("max_bytes", [2000, 5000, 20_000])
 def test_a_comment_has_at_most_so_many_bytes(repository: World, world: World, max_bytes: int):
-    """The limit includes the final line break and also holds for multi-byte characters."""
+    """The limit includes the final line break and is correct for multi-byte characters."""
     for number in range(50):
         world.batch(f"job-{number:02}", "ünïcode → " * 20 + str(number))
 
@@ -151,7 +153,8 @@ def test_a_comment_has_at_most_so_many_bytes(repository: World, world: World, ma
 
 
 def test_annotations_show_problems_beside_the_code(repository: World, world: World):
-    """validate, plan and apply print annotations with the path in the repository. Other output is unchanged."""
+    """`validate`, `plan` and `apply` print annotations with the path relative to the repository. Their other output is
+    unchanged."""
     world.write("a, b%.yaml", WRONG)
     quiet = repository.run("-C", "project", "validate")
     repository.env["GITHUB_ACTIONS"] = "true"
@@ -168,7 +171,7 @@ def test_annotations_show_problems_beside_the_code(repository: World, world: Wor
 
 
 def test_annotations_show_holds_beside_the_spec(repository: World, world: World):
-    """A warning with the command that resolves it; a rejected job is an error."""
+    """A hold is a warning that contains the command to resolve it; a rejected job is an error."""
     world.batch("clicks")
     world.aws.inject(Plan([Rule("lost", "error", operation="SubmitJob", code="ClientException")]))
     repository.env["GITHUB_ACTIONS"] = "true"
@@ -186,7 +189,8 @@ def test_annotations_show_holds_beside_the_spec(repository: World, world: World)
 
 
 def test_validate_reports_to_junit(repository: World, world: World):
-    """The report has a case for each spec. Specs with problems fail, and control characters are escaped."""
+    """The report has a test case for each spec. Specs with problems are failures, and control characters are
+    escaped."""
     world.batch("clicks")
     third = batch_text("three").replace("worker:1", '"\\x01"')
     world.write("many.yaml", "---\n".join([batch_text("one"), WRONG, third]))
@@ -210,7 +214,8 @@ def test_validate_reports_to_junit(repository: World, world: World):
 
 
 def test_plan_reports_to_junit(repository: World, world: World):
-    """A case for each spec fails if it is on hold; without a plan there is one case with the error."""
+    """The report has a test case for each spec, which fails if the spec is on hold. Without a plan, it has one test
+    case with the error."""
     world.batch("clicks")
     repository.run("-C", "project", "apply", "--yes")
     world.aws.finish(world.runs()[0].id, "failed")

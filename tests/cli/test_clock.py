@@ -1,4 +1,4 @@
-"""A machine with a wrong clock sends nothing."""
+"""Tests that a machine with a wrong clock sends nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.ledger.builders import StandingClock, always
 
 @pytest.mark.parametrize("ahead", [None, 0.0, 60.0, -60.0])
 def test_a_clock_within_a_minute_passes(ahead: float | None):
-    """The settling time allows for a difference of one minute. Without a date from AWS, nothing is refused."""
+    """The settling time allows for a clock difference of one minute. If AWS sends no date, nothing is refused."""
     check_clock(ahead)
 
 
@@ -60,7 +60,7 @@ def _unresolved(world: World) -> None:
 
 @pytest.mark.parametrize(("behind", "code", "looks"), [(0, 3, 1), (3600, 1, 0)])
 def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: int, looks: int):
-    """The recorded time of a lookup matters, because a wrong time would let other passes send too early."""
+    """The recorded time of a lookup must be correct, because a wrong time would let other passes send too early."""
     world.batch("a")
     _unresolved(world)
     body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
@@ -96,7 +96,7 @@ def test_a_clock_that_is_off_records_nothing_of_schedules(world: World, headers:
 
 
 def test_a_service_checks_the_time_and_the_account_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The passes of a service are far apart, so an earlier check proves nothing."""
+    """The passes of a service are far apart, so the check of an earlier pass is not reused."""
     clock = StandingClock(time.time())
     target = Target(account=ACCOUNT, region=REGION, ledger="sqlite:///ledger.sqlite")
     ours, other = (IDENTITY.replace(b"123456789012", account) for account in (ACCOUNT.encode(), b"999999999999"))

@@ -1,4 +1,4 @@
-"""Exit codes of commands, and the messages of wrong usage."""
+"""Tests the exit codes of commands and the messages for wrong usage."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _broken(world: World) -> None:
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
 )
 def test_exit_codes(world: World, given, plan: int, detailed: int, status: int, apply: int):
-    """Each command exits with the code for the state of the project."""
+    """The exit code of each command depends on the state of the project."""
     given(world)
 
     ends = [world.run(*command).code for command in (["plan"], DETAILED, ["status"], ["apply", "--yes"])]
@@ -147,7 +147,7 @@ def test_no_project_is_wrong_usage(world: World):
 
 
 def test_no_target_chosen_is_wrong_usage(world: World):
-    """Without a default target, the user must choose one. -t takes precedence over the variable."""
+    """Without a default target, the user must choose one. `-t` takes precedence over the environment variable."""
     world.write("reconciler.yaml", project_text().replace("  defaultTarget: staging\n", ""))
     world.batch("clicks")
 
@@ -162,7 +162,7 @@ def test_no_target_chosen_is_wrong_usage(world: World):
 
 
 def test_a_bug_is_reported_in_one_masked_line(world: World, monkeypatch: pytest.MonkeyPatch):
-    """The traceback is printed only with -vv."""
+    """A traceback is printed only with `-vv`."""
 
     def fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError("with AKIAIOSFODNN7EXAMPLE inside")

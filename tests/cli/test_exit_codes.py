@@ -1,4 +1,4 @@
-"""The exit code of an apply, for each outcome."""
+"""Tests the exit code of `apply` for each outcome."""
 
 from __future__ import annotations
 
@@ -74,15 +74,16 @@ def test_outcomes(result: ActionResult, code: int):
     ids=["accepted", "being sent", "moved", "exactly"],
 )
 def test_actions_that_another_pass_performed(recorded: Recorded, exactly: bool, code: int):
-    """An accepted submission is not an error, and a submission that is being sent is unknown. For a plan file, both are
-    errors."""
+    """An accepted submission is not an error, and a submission that is being sent is unknown. With a plan file, both
+    are errors."""
     result = ActionResult("none", None, "another pass was quicker")
 
     assert code == apply_exit_code(_plan(), [result], recorded, stopped=False, exactly=exactly)
 
 
 def test_a_submission_that_another_pass_gave_up_is_done():
-    """If two passes record that the same submission ended, the slower pass has nothing left to do."""
+    """If two passes observe the end of the same submission, the slower pass has nothing left to do, which is not an
+    error."""
     recorded = _recorded(intended=True)
     fold(recorded, 2, [Superseded(at=AT, name="orders", token=TOKEN)])
     result = ActionResult("none", None, "it moved")
@@ -92,12 +93,12 @@ def test_a_submission_that_another_pass_gave_up_is_done():
 
 
 def test_an_interrupted_apply_is_an_error():
-    """This holds even if every action was performed."""
+    """The exit code is 1 even if every action was performed."""
     assert apply_exit_code(_plan(), [ActionResult("submitted", "r")], _recorded(), stopped=True) == 1
 
 
 def test_a_failed_observation_exits_3():
-    """This holds for `plan --detailed-exitcode`, `apply` and `status`. A plain `plan` exits 0."""
+    """The exit code is 3 for `plan --detailed-exitcode`, `apply` and `status`. A plain `plan` exits 0."""
     plan, recorded = _plan(ActionType.NONE, Reason.IN_SYNC), _recorded(submitted=True)
     recorded.observe_errors[TOKEN] = "DescribeJobs: AccessDenied"
 
@@ -108,7 +109,7 @@ def test_a_failed_observation_exits_3():
 
 
 def test_a_failed_observation_of_a_dependency_exits_3():
-    """A spec that waits for it could wait forever."""
+    """Otherwise, a spec that waits for the dependency could wait forever without a message."""
     waiting = Action(
         name="orders", kind="BatchJob", action=ActionType.WAIT, reason=Reason.CONCURRENCY, client_token="r1-next"
     )
@@ -121,5 +122,5 @@ def test_a_failed_observation_of_a_dependency_exits_3():
 
 @pytest.mark.parametrize(("state", "code"), [("unknown", 3), ("lost", 3), ("running", 0), ("none", 0)])
 def test_states(state: str, code: int):
-    """A lost or unknown run requires an action."""
+    """A lost or unknown run requires an operator."""
     assert code == status_exit_code(_plan(ActionType.NONE, Reason.IN_SYNC), _recorded(), [state])

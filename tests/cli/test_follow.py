@@ -1,4 +1,4 @@
-"""Following runs on the command line: AWS's own state and reason, the selection of runs, and runs that do not start in
+"""Tests how commands follow runs: AWS's own state and reason, the selection of runs, and runs that do not start in
 time."""
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def test_what_aws_says_is_shown_and_recorded(world: World):
 
 
 def test_runs_and_status_are_selected(world: World):
-    """Covers the name, outcome and format options of `runs`, and the state and format options of `status`."""
+    """Tests the name, outcome and format options of `runs`, and the state and format options of `status`."""
     world.aws.configure(run_seconds=0, outcomes={"bad": "failed"}, reports={"bad": {"exit_code": 9}})
     for name in ("bad", "good"):
         world.batch(name)

@@ -1,4 +1,4 @@
-"""`fsck`: checks the ledger against AWS, and rebuilds a lost ledger from tags."""
+"""Tests `fsck`, which checks the ledger against AWS and rebuilds a lost ledger from tags."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_a_correct_ledger_is_ok(world: World):
 
 
 def test_a_lost_ledger_is_detected_and_nothing_is_written(world: World):
-    """Runs with our tags that are missing from the ledger are findings with commands. The exit code is 3, and no ledger
-    is created."""
+    """Each run with our tags that is missing from the ledger is a finding with a suggested command. The exit code is 3,
+    and no ledger is created."""
     runs = _two_generations(world)
     _lose_the_ledger(world)
 
@@ -101,7 +101,7 @@ def test_a_lost_ledger_is_rebuilt(world: World):
 
 
 def test_changed_content_runs_after_a_rebuild(world: World):
-    """Different content in git runs as the next generation, and the plan shows no false diff."""
+    """Different content in git runs as the next generation, and the plan shows no wrong difference."""
     _two_generations(world)
     _lose_the_ledger(world)
     world.batch("clicks", "C", concurrencyPolicy="Allow")
@@ -130,7 +130,7 @@ def test_a_return_to_old_content_runs_after_a_rebuild(world: World):
 
 
 def test_runs_of_removed_specs_are_recorded(world: World):
-    """Their specs are retired, and the runs continue."""
+    """The specs are no longer in git, so they are retired, and their runs continue."""
     _two_generations(world)
     _lose_the_ledger(world)
     (world.folder / "orders.yaml").unlink()
@@ -143,7 +143,7 @@ def test_runs_of_removed_specs_are_recorded(world: World):
 
 
 def test_a_ledger_that_was_rolled_back_catches_up(world: World):
-    """After a restore from a backup the newest run is recorded, and does not run again."""
+    """After a restore from a backup, the newest run is recorded and does not run again."""
     world.batch("clicks", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     kept = {path: path.read_bytes() for path in world.folder.glob("ledger.sqlite*")}
@@ -165,12 +165,12 @@ def test_a_ledger_that_was_rolled_back_catches_up(world: World):
 
 
 def test_a_run_older_than_the_ledger_is_not_recorded(world: World):
-    """The run is a finding, and never becomes the newest generation."""
+    """The run is reported as a finding but never becomes the newest generation."""
     world.batch("clicks", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     _lose_the_ledger(world)
     world.batch("clicks", "B", concurrencyPolicy="Allow")
-    world.aws.configure(listing_lag_seconds=1e6)  # else the run is a conflict, and the spec is on hold
+    world.aws.configure(listing_lag_seconds=1e6)  # otherwise the run is a conflict and the spec is on hold
     world.run("apply", "--yes")
     world.aws.configure(listing_lag_seconds=0)
 
@@ -184,7 +184,7 @@ def test_a_run_older_than_the_ledger_is_not_recorded(world: World):
 
 
 def test_a_second_run_of_a_submission_is_found(world: World):
-    """Someone cloned a job with its tags."""
+    """Somebody cloned a job together with its tags."""
     world.batch("clicks")
     world.run("apply", "--yes")
     first = world.runs()[0]
@@ -199,7 +199,7 @@ def test_a_second_run_of_a_submission_is_found(world: World):
 
 
 def test_two_runs_of_a_lost_submission_are_a_conflict(world: World):
-    """Both runs of one token are recorded, and an operator decides."""
+    """Both runs with the token are recorded, and an operator decides between them."""
     world.batch("clicks")
     world.run("apply", "--yes")
     submitted_by_others(world, dict(world.runs()[0].request))
@@ -214,7 +214,7 @@ def test_two_runs_of_a_lost_submission_are_a_conflict(world: World):
 
 
 def test_a_live_run_that_aws_does_not_know_is_found(world: World):
-    """The run is live according to the ledger, and AWS has no such run."""
+    """The run is live in the ledger, but AWS has no such run."""
     world.batch("clicks")
     world.spark("orders")
     world.run("apply", "--yes")
@@ -228,8 +228,8 @@ def test_a_live_run_that_aws_does_not_know_is_found(world: World):
 
 @pytest.mark.parametrize(("arrives", "check"), [(True, "not-adopted"), (False, "unresolved")])
 def test_an_unknown_outcome_is_a_finding(world: World, arrives: bool, check: str):
-    """The finding contains the run, which the next pass adopts, or, if there is no run, the commands to resolve the
-    submission."""
+    """If the run exists, the finding contains it, and the next pass adopts it; otherwise, the finding contains the
+    commands to resolve the submission."""
     doubt = in_doubt(world, "clicks")
     if arrives:
         doubt.arrive()
@@ -242,7 +242,7 @@ def test_an_unknown_outcome_is_a_finding(world: World, arrives: bool, check: str
 
 
 def test_a_late_run_of_an_abandoned_submission_is_found(world: World):
-    """The finding names the run and how to adopt it."""
+    """The finding contains the run id and the command to adopt the run."""
     doubt = in_doubt(world, "clicks", hours=1 / 60)
     world.run("resolve", "clicks", "--abandon", "--force", "--yes")
     run_id = doubt.arrive()
@@ -267,7 +267,7 @@ def test_a_place_that_cannot_be_read_is_an_error(world: World):
 
 
 def test_runs_of_others_are_left_alone(world: World):
-    """Jobs without our tags, or of another project, are neither findings nor adopted."""
+    """Jobs without our tags, and jobs of another project, are not reported and not adopted."""
     world.batch("clicks")
     world.run("apply", "--yes")
     plain = {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"}
@@ -295,7 +295,7 @@ def test_adopting_needs_confirmation(world: World):
 
 
 def test_nothing_is_recorded_if_a_spec_changed_after_it_was_shown(world: World, monkeypatch: pytest.MonkeyPatch):
-    """An apply adopts the same run before the confirmation."""
+    """Another apply adopts the same run before the user confirms."""
     from reconciler.cli import fsck
 
     world.batch("clicks")

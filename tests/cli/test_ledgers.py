@@ -1,4 +1,4 @@
-"""All commands with ledgers in S3 and DynamoDB: normal use, several machines, and failures."""
+"""Tests all commands with ledgers in S3 and DynamoDB: normal use, several machines, and failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def at(world: World, ledger: str) -> World:
 
 
 def stores(every_day: str, *others: str) -> pytest.MarkDecorator:
-    """Runs a test with a ledger in one store in `make test`, and in the other stores in `make soak`."""
+    """Runs a test with a ledger in one store in `make test`, and in each other store in `make soak`."""
     return pytest.mark.parametrize("store", in_soak([every_day, *others], lambda store: store == every_day))
 
 
@@ -67,7 +67,7 @@ def test_from_the_first_plan_to_why(shared: World):
 
 @stores("dynamodb", "s3")
 def test_another_machine_submits_nothing_again(shared: World):
-    """A fresh clone that shares only the address finds everything in sync."""
+    """A fresh clone, which has only the address of the ledger, finds everything in sync."""
     shared.batch("clicks")
     shared.run("apply", "--yes")
     clone = shared.folder.parent / "clone"
@@ -81,10 +81,10 @@ def test_another_machine_submits_nothing_again(shared: World):
     assert len(shared.runs()) == 1
 
 
-@pytest.mark.soak  # tests/cli/test_once.py has the short form; tests/ledger races on the stores themselves
+@pytest.mark.soak  # tests/cli/test_once.py has a short form; tests/ledger tests races on the stores
 @stores("s3", "dynamodb")
 def test_two_applies_at_once_submit_once(shared: World):
-    """Two processes that apply the same new specs at the same time start each of them once."""
+    """Two processes apply the same new specs at the same time and start each of them once."""
     for number in range(3):
         shared.batch(f"job-{number}")
 
@@ -97,7 +97,7 @@ def test_two_applies_at_once_submit_once(shared: World):
 
 
 def test_reading_creates_nothing(world: World, aws: Server):
-    """With a new ledger, plan and status leave the bucket unchanged."""
+    """With a new ledger, `plan` and `status` do not write to the bucket."""
     bucket = aws.bucket()
     at(world, f"s3://{bucket}").batch("clicks")
     world.init()
@@ -117,7 +117,7 @@ def test_reading_creates_nothing(world: World, aws: Server):
     ],
 )
 def test_a_missing_store_is_an_error(world: World, ledger: str, says: str, aws: Server):
-    """A missing bucket or table is never treated as an empty ledger. Each command exits 1, and nothing is sent."""
+    """A missing bucket or table is never treated as an empty ledger. Each command exits 1 and sends nothing."""
     at(world, ledger).batch("clicks")
 
     ends = [world.run(*command) for command in COMMANDS]
@@ -129,7 +129,7 @@ def test_a_missing_store_is_an_error(world: World, ledger: str, says: str, aws: 
 
 
 def test_a_table_with_other_keys_is_an_error(world: World, aws: Server):
-    """The message contains the required keys."""
+    """The error message contains the required keys."""
     table = aws.table([("LockID", "HASH", "S")])
     at(world, f"dynamodb://{table}").batch("clicks")
 
@@ -156,7 +156,7 @@ def test_a_table_with_other_keys_is_an_error(world: World, aws: Server):
 def test_a_store_without_permissions_is_an_error(
     world: World, ledger: str, act: Act, says: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """The message names the missing permissions, and nothing is sent."""
+    """The error message names the missing permissions, and nothing is sent."""
     at(world, ledger).batch("clicks")
     with Stub(act) as stub:
         for name, value in Server(stub.url).environment.items():
@@ -189,7 +189,7 @@ def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
 
 
 def test_ledger_init_creates_a_usable_table(world: World, aws: Server):
-    """`apply` can write to the table, a second `init` accepts it, and the policy contains its name."""
+    """`apply` can write to the table, a second `ledger init` accepts it, and the IAM policy contains its name."""
     at(world, f"dynamodb://made-for-{world.folder.parent.name[:30]}").batch("clicks")
 
     first = world.run("ledger", "init")
@@ -205,7 +205,7 @@ def test_ledger_init_creates_a_usable_table(world: World, aws: Server):
 
 
 def test_ledger_init_refuses_a_dangerous_lifecycle_rule(world: World, aws: Server):
-    """If a rule covers the prefix, the command exits 1, and the message contains the rule."""
+    """If a lifecycle rule covers the prefix, the command exits 1, and the message contains the rule."""
     bucket = aws.bucket()
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     aws.s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
@@ -232,7 +232,7 @@ def test_ledger_init_creates_nothing_in_another_account(world: World, aws: Serve
 
 
 def test_ledger_init_makes_a_file_once(world: World):
-    """`ledger init` creates the SQLite ledger of the target. A second call changes nothing."""
+    """`ledger init` creates the SQLite ledger of the target. A second call does nothing."""
     at(world, "sqlite:///kept/other.sqlite").batch("clicks")
 
     first = world.run("ledger", "init")
@@ -256,8 +256,8 @@ EVERY_COMMAND = (
 
 @stores("s3", "sqlite", "dynamodb")
 def test_a_missing_ledger_is_an_error_that_nothing_repairs_by_itself(world: World, aws: Server, store: str):
-    """Every command exits 1, creates nothing and sends nothing. The error contains the address, and the advice for a
-    new and for a lost ledger."""
+    """Every command exits 1, creates nothing and sends nothing. The error message contains the address and advice for
+    both a new and a lost ledger."""
     address = "sqlite:///mistyped/ledger.sqlite" if store == "sqlite" else aws.address(store)
     at(world, address).batch("clicks")
     world.batch("nightly", schedule='"* * * * *"')
@@ -289,7 +289,7 @@ def test_a_ledger_that_is_lost_stops_everything(world: World, aws: Server, store
     if store == "sqlite":
         (world.folder / "ledger.sqlite").write_bytes(b"")
     else:
-        at(world, aws.address(store))  # as with a mistyped prefix
+        at(world, aws.address(store))  # as after a mistyped prefix
     world.batch("clicks", "B")
 
     ends = [world.run(*command) for command in COMMANDS]

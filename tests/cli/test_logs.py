@@ -1,4 +1,4 @@
-"""`logs` and `open`, with logs in a local CloudWatch Logs and S3."""
+"""Tests `logs` and `open` with logs in a local CloudWatch Logs and S3."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_logs_of_the_driver_are_shown(world: World, spark_run: str):
 
 
 def test_one_log_is_shown_without_a_header(world: World, spark_run: str):
-    """A log can be chosen by its name or the start of its name. --tail shows its last lines, and --raw leaves it
+    """A log can be chosen by its name or a prefix of it. `--tail` shows its last lines, and `--raw` prints it
     unchanged."""
     assert world.run("logs", spark_run, "--stream", "executor/1").out == "executor\n"
     assert world.run("logs", "orders", "--stream", "driver/stdout", "--tail", "1", "--raw").out == "\x1b[31mred\n"
@@ -86,7 +86,7 @@ def test_one_log_is_shown_without_a_header(world: World, spark_run: str):
 
 
 def test_the_logs_are_listed(world: World, spark_run: str):
-    """The logs are listed as text and as JSON, with their locations."""
+    """The logs are listed with their locations, as text and as JSON."""
     listed = world.run("logs", "orders", "--list").out.splitlines()
     assert [line.split()[0] for line in listed] == ["driver/stderr", "driver/stdout", "executor/1/stdout"]
     value = world.run("logs", "orders", "--format", "json").json
@@ -104,7 +104,8 @@ def test_a_run_without_logs_says_how_to_keep_them(world: World):
 
 
 def test_a_run_is_followed_to_its_end(world: World, stored: Server, monkeypatch: pytest.MonkeyPatch):
-    """Each line is printed once, including lines that arrive after the end of the run, although a read is throttled."""
+    """Each line is printed once, even if a read is throttled, including the lines that arrive after the end of the
+    run."""
     world.batch("clicks")
     world.run("apply", "--yes")
     (run,) = world.runs()
@@ -141,20 +142,20 @@ def test_a_run_is_followed_to_its_end(world: World, stored: Server, monkeypatch:
 
 
 def test_a_log_that_does_not_exist_is_an_error(world: World, stored: Server):
-    """The message names the log group and the stream, quotes AWS, and lists what may be wrong."""
+    """The message contains the log group and the stream, quotes AWS's error, and lists possible causes."""
     world.batch("clicks")
     world.run("apply", "--yes")
     done = world.run("logs", "clicks")
     assert (done.code, done.out) == (1, "")
     assert "there is no log at log group /aws/batch/job, stream " in done.err
     (run,) = world.runs()
-    for child in ("clicks:3", f"{run.id}:3"):  # the job is no array
+    for child in ("clicks:3", f"{run.id}:3"):  # the job is not an array job
         assert f"AWS no longer has job {run.id}:3" in world.run("logs", child).err
     assert "logs:CreateLogStream" in done.err
 
 
 def test_the_pages_of_a_run(world: World, spark_run: str):
-    """The console page is printed. If AWS does not return the Spark UI, a warning is printed."""
+    """The address of the console page is printed. If AWS does not return the Spark UI, a warning is printed."""
     done = world.run("open", "orders", "--print")
     assert (done.code, done.out.split()[0]) == (0, "Console:")
     assert spark_run in done.out

@@ -1,4 +1,4 @@
-"""Whole passes: schedules, attempts, replacements, dependencies and lost runs."""
+"""Tests whole passes: schedules, attempts, replacements, dependencies and lost runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_MINUTE = '"* * * * *"'
 
 
 def reconcile(world: World, code: int = 0) -> list[tuple[str, ...]]:
-    """Runs one pass; returns action, reason and outcome of each action."""
+    """Runs one pass; returns the type, reason and outcome of each action."""
     done = world.run("reconcile", "--format", "json")
     assert done.code == code, done.err
     return done.actions("action", "reason", "outcome")
@@ -76,7 +76,7 @@ def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
 
 
 def test_a_plan_file_of_a_slot_is_applied_as_it_is(world: World):
-    """The file contains the rendered request of the slot, and an edited one is refused."""
+    """The plan file contains the rendered request of the slot, and an edited file is refused."""
     world.spark("orders", "${run.slot}", schedule=EVERY_MINUTE)
     reconcile(world)
     began(world, 5)
@@ -180,7 +180,7 @@ def test_a_diamond_across_both_services(world: World):
 
 
 def test_a_failed_dependency_is_named(world: World):
-    """The message of the waiting spec contains the id of the failed run."""
+    """The message of the waiting spec contains the id of the failed run that it depends on."""
     world.aws.configure(run_seconds=0, outcome="failed")
     world.spark("extract")
     world.batch("load", dependsOn="[{name: extract}]")
@@ -193,7 +193,7 @@ def test_a_failed_dependency_is_named(world: World):
 
 
 def test_a_batch_request_names_a_job(world: World):
-    """A spec name in `dependsOn` of a request is sent as the job id; the digest covers the name."""
+    """A spec name in the request's `dependsOn` is sent as the job id; the digest covers the name."""
     world.batch("extract")
     path = world.batch("load")
     path.write_text(path.read_text().replace("jobQueue:", "dependsOn: [{spec: extract}]\n    jobQueue:"))
@@ -205,8 +205,8 @@ def test_a_batch_request_names_a_job(world: World):
 
 
 def test_a_run_that_aws_does_not_know_is_lost_after_two_looks(world: World):
-    """A single empty reply proves nothing. After two empty replies that are far enough apart, the run is recorded as
-    lost, and the spec is on hold."""
+    """A single empty reply does not prove that a run is lost. After two empty replies that are far enough apart, the
+    run is recorded as lost, and the spec is on hold."""
     world.write("reconciler.yaml", project_text(limits="\n      settleSeconds: 0"))
     world.spark("orders")
     reconcile(world)
@@ -236,7 +236,7 @@ def test_a_suspended_schedule_runs_nothing(world: World):
 
 
 def test_a_plan_as_of_another_time(world: World):
-    """`plan --at` shows what a pass would do then."""
+    """`plan --at` shows what a pass would do at that time."""
     world.spark("orders", schedule='"0 2 * * *"')
     reconcile(world)
     later = datetime.now(UTC).replace(hour=3) + timedelta(days=2)

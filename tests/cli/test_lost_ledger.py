@@ -1,4 +1,4 @@
-"""An empty ledger is either new or replaces a lost ledger. In the second case, AWS still has the runs."""
+"""Tests empty ledgers: each is either new, or replaces a lost ledger. In the second case, AWS still has the runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVERY_MINUTE = "* * * * *"
 
 
 def begin_schedule(world: World, name: str, kind: str) -> None:
-    """Records that a schedule of every minute began ten minutes ago, so that a slot is due."""
+    """Records that the schedule, with a slot every minute, began ten minutes ago, so that a slot is due."""
     at = time_text(datetime.now(UTC) - timedelta(minutes=10))
     log = world.log()
     log.append([ScheduledSince(at=at, name=name, kind=kind, since=at, schedule=EVERY_MINUTE, time_zone="UTC")], always)
@@ -44,7 +44,7 @@ def clone(world: World) -> None:
 
 
 def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World):
-    """The tag contains the token, and the same content results in the same token."""
+    """The runs are recognized by the token in their tag, because the same content results in the same token."""
     world.spark("orders")
     world.batch("clicks")
     assert world.run("apply", "--yes").code == 0
@@ -66,8 +66,8 @@ def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World
 
 
 def test_an_interrupted_recovery_continues(world: World):
-    """Previous runs are searched for until the first intent is recorded, so a selection or a killed process starts
-    nothing twice."""
+    """Previous runs are searched for until the first intent is recorded, so neither a selection nor a killed process
+    starts a run twice."""
     world.batch("orders")
     world.batch("clicks")
     world.run("apply", "--yes")
@@ -97,7 +97,7 @@ def test_the_generation_is_the_one_that_ran(world: World):
 
 @pytest.mark.parametrize(("kind", "schedule"), pairs(["BatchJob", "EmrServerlessJobRun"], [EVERY_MINUTE, None]))
 def test_a_failed_search_for_previous_runs_holds(world: World, kind: str, schedule: str | None):
-    """Nothing is submitted until AWS can be reached. Then the run is adopted, and a new spec is submitted."""
+    """Nothing is submitted until AWS can be reached. After that, the run is adopted and a new spec is submitted."""
     write = world.batch if kind == "BatchJob" else world.spark
     write("clicks")
     assert world.run("apply", "--yes").code == 0
@@ -123,8 +123,8 @@ def test_a_failed_search_for_previous_runs_holds(world: World, kind: str, schedu
 
 @pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
 def test_runs_of_schedules_are_looked_for_too(world: World, kind: str):
-    """A slot that ran from another ledger is adopted and does not run again, even if its run is named after the
-    slot."""
+    """A slot that was run with another ledger is adopted and does not run again, even if the name of its run contains
+    the slot."""
     write = world.batch if kind == "BatchJob" else world.spark
     named = "jobName" if kind == "BatchJob" else "name"
     path = write("rates", schedule=f'"{EVERY_MINUTE}"')
@@ -143,8 +143,8 @@ def test_runs_of_schedules_are_looked_for_too(world: World, kind: str):
 
 @pytest.mark.parametrize(("kind", "schedule"), pairs(["BatchJob", "EmrServerlessJobRun"], [None, EVERY_MINUTE]))
 def test_runs_of_another_content_are_a_conflict(world: World, kind: str, schedule: str | None):
-    """If a second ledger finds runs with its spec's tag, it sends nothing for the spec. Once the runs are recorded, the
-    spec continues."""
+    """If a pass with a second ledger finds runs that have the spec's tag, it sends nothing for the spec. After the runs
+    are recorded, the spec continues."""
     write = world.batch if kind == "BatchJob" else world.spark
     policy = {} if schedule is None else {"schedule": f'"{schedule}"'}
     write("clicks", "A", **policy)
@@ -175,7 +175,7 @@ def test_runs_of_another_content_are_a_conflict(world: World, kind: str, schedul
 
 
 def test_a_plan_file_that_did_not_see_the_runs_is_stale(world: World):
-    """A plan that was created without a ledger is refused if AWS has runs of it."""
+    """A plan that was made without a ledger is refused if AWS has runs of its specs."""
     world.batch("clicks")
     world.run("apply", "--yes")
     lose(world)
@@ -187,7 +187,7 @@ def test_a_plan_file_that_did_not_see_the_runs_is_stale(world: World):
 
 
 def test_several_runs_with_one_token_are_a_conflict(world: World):
-    """An operator chooses the run of the submission, and nothing is started."""
+    """An operator chooses one of the runs for the submission, and nothing is started."""
     world.batch("clicks")
     world.run("apply", "--yes")
     lose(world)
@@ -198,7 +198,7 @@ def test_several_runs_with_one_token_are_a_conflict(world: World):
 
 
 def test_a_conflict_is_recorded(world: World):
-    """Two runs with the tag of an unresolved submission are recorded, even if AWS forgets them later."""
+    """Two runs with the tag of an unresolved submission are recorded, even if AWS deletes them later."""
     world.batch("clicks")
     world.run("apply", "--yes")
     log = world.log()
@@ -218,7 +218,7 @@ def test_a_conflict_is_recorded(world: World):
 
 
 def second_clone(world: World) -> World:
-    """Another checkout of the same project, with a ledger of its own beside its project file."""
+    """Returns another checkout of the same project, with a separate ledger beside its project file."""
     clone = World(world.folder.parent / "clone", world.aws, env=world.env)
     for path in world.folder.glob("*.yaml"):
         clone.write(path.name, path.read_text())
@@ -257,7 +257,8 @@ def test_two_clones_with_a_ledger_each_start_nothing_twice(world: World, kind: s
 
 @pytest.mark.parametrize("kind", ["EmrServerlessJobRun", pytest.param("BatchJob", marks=pytest.mark.soak)])
 def test_two_clones_run_no_slot_twice(world: World, kind: str):
-    """The slot is due in both clones, and both have run slots before. The second clone adopts the run of the first."""
+    """The slot is due in both clones, and both have run earlier slots. The second clone adopts the run that the first
+    one started."""
     writes = World.batch if kind == "BatchJob" else World.spark
     policy = {"schedule": f'"{EVERY_MINUTE}"', "concurrencyPolicy": "Allow"}
     writes(world, "rates", **policy)
@@ -277,7 +278,7 @@ def test_two_clones_run_no_slot_twice(world: World, kind: str):
 
 
 def test_a_look_that_fails_is_a_warning_for_a_ledger_in_use(world: World):
-    """If a ledger already contains submissions, a failed listing is only a warning in the plan."""
+    """If the ledger already contains submissions, a failed listing causes only a warning in the plan."""
     world.batch("clicks")
     assert world.run("apply", "--yes").code == 0
     world.batch("views")

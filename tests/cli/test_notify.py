@@ -1,4 +1,4 @@
-"""Notifications of whole commands."""
+"""Tests the notifications that whole commands send."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def with_hooks(*lines: str) -> str:
 
 
 def test_a_spec_on_hold_is_notified_once(world: World):
-    """One pass posts the notification to each webhook that subscribes to it. No output contains the address from the
-    environment."""
+    """One pass posts the notification to each webhook that subscribes to it. The address, which comes from the
+    environment, appears in no output."""
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook() as there, hook() as other:
         world.env["RECONCILER_NOTIFY_HOOK"], world.env["RECONCILER_NOTIFY_KEY"] = there.url, "Bearer s3cr3t"
@@ -42,7 +42,7 @@ def test_a_spec_on_hold_is_notified_once(world: World):
 
 
 def test_a_missing_webhook_stops_nothing(world: World):
-    """The pass ends as usual, and standard error reports the missing notification."""
+    """The pass ends as usual, and standard error reports that the notification failed."""
     world.aws.configure(outcome="failed", run_seconds=0)
     world.write("reconciler.yaml", with_hooks("{urlEnv: RECONCILER_NOTIFY_NOWHERE}"))
     world.batch("clicks")
@@ -106,7 +106,7 @@ def test_a_variable_that_is_not_for_webhooks_is_refused(world: World, arguments:
 
 
 def test_the_operator_allows_other_variables(world: World):
-    """The operator lists their names in the environment, where the project file cannot change the list."""
+    """Operators list the allowed variables in the environment, because the project file must not extend the list."""
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook() as there:
         allowed = " SLACK_URL, TOKEN ,"
@@ -121,7 +121,7 @@ def test_the_operator_allows_other_variables(world: World):
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_BATCH", "aws_session_token"])
 @pytest.mark.parametrize("field", ["{{urlEnv: {}}}", "{{url: https://example.com/, headersEnv: {{X: {}}}}}"])
 def test_aws_variables_are_never_sent(world: World, name: str, field: str):
-    """This holds whatever the operator's list contains."""
+    """They are refused even if the operator's list contains them."""
     world.env |= {"RECONCILER_NOTIFY_ALLOWED": name}
     world.write("reconciler.yaml", with_hooks(field.format(name)))
     done = world.run("validate")

@@ -1,4 +1,4 @@
-"""Each change runs once, however often `apply` runs and on whatever machine."""
+"""Tests that each change runs once, however often and on whichever machine `apply` runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.cli.world import World, all_finished, project_text
 
 
 def _submitted(world: World) -> list[str]:
-    """Returns the names of accepted submissions in the ledger, in order."""
+    """Returns the names of the specs whose submissions AWS accepted, in order."""
     return [event.name for event in world.events() if isinstance(event, Submitted)]
 
 
@@ -32,7 +32,7 @@ def test_applying_twice_submits_once(world: World, live: bool):
 
 
 def test_two_applies_at_once_submit_once(world: World):
-    """Two processes that apply the same new specs at the same time start each of them once; one of them may exit 3."""
+    """Two processes apply the same new specs at the same time and start each of them once; one of them may exit 3."""
     for number in range(4):
         world.batch(f"job-{number}")
 
@@ -44,9 +44,9 @@ def test_two_applies_at_once_submit_once(world: World):
 
 
 def test_cosmetic_edits_submit_nothing(world: World):
-    """Comments, key order, quotes, labels, tags, the name of the run and another file do not run anything again.
+    """Changed comments, key order, quotes, labels, tags, run names and file names do not start a run.
 
-    The plan shows changed policies, and edits that take effect with the next run.
+    The plan shows changed policies, and edits that take effect only with the next run.
     """
     path = world.spark("orders")
     world.run("apply", "--yes")
@@ -70,7 +70,7 @@ def test_cosmetic_edits_submit_nothing(world: World):
 
 
 def test_a_return_to_earlier_content_runs_again(world: World):
-    """Content A, then B, then A again leads to three runs, and the plan notes that the third has the content of the
+    """Content A, then B, then A again leads to three runs, and the plan notes that the third run has the content of the
     first."""
     world.aws.configure(run_seconds=0)
     for argument in ("A", "B", "A"):
@@ -156,7 +156,7 @@ def test_a_change_waits_for_a_live_run(world: World):
 
 
 def test_concurrency_allow_does_not_wait(world: World):
-    """With concurrencyPolicy Allow, a change is submitted beside the live run."""
+    """With concurrencyPolicy Allow, a change is submitted while a run is live."""
     world.spark("orders", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     world.spark("orders", "B", concurrencyPolicy="Allow")
@@ -166,7 +166,7 @@ def test_concurrency_allow_does_not_wait(world: World):
 
 
 def test_the_emulator_target_needs_no_account_and_keeps_its_runs(world: World):
-    """The target `local` works on the embedded emulator without any setting."""
+    """The target `local` uses the embedded emulator and needs no settings."""
     world.env.clear()
     world.write("reconciler.yaml", project_text(default="local"))
     world.spark("orders")
@@ -183,7 +183,7 @@ def test_the_emulator_target_needs_no_account_and_keeps_its_runs(world: World):
 
 
 def test_the_request_is_sent_as_the_plan_shows_it(world: World):
-    """AWS receives the planned request with only the client token and the two tags added."""
+    """AWS receives the planned request; only the client token and the two tags are added."""
     world.spark("orders")
     world.batch("clicks")
     planned = {action["name"]: action for action in world.run("plan", "--format", "json").json["actions"]}

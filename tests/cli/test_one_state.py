@@ -1,5 +1,5 @@
-"""Files, commit and ledger are read in one consistent state: a checkout that changes while it is read does not undo
-newer content."""
+"""Tests that files, commit and ledger are read in one consistent state, so that a checkout that changes during the read
+does not undo newer content."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], obj
 
 
 def contents(world: World, name: str) -> list[str]:
-    """Returns the argument of each run of a spec, in order."""
+    """Returns the argument of each run of a spec, oldest first."""
     return [sent["containerOverrides"]["command"][1] for sent in world.sent(name)]
 
 
 @pytest.fixture
 def repository(world: World) -> World:
-    """A repository whose first commit ran with content A."""
+    """A repository whose first commit, with content A, has run."""
     world.aws.configure(run_seconds=0)
     world.git("init", "--quiet", "--initial-branch=main")
     world.batch("clicks", "A")
@@ -57,7 +57,7 @@ def repository(world: World) -> World:
 
 @pytest.mark.parametrize("command", ["reconcile", "apply --yes"])
 def test_a_slow_pass_does_not_undo_a_newer_commit(repository: World, monkeypatch: pytest.MonkeyPatch, command: str):
-    """While a pass reads content A, the checkout moves to B, and B runs. The slow pass then plans with B and sends
+    """While a pass reads content A, the checkout changes to B, and B runs. The slow pass then plans with B, and sends
     nothing."""
 
     def newer() -> None:
@@ -87,7 +87,7 @@ def test_a_checkout_that_moves_without_a_run_is_read_again(repository: World, mo
 def test_a_file_that_is_broken_while_the_checkout_moves_is_read_again(
     repository: World, monkeypatch: pytest.MonkeyPatch
 ):
-    """A file that is half written during a pull is not an error in the project."""
+    """A file that is only half written during a pull is not reported as an error in the project."""
     repository.write("clicks.yaml", "apiVersion: [")
 
     def mended() -> None:
@@ -100,7 +100,7 @@ def test_a_file_that_is_broken_while_the_checkout_moves_is_read_again(
 
 
 def test_a_checkout_that_never_rests_ends_with_an_error(repository: World, monkeypatch: pytest.MonkeyPatch):
-    """After three reads the pass gives up, says why, and sends nothing."""
+    """After three reads, the pass gives up, explains why, and sends nothing."""
 
     def moves() -> None:
         repository.git(
@@ -116,7 +116,7 @@ def test_a_checkout_that_never_rests_ends_with_an_error(repository: World, monke
 
 
 def test_a_shared_folder_without_git_undoes_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Without commits, the ledger shows that another pass has applied newer files meanwhile, and the files are read
+    """Outside git, the ledger shows that another pass has applied newer files in the meantime, and the files are read
     again."""
     world.aws.configure(run_seconds=0)
     world.batch("clicks", "A")
@@ -135,8 +135,8 @@ def test_a_shared_folder_without_git_undoes_nothing(world: World, monkeypatch: p
 def test_a_project_file_that_changes_meanwhile_is_read_again(
     world: World, monkeypatch: pytest.MonkeyPatch, command: str
 ):
-    """Variables of one version are never combined with the specs of another version, and the limits are those of the
-    newest version."""
+    """Variables of one version are never combined with specs of another version, and the limits are those of the newest
+    version."""
     world.batch("clicks", "${var.day}")
     world.write("reconciler.yaml", project_text(more="\n  vars: {day: monday}"))
 
@@ -159,7 +159,8 @@ def test_a_project_file_that_changes_meanwhile_is_read_again(
 def test_a_project_file_with_another_ledger_ends_the_pass(
     world: World, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
 ):
-    """The session is connected to the previous ledger, so nothing is sent unless the target is unchanged."""
+    """The session is connected to the ledger of the former project file, so nothing is sent unless the target is
+    unchanged."""
     world.batch("clicks", "A")
 
     def moved() -> None:
@@ -172,7 +173,7 @@ def test_a_project_file_with_another_ledger_ends_the_pass(
 
 
 def test_a_pass_asks_git_twice_for_the_commit(repository: World, monkeypatch: pytest.MonkeyPatch):
-    """git is called once before and once after the files are read. Without a change, a further call would return
+    """git is called once before and once after the files are read. If nothing has changed, another call would return
     nothing new."""
     asked = list[Sequence[str]]()
     real = git._run
@@ -187,7 +188,8 @@ def test_a_pass_asks_git_twice_for_the_commit(repository: World, monkeypatch: py
 
 
 def test_a_pass_that_is_frozen_after_reading_undoes_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Newer files run between the reading and the observation of a slow pass, which reads its files again."""
+    """Another pass applies newer files after a slow pass has read its files and before it observes runs; the slow pass
+    then reads its files again."""
     world.aws.configure(run_seconds=0)
     world.batch("clicks", "A")
     assert world.run("apply", "--yes").code == 0
@@ -222,4 +224,4 @@ def test_another_pass_with_the_same_files_is_no_conflict(world: World, monkeypat
     with after_reading(monkeypatch, same) as reads:
         assert world.run("reconcile").code == 0
     assert (contents(world, "clicks"), contents(world, "other")) == (["A", "B"], ["A", "B"])
-    assert reads == ["read", "read"]  # one of each pass
+    assert reads == ["read", "read"]  # one from each pass

@@ -1,4 +1,4 @@
-"""Standard output and standard error: escaping, broken streams, signals."""
+"""Tests standard output and standard error: escaping, broken streams, signals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-m", "reconciler"]
 
 
 def test_a_message_contains_no_command_for_a_ci_runner(capsys: pytest.CaptureFixture[str]):
-    """Lines that a CI runner would execute are escaped."""
+    """Lines that a CI runner would execute as commands are escaped."""
     echo_error("Error: no such file: a\n  ::error::b.yaml ##[group]c")
     lines = capsys.readouterr().err.splitlines()
     assert ["Error: no such file: a", "  \\u003a:error::b.yaml #\\u0023[group]c"] == lines
@@ -47,7 +47,7 @@ def test_a_signal_while_printing_still_stops(refusal: Exception):
 def test_libraries_log_with_two_v_or_more(
     capsys: pytest.CaptureFixture[str], library: str, verbose: int, shown: list[str]
 ):
-    """Below -vv, no library logs anything. At no level does a library log at DEBUG."""
+    """Below `-vv`, no library logs anything. At no level does a library log debug messages."""
     logger = logging.getLogger(library)
     with own_root():
         start_logging(verbose)
@@ -72,7 +72,7 @@ REFUSED = "Error: standard output cannot be written: No space left on device\n"
 
 
 class Full(io.StringIO):
-    """A stream on a full disk. `kept` is true if it keeps the text that it could not write."""
+    """A stream on a full disk. With `kept`, the stream keeps the text that it could not write."""
 
     def __init__(self, *, kept: bool) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Full(io.StringIO):
         return len(text)
 
     def flush(self) -> None:
-        """Refuses the accepted text."""
+        """Refuses the text that was accepted."""
         if self.refusing:
             self.refusing = self.kept
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -105,7 +105,7 @@ def test_a_full_disk_is_one_message(arguments: list[str], unbuffered: str):
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_result_that_cannot_be_printed_is_an_error(monkeypatch: pytest.MonkeyPatch, kept: bool):
-    """This holds even if the error occurs only at the flush."""
+    """This holds even if the error occurs only when the stream is flushed."""
     monkeypatch.setattr(sys, "stdout", Full(kept=kept))
     with pytest.raises(OutputRefused, match="standard output cannot be written: No space left on device"):
         out("a plan")
@@ -115,7 +115,7 @@ def test_a_result_that_cannot_be_printed_is_an_error(monkeypatch: pytest.MonkeyP
 def test_help_that_cannot_be_printed_is_one_message(
     kept: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """A failure of click's output is handled like a failure of ours."""
+    """An error while click prints is handled like an error while reconciler prints."""
     monkeypatch.setattr(sys, "stdout", Full(kept=kept))
     assert 1 == run(["--help"])
     assert capsys.readouterr().err == REFUSED
@@ -149,7 +149,7 @@ def test_another_system_error_is_reported_as_a_bug(monkeypatch: pytest.MonkeyPat
 def test_a_result_cannot_be_printed_to_a_closed_standard_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ):
-    """A command whose result cannot be printed says so and fails, as on a full disk."""
+    """A command that cannot print its result, as on a full disk, reports this and fails."""
     monkeypatch.setattr(sys, "stdout", None)
     assert 1 == run(arguments)
     assert capsys.readouterr().err == "Error: standard output cannot be written: Bad file descriptor\n"
@@ -166,7 +166,8 @@ def test_a_result_cannot_be_printed_to_a_closed_standard_output(
 def test_a_closed_stream_that_is_not_needed_changes_no_exit_code(
     monkeypatch: pytest.MonkeyPatch, closed: str, arguments: list[str], code: int
 ):
-    """Nothing is printed to a closed stream, and the exit code is the same unless a result would be printed to it."""
+    """Nothing is printed to a closed stream, and the exit code changes only if a result would have been printed
+    there."""
     assert code == run(arguments)
     monkeypatch.setattr(sys, closed, None)
     assert code == run(arguments)
@@ -185,7 +186,7 @@ def test_a_message_is_dropped_if_standard_error_is_full(monkeypatch: pytest.Monk
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_standard_error_changes_no_exit_code(unbuffered: str):
-    """The interpreter's flush at exit does not change it either."""
+    """The flush when the interpreter exits does not change it either."""
     given = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run([*COMMAND, "nonsense"], stderr=full, check=False, env=given)

@@ -1,4 +1,4 @@
-"""`page`: the site of a project after an apply."""
+"""Tests `page`: the site of a project after an apply."""
 
 from __future__ import annotations
 

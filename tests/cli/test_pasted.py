@@ -1,5 +1,5 @@
-"""Suggested commands work in the directory in which they were printed, because they contain the folder, the target and
-the ledger."""
+"""Tests that suggested commands work in the directory where they were printed, because they contain the folder, the
+target and the ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ELSEWHERE = "my project"
 
 @pytest.fixture
 def above(world: World) -> World:
-    """The folder above the project, whose name has a space; another target is the default."""
+    """The parent folder of the project, whose name contains a space; another target is the default."""
     folder = world.folder.rename(world.folder.parent / ELSEWHERE)
     world.folder = folder
     world.env["RECONCILER_TARGET"] = "local"
@@ -37,7 +37,7 @@ COMMAND = re.compile(r"(?:^[ #]*|: |then )reconciler ((?:-C|[a-z]).*?)(?=, then 
 
 
 def printed(done: Done) -> list[list[str]]:
-    """Returns every command in an output, split as by a shell, without the name of the program."""
+    """Returns every command in an output, split as by a shell, without the program's name."""
     return [shlex.split(each) for each in COMMAND.findall(f"{done.out}\n{done.err}")]
 
 
@@ -47,7 +47,7 @@ def inside(world: World, *arguments: str) -> Done:
 
 
 def failed(world: World) -> None:
-    """A run that failed, whose spec is on hold."""
+    """Creates a failed run, which puts its spec on hold."""
     world.batch("clicks")
     inside(world, "apply", "--yes")
     world.aws.finish(world.runs()[0].id, "failed")
@@ -63,14 +63,14 @@ def stopped(world: World) -> None:
 
 
 def unknown(world: World) -> None:
-    """A submission whose outcome is unknown."""
+    """Creates a submission with an unknown outcome."""
     world.env["RECONCILER_TARGET"] = "staging"
     in_doubt(world, "clicks")
     world.env["RECONCILER_TARGET"] = "local"
 
 
 def renamed(world: World) -> None:
-    """A spec that was renamed."""
+    """Creates a spec that was renamed."""
     path = world.batch("clicks")
     inside(world, "apply", "--yes")
     path.unlink()
@@ -87,7 +87,8 @@ def lost(world: World) -> None:
 
 
 def renaming(world: World) -> None:
-    """Creates runs that are missing from the ledger, of a spec that is renamed in git. The rename is not applied."""
+    """Creates runs that are missing from the ledger, for a spec that was then renamed in git. The rename has not been
+    applied."""
     path = world.batch("clicks")
     inside(world, "apply", "--yes")
     (world.folder / "ledger.sqlite").rename(world.folder / "older.sqlite")
@@ -128,7 +129,7 @@ def test_a_suggested_command_works_from_another_folder(
     assert all(words[:2] == ["-C", ELSEWHERE] for words in commands)
     chosen = ["RUN" if word == "RUN_ID" else word for word in commands[which]]
     done = above.run(*chosen, "--yes")
-    if "RUN" in chosen:  # the operator fills in the id of a run, and there is none
+    if "RUN" in chosen:  # the operator must fill in the id of a run, and no run exists
         assert done.code == 1
         assert "RUN" in done.err
     else:
@@ -149,7 +150,7 @@ def test_runs_are_rebuilt_before_a_rename_is_applied(world: World):
 
 
 def test_commands_in_markdown_and_json_are_the_same(above: World, world: World):
-    """Markdown and JSON contain the same commands as the text."""
+    """Markdown and JSON contain the same commands as the text output."""
     failed(world)
     arguments = ("-C", ELSEWHERE, "plan", "-t", "staging", "--format")
 
@@ -161,7 +162,7 @@ def test_commands_in_markdown_and_json_are_the_same(above: World, world: World):
 
 
 def test_the_command_that_applies_a_saved_plan_works(above: World, world: World, tmp_path: Path):
-    """The command contains the folder, the target and the file."""
+    """The suggested command contains the folder, the target and the file."""
     world.batch("clicks")
     file = tmp_path / "a plan.json"
     saved = above.run("-C", ELSEWHERE, "plan", "-t", "staging", "--out", file)
@@ -175,7 +176,7 @@ def test_the_command_that_applies_a_saved_plan_works(above: World, world: World,
 
 
 def test_what_is_left_out_of_a_comment_can_be_seen(above: World, world: World):
-    """The command in the note prints the whole plan."""
+    """The note in the shortened comment contains a command that prints the whole plan."""
     for number in range(60):
         world.batch(f"job-{number}", str(number))
     short = above.run("-C", ELSEWHERE, "plan", "-t", "staging", "--format", "markdown", "--max-bytes", "3000")

@@ -1,4 +1,4 @@
-"""`apply FILE` with a file from an attacker who knows everything except the key. Only changes that are in git are
+"""Tests `apply FILE` with a file from an attacker who knows everything except the key. Only changes that are in git are
 sent."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Edit = Callable[[dict[str, Any]], object]
 
 @pytest.fixture
 def checkout(world: World) -> World:
-    """A checkout with one spec of each kind, committed."""
+    """A clean checkout with one spec of each kind."""
     world.write(".gitignore", "ledger.sqlite*\n*.plan\n")
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders")
@@ -40,7 +40,7 @@ def saved(world: World, *options: str) -> dict[str, Any]:
 
 
 def forged(world: World, form: dict[str, Any], name: str, edit: Edit) -> None:
-    """Writes the plan file with an edited action, and with digest, location, client token and seal that match."""
+    """Writes the plan file with an edited action, and recomputes the digest, location, client token and seal."""
     action = next(action for action in form["actions"] if action["name"] == name)
     edit(action)
     if action["request"] is not None:
@@ -57,7 +57,7 @@ def applied(world: World, *options: str) -> Done:
 
 
 def refused(world: World, *words: str) -> None:
-    """Applies `a.plan` and asserts that it is refused with these words, with no effect on AWS and the ledger."""
+    """Applies `a.plan` and asserts that it is refused with this message and without an effect on AWS or the ledger."""
     before = len(world.runs()), len(world.events())
     done = applied(world)
     assert done.code == 1, done.out
@@ -102,8 +102,8 @@ PLACES = ["git", "edited", "later", "outside"]
     ids=lambda value: getattr(value, "__name__", str(value)[:12]),
 )
 def test_an_edited_plan_with_a_new_seal_is_refused(checkout: World, edit: Edit, word: str, place: str):
-    """The error shows the difference, whether the specs of the commit are in the work tree, only in git, or there is no
-    git."""
+    """The error shows the difference, whether the specs of the commit are in the work tree, only in git, or in a folder
+    without git."""
     if place == "outside":
         shutil.rmtree(checkout.folder / ".git")
     form = saved(checkout)
@@ -118,7 +118,7 @@ def test_an_edited_plan_with_a_new_seal_is_refused(checkout: World, edit: Edit, 
 
 
 def test_a_plan_is_applied_from_its_commit_whatever_the_files_are_now(checkout: World):
-    """The specs of a clean commit are read from git, so later commits and edits do not matter."""
+    """The specs of a clean commit are read from git, so later commits and edits have no effect."""
     saved(checkout)
     checkout.batch("clicks", "later")
     checkout.commit("later")
@@ -161,7 +161,7 @@ def test_a_commit_that_was_not_merged_asks_for_nothing(checkout: World):
 
 
 def test_a_plan_without_a_commit_is_refused_in_git(checkout: World):
-    """The commit was removed from the file, so the intents would not record which commit the runs came from."""
+    """The commit was removed from the file, so the intents would not record the commit that caused the runs."""
     form = saved(checkout)
     (checkout.folder / "a.plan").write_text(sealed({**form, "commit": None}))
 
@@ -169,7 +169,7 @@ def test_a_plan_without_a_commit_is_refused_in_git(checkout: World):
 
 
 def test_a_commit_without_git_is_refused(checkout: World):
-    """Only git contains the specs of the commit. The error explains the alternative."""
+    """Outside git, the specs of the commit cannot be read. The error explains how to apply the plan anyway."""
     saved(checkout)
     shutil.rmtree(checkout.folder / ".git")
 
@@ -189,7 +189,7 @@ def test_a_run_that_git_keeps_is_not_cancelled(checkout: World):
 
 
 def test_what_ran_does_not_run_again(checkout: World):
-    """The forged file also submits the same content as the next generation."""
+    """The forged file also submits unchanged content as the next generation."""
     form = saved(checkout)
     assert checkout.run("apply", "--yes").code == 0
     _, heads = saved(checkout)["actions"]
@@ -216,7 +216,7 @@ def test_schedules_and_declarations_are_compared(checkout: World):
 
 
 def test_a_rename_that_git_does_not_ask_for_is_refused(checkout: World):
-    """The rename would assign the runs of one spec to a new spec."""
+    """The forged rename would assign the runs of one spec to a new spec."""
     form = saved(checkout, "--only", "clicks")
     assert checkout.run("apply", "--yes", "--only", "orders").code == 0
     form["changes"][0] |= {"change": "renamed", "renamed_from": "orders"}
@@ -226,7 +226,7 @@ def test_a_rename_that_git_does_not_ask_for_is_refused(checkout: World):
 
 
 def test_a_rename_of_git_is_applied(checkout: World):
-    """The former name is in the specs of the commit."""
+    """The specs of the commit still contain the former name."""
     assert checkout.run("apply", "--yes").code == 0
     text = checkout.folder.joinpath("clicks.yaml").read_text()
     checkout.write("views.yaml", text.replace("name: clicks", "name: views\n  renamedFrom: clicks"))
@@ -241,7 +241,7 @@ def test_a_rename_of_git_is_applied(checkout: World):
 
 
 def test_a_time_in_the_future_is_refused(checkout: World):
-    """Tomorrow's slots are not due, even if the time in the file is later."""
+    """Tomorrow's slots are not due, even if the file contains a later time."""
     form = saved(checkout)
     form["created_at"] = "2099-01-01T00:00:00Z"
     (checkout.folder / "a.plan").write_text(sealed(form))
@@ -266,7 +266,8 @@ def test_a_retry_is_asked_for_by_the_state_of_the_run(checkout: World):
 
 @pytest.mark.parametrize("gone", [True, False], ids=["removed", "replaced"])
 def test_a_run_that_ended_since_does_not_refuse_its_cancellation(checkout: World, gone: bool):
-    """A run may end while the plan waits for approval. It can be cancelled if it is still live in the ledger."""
+    """A run may end while the plan waits for approval. If it is still live in the ledger, its cancellation is
+    allowed."""
     policy = {"concurrencyPolicy": "Replace", "deletionPolicy": "Cancel"}
     path = checkout.batch("clicks", "A", **policy)
     checkout.commit("policies")
@@ -299,7 +300,7 @@ def test_a_run_that_was_lost_from_view_is_adopted(checkout: World):
 
 
 def test_a_rollback_is_allowed_by_the_command_that_applies_it(checkout: World):
-    """The permission is not in the file, because anyone could add it there."""
+    """The plan file does not grant the permission, because anyone could add it there."""
     checkout.batch("clicks", "A", concurrencyPolicy="Allow")
     old = checkout.commit("at the same time")
     checkout.batch("clicks", "B", concurrencyPolicy="Allow")
@@ -314,7 +315,8 @@ def test_a_rollback_is_allowed_by_the_command_that_applies_it(checkout: World):
 
 
 def test_a_file_that_names_an_older_commit_is_refused(checkout: World):
-    """The current run comes from a newer commit, and running the older content as the next generation would undo it."""
+    """The current run comes from a newer commit, and submitting the older content as the next generation would undo
+    that commit."""
     checkout.batch("clicks", "A", concurrencyPolicy="Allow")
     checkout.commit("at the same time")
     form = saved(checkout, "--only", "clicks")
@@ -330,7 +332,7 @@ def test_a_file_that_names_an_older_commit_is_refused(checkout: World):
 
 
 def test_a_file_without_its_seal_is_refused(checkout: World):
-    """Nothing except the seal was changed."""
+    """Nothing except the seal has changed."""
     form = saved(checkout)
     del form["seal"]
     (checkout.folder / "a.plan").write_text(json.dumps(form))
@@ -343,7 +345,7 @@ KEY = "RECONCILER_PLAN_KEY"
 
 @pytest.fixture
 def alone(checkout: World, tmp_path: Path) -> World:
-    """A folder with the project file and a plan that was made with a key, and neither specs nor git."""
+    """A folder with only the project file and a plan that was made with a key, without specs or git."""
     checkout.env |= {KEY: "key of the team"}
     saved(checkout)
     folder = tmp_path / "alone"
@@ -356,7 +358,7 @@ def alone(checkout: World, tmp_path: Path) -> World:
 
 
 def test_a_detached_plan_needs_no_checkout(alone: World):
-    """The HMAC proves that someone with the key created the plan."""
+    """The HMAC proves that somebody with the key created the plan."""
     done = applied(alone, "--detached")
 
     assert done.code == 0, done.err
@@ -364,7 +366,7 @@ def test_a_detached_plan_needs_no_checkout(alone: World):
 
 
 def test_a_key_alone_does_not_detach(alone: World):
-    """Without the option, a plan is compared with the checkout."""
+    """Without the option, the plan must be compared with the checkout."""
     refused(alone, "is not a git checkout")
 
 
@@ -403,5 +405,5 @@ def test_an_edited_detached_plan_is_refused(alone: World):
 
 
 def test_detached_without_a_file_is_wrong_usage(checkout: World):
-    """Without a file, there is no HMAC to check."""
+    """Without a file, there is no HMAC to verify."""
     assert checkout.run("apply", "--yes", "--detached").code == 64

@@ -1,4 +1,5 @@
-"""`plan --out` and `apply FILE`: applies exactly the approved plan, or explains what changed and does nothing."""
+"""Tests `plan --out` and `apply FILE`, which applies exactly the approved plan, or explains what has changed and does
+nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ def planned(world: World) -> Path:
 
 
 def _edited(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """Edits the file and recomputes its seal, as anyone can do."""
+    """Edits the file and recomputes its seal, which needs no key."""
     form = json.loads(file.read_text())
     edit(form)
     file.write_text(sealed(form))
@@ -43,7 +44,7 @@ def test_a_plan_file_is_applied_as_it_is(world: World, planned: Path):
 
 
 def test_a_plan_file_brings_its_commit_and_target(world: World):
-    """Without -t and from another commit, the file's own target and commit are used."""
+    """Without `-t` and with another commit checked out, the file's own target and commit are used."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders")
     commit = world.commit("planned here")
@@ -59,7 +60,7 @@ def test_a_plan_file_brings_its_commit_and_target(world: World):
 
 
 def test_uncommitted_changes_are_recorded_with_the_intent(world: World):
-    """The plan warns that the commit does not contain them."""
+    """The plan warns that the commit does not contain the uncommitted changes."""
     world.git("init", "--quiet", "--initial-branch", "main")
     path = world.spark("orders")
     world.commit("first")
@@ -81,7 +82,7 @@ def test_uncommitted_changes_are_recorded_with_the_intent(world: World):
     ids=["policy", "tags", "time"],
 )
 def test_any_edit_of_a_sealed_file_is_refused(world: World, planned: Path, edit: Callable[[dict[str, Any]], object]):
-    """The edit is refused even if the parts of the file do not contradict each other."""
+    """The edit is refused even if the parts of the file are consistent with each other."""
     form = json.loads(planned.read_text())
     edit(form)
     planned.write_text(json.dumps(form))
@@ -94,7 +95,7 @@ def test_any_edit_of_a_sealed_file_is_refused(world: World, planned: Path, edit:
 
 
 def test_a_send_with_a_wrong_number_is_refused(world: World, planned: Path):
-    """The number of the attempt to send is checked against the ledger."""
+    """The attempt number in the file is checked against the ledger."""
     _edited(planned, lambda form: form["actions"][0].update(send=2))
 
     done = world.run("apply", planned, "--yes")
@@ -135,7 +136,7 @@ def test_a_stale_plan_names_every_spec_that_changed(world: World, planned: Path)
 
 
 def test_applying_a_plan_file_twice_is_refused(world: World, planned: Path):
-    """If its actions were already performed, the file is stale, which is an error."""
+    """After its actions were performed, the plan file is stale, which is an error."""
     assert world.run("apply", "--yes", planned).code == 0
 
     again = world.run("apply", "--yes", planned)
@@ -197,7 +198,7 @@ EDITS = [_request, _digest, _token, _generation, _name, _no_request, _no_generat
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__.strip("_"))
 def test_an_edited_plan_file_is_refused(world: World, planned: Path, edit: Callable[[dict[str, Any]], object]):
-    """An edited part of a submit contradicts the other parts, and nothing is sent."""
+    """An edited part of a submit action contradicts the other parts, so nothing is sent."""
     _edited(planned, edit)
 
     done = world.run("apply", "--yes", planned)
@@ -225,7 +226,7 @@ def test_an_action_about_an_unknown_run_is_refused(world: World, planned: Path):
 
 @pytest.mark.parametrize(("key", "value"), [("project", "other"), ("account", "999999999999"), ("region", "us-west-2")])
 def test_a_plan_of_another_place_is_refused(world: World, planned: Path, key: str, value: str):
-    """The message contains both the place of the plan and the place of the command."""
+    """The message contains the project, target, account and region of both the plan and the command."""
     _edited(planned, lambda form: form.update({key: value}))
 
     done = world.run("apply", "--yes", planned)
@@ -236,7 +237,7 @@ def test_a_plan_of_another_place_is_refused(world: World, planned: Path, key: st
 
 
 def test_a_plan_for_another_target_than_the_chosen_one_is_refused(world: World, planned: Path):
-    """It is an error if -t selects another target than that of the file."""
+    """If `-t` selects another target than the file's, this is an error."""
     done = world.run("apply", "--yes", "-t", "local", planned)
 
     assert done.code == 1
@@ -246,7 +247,7 @@ def test_a_plan_for_another_target_than_the_chosen_one_is_refused(world: World, 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format_version": "2.0"}', "[" * 100_000])
 def test_a_file_that_is_no_plan_is_refused(world: World, content: str):
-    """Other content and plans of another major version are refused with a message."""
+    """Other content, and plans of another major version, are refused with a message."""
     file = world.folder.parent / "bad.plan"
     file.write_text(content)
 
@@ -268,7 +269,7 @@ def test_a_missing_plan_file_is_an_error(world: World):
 
 
 def test_a_selection_with_a_plan_file_is_wrong_usage(world: World, planned: Path):
-    """The selection was made when planning."""
+    """`apply FILE` accepts no selection, because the plan already contains it."""
     done = world.run("apply", "--yes", planned, "--only", "orders")
 
     assert done.code == 64
@@ -276,7 +277,7 @@ def test_a_selection_with_a_plan_file_is_wrong_usage(world: World, planned: Path
 
 
 def test_a_suspended_project_applies_no_plan_file(world: World, planned: Path):
-    """Suspending the project stops plan files that were approved before."""
+    """After the project is suspended, plan files that were approved before are refused."""
     world.write("reconciler.yaml", project_text(more="\n  suspend: {reason: quarter end, owner: team}"))
 
     done = world.run("apply", "--yes", planned)
@@ -287,7 +288,7 @@ def test_a_suspended_project_applies_no_plan_file(world: World, planned: Path):
 
 
 def test_a_plan_beyond_the_limits_is_not_saved(world: World):
-    """If the command raises the limit, the plan is saved and can be applied."""
+    """If the command raises the limit, the plan can be saved and applied."""
     world.write("reconciler.yaml", project_text(limits="\n      limits: {maxSubmissions: 1}"))
     world.spark("orders")
     world.batch("clicks")
@@ -304,10 +305,10 @@ def test_a_plan_beyond_the_limits_is_not_saved(world: World):
 
 
 def test_a_further_send_uses_the_request_of_the_first(world: World, tmp_path: Path):
-    """A changed job name takes effect with the next run. The repeated request and its location are those of the first
-    one."""
+    """A changed job name takes effect with the next run. The repeated request and its location are the same as in the
+    first send."""
     world.spark("first")
-    assert world.run("apply", "--yes").code == 0  # a ledger without intents is first checked against AWS
+    assert world.run("apply", "--yes").code == 0  # a ledger without intents causes a search in AWS
     path = world.batch("a")
     unreachable = {"AWS_ENDPOINT_URL_BATCH": "http://127.0.0.1:1"}
     reachable, world.env = world.env, world.env | unreachable

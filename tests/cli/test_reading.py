@@ -25,7 +25,7 @@ def test_reading_commands_create_nothing(world: World, target: str):
 
 
 def test_reading_commands_change_nothing(world: World):
-    """`plan` and `status` show new states of runs, but write nothing to the ledger."""
+    """`plan` and `status` show new states of runs but write nothing to the ledger."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.finish(world.runs()[0].id, "failed")
@@ -42,7 +42,7 @@ def test_reading_commands_change_nothing(world: World):
 
 
 def test_no_refresh_does_not_call_aws(world: World):
-    """`plan` and `status` with --no-refresh work while AWS is unreachable; without the option they fail."""
+    """`plan` and `status` with `--no-refresh` work while AWS is unreachable; without the option, they fail."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.stop()
@@ -66,7 +66,7 @@ def test_no_refresh_does_not_call_aws(world: World):
     ids=" ".join,
 )
 def test_json_output_is_one_value_and_nothing_else(world: World, command: list[str]):
-    """This holds even with logging enabled."""
+    """Standard output has one JSON value even with logging enabled."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.spark("later", schedule='"0 2 * * *"')
@@ -78,7 +78,7 @@ def test_json_output_is_one_value_and_nothing_else(world: World, command: list[s
 
 @pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"]], ids=" ".join)
 def test_with_json_an_error_leaves_standard_output_empty(world: World, command: list[str]):
-    """All problems are on standard error with their locations."""
+    """All problems are printed to standard error with their locations."""
     world.write("clicks.yaml", batch_text("clicks").replace("jobQueue", "jobQueu"))
     world.write("orders.yaml", "metadata: {name: [}\n")
 
@@ -91,7 +91,7 @@ def test_with_json_an_error_leaves_standard_output_empty(world: World, command: 
 
 
 def test_validate_counts_or_explains(world: World):
-    """It prints how many specs are valid, or each problem with location, line and suggestion."""
+    """`validate` prints the number of valid specs, or each problem with its location, line and suggestion."""
     world.batch("clicks")
     world.spark("orders")
 
@@ -120,7 +120,7 @@ def test_validate_is_offline(world: World):
 
 
 def test_plan_shows_what_differs(world: World):
-    """A changed argument is shown as one field, before and after, in text, JSON and markdown."""
+    """A changed argument is shown as one field, with the values before and after, in text, JSON and Markdown."""
     world.aws.configure(run_seconds=0)
     world.spark("orders", "2026-01-01")
     world.run("apply", "--yes")
@@ -181,7 +181,7 @@ def test_why_compares_with_the_previous_run(world: World):
 
 
 def test_why_and_history_of_an_unknown_name(world: World):
-    """An unknown name, run or token is an error, with a suggestion if one is close."""
+    """An unknown name, run or token is an error, with a suggestion if there is a similar one."""
     world.batch("clicks")
     world.run("apply", "--yes")
 
@@ -193,7 +193,7 @@ def test_why_and_history_of_an_unknown_name(world: World):
 
 
 def test_history_prints_every_event(world: World):
-    """One line for each event of the spec, in order."""
+    """`history` prints one line for each event of the spec, in order."""
     world.batch("clicks")
     world.spark("orders")
     world.run("apply", "--yes")
@@ -209,7 +209,7 @@ def test_history_prints_every_event(world: World):
 
 @pytest.mark.parametrize("command", ["plan", "status", "apply", "reconcile", "history", "why"])
 def test_ci_with_a_local_ledger_is_refused(world: World, command: str):
-    """With CI=true a local ledger of a real account is refused."""
+    """If CI=true, a local ledger of a real account is refused."""
     world.batch("clicks")
     endpoints = {name: value for name, value in world.env.items() if "ENDPOINT" in name}
     world.env = {name: value for name, value in world.env.items() if name not in endpoints} | {"CI": "true"}
@@ -222,7 +222,7 @@ def test_ci_with_a_local_ledger_is_refused(world: World, command: str):
 
 
 def test_ci_accepts_kept_emulated_or_overridden_ledgers(world: World):
-    """The emulator, an overridden endpoint and --local-ledger are accepted."""
+    """The emulator, an overridden endpoint and `--local-ledger` are permitted."""
     world.batch("clicks")
     world.env["CI"] = "true"
 
@@ -235,7 +235,7 @@ def test_ci_accepts_kept_emulated_or_overridden_ledgers(world: World):
 
 
 def test_secrets_are_masked_in_text_and_complete_in_json(world: World):
-    """Text, markdown, logs and errors mask values that look like secrets."""
+    """Text, Markdown, logs and errors mask values that look like secrets."""
     world.batch("clicks", "--password=hunter2hunter2")
 
     text = world.run("-vv", "plan")
@@ -247,7 +247,7 @@ def test_secrets_are_masked_in_text_and_complete_in_json(world: World):
 
 
 def test_a_reader_that_leaves_is_not_reported_as_a_bug(world: World):
-    """Output into a closed pipe ends quietly."""
+    """If the output goes to a closed pipe, the command ends without a message."""
     world.batch("clicks")
     reading, writing = os.pipe()
     os.close(reading)
@@ -267,7 +267,7 @@ def test_a_reader_that_leaves_is_not_reported_as_a_bug(world: World):
 
 
 def test_output_that_the_terminal_cannot_show_is_escaped(world: World):
-    """A character that the terminal's encoding lacks does not fail the command."""
+    """A character that the terminal's encoding lacks does not make the command fail."""
     world.batch("clicks", "数")
 
     done = world.process("plan", PYTHONIOENCODING="latin-1")
@@ -277,7 +277,7 @@ def test_output_that_the_terminal_cannot_show_is_escaped(world: World):
 
 
 def test_a_project_may_be_elsewhere(world: World):
-    """-C names the project folder before or after the command; ./specs is the default."""
+    """`-C` sets the project folder, before or after the command; the default is `./specs`."""
     world.batch("clicks")
     outer = World(world.folder.parent, world.aws, env=world.env)
 
@@ -291,7 +291,7 @@ def test_a_project_may_be_elsewhere(world: World):
 
 
 def test_the_ledger_is_relative_to_the_project(world: World):
-    """A sqlite:/// address is relative to the project folder, from wherever the command is called."""
+    """A `sqlite:///` address is relative to the project folder, whatever the working directory is."""
     world.batch("clicks")
     outer = World(world.folder.parent, world.aws, env=world.env)
 
@@ -301,8 +301,8 @@ def test_the_ledger_is_relative_to_the_project(world: World):
 
 
 def test_a_short_settling_time_is_refused_for_a_real_account(world: World):
-    """A short settling time is allowed only if the endpoint of that service is overridden. The endpoint of another
-    service is not enough."""
+    """A short settling time is allowed only if the endpoint of that service is overridden. Overriding the endpoint of
+    another service is not sufficient."""
     world.write("reconciler.yaml", project_text(limits="\n      settleSeconds: 60"))
     world.batch("clicks")
     url = world.aws.url

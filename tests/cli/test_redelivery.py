@@ -1,5 +1,5 @@
-"""Notifications that a receiver did not accept are posted again in later passes. Accepted notifications are never
-posted again."""
+"""Tests that notifications that a receiver did not accept are posted again in later passes. Accepted notifications are
+never posted again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VARIABLE = "RECONCILER_NOTIFY_HOOK"
 
 @pytest.fixture
 def failing(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Two specs whose runs have failed and are not notified yet."""
+    """A project with two specs whose runs have failed, without a notification yet."""
     monkeypatch.setattr(notifications, "PAUSE_SECONDS", 0)
     world.aws.configure(outcome="failed", run_seconds=0)
     world.write("reconciler.yaml", with_hooks(f"{{urlEnv: {VARIABLE}}}"))
@@ -37,13 +37,14 @@ def failing(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def specs(there: Hook) -> list[Any]:
-    """Returns the specs in the documents that were posted to a receiver."""
+    """Returns the specs in the documents that a receiver got."""
     return sorted(document["spec"] for document in there.documents)
 
 
 @pytest.mark.parametrize("command", [["reconcile"], ["apply", "--yes"]])
 def test_a_receiver_that_is_down_for_one_pass_is_told_in_the_next(failing: World, command: list[str]):
-    """Everything arrives once, and further passes post and record nothing. No record contains the address."""
+    """Every notification arrives once; further passes post and record nothing. No record contains the address of the
+    webhook."""
     world = failing
     down = world.run(*command)
     with hook() as there:
@@ -61,7 +62,8 @@ def test_a_receiver_that_is_down_for_one_pass_is_told_in_the_next(failing: World
 
 
 def test_a_receiver_that_is_down_is_asked_once_a_pass(failing: World):
-    """After the first failure, the second notification is only recorded. A pass during the pause posts nothing."""
+    """After the first failure, the second notification is only recorded. A pass during the pause after a failure posts
+    nothing."""
     world = failing
     with hook(*(500,) * 100) as there:
         world.env[VARIABLE] = there.url
@@ -79,7 +81,7 @@ def test_a_receiver_that_is_down_is_asked_once_a_pass(failing: World):
 
 
 def test_each_webhook_is_told_by_itself(failing: World):
-    """A webhook that accepted a notification does not receive it again if another webhook did not accept it."""
+    """If one webhook accepted a notification and another did not, only the latter receives it again."""
     world = failing
     with hook() as there, hook(500, 500, 500, 500) as other:
         world.env |= {VARIABLE: there.url, f"{VARIABLE}_2": other.url}
@@ -139,7 +141,7 @@ def test_a_receiver_that_does_not_answer_is_told_again_in_a_later_pass(failing: 
 
 
 def test_a_process_that_is_killed_after_the_receiver_got_a_document(failing: World):
-    """The outcome of the attempt is unknown, so the document is not posted again. The other document is."""
+    """The outcome of the attempt is unknown, so the document is not posted again. The other document is posted."""
     world = failing
     received = Event()
     with silent(received) as address:
@@ -156,7 +158,7 @@ def test_a_process_that_is_killed_after_the_receiver_got_a_document(failing: Wor
 
 
 def test_two_processes_post_an_undelivered_notification_once(failing: World):
-    """Both processes find that it is due, but the ledger lets only one of them post it."""
+    """Both processes find a notification due, but the ledger lets only one of them post it."""
     world = failing
     world.run("reconcile")
     with hook() as there:

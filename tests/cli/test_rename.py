@@ -1,4 +1,4 @@
-"""`renamedFrom`: a renamed spec keeps its runs, and nothing runs twice."""
+"""Tests `renamedFrom`: a renamed spec keeps its runs, and nothing runs twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cli.world import World
 
 
 def rename(world: World, old: str, new: str, argument: str = "A", **policy: str) -> Path:
-    """Writes the spec under its new name, and removes the file of the former one."""
+    """Writes the spec under its new name, and removes the file with the former name."""
     (world.folder / f"{old}.yaml").unlink()
     path = world.batch(new, argument, **policy)
     path.write_text(path.read_text().replace("  labels:", f"  renamedFrom: {old}\n  labels:"))
@@ -87,7 +87,7 @@ def test_a_rename_with_other_content_runs_as_the_next_generation(world: World):
 
 
 def test_a_submission_that_is_unknown_is_found_by_its_own_token(world: World):
-    """The process died after it recorded the intent under the former name. The run appears after the rename."""
+    """The process died after recording the intent under the former name. The run appears after the rename."""
     doubt = in_doubt(world, "old")
     rename(world, "old", "new")
     waiting = world.run("apply", "--yes", "--format", "json")
@@ -102,7 +102,7 @@ def test_a_submission_that_is_unknown_is_found_by_its_own_token(world: World):
 
 
 def test_a_saved_plan_records_the_rename_once(world: World):
-    """The file is applied twice, and a plan from an earlier state is refused."""
+    """The plan file is applied twice, and a plan from an earlier state is refused."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new", "B", concurrencyPolicy="Allow")
@@ -119,8 +119,8 @@ def test_a_saved_plan_records_the_rename_once(world: World):
 
 
 def test_an_old_checkout_neither_runs_the_former_name_nor_stops_the_new_one(world: World):
-    """A checkout of the commit before the rename changes nothing, whatever its deletion policy. A newer commit that
-    reverts the rename does."""
+    """A checkout of the commit before the rename changes nothing, whatever the deletion policy is. A newer commit that
+    reverts the rename takes effect."""
     world.git("init", "--quiet")
     world.batch("old", deletionPolicy="Cancel")
     before = world.commit("old")
@@ -229,7 +229,8 @@ def test_an_unknown_former_name_is_noted_at_its_location(world: World):
 
 
 def test_decisions_work_before_the_rename_is_applied(world: World):
-    """A decision records the rename first. With the former name, the error contains the current name."""
+    """A manual decision first records the rename. If the former name is given, the error message contains the current
+    one."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new")
@@ -244,7 +245,7 @@ def test_decisions_work_before_the_rename_is_applied(world: World):
 
 
 def test_a_lost_ledger_finds_the_run_by_the_former_name(world: World):
-    """The tags of a run contain the name and the token of its submission."""
+    """The run is found by its tags, which contain the former name and the token of its submission."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new")
@@ -258,7 +259,8 @@ def test_a_lost_ledger_finds_the_run_by_the_former_name(world: World):
 
 
 def test_a_lost_ledger_is_rebuilt_under_the_new_name(world: World):
-    """The tags of both generations contain the former name. The token of the newest one identifies its content."""
+    """The runs of both generations are tagged with the former name. The token of the newer one identifies its
+    content."""
     world.batch("old", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     world.batch("old", "B", concurrencyPolicy="Allow")
@@ -278,7 +280,7 @@ def test_a_lost_ledger_is_rebuilt_under_the_new_name(world: World):
 
 
 def test_a_copied_run_of_a_renamed_spec_is_reported_under_the_new_name(world: World):
-    """The tags of both runs contain the former name. Without the copy, the first run is no finding."""
+    """Both runs are tagged with the former name. Before the run was copied, `fsck` reports nothing."""
     world.batch("old")
     world.run("apply", "--yes")
     rename(world, "old", "new")
@@ -294,7 +296,7 @@ def test_a_copied_run_of_a_renamed_spec_is_reported_under_the_new_name(world: Wo
 
 
 def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: World):
-    """This includes a spec with a schedule."""
+    """This also applies to a spec with a schedule."""
     world.batch("old", schedule='"0 2 * * *"')
     world.run("apply", "--yes")
     (world.folder / "old.yaml").unlink()

@@ -1,4 +1,4 @@
-"""`resolve`: an operator decides how to treat a submission whose outcome is unknown."""
+"""Tests `resolve`, with which an operator decides how to treat a submission whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from tests.cli.world import World, all_finished
 
 @pytest.fixture
 def doubt(world: World) -> Doubt:
-    """A spec whose submission was lost an hour ago. AWS has no run for it, and none can appear any more."""
+    """A project with a spec whose submission was lost an hour ago. AWS has no run for it, and none can appear any
+    more."""
     return in_doubt(world, "clicks")
 
 
@@ -39,7 +40,7 @@ def test_submit_sends_the_same_submission_again(world: World, doubt: Doubt):
 
 
 def test_an_abandoned_submission_is_never_sent(world: World, doubt: Doubt):
-    """This content does not run, and the plan shows why. Other content becomes the next generation."""
+    """The abandoned content does not run, and the plan shows why. Other content runs as the next generation."""
     done = world.run("resolve", "clicks", "--abandon", "--yes")
     quiet = world.run("apply", "--yes", "--format", "json")
     world.batch("clicks", "B")
@@ -70,7 +71,7 @@ def test_json_is_one_value(world: World, doubt: Doubt):
 
 
 def test_an_existing_run_is_adopted_whatever_the_decision(world: World, doubt: Doubt):
-    """Neither decision is accepted, even with --force. The message explains what to do."""
+    """Neither decision is accepted, even with `--force`. The message explains what to do."""
     run_id = doubt.arrive()
 
     refused = [
@@ -85,7 +86,8 @@ def test_an_existing_run_is_adopted_whatever_the_decision(world: World, doubt: D
 
 
 def test_before_settling_only_force_decides(world: World):
-    """A recent request may still arrive. The message contains the time until which this is possible, and the risk."""
+    """A recent request may still arrive at AWS. The message contains the time until which it may arrive, and the
+    risk."""
     in_doubt(world, "clicks", hours=1 / 60)
 
     refused = world.run("resolve", "clicks", "--submit", "--yes")
@@ -124,7 +126,7 @@ def test_a_terminal_shows_the_submission_and_asks(world: World, doubt: Doubt, mo
 def test_nothing_is_decided_if_the_spec_changed_after_it_was_shown(
     world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch
 ):
-    """Another pass records an event before the confirmation."""
+    """Another pass records an event before the user confirms."""
     from reconciler.cli import decisions
 
     def meanwhile(*_: object, **_more: object) -> bool:
@@ -141,7 +143,7 @@ def test_nothing_is_decided_if_the_spec_changed_after_it_was_shown(
 
 
 def test_two_operators_decide_once(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
-    """The first decision counts, and the second operator gets an error."""
+    """The first decision is recorded, and the second operator gets an error."""
     from reconciler.cli import decisions, output
 
     asks = output.confirm
@@ -172,7 +174,7 @@ def test_history_shows_the_decision(world: World, doubt: Doubt):
 
 @pytest.mark.parametrize("command", [("resolve", "clicks", "--submit"), ("cancel", "clicks"), ("adopt", "clicks", "x")])
 def test_in_another_account_nothing_is_decided(world: World, doubt: Doubt, command: tuple[str, ...]):
-    """An empty lookup in another account proves nothing, so the command is refused."""
+    """An empty lookup in another account does not prove absence, so the command is refused."""
     before = world.events()
     world.aws.configure(account="999988887777")
 
@@ -185,7 +187,7 @@ def test_in_another_account_nothing_is_decided(world: World, doubt: Doubt, comma
 
 @pytest.mark.soak
 def test_many_operators_decide_once(world: World, doubt: Doubt):
-    """Of four concurrent processes, one records its decision, and the others exit 1."""
+    """Of four concurrent processes, one records its decision and the others exit 1."""
     decisions = ["--submit", "--abandon"] * 2
     ended = all_finished([world.start("resolve", "clicks", decision, "--yes") for decision in decisions])
 

@@ -1,4 +1,4 @@
-"""`retry`: an operator requests one more attempt."""
+"""Tests `retry`, with which an operator requests one more attempt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _asked(world: World) -> list[tuple[str | None, str]]:
 
 
 def _failed(world: World) -> None:
-    """Runs a Batch spec whose run fails, and a pass that observes it."""
+    """Runs a Batch spec whose run fails, and then a pass that observes the failure."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.finish(world.runs()[0].id, "failed")

@@ -1,4 +1,4 @@
-"""A ledger that was rolled back, forked or copied is not used until an operator decides."""
+"""Tests that a ledger that was rolled back, forked or copied is not used until an operator decides."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cli.world import World, project_text
 from tests.ledger.server import Server
 
 SPECS = 10
-"""The number of specs with which the first apply saves a snapshot."""
+"""The number of specs that makes the first apply save a snapshot."""
 
 ACTING = (
     *(["plan"], ["plan", "--no-refresh"], ["apply", "--yes"], ["reconcile"], ["status"]),
@@ -32,7 +32,8 @@ STORES = ["sqlite", "s3", "dynamodb"]
 
 @pytest.fixture
 def used(request: pytest.FixtureRequest, world: World, aws: Server) -> tuple[World, Cut]:
-    """A project whose ledger has a snapshot, and a function that rolls the ledger back. Repeated for each store."""
+    """A project whose ledger has a snapshot, with a function that rolls the ledger back. Tests with this fixture run
+    once per store."""
     if request.param != "sqlite":
         world.ledger = aws.address(request.param)
         world.write("reconciler.yaml", project_text(ledger=world.ledger))
@@ -98,8 +99,8 @@ def test_a_ledger_that_was_rolled_back_stops_everything(used: tuple[World, Cut],
 
 @pytest.mark.parametrize("used", in_soak(STORES, lambda store: store == "dynamodb"), indirect=True)
 def test_going_on_after_a_rollback_is_a_recorded_decision(used: tuple[World, Cut]):
-    """After the decision, runs that AWS has are adopted or put their specs on hold. Nothing runs twice, and verify
-    finds no problem."""
+    """After the decision, runs that AWS still has are either adopted, or their specs are on hold. Nothing runs twice,
+    and `ledger verify` finds no problem."""
     world, cut = used
     cut(1)
     world.batch("job-1", "B")
@@ -131,7 +132,8 @@ def test_going_on_after_a_rollback_is_a_recorded_decision(used: tuple[World, Cut
 
 @pytest.mark.parametrize("used", in_soak(STORES, lambda store: store == "s3"), indirect=True)
 def test_a_rollback_of_specs_that_the_ledger_still_has(used: tuple[World, Cut]):
-    """Lost generations are searched for as well, so a run of the current content is adopted and not submitted again."""
+    """Lost generations are looked for as well, so a run of the current content is adopted instead of submitted
+    again."""
     world, cut = used
     kept = positions(world)
     for run in world.runs():
@@ -152,7 +154,7 @@ def test_a_rollback_of_specs_that_the_ledger_still_has(used: tuple[World, Cut]):
 
 
 def test_a_forked_ledger_is_refused(world: World):
-    """An old copy that was restored and then used has a different batch at the position of the snapshot."""
+    """An old copy that was restored and then used has a different batch at the snapshot's position."""
     for number in range(SPECS):
         world.batch(f"job-{number}")
     world.run("apply", "--yes")
@@ -194,7 +196,8 @@ def test_a_plan_that_saw_more_of_the_ledger_is_refused(world: World):
 
 @pytest.mark.parametrize("store", in_soak(STORES, lambda store: store == "s3"))
 def test_the_source_of_a_copy_is_read_only(world: World, aws: Server, store: str):
-    """Every command that would send or append exits 1 and prints the new address. `plan` and `status` still work."""
+    """Every command that would send or append exits 1 and prints the new address of the ledger. `plan` and `status`
+    still work."""
     world.batch("clicks")
     assert world.run("apply", "--yes").code == 0
     assert world.run("plan", "--out", "kept.plan").code == 0
@@ -233,7 +236,8 @@ def test_a_file_with_two_names_is_refused(world: World):
 
 
 def test_a_relative_path_warns(world: World):
-    """With a relative path, each checkout has its own ledger. An absolute path or the emulator causes no warning."""
+    """With a relative path, each checkout has its own ledger. An absolute path, and the ledger of the emulator, cause
+    no warning."""
     world.batch("clicks")
     relative = world.process("apply", "--yes")
     absolute = f"sqlite:///{world.folder}/absolute.sqlite"

@@ -43,7 +43,7 @@ BOTH = {"AWS_ENDPOINT_URL_BATCH": "http://x", "AWS_ENDPOINT_URL_EMR_SERVERLESS":
     ],
 )
 def test_local_ledger_in_ci(address: str, emulated: bool, durable: bool, environ: dict[str, str], refused: bool):
-    """A local ledger of a real AWS account on a CI runner is refused, unless the file is kept."""
+    """On a CI runner, a local ledger of a real AWS account is refused, unless the file is declared durable."""
 
     def check() -> None:
         safety_checks.check_ledger(address, emulated=emulated, durable=durable, environ=environ)
@@ -56,14 +56,15 @@ def test_local_ledger_in_ci(address: str, emulated: bool, durable: bool, environ
 
 
 def test_account():
-    """The right account passes. Another account is refused with a message that contains both numbers and the target."""
+    """Credentials of the target's account are accepted. For any other account, the error message contains both account
+    numbers and the target."""
     safety_checks.check_account("prod", "1", "1")
     with pytest.raises(AccountMismatch, match=r"prod is account 1, .* account 2"):
         safety_checks.check_account("prod", "1", "2")
 
 
 def test_settling():
-    """The error is the target's own message about its settling time."""
+    """The error has the message that the target gives about its settling time."""
     safety_checks.check_settling(None)
     with pytest.raises(GuardError, match="too short"):
         safety_checks.check_settling("too short")

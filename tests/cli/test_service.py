@@ -1,4 +1,4 @@
-"""`reconcile --every` as the installed command: signals, logs and metrics. See also tests/app/test_service.py."""
+"""Tests `reconcile --every` as the installed command: signals, logs and metrics. See also tests/app/test_service.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 class Running:
-    """A running service, and the lines that it has written to standard error."""
+    """Contains a running service and the lines that it has written to standard error."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process, self.lines = process, list[str]()
@@ -42,7 +42,7 @@ class Running:
             time.sleep(0.02)
 
     def exit_code(self) -> int:
-        """Waits for the end, and returns the exit code."""
+        """Waits until the process has ended, and returns its exit code."""
         code = self.process.wait(timeout=PATIENCE_SECONDS)
         self._reader.join(timeout=PATIENCE_SECONDS)
         return code
@@ -50,7 +50,7 @@ class Running:
 
 @contextmanager
 def serving(world: World, *more: str) -> Iterator[Running]:
-    """Runs a service with one pass per second. Kills it if the test leaves it running."""
+    """Runs a service with one pass per second. Kills the service if the test leaves it running."""
     process = world.start("reconcile", "--every", "1s", *more)
     try:
         yield Running(process)
@@ -70,7 +70,7 @@ def test_sigterm_ends_a_service_with_0_after_passes_metrics_and_health(world: Wo
         url = f"http://127.0.0.1:{port[1]}"
         metrics = ""
 
-        def counted() -> bool:  # the metrics of a pass follow its line
+        def counted() -> bool:  # the metrics of a pass are updated after its log line
             nonlocal metrics
             metrics = urllib.request.urlopen(f"{url}/metrics").read().decode()
             return re.search(r'reconciler_passes_total\{result="good"\} [1-9]', metrics) is not None
@@ -91,7 +91,7 @@ def test_sigterm_ends_a_service_with_0_after_passes_metrics_and_health(world: Wo
         "reconciler_holds 0.0",
     ):
         assert line in metrics
-    assert re.search(r'reconciler_runs\{state="(submitted|running)"\} 1\.0', metrics)  # as of the newest pass
+    assert re.search(r'reconciler_runs\{state="(submitted|running)"\} 1\.0', metrics)  # from the newest pass
     assert re.search(r"reconciler_ledger_position [34]\.0", metrics)
     first = next(json.loads(line) for line in service.lines if '"event": "pass"' in line)
     assert (first["counts"], first["ledger_position"], first["level"]) == ({"submitted": 1}, 4, "info")
@@ -157,7 +157,7 @@ def test_a_service_whose_pulls_fail_is_not_healthy(world: World, tmp_path: Path)
 
 
 def test_a_rewritten_history_is_named(world: World, tmp_path: Path):
-    """After a force push, the pull fails with an explanation and advice, and the checkout is unchanged."""
+    """After a force push, the pull fails with an explanation and advice, and the checkout stays unchanged."""
     desk, _ = with_origin(world, tmp_path)
     here = world.git("rev-parse", "HEAD")
     desk.git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--amend", "-m", "rewritten")

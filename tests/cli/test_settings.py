@@ -1,4 +1,4 @@
-"""Commands show and record changes to reconciler.yaml, and put them on hold in a stale checkout."""
+"""Tests that commands show and record changes to reconciler.yaml, and do not apply them from a stale checkout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_project(world: World, **more: str) -> None:
 
 
 def settings_of(world: World) -> list[ProjectDeclared]:
-    """Returns the recorded settings, in order."""
+    """Returns the settings that were recorded, in order."""
     return [event for event in world.events() if isinstance(event, ProjectDeclared)]
 
 
@@ -40,8 +40,8 @@ def repository(world: World) -> World:
 
 
 def test_a_pull_request_that_edits_only_the_project_file_is_a_change(repository: World):
-    """Every format shows the change first, and the change affects the plan id. `apply` records it once, and then
-    nothing is left to change."""
+    """In every format, the plan shows the change first, and its id covers the change. `apply` records the change once;
+    the next plan is empty."""
     world = repository
     before = world.run("plan", "--format", "json").json
     with_project(world, limits=LIMITED)
@@ -119,8 +119,8 @@ def test_a_stale_checkout_does_not_lift_a_suspension(world: World, tmp_path: Pat
 
 
 def test_a_plan_file_does_not_outlive_the_settings(repository: World, tmp_path: Path):
-    """The file was made before another commit suspended the project, and the checkout that applies it does not contain
-    that commit."""
+    """The plan file was made before another commit suspended the project, and the checkout that applies it lacks that
+    commit."""
     world = repository
     world.batch("views", "A")
     world.commit()
@@ -139,7 +139,7 @@ def test_a_plan_file_does_not_outlive_the_settings(repository: World, tmp_path: 
 
 
 def test_a_plan_file_records_the_settings(repository: World, tmp_path: Path):
-    """The file contains the settings. If they were edited, the file is refused, because they differ from git."""
+    """The plan file contains the settings. If they were edited, they differ from git, and the file is refused."""
     world = repository
     with_project(world, limits=LIMITED)
     world.batch("views", "A")
@@ -160,7 +160,7 @@ def test_a_plan_file_records_the_settings(repository: World, tmp_path: Path):
 def test_other_settings_that_come_into_force_during_the_question_end_an_apply(
     repository: World, monkeypatch: pytest.MonkeyPatch
 ):
-    """If another pass suspends the project before the operator answers, nothing is submitted."""
+    """If another pass suspends the project before the user confirms, nothing is submitted."""
     world = repository
     world.batch("views", "A")
 
@@ -177,7 +177,7 @@ def test_other_settings_that_come_into_force_during_the_question_end_an_apply(
 
 
 def test_a_webhook_address_is_nowhere(repository: World):
-    """Neither the ledger nor a plan in any format contains the address; they only show that it changed."""
+    """Neither the ledger nor a plan in any format contains the address; both only show that it changed."""
     world = repository
     for secret in ("s3cr3t-one", "s3cr3t-two"):
         with_project(world, limits=f'\n      notify: [{{url: "https://hooks.example.com/{secret}"}}]')
@@ -189,7 +189,7 @@ def test_a_webhook_address_is_nowhere(repository: World):
 
 
 def test_an_earlier_ledger_is_compared_with_the_base(repository: World):
-    """A ledger from an earlier version has no settings. The plan notes this, and shows what the pull request itself
+    """A ledger of an earlier version contains no settings. The plan notes this, and shows what the pull request itself
     changes."""
     world = repository
     with_project(world, more=SUSPENDED)

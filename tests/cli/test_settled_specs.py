@@ -1,4 +1,5 @@
-"""A plan that reads only changed files and specs with something to do is the plan that reads all files."""
+"""Tests that a plan that reads only changed files and specs with something to do equals the plan that reads all
+files."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ FILES = ["clicks.yaml", "daily.yaml", "orders.yaml", "visits.yaml"]
 
 @pytest.fixture
 def reads(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Records which spec files are read. Every stamp is treated as reliable. One spec is scheduled, one depends on
-    another, and none has anything to do."""
+    """Records which spec files are read; every stamp is treated as reliable. One spec is scheduled, one depends on
+    another, and none has a pending action."""
     paths: list[str] = []
     real = Folder.read
 
@@ -51,7 +52,7 @@ def reads(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
 
 
 def entry() -> str:
-    """Returns the name of the newest entry."""
+    """Returns the name of the newest cache entry."""
     folder = Path(os.environ["XDG_CACHE_HOME"]) / "reconciler"
     return max(folder.glob("settled-*"), key=lambda path: path.stat().st_mtime_ns).name
 
@@ -69,7 +70,7 @@ def shown(done: Done) -> str:
 
 
 def test_only_changed_files_and_the_specs_they_refer_to_are_read(world: World, reads: list[str]):
-    """An unchanged project needs no file at all. A changed spec is read with its dependency."""
+    """For an unchanged project, no spec file is read. A changed spec is read together with its dependency."""
     world.run(*PLAN)
     assert reads == []
     world.batch("orders", "B", dependsOn="[{name: clicks}]", labels="{team: a}")
@@ -79,7 +80,7 @@ def test_only_changed_files_and_the_specs_they_refer_to_are_read(world: World, r
 
 
 def test_a_spec_with_something_to_do_is_read_each_time(world: World, reads: list[str]):
-    """It is shown with its fields, which are not in the cache, until it is applied and its run has ended."""
+    """The change is shown with its fields, which are not in the cache, until it was applied and its run has ended."""
     world.spark("visits", "SECRET-OF-NOBODY")
     for _ in range(2):
         reads.clear()
@@ -119,7 +120,7 @@ CHANGES: tuple[Callable[[World], object], ...] = (
 
 
 def test_the_plan_from_the_cache_is_the_plan_from_the_files(world: World, reads: list[str]):
-    """After each change, both formats agree, and so do the problems and the exit codes."""
+    """After each change, both plans are the same in both formats, and so are the problems and the exit codes."""
     for change in CHANGES:
         change(world)
         same_plans(world)
@@ -135,7 +136,7 @@ def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
 
 
 def forged(content: bytes, path: tuple[str | int, ...]) -> bytes:
-    """Returns the content of the cache with another value of the same type at a path."""
+    """Returns the content of the cache with another value of the same type at one path."""
     form = json.loads(content)
     inner = form
     for key in path[:-1]:
@@ -146,14 +147,14 @@ def forged(content: bytes, path: tuple[str | int, ...]) -> bytes:
 
 
 def test_a_forged_field_never_changes_what_runs(world: World, reads: list[str]):
-    """After a change of one spec, each value in the cache is forged in turn. No plan fails with a traceback, and apply
-    submits exactly the change."""
+    """After a change to one spec, each value in the cache is forged in turn. No plan fails with a traceback, and
+    `apply` submits exactly that change."""
     content = PrivateCache(os.environ).read(entry()) or b""
     world.spark("visits", "B")
     before = len(world.runs())
     plain, name = shown(world.run(*PLAN, "--no-cache")), entry()
     for path in leaves(json.loads(content)):
-        if path[0] != 4 or path[1] == "orders.yaml":  # the entries of the files are alike
+        if path[0] != 4 or path[1] == "orders.yaml":  # the entries for the files have the same form
             PrivateCache(os.environ).write(name, forged(content, path))
             done = world.run(*PLAN)
             assert done.code in {0, 1}
@@ -192,9 +193,9 @@ def test_content_that_this_version_never_writes_is_no_error(world: World, reads:
 
 
 def test_what_proves_nothing_is_not_used(world: World, reads: list[str], monkeypatch: pytest.MonkeyPatch):
-    """Files that have just changed, a network file system, a clock that was set back, another version of the program or
-    of the project file, and another ledger make a plan read all files. If the next slot of a spec has come, its file is
-    read."""
+    """A plan reads all files if they have just changed, if they are on a network file system, if the clock was set
+    back, and with another version of the program, another project file or another ledger. The file of a spec is also
+    read if its next slot is due."""
     cache, name = PrivateCache(os.environ), entry()
     whole = cache.read(name) or b""
 

@@ -1,4 +1,5 @@
-"""Spark parameters in whole commands: the request that is sent, the warnings, and ledgers with the quoting of 0.1.0."""
+"""Tests Spark parameters in whole commands: the request that is sent, the warnings, and ledgers with the quoting of
+version 0.1.0."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ def sent(world: World) -> list[str]:
 
 @pytest.fixture
 def old(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A ledger as version 0.1.0 wrote it, with the quoting of that version, its digest, and no declarations."""
+    """A ledger as version 0.1.0 wrote it, with that version's quoting, its digest, and no declarations."""
     write(world)
     with monkeypatch.context() as patch:
         patch.setattr(spark_parameters, "_as_sent", lambda words: " ".join(map(spark_parameters._posix_quoted, words)))
@@ -65,7 +66,7 @@ def old(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_a_mapping_is_sent_in_double_quotes(world: World):
-    """The request that AWS receives has the value in double quotes, and its plan file can be applied."""
+    """In the request that AWS receives, the value is in double quotes, and the plan file can be applied."""
     write(world)
     plan_file = world.folder.parent / "plan.json"
     assert world.run("plan", "--out", plan_file).code == 0
@@ -103,7 +104,7 @@ def test_an_upgrade_changes_nothing(old: World, live: bool):
 
 
 def test_an_upgrade_with_a_lost_ledger_adopts_the_run(old: World):
-    """The token of the old run is the token of the spec, so nothing runs a second time, and fsck can rebuild."""
+    """The old run has the token of the spec, so nothing runs twice, and `fsck` can rebuild the ledger."""
     run_id = old.runs()[0].id
     for path in old.folder.glob("ledger.sqlite*"):
         path.unlink()
@@ -138,7 +139,7 @@ def test_a_new_revision_after_an_upgrade_is_one(old: World):
 
 
 def test_a_request_that_0_1_0_lost_is_sent_again_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch):
-    """A repeated request has the same bytes as the intent recorded, with the old quoting."""
+    """A repeated request has the same bytes as the recorded intent, with the old quoting."""
     write(world)
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
     world.aws.inject(Plan([Rule("lost", "closed", operation="StartJobRun")]))
@@ -159,7 +160,8 @@ REFUSED = {"'it''s'": "quotes", "'C:\\jobs'": "backslashes", "'5\" disk'": "quot
 
 @pytest.mark.parametrize("value", REFUSED)
 def test_what_cannot_be_sent_is_refused(world: World, value: str):
-    """Nothing is planned or sent. The error has the location of the value and explains where the setting works."""
+    """Nothing is planned and nothing is sent. The error contains the location of the value and explains where the
+    setting works."""
     write(world, f"        sparkSubmitParameters:\n          conf:\n            spark.x: {value}\n")
 
     for command in (["validate"], ["plan"], ["apply", "--yes"]):
@@ -204,7 +206,7 @@ STYLES = {
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_warning_points_into_the_string(world: World, style: str):
-    """The location is that of the word, whatever the style of the YAML scalar."""
+    """The location is that of the affected word, whatever the style of the YAML scalar is."""
     text, line, column = STYLES[style]
     write(world, f"        sparkSubmitParameters: {text}\n")
 
@@ -216,7 +218,7 @@ def test_a_warning_points_into_the_string(world: World, style: str):
 
 
 def test_a_word_that_a_placeholder_gives_is_reported_at_the_string(world: World):
-    """A problem in a placeholder's value is reported at the start of the string."""
+    """A problem in the value of a placeholder is reported at the start of the string."""
     string(world, "--conf ${spec.name}")
 
     done = world.run("validate")
@@ -226,7 +228,7 @@ def test_a_word_that_a_placeholder_gives_is_reported_at_the_string(world: World)
 
 
 def test_a_warning_hides_secrets(world: World):
-    """If a string contains a secret, the warning repeats no word of the string."""
+    """If a string contains a secret, the warning quotes no part of the string."""
     string(world, "--conf spark.db.password=hunter2 open-sesame --config spark.x=1")
 
     done = world.run("validate")
@@ -260,7 +262,7 @@ def test_cases_from_the_field(world: World, case: dict[str, object]):
 
 
 def test_a_slot_with_a_quoted_value_is_planned_and_sent(world: World):
-    """A plan file of a slot applies, and the slot is filled in between the quotes."""
+    """A plan file of a slot can be applied, and the slot is inserted between the quotes."""
     setting = "spark.x: day ${run.slot:%Y-%m-%d} of ${spec.name}"
     mapping = f"        sparkSubmitParameters:\n          conf:\n            {setting}\n"
     write(world, mapping, schedule='"0 2 * * *"')

@@ -1,4 +1,4 @@
-"""The output of a command that found nothing to do is cached, and is reused only until something changes."""
+"""Tests that the output of a command that found nothing to do is cached, and is reused only until something changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ COMMANDS = ("plan", "status", "status --format json", "validate")
 
 @pytest.fixture
 def found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Records whether each command found a cached output. Every stamp is treated as reliable, and one spec has run."""
+    """Records, for each command, whether it found a cached output. All file stamps are treated as reliable, and one
+    spec has run."""
     answers: list[bool] = []
     real = StoredOutput.find
 
@@ -51,11 +52,11 @@ def found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_second_command_answers_from_memory(world: World, found: list[bool], command: str):
-    """The second command prints the same output, including the warning about the ledger. With --no-cache, it makes a
-    new plan."""
+    """The second command prints the same output, including the warning about the ledger. With `--no-cache`, the command
+    makes a new plan."""
     dones = []
     for more in ((), (), ("--no-cache",)):
-        session._warn_once.cache_clear()  # a new process would warn again
+        session._warn_once.cache_clear()  # a new process would print the warning again
         dones.append(world.run(*command.split(), *more))
     first, second, anew = dones
     assert found == [False, True, False]
@@ -65,12 +66,12 @@ def test_the_second_command_answers_from_memory(world: World, found: list[bool],
 
 
 def words(done: Done) -> list[list[str]]:
-    """Returns the output of a command without ages and the padding of columns."""
+    """Returns the output of a command without the ages and the padding of columns."""
     return [[word for word in line.split() if not re.fullmatch(r"\d+[smh]", word)] for line in done.out.splitlines()]
 
 
 def edit_within_a_second(world: World) -> None:
-    """Changes one letter in a file, and restores the times that a program can set."""
+    """Changes one letter in a file and restores its modification time."""
     path = world.folder / "clicks.yaml"
     before = path.stat()
     path.write_text(path.read_text().replace('"A"', '"B"'))
@@ -141,7 +142,7 @@ def test_a_checkout_of_another_branch_is_read(world: World, found: list[bool]):
 
 
 def test_files_that_have_just_changed_are_read_again(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
-    """A file that was edited less than two seconds before a command could be edited again with the same stamp."""
+    """A file that was edited less than two seconds before a command could be edited again without a new stamp."""
     monkeypatch.setattr(stamps, "RACY_NS", 3_600_000_000_000)
     world.run("plan")
     world.run("plan")
@@ -152,7 +153,7 @@ def test_files_that_have_just_changed_are_read_again(world: World, found: list[b
 def test_an_answer_holds_from_its_plan_to_the_next_slot(
     world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, hours: int
 ):
-    """Before the time of the plan, the clock was set back. From the next slot on, something is due."""
+    """A time before the plan means that the clock was set back. From the next slot on, a run is due."""
     world.batch("daily", "A", schedule="0 0 * * *")
     assert world.run("apply", "--yes").code == 0
     assert world.run("reconcile").code == 0
@@ -184,13 +185,13 @@ def test_an_answer_ends_with_a_suspension(
 
 
 def entry() -> Path:
-    """Returns the only cache entry."""
+    """Returns the only entry in the cache."""
     (path,) = (Path(os.environ["XDG_CACHE_HOME"]) / "reconciler").glob("quiet-*")
     return path
 
 
 def test_a_forged_answer_changes_what_is_shown_and_never_what_runs(world: World, found: list[bool]):
-    """A forged entry that claims to match the changed file does not stop apply or reconcile from submitting."""
+    """A forged entry that claims to match the changed file does not stop `apply` or `reconcile` from submitting."""
     world.run("plan")
     cache, name = PrivateCache(os.environ), entry().name
     edit_within_a_second(world)
@@ -219,7 +220,7 @@ def test_an_answer_that_this_version_never_writes_is_no_error(world: World, foun
 
 
 def test_what_another_version_remembered_is_not_used(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
-    """The version of the program is part of the name of an entry."""
+    """The name of an entry contains the program's version."""
     world.run("plan")
     monkeypatch.setattr(stored_output, "code_version", lambda: digest("another"))
     world.run("plan")
@@ -227,7 +228,7 @@ def test_what_another_version_remembered_is_not_used(world: World, found: list[b
 
 
 def test_a_live_run_a_hold_and_a_change_are_not_remembered(world: World, found: list[bool]):
-    """If something waits or runs, each command makes a new plan."""
+    """If a spec waits or runs, each command makes a new plan."""
     world.aws.configure(run_seconds=3600)
     world.batch("clicks", "B")
     changed, again = world.run("plan", "--no-refresh"), world.run("plan", "--no-refresh")
@@ -239,7 +240,7 @@ def test_a_live_run_a_hold_and_a_change_are_not_remembered(world: World, found: 
 
 
 def test_warnings_are_reported_each_time(world: World, found: list[bool]):
-    """The validity of a spec with a warning or a problem is not cached."""
+    """If a spec has a warning or a problem, its validity is not cached."""
     world.batch("clicks", "A", catchup="true")
     first, second = world.run("validate"), world.run("validate")
     assert "no effect without a schedule" in first.err
@@ -248,7 +249,7 @@ def test_warnings_are_reported_each_time(world: World, found: list[bool]):
 
 
 def test_ages_are_those_of_now():
-    """The column is as wide as its longest age."""
+    """The age column is as wide as the longest age."""
     lines: list[AgedLine] = [
         ("NAME  ", "AGE", "  ID"),
         ("one   ", 0.0, "  x"),
@@ -260,7 +261,7 @@ def test_ages_are_those_of_now():
 
 
 def test_a_service_at_rest_repeats_its_last_pass(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
-    """As long as nothing changes, a pass neither reads specs nor calls AWS. After a change, it does both."""
+    """As long as nothing changes, a pass reads no specs and does not call AWS. After a change, it does both."""
     for name, value in world.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(observations, "LATE", timedelta())  # the emulator reports no usage
@@ -276,7 +277,7 @@ def test_a_service_at_rest_repeats_its_last_pass(world: World, found: list[bool]
             assert (again.results, again.plan.actions) == (done.results, done.plan.actions)
         notified(world)
         assert rest.again(opened) is None
-        rest.keep(opened, done)  # of another position of the ledger
+        rest.keep(opened, done)  # made at another position of the ledger
         assert rest.again(opened) is None
     assert found == []
 

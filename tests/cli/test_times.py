@@ -1,4 +1,4 @@
-"""Times and durations on the command line, as people write them."""
+"""Tests times and durations on the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 28, 21, 30, tzinfo=UTC)  # a Saturday
 
 
 def understood(text: str, time_zone: str = "UTC", *, end: bool = False, ago: bool = False) -> str:
-    """Returns the time in UTC, to the second."""
+    """Returns the time in UTC, without fractions of a second."""
     return f"{WrittenTime('--at', text, NOW, end, ago).utc(time_zone):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -65,7 +65,8 @@ def understood(text: str, time_zone: str = "UTC", *, end: bool = False, ago: boo
     ],
 )  # fmt: skip
 def test_times_that_people_write(text, expected):
-    """Dates, times with and without a zone, days by name, and distances from now; without a zone they are in UTC."""
+    """The accepted forms are dates, times with and without a zone, names of days, and distances from now; without a
+    zone, a time is in UTC."""
     assert understood(text).lstrip("0") == expected
 
 
@@ -108,7 +109,7 @@ def test_times_that_people_write(text, expected):
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )  # fmt: skip
 def test_what_can_mean_two_things_is_refused(text, remedies):
-    """The message lists the forms that the user may have meant or, if there are none, all forms."""
+    """The message lists similar forms or, if there are none, all forms."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is checked below
         understood(text)
     assert all(remedy in str(caught.value) for remedy in remedies)
@@ -116,7 +117,7 @@ def test_what_can_mean_two_things_is_refused(text, remedies):
 
 
 def test_a_time_without_zone_is_in_the_zone_of_the_schedule():
-    """Days also begin and end in that zone, and have 23 or 25 hours if the clocks change."""
+    """Days begin and end in the given zone, and last 23 or 25 hours when the clocks change."""
     assert understood("2026-11-01", "Europe/Madrid") == "2026-10-31T23:00:00Z"
     assert understood("2026-11-01", "Europe/Madrid", end=True) == "2026-11-01T22:59:59Z"
     assert understood("2026-10-25", "Europe/Madrid") == "2026-10-24T22:00:00Z"
@@ -124,7 +125,7 @@ def test_a_time_without_zone_is_in_the_zone_of_the_schedule():
     assert understood("today", "Asia/Tokyo") == "2026-11-28T15:00:00Z"
     assert understood("2026-11-01 02:00Z", "Europe/Madrid") == "2026-11-01T02:00:00Z"
     assert understood("2026-11-01 02:00", "UTC", end=True) == "2026-11-01T02:00:00Z"
-    assert understood("2026-09-06", "America/Santiago") == "2026-09-06T04:00:00Z"  # its midnight is skipped
+    assert understood("2026-09-06", "America/Santiago") == "2026-09-06T04:00:00Z"  # midnight is skipped
 
 
 @pytest.mark.parametrize(
@@ -148,14 +149,14 @@ def test_a_duration_alone_is_a_distance_where_only_the_past_makes_sense():
 
 @given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 12, 30)), st.sampled_from(" T"))
 def test_every_iso_time_is_read_as_it_is(moment, separator):
-    """A time with seconds is read as exactly that time, with a space or a T."""
+    """A time with seconds is read exactly, with a space or a T."""
     moment = moment.replace(microsecond=0)
     assert understood(moment.isoformat(separator)) == f"{moment.isoformat()}Z"
 
 
 @given(st.text(max_size=60) | st.from_regex(r"\A[0-9a-z:/+ .-]{0,30}\Z"))
 def test_any_text_is_a_time_or_refused(text):
-    """Any text is either a time or causes a usage error."""
+    """Any text is either a valid time or a usage error."""
     with suppress(ValueError):
         assert understood(text, "Europe/Madrid").endswith("Z")
 
@@ -173,14 +174,14 @@ def test_durations(text, seconds):
     ("text", "remedy"), [("5", "5s, 5m or 5h"), ("0.5", "0.5s"), ("", "60s"), ("5 months", "60s"), ("-5m", "60s")]
 )  # fmt: skip
 def test_durations_without_a_unit_are_refused(text, remedy):
-    """The message for a number alone asks for a unit."""
+    """The message for a number without a unit asks for the unit."""
     with pytest.raises(ValueError, match=remedy):
         seconds_of(text)
 
 
 @pytest.fixture
 def at_noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """Moves the clock to noon of a Wednesday in winter, on which no clock changes."""
+    """Sets the clock to noon on a Wednesday in winter, when no clock change is near."""
     noon = datetime(2027, 1, 13, 12, tzinfo=UTC)
     monkeypatch.setattr(SystemClock, "now", lambda _self: noon.timestamp())
     return noon
@@ -196,7 +197,7 @@ def at_noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
     ],
 )
 def test_plan_at_a_time(world: World, at_noon: datetime, text: str, expected: str):
-    """The plan is made for that time, which standard error shows in UTC."""
+    """The plan is made for that time, which is printed to standard error in UTC."""
     world.batch("clicks")
 
     done = world.run("plan", "--at", text, "--format", "json", "--no-refresh")
@@ -206,13 +207,13 @@ def test_plan_at_a_time(world: World, at_noon: datetime, text: str, expected: st
 
 
 def test_a_time_in_full_needs_no_explanation(world: World, at_noon: datetime):
-    """A time that was written in UTC is not repeated."""
+    """A time that was written in UTC is not printed again."""
     world.batch("clicks")
     assert world.run("plan", "--at", "2027-01-20T00:00:00Z", "--no-refresh").err == ""
 
 
 def test_backfill_of_days_in_the_schedule_s_zone(world: World, at_noon: datetime):
-    """The period includes all slots of both days in the time zone of the schedule."""
+    """The period includes all slots of both days, in the time zone of the schedule."""
     world.batch("clicks", schedule='"30 0 * * *"', timeZone="Europe/Madrid")
 
     done = world.run("backfill", "clicks", "--from", "2027-01-10", "--to", "yesterday", "--yes", "--format", "json")
@@ -224,7 +225,7 @@ def test_backfill_of_days_in_the_schedule_s_zone(world: World, at_noon: datetime
 
 
 def test_a_slot_by_the_schedule_s_clock(world: World, at_noon: datetime):
-    """A slot may be written in the time zone of the schedule. Messages contain it in UTC."""
+    """A slot may be given in the time zone of the schedule. Messages show it in UTC."""
     world.batch("clicks", schedule='"0 2 * * *"', timeZone="Europe/Madrid")
 
     done = world.run("retry", "clicks", "--slot", "2027-01-12 02:00", "--yes")
@@ -264,7 +265,7 @@ def test_refused_options_exit_64(world: World, arguments: list[str], says: str):
 
 
 def test_fsck_since_a_distance(world: World, at_noon: datetime):
-    """A duration alone lies in the past."""
+    """A duration alone refers to the past."""
     done = world.run("fsck", "--since", "36h")
     assert "--since: 36h is 2027-01-12T00:00:00Z\n" in done.err
     assert done.code == 0, done.err
@@ -279,7 +280,8 @@ def test_fsck_since_a_distance(world: World, at_noon: datetime):
     ],
 )
 def test_a_date_in_a_spec(world: World, at_noon: datetime, until: str, says: str):
-    """`until` accepts a date with or without quotes, which means its start in UTC, and a time with its zone."""
+    """`until` accepts a date with or without quotes, which means the start of the day in UTC, and a time with its
+    zone."""
     world.batch("clicks", suspend=f"{{reason: quarter end, until: {until}}}")
     done = world.run("plan", "--no-refresh")
     assert says in done.out
@@ -287,7 +289,8 @@ def test_a_date_in_a_spec(world: World, at_noon: datetime, until: str, says: str
 
 @pytest.mark.parametrize("until", ["tomorrow", "tomorrow 02:00", "in 2h", "2 days ago", "next monday", "5d"])
 def test_a_relative_time_in_a_spec_is_refused(world: World, until: str):
-    """A spec must mean the same on every day. The problem explains this and what to write instead."""
+    """Relative times are refused, because a spec must mean the same on every day. The error explains this and says what
+    to write instead."""
     world.batch("clicks", suspend=f"{{reason: quarter end, until: {until}}}")
     done = world.run("validate")
     assert done.code == 1

@@ -1,4 +1,4 @@
-"""Commands beside the main ones: init, schema, completion, emulator, version, help."""
+"""Tests the minor commands: init, schema, completion, emulator, version, help."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_init_creates_a_project_that_validates_plans_and_applies(empty: World):
 
 
 def test_schema_describes_project_and_kinds(empty: World):
-    """One JSON value describes the project file and both kinds."""
+    """One JSON Schema describes the project file and both kinds."""
     text = empty.run("schema").out
 
     assert json.loads(text)["$schema"]
@@ -55,7 +55,7 @@ def test_schema_describes_project_and_kinds(empty: World):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script(empty: World, shell: str):
-    """The script contains the program and its variable."""
+    """The completion script contains the program's name and its variable."""
     script = empty.run("completion", shell).out
 
     assert "_RECONCILER_COMPLETE" in script
@@ -63,7 +63,7 @@ def test_completion_prints_a_script(empty: World, shell: str):
 
 
 def test_completion_completes_commands(empty: World):
-    """The installed command prints the commands that begin as typed."""
+    """The installed command completes the names of commands."""
     done = empty.process(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS="reconciler va", COMP_CWORD="1")
 
     assert "validate" in done.out
@@ -101,7 +101,8 @@ COMPLETED = {
 
 @pytest.mark.parametrize(("line", "names"), COMPLETED.items(), ids=COMPLETED)
 def test_completion_completes_names_of_specs_and_targets(project: World, line: str, names: list[str]):
-    """Names come from the files. In a folder without a project, nothing is completed and no error is printed."""
+    """The names of specs and targets are completed from the files. In a folder without a project, nothing is completed
+    and no error is printed."""
     last = str(len(line.split()) - 1)
 
     done = project.process(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=last)
@@ -111,7 +112,8 @@ def test_completion_completes_names_of_specs_and_targets(project: World, line: s
 
 
 def test_completion_reads_names_in_broken_projects(project: World):
-    """A spec that is not valid is completed as well, and a broken project file completes nothing, silently."""
+    """A spec that is not valid is completed as well. With a broken project file, nothing is completed and no error is
+    printed."""
     project.write("broken.yaml", "metadata:\n  labels: {a: b}\n  name: orders-new\nspec: [\n")
     words = {"_RECONCILER_COMPLETE": "bash_complete", "COMP_WORDS": "reconciler retry orders-n", "COMP_CWORD": "2"}
     with_broken_spec = project.process(**words)
@@ -123,8 +125,8 @@ def test_completion_reads_names_in_broken_projects(project: World):
 
 
 def test_targets_are_printed_from_the_project_file(project: World):
-    """Text has one line per target. JSON also contains the account, the region, and whether the target is an
-    emulator."""
+    """The text output has one line per target. The JSON output also contains the account, the region, and whether the
+    target is an emulator."""
     text, form = project.run("targets"), project.run("targets", "--format", "json").json
 
     assert text.out == "local    emulator\nprod-eu  444455556666 eu-west-1\n"
@@ -138,8 +140,8 @@ SUSPENDED = {"reason": "quarter end", "owner": "ops", "until": "2026-01-01T00:00
 
 
 def test_suspensions_are_shown_with_reason_owner_and_end(project: World):
-    """The output says that nothing is suspended, or lists each suspended spec with its reason. An overdue end exits
-    3."""
+    """The output says that nothing is suspended, or lists each suspended spec with its reason. If a suspension has not
+    ended at its planned time, the command exits 3."""
     (project.folder / "clicks.json").unlink()
     before = project.run("suspensions", "-t", "prod-eu")
     project.batch("orders-late", suspend=json.dumps(SUSPENDED))
@@ -198,14 +200,14 @@ def test_version_and_module(empty: World):
 
 
 def test_every_command_is_in_the_help(empty: World):
-    """The program's help lists each command with its line."""
+    """The program's help lists each command with its short help."""
     text = " ".join(empty.run("--help").out.partition("Commands:")[2].split())
 
     assert all(f"{name} {line}" in text for name, (_, line) in COMMANDS.items())
 
 
 def test_emulator_serves_until_interrupted(empty: World):
-    """`emulator --port` prints its address, answers boto3, keeps its runs in a file, and exits 0 on a signal."""
+    """`emulator --port` prints its address, serves boto3, stores its runs in a file, and exits 0 on a signal."""
     process = empty.start("emulator", "--port", "0", "--state", "aws.sqlite", "--account", "111122223333")
     assert process.stdout is not None
     url = process.stdout.readline().split()[2].rstrip(".")
@@ -226,7 +228,7 @@ def test_emulator_serves_until_interrupted(empty: World):
 
 
 def test_emulator_uses_a_fault_plan(empty: World):
-    """The fault plan applies from the first call on."""
+    """The fault plan applies to all calls, from the first one on."""
     empty.write("faults.yaml", "rules: [{service: sts, request: lost, answer: error, status: 403, count: 1}]")
     process = empty.start("emulator", "--port", "0", "--faults", "faults.yaml")
     assert process.stdout is not None
@@ -246,7 +248,7 @@ def test_emulator_uses_a_fault_plan(empty: World):
 
 
 def test_emulator_refuses_an_invalid_fault_plan(empty: World):
-    """Every problem is reported with the file's name, and nothing is served."""
+    """Every problem is reported with the name of the file, and the emulator does not start."""
     empty.write("faults.yaml", "rules: [{request: lots}, {request: lost}]")
 
     done = empty.run("emulator", "--port", "0", "--faults", "faults.yaml")
@@ -258,7 +260,7 @@ def test_emulator_refuses_an_invalid_fault_plan(empty: World):
 
 
 def test_emulator_on_a_port_that_is_taken(world: World):
-    """The message names the port."""
+    """The error message contains the port."""
     port = world.aws.url.rpartition(":")[2]
 
     done = world.run("emulator", "--port", port)
@@ -268,7 +270,7 @@ def test_emulator_on_a_port_that_is_taken(world: World):
 
 
 def test_no_arguments_shows_the_help(empty: World):
-    """The bare command prints its help and exits 64."""
+    """Without a command, the program prints its help and exits 64."""
     done = empty.run()
 
     assert done.code == 64
@@ -276,9 +278,9 @@ def test_no_arguments_shows_the_help(empty: World):
 
 
 def test_logs_go_to_standard_error_and_say_more_with_each_v(world: World):
-    """By default nothing is logged. -v logs the account."""
+    """By default, nothing is logged. `-v` logs the account."""
     world.batch("clicks", "not-for-logs")
-    world.run("plan", "--no-refresh")  # a relative ledger is reported once in each process
+    world.run("plan", "--no-refresh")  # a relative ledger address causes one warning per process
 
     quiet = world.run("apply", "--yes")
     again = world.run("-v", "apply", "--yes")
@@ -299,7 +301,7 @@ def test_logs_contain_no_bodies(world: World):
 
 
 def test_main_takes_the_arguments_of_the_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Without arguments, `main` reads the command line."""
+    """Without arguments, `main` reads them from the command line."""
     monkeypatch.setattr(sys, "argv", ["reconciler", "--version"])
 
     assert main() == 0
@@ -307,7 +309,7 @@ def test_main_takes_the_arguments_of_the_process(monkeypatch: pytest.MonkeyPatch
 
 
 def test_two_targets_have_two_emulators(empty: World):
-    """Each emulator target has its own runs and its own ledger."""
+    """Each emulator target has separate runs and a separate ledger."""
     text = (
         "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: shop}\nspec:\n"
         "  targets: {a: {emulator: true}, b: {emulator: {runSeconds: 0, outcomes: {clicks: Failed}}}}\n"
@@ -326,7 +328,7 @@ def test_two_targets_have_two_emulators(empty: World):
 
 
 def test_environment_of_the_user_is_left_alone(world: World):
-    """Boto3's own variables work as usual: AWS_ENDPOINT_URL alone is enough."""
+    """boto3's own variables work as usual; AWS_ENDPOINT_URL alone is enough."""
     url = world.aws.url
     world.env = {name: value for name, value in aws_environment(url).items() if "ENDPOINT" not in name}
     world.env["AWS_ENDPOINT_URL"] = url

@@ -1,4 +1,4 @@
-"""Tests the warnings of a plan before something runs that is not in a commit."""
+"""Tests the plan's warnings about specs that will run but are not in a commit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.cli.world import World
 
 
 def warnings(world: World, *command: str) -> list[str]:
-    """The warnings of a plan as JSON."""
+    """Returns the warnings of a plan."""
     done = world.run(*command, "--format", "json")
     assert done.code == 0, done.err
     return list(done.json["warnings"])
@@ -16,8 +16,8 @@ def warnings(world: World, *command: str) -> list[str]:
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")], ids=["plan", "apply"])
 def test_a_repository_without_a_commit_is_warned_of(world: World, command: tuple[str, ...]):
-    """Before the first commit, `plan` and `apply` warn that runs cannot be traced to a commit, as long as something has
-    to run."""
+    """Before the first commit, `plan` and `apply` warn that runs cannot be traced to a commit, as long as a run is
+    pending."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders")
 
@@ -30,7 +30,7 @@ def test_a_repository_without_a_commit_is_warned_of(world: World, command: tuple
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")], ids=["plan", "apply"])
 def test_specs_that_git_does_not_track_are_warned_of(world: World, command: tuple[str, ...]):
-    """A new spec, or a spec that a .gitignore excludes, is listed before it runs. A committed spec is not."""
+    """A new spec, or a spec that a .gitignore excludes, is listed before it runs. A committed spec is not listed."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders")
     world.commit("first")

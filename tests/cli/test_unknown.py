@@ -23,14 +23,14 @@ def doubt(world: World) -> Doubt:
 
 
 def _commands(done: Done) -> list[list[str]]:
-    """Returns the suggested commands, split as a shell would."""
+    """Returns the suggested commands, split as a shell would split them."""
     lines = (line.strip("# ") for line in done.out.splitlines())
     return [shlex.split(line)[1:] for line in lines if line.startswith("reconciler ")]
 
 
 @pytest.mark.parametrize("command", [("plan",), ("status",)])
 def test_suggested_commands_can_be_pasted(world: World, doubt: Doubt, command: tuple[str, ...]):
-    """Plan and status suggest the same three commands, and each works as it is."""
+    """`plan` and `status` suggest the same three commands, and each works unchanged."""
     shown = world.run(*command)
     adopt, submit, abandon = _commands(shown)
     run_id = doubt.arrive()
@@ -57,7 +57,7 @@ def test_a_suggested_command_names_its_target(world: World, doubt: Doubt):
 
 
 def test_an_apply_that_ends_unknown_says_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Text and JSON suggest commands, and contain the time at which the submission settles."""
+    """Text and JSON output contain the suggested commands and the time at which the submission settles."""
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
     world.aws.inject(Plan([Rule("lost", "closed", operation="SubmitJob")]))
     world.batch("clicks")

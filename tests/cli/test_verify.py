@@ -1,4 +1,4 @@
-"""`verify`: checks in AWS the resources that specs refer to."""
+"""Tests `verify`, which checks the resources in AWS that specs refer to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUOTA = {"QuotaName": "Max concurrent vCPUs per account", "Value": 100.0}
 
 
 def answers() -> dict[str, Any]:
-    """Returns the replies of an account without any problem, by operation."""
+    """Returns AWS's replies for an account without problems, by operation."""
     return {
         "GetApplication": {"application": APPLICATION},
         "GetRole": {"Role": {**ROLE, "AssumeRolePolicyDocument": TRUST}},
@@ -64,8 +64,8 @@ Asking = Callable[..., Done]
 
 @pytest.fixture
 def ask(world: World, monkeypatch: pytest.MonkeyPatch) -> Asking:
-    """Verifies a project with one spec of each kind. Operations return the given replies, or otherwise replies without
-    a problem."""
+    """Verifies a project with one spec of each kind. Operations return the given replies, or by default replies without
+    problems."""
     world.env["AWS_ENDPOINT_URL"] = world.aws.url
     world.write("orders.yaml", spark_text("orders") + LOGS)
     world.batch("clicks")
@@ -203,7 +203,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_missing_or_does_not_fit_has_a_place(ask: Asking, name: str) -> None:
-    """Each problem is one line with file, line and column, and the exit code is 3."""
+    """Each problem is printed on one line with file, line and column, and the exit code is 3."""
     given, message = CASES[name]
     done = ask(**given)
     assert 3 == done.code, done.err
@@ -212,7 +212,7 @@ def test_what_is_missing_or_does_not_fit_has_a_place(ask: Asking, name: str) -> 
 
 
 def test_runs_that_cannot_be_concurrent(ask: Asking, world: World) -> None:
-    """More specs than an application runs at once are a warning, and streams that use all its runs are an error."""
+    """More specs than an application can run at once are a warning; streams that occupy all its runs are an error."""
     world.write("later.yaml", spark_text("later"))
     limited = {**APPLICATION, "releaseLabel": "emr-7.1.0", "schedulerConfiguration": {"maxConcurrentRuns": 1}}
     done = ask(GetApplication={"application": limited})
@@ -230,7 +230,8 @@ def test_runs_that_cannot_be_concurrent(ask: Asking, world: World) -> None:
 
 
 def test_specs_that_exceed_a_limit_only_together(ask: Asking, world: World) -> None:
-    """Specs that each fit but together exceed the limit of an application, a queue or Fargate's quota are a warning."""
+    """If each spec fits but together they exceed the limit of an application, a queue or Fargate's quota, this is a
+    warning."""
     world.write("later.yaml", spark_text("later"))
     world.write("array.yaml", world.batch("array").read_text() + "    arrayProperties: {size: 10}\n")
     fargate = {**DEFINITION, "platformCapabilities": ["FARGATE"]}
@@ -255,7 +256,7 @@ def test_specs_that_exceed_a_limit_only_together(ask: Asking, world: World) -> N
 
 
 def test_what_no_call_can_answer_is_skipped(ask: Asking) -> None:
-    """Service accounts, routes and EC2's quotas are [SKIP], and other log drivers need no log group."""
+    """Service accounts, routes and EC2's quotas are reported as [SKIP], and other log drivers need no log group."""
     pod = {"podProperties": {"serviceAccountName": "etl", "containers": []}}
     ranges = [
         {"targetNodes": "0:", "container": {"vcpus": 1, "logConfiguration": {"logDriver": "splunk"}}},
@@ -280,14 +281,14 @@ def test_what_no_call_can_answer_is_skipped(ask: Asking) -> None:
 
 
 def test_features_of_later_releases(ask: Asking, world: World) -> None:
-    """A streaming job needs a release that supports streaming."""
+    """A streaming job needs an EMR release that supports streaming."""
     world.write("orders.yaml", spark_text("orders") + "    mode: STREAMING\n")
     assert "application 00app0spark has emr-6.15.0; streaming jobs need emr-7.1.0 or later" in ask().out
     assert 0 == ask(GetApplication={"application": {**APPLICATION, "releaseLabel": "emr-7.1.0"}}).code
 
 
 def test_what_may_surprise_is_a_warning(ask: Asking, world: World) -> None:
-    """A definition without a revision may change, and a log group may be created later. These are warnings, and the
+    """A job definition without a revision may change, and a log group may be created later. Both are warnings, and the
     exit code is 0."""
     world.write("clicks.yaml", world.batch("clicks").read_text().replace("worker:1", "worker"))
     done = ask(DescribeLogGroups={"logGroups": []}, ListServiceQuotas={"Quotas": [{**QUOTA, "Value": 17.0}]})
@@ -308,7 +309,7 @@ def test_what_could_not_be_asked_is_said(ask: Asking) -> None:
 
 
 def test_the_emulator_has_no_settings_to_compare(world: World) -> None:
-    """In the emulator, every resource exists as soon as it is used, so nothing is checked."""
+    """With the emulator, nothing is checked, because every resource exists as soon as it is used."""
     world.write("orders.yaml", spark_text("orders") + LOGS)
     pods = world.batch("pods").read_text().replace("containerOverrides", "ecsPropertiesOverride")
     world.write("pods.yaml", pods.replace('command: ["work", "A"]', "taskProperties: []"))
@@ -322,7 +323,7 @@ def test_the_emulator_has_no_settings_to_compare(world: World) -> None:
 
 
 def test_the_policy_of_the_plan_allows_every_question(ask: Asking, world: World) -> None:
-    """The role for pull requests allows every call of `verify`, on the same resources."""
+    """The role for pull requests may make every call of `verify`, on the same resources."""
     recorded: list[Any] = []
     network = {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}
     container = {"jobRoleArn": f"arn:aws:iam::{ACCOUNT}:role/other"}

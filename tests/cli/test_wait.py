@@ -1,4 +1,5 @@
-"""`apply --wait` and `wait`: passes run until the runs have ended, and dependents are submitted in the same command."""
+"""Tests `apply --wait` and `wait`: passes run until the runs have ended, and dependents are submitted by the same
+command."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[World]:
-    """A project on a fake AWS whose runs end as soon as they have started. Runs named `breaks` fail."""
+    """A project with a fake AWS in which runs end as soon as they have started. Runs whose name is `breaks` fail."""
     with running_aws(run_seconds=0, outcomes={"breaks": "failed"}) as aws:
         made = World(tmp_path / "project", aws, env=aws_environment(aws.url))
         made.write("reconciler.yaml", project_text())
@@ -44,7 +45,7 @@ def after(name: str) -> str:
 
 
 def test_a_chain_runs_in_one_command(quick: World):
-    """Each spec is submitted once its predecessor has ended, on both services."""
+    """On both services, each spec is submitted after its predecessor has ended."""
     quick.spark("one")
     for name, before in (("two", "one"), ("three", "two"), ("four", "three"), ("five", "four")):
         write = quick.batch if name in {"two", "four"} else quick.spark
@@ -58,7 +59,7 @@ def test_a_chain_runs_in_one_command(quick: World):
 
 
 def test_a_failed_run_is_exit_code_3(quick: World):
-    """Dependents of the failed run are on hold. All other runs end as usual."""
+    """Specs that depend on the failed run are on hold. All other runs end as usual."""
     quick.spark("breaks")
     quick.spark("after", dependsOn=after("breaks"))
     quick.batch("apart")
@@ -73,7 +74,7 @@ def test_a_failed_run_is_exit_code_3(quick: World):
 
 
 def test_a_failed_attempt_is_repeated_while_the_command_waits(quick: World):
-    """Retries are part of the run that the command waits for."""
+    """The command also waits for the retries of a run."""
     quick.spark("breaks", backoffLimit="1", backoffSeconds="0")
     done = quick.run("apply", "--yes", "--wait", "--format", "json")
     assert (done.code, [run["attempt"] for run in done.json["runs"]]) == (3, [2])
@@ -81,7 +82,7 @@ def test_a_failed_attempt_is_repeated_while_the_command_waits(quick: World):
 
 
 def test_content_that_was_not_approved_is_not_submitted(world: World):
-    """A spec that changes while the command waits is not submitted before the next apply."""
+    """A spec that changes while the command waits is submitted only by the next apply."""
     world.batch("clicks")
     reports = 0
 
@@ -128,7 +129,8 @@ def test_the_time_for_waiting_ends(world: World):
 
 
 def test_an_interrupted_wait_loses_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
-    """A signal ends the command, the runs continue, and the next apply submits only what is left of the chain."""
+    """After a signal, the command ends and the runs continue. The next apply submits only the remaining specs of the
+    chain."""
     world.batch("clicks")
     world.spark("orders", dependsOn=after("clicks"))
     with monkeypatch.context() as patch:
@@ -143,7 +145,7 @@ def test_an_interrupted_wait_loses_nothing(world: World, monkeypatch: pytest.Mon
 
 
 def test_a_reason_that_comes_later_is_printed(capsys: pytest.CaptureFixture[str]):
-    """A line is printed for each change of a state, and of AWS's reason while the run is live."""
+    """While a run is live, a line is printed for each change of its state and of AWS's reason."""
     key = SubmissionKey("clicks", 1)
     run = Submission(key, "BatchJob", "r1-x", Content(), 1, None, "ops", phase=Phase.SUBMITTED, run_id="job-1")
     run.run_state, run.aws_state = RunState.SUBMITTED, "RUNNABLE"
@@ -156,7 +158,7 @@ def test_a_reason_that_comes_later_is_printed(capsys: pytest.CaptureFixture[str]
 
 
 def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatch):
-    """A few failed passes in a row are repeated. After that, waiting ends with their error."""
+    """If a few passes in a row fail, they are repeated. After more failures, the command ends with their error."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.stop()
@@ -167,7 +169,7 @@ def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_missing_ledger_ends_the_wait_at_once(world: World):
-    """An error that another pass would raise again is not repeated."""
+    """An error that would occur again in the next pass is not repeated."""
     world.batch("clicks")
     (world.folder / "ledger.sqlite").unlink()
     done = world.run("wait", "--all")
@@ -205,5 +207,5 @@ def test_a_terminal_shows_a_table(quick: World):
     ],
 )
 def test_options_that_do_not_belong_together(world: World, arguments: tuple[str, ...]):
-    """Such options are a usage error."""
+    """These options together are a usage error."""
     assert world.run(*arguments).code == 64

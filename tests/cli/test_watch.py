@@ -1,4 +1,4 @@
-"""`status --watch` on a terminal, and `graph`."""
+"""Tests `status --watch` on a terminal, and `graph`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_watch_shows_the_table_until_interrupted(world: World):
 
 
 def test_watch_needs_a_terminal(world: World):
-    """The message suggests a command for scripts."""
+    """The error message suggests a command for scripts."""
     done = world.run("status", "--watch")
     assert (done.code, "status --format json" in done.err) == (64, True)
     assert world.run("status", "--watch", "--format", "json").code == 64
@@ -67,7 +67,7 @@ def diamond(world: World) -> None:
 
 
 def test_graph_in_three_forms(world: World):
-    """Dependencies come first, and each arrow has its condition."""
+    """Dependencies are listed first, and each arrow shows its condition."""
     diamond(world)
     assert world.run("graph").out.splitlines() == [
         "alone",
@@ -89,13 +89,13 @@ def test_graph_in_three_forms(world: World):
 
 
 def test_graph_of_a_selection(world: World):
-    """The selected specs and their direct dependencies."""
+    """The graph shows the selected specs and their direct dependencies."""
     diamond(world)
     assert world.run("graph", "--only", "left").out.splitlines() == ["extract", "left", "  after extract (Succeeded)"]
 
 
 def test_graph_of_an_array_dependency(world: World):
-    """A dependency inside a Batch request is shown with its type."""
+    """A dependency in a Batch request is shown with its type."""
     world.batch("extract")
     path = world.batch("each")
     path.write_text(

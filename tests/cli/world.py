@@ -1,4 +1,4 @@
-"""A project in a folder, an AWS emulator beside it, and commands run against both."""
+"""Provides a project in a folder, an AWS emulator beside it, and commands that run against both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SERVICES = ("EMR_SERVERLESS", "BATCH", "STS")
 
 @dataclass(frozen=True)
 class Done:
-    """The end of a command: its exit code, standard output and standard error."""
+    """The result of a command: its exit code, standard output and standard error."""
 
     code: int
     out: str
@@ -43,7 +43,7 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """The only JSON value on standard output."""
+        """Returns standard output, which must be one JSON value."""
         return json.loads(self.out)
 
     def actions(self, *keys: str) -> list[tuple[Any, ...]]:
@@ -54,7 +54,7 @@ class Done:
 @dataclass
 class World:
     """A project folder with its AWS emulator; `env` is added to the environment of the commands. `processes` counts the
-    environments of processes that all worlds gave out."""
+    environments that all worlds have given to processes."""
 
     processes: ClassVar[int] = 0
     folder: Path
@@ -64,7 +64,7 @@ class World:
     ledger: str = SQLITE
 
     def init(self) -> None:
-        """Makes the ledger, as `ledger init` does."""
+        """Creates the ledger, as `ledger init` does."""
         log = self._opened()
         log.create()
         log.close()
@@ -77,7 +77,7 @@ class World:
         return path
 
     def spark(self, name: str, argument: str = "A", **more: str) -> Path:
-        """Writes an EMR Serverless spec. `more` contains lines of its `spec:`, and `labels` its labels."""
+        """Writes an EMR Serverless spec. `more` contains lines for its `spec:` block, and `labels` its labels."""
         return self.write(f"{name}.yaml", spark_text(name, argument, **more))
 
     def batch(self, name: str, argument: str = "A", **more: str) -> Path:
@@ -85,7 +85,7 @@ class World:
         return self.write(f"{name}.yaml", batch_text(name, argument, **more))
 
     def run(self, *arguments: str | Path) -> Done:
-        """Runs a command in this process, with the same code as the installed script but without its start-up time."""
+        """Runs a command in this process, with the same code as the installed script but without the start-up time."""
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             for name, value in self.env.items():
@@ -107,7 +107,7 @@ class World:
         )
 
     def process(self, *arguments: str | Path, **env: str) -> Done:
-        """Runs a command as a separate process, to its end."""
+        """Runs a command as a separate process, and waits for its end."""
         return finished(self.start(*arguments, **env))
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -181,7 +181,8 @@ def forked_command() -> Path:
 
 
 def finished(process: subprocess.Popen[str], patience: float = PATIENCE_SECONDS) -> Done:
-    """Waits for a process. A process that does not end is killed, and the failure shows the stacks of its threads."""
+    """Waits for a process. A process that does not end is killed, and the failure message shows the stacks of its
+    threads."""
     try:
         out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
@@ -192,12 +193,12 @@ def finished(process: subprocess.Popen[str], patience: float = PATIENCE_SECONDS)
 
 
 def all_finished(processes: Sequence[subprocess.Popen[str]]) -> list[Done]:
-    """Waits for several processes, in their order."""
+    """Waits for several processes, one after the other."""
     return [finished(process) for process in processes]
 
 
 def spark_text(name: str, argument: str = "A", labels: str = "{}", **policy: str) -> str:
-    """Returns an EMR Serverless spec with one interesting argument."""
+    """Returns an EMR Serverless spec with one argument that tests vary."""
     return f"""\
 apiVersion: reconciler/v1
 kind: EmrServerlessJobRun
@@ -216,7 +217,7 @@ spec:{_lines(policy)}
 
 
 def batch_text(name: str, argument: str = "A", labels: str = "{}", **policy: str) -> str:
-    """Returns a Batch spec with one interesting argument."""
+    """Returns a Batch spec with one argument that tests vary."""
     return f"""\
 apiVersion: reconciler/v1
 kind: BatchJob
@@ -233,7 +234,7 @@ spec:{_lines(policy)}
 
 
 def sealed(form: Mapping[str, Any]) -> str:
-    """Returns a plan file with a new seal, which needs no key, so anyone can make it."""
+    """Returns a plan file with a recomputed seal, which needs no key."""
     content = {key: value for key, value in form.items() if key != "seal"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return json.dumps({**content, "seal": f"sha256:{sha256(text.encode()).hexdigest()}"})
@@ -259,12 +260,12 @@ spec:{more}
 
 
 def project_text(default: str = "staging", limits: str = "", more: str = "", ledger: str = SQLITE) -> str:
-    """Returns the project file; `limits` and `more` are further lines with their indentation."""
+    """Returns the project file. `limits` and `more` are further lines, with their indentation."""
     return PROJECT.format(default=default, limits=limits, more=more, ledger=ledger, account=ACCOUNT, region=REGION)
 
 
 def aws_environment(url: str) -> dict[str, str]:
-    """Returns the variables that connect boto3 to the emulator at `url`."""
+    """Returns the environment variables that connect boto3 to the emulator at `url`."""
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     return keys | {f"AWS_ENDPOINT_URL_{service}": url for service in SERVICES}
 

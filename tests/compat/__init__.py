@@ -1,1 +1,1 @@
-"""Checks that this version reads and continues what release 0.1.0 wrote, through the command line and files only."""
+"""Tests, only through the command line and files, that this version reads and continues what release 0.1.0 wrote."""

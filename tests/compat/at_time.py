@@ -1,14 +1,14 @@
-"""Runs the installed `reconciler` at other times, in forks of a process that has everything imported.
+"""Runs the installed `reconciler` at other times, in forks of a process that has already imported everything.
 
 It reads one JSON object per line and replies to each with a number:
 
 * ``{"run": {"arguments", "folder", "environ", "now", "out", "err"}}``: runs a command and replies with its exit code.
-  The command starts at the time `now`. Waits take a hundredth of their time, but its clock advances by the whole time.
-  The host name is `runner`, so that ledgers contain nothing about this machine.
+  The command starts at the time `now`. Waits take a hundredth of their time, but the clock advances by the whole time.
+  The host name is `runner`, so that ledgers do not depend on this machine.
 * ``{"start": {...}}``: starts a command that keeps running, at the real time if `now` is null. Replies with its pid.
 * ``{"stop": pid}``: stops that command, and replies with its exit code.
 
-This is a script, which also runs with version 0.1.0. It imports nothing of the tests.
+This script also runs with version 0.1.0. It does not import any other test module.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ COMMAND = str(Path(sys.executable).parent / "reconciler")
 
 
 def preload() -> None:
-    """Imports all modules of the program, and makes what they make when it is used first."""
+    """Imports all modules of the program and creates the objects that they otherwise create on first use."""
     for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
         if not module.name.endswith("__main__"):
             import_module(module.name)
@@ -55,7 +55,7 @@ def preload() -> None:
             made.search  # noqa: B018 - compiles it
     prepare_botocore()
     _make_clients()
-    gc.freeze()  # else the first collection of each command copies all of it
+    gc.freeze()  # otherwise the first garbage collection of each command copies all of it
 
 
 def _make_clients() -> None:
@@ -77,7 +77,7 @@ def prepare_botocore() -> None:
 
 
 def _remembering(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a method that caches its results by arguments, for all instances together."""
+    """Returns a method that caches its results by arguments, for all instances of the class."""
     results: dict[Any, Any] = {}
 
     def remembered(self: Any, *arguments: Any, **more: Any) -> Any:
@@ -150,7 +150,7 @@ def forked(request: dict[str, Any]) -> int:
 
 
 def end(command: Callable[..., None], request: dict[str, Any]) -> NoReturn:
-    """Runs a command and ends the process without the interpreter's clean-up, which would take longest."""
+    """Runs a command, and ends the process without the interpreter's clean-up, which would take most of the time."""
     code = 0
     try:
         command(**request)

@@ -1,6 +1,6 @@
-"""The commands whose JSON output in 0.1.0 is stored. Each runs on a fresh copy of the data.
+"""The commands whose JSON output in 0.1.0 is stored. Each command runs on a fresh copy of the data.
 
-`make_data.py` ran them with 0.1.0, the tests run them with the current version.
+`make_data.py` ran them with 0.1.0; the tests run them with the current version.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tests.compat.sandbox import Done, Sandbox, emulator
 from tests.compat.story import PROD_LEDGER, STAGING_LEDGER, STATE, batch, spark
 
 NOW = "2026-11-26T07:00:00+00:00"
-"""A time soon after the end of the story."""
+"""A time shortly after the end of the story."""
 
 NEXT_DAY = "2026-11-27T02:00:00+00:00"
 """A time one hour after the next slot."""
 
 PLAN_FILE = DATA / "plan-0.1.0.json"
-"""Made by `plan --out` at `NOW`, after the edits."""
+"""The plan file that `plan --out` wrote at `NOW`, after the edits."""
 
 EDITS = {
     "orders": spark("orders", "C"),
@@ -38,7 +38,7 @@ EDITS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A command and its exit code. With `aws`, AWS is reachable. With `writes`, the command appends to the target's
+    """A command and its exit code. With `aws`, AWS can be reached. With `writes`, the command appends to the target's
     ledger."""
 
     name: str
@@ -49,16 +49,16 @@ class Case:
     edited: bool = False
     aws: bool = False
     writes: bool = False
-    like: str = ""  # the case whose output was the same
+    like: str = ""  # another case that has the same output
 
     @property
     def arguments(self) -> list[str]:
-        """The words of the command."""
+        """Returns the arguments of the command."""
         return [*self.command.format(plan=PLAN_FILE).split(), "--format", "json", "-t", self.target]
 
     @property
     def file(self) -> Path:
-        """The file with its stored output."""
+        """Returns the path of its stored output."""
         return DATA / "golden" / f"{self.like or self.name}.json"
 
 
@@ -143,7 +143,7 @@ def run(case: Case, box: Sandbox) -> Played:
     """Runs a case."""
     export = ["ledger", "export", "-t", case.target]
     before = box.run(*export).out if case.writes else ""
-    if case.target == "fresh":  # 0.1.0 made a ledger with its first write
+    if case.target == "fresh":  # 0.1.0 created a ledger with its first write
         assert box.run("ledger", "init", "-t", case.target).code == 0
     done = box.run(*case.arguments)
     assert done.code == case.code, done
@@ -152,7 +152,7 @@ def run(case: Case, box: Sandbox) -> Played:
     printed = done.json
     if case.target == "fresh":
         assert printed["ledger_position"] == 1
-        printed["ledger_position"] = 0  # that of 0.1.0, whose first batch held the first intent too
+        printed["ledger_position"] = 0  # as in 0.1.0, whose first batch also contained the first intent
     return Played(done, printed, [json.loads(line) for line in after[len(before) :].splitlines()])
 
 

@@ -1,7 +1,7 @@
 """Compares the output of 0.1.0 with that of this version.
 
-An object must contain the golden object, because later versions may add keys. Messages, times and ids of new runs
-must exist, but their values are not compared.
+An object must contain all keys of the golden object, but may have others, because later versions may add keys.
+Messages, times and ids of new runs must exist, but their values are not compared.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ DATA = Path(__file__).with_name("data")
 DUMPS = (DATA / "ledger-0.1.0.jsonl", DATA / "renamed-0.1.0.jsonl")
 
 SENTENCES = {"message", "warnings", "error", "advice", "commands", "saw"}
-"""Keys of text for people. Their values may be reworded, but must exist."""
+"""The keys of messages. Their values may be reworded but must exist."""
 
 VARYING = {
     "tool_version", "created_at", "at", "not_after", "looked_at", "started_at", "finished_at", "since", "intended_at",
     "submitted_at", "owner", "usage", "commit", "position", "positions", "head", "seal", "detail",
 }  # fmt: skip
-"""Keys whose values differ between runs of the command."""
+"""The keys whose values differ each time the command runs."""
 
 RUN_ID = re.compile(r"\b00[a-z0-9]{14}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 
 def differences(golden: Any, actual: Any, path: str = "$") -> Iterator[str]:
-    """Yields the places where `actual` lacks something of `golden` or differs from it."""
+    """Yields the paths at which `actual` lacks a part of `golden` or differs from it."""
     if isinstance(golden, dict) and isinstance(actual, dict):
         for key, value in golden.items():
             if key not in actual:
@@ -45,11 +45,10 @@ def differences(golden: Any, actual: Any, path: str = "$") -> Iterator[str]:
 
 def comparable(value: Any, *, fixed: bool = False) -> Any:
     """Returns a JSON value without the parts that are not compared. With `fixed`, times are kept, because the value
-    only comes from the ledger."""
+    depends only on the ledger."""
     if isinstance(value, dict):
-        of_version = (
-            {"result"} if value.get("check") == "snapshot" else set()
-        )  # a snapshot of another version is ignored
+        # A snapshot of another version is ignored.
+        of_version = {"result"} if value.get("check") == "snapshot" else set()
         return {key: _comparable(key, each, fixed=fixed) for key, each in value.items() if key not in of_version}
     if isinstance(value, list):
         return [comparable(each, fixed=fixed) for each in value]
@@ -66,7 +65,7 @@ def _comparable(key: str, value: Any, *, fixed: bool) -> Any:
     if key in {"tool_version", "created_at", "seal"} or (key in VARYING and not fixed):
         return f"({key})"
     if key == "reason" and isinstance(value, str):
-        return value.split(":")[0]  # `status` appends the message
+        return value.split(":")[0]  # `status` appends the message here
     return comparable(value, fixed=fixed)
 
 
@@ -84,8 +83,9 @@ LATER_KINDS = {"missed", "stuck", "recovered", "succeeded"}
 
 
 def by_name(events: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Returns comparable events by spec, because the order of events about different specs in a pass is arbitrary.
-    Events of types that 0.1.0 did not have, and records of notifications that 0.1.0 did not send, are left out."""
+    """Returns comparable events grouped by spec, because the order of events about different specs in a pass is
+    arbitrary. Events of types that 0.1.0 did not have, and records of notifications that 0.1.0 did not send, are left
+    out."""
     forms: dict[str, list[Any]] = {}
     for event in events:
         later = event["type"] in LATER_TYPES or (event["type"] == "notified" and LATER_KINDS.issuperset(event["kinds"]))

@@ -1,8 +1,9 @@
-"""Creates the folder `data`. It was run once, with release 0.1.0. Its output is never regenerated.
+"""Creates the folder `data`. It was run only once, with release 0.1.0. Its output is never regenerated.
 
     python -m tests.compat.make_data
 
-Ids, nonces and milliseconds differ each time. A later release that must stay readable too needs its own files.
+It cannot be reproduced, because ids, nonces and milliseconds differ each time. If a later release must stay readable
+too, it needs its own files.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def make(folder: Path) -> None:
 
 
 def _all_but_rich(_: str, names: list[str]) -> list[str]:
-    """Deletes all specs that the story writes itself, so that it starts only with the others."""
+    """Returns the specs that the story itself writes, which are not copied, so that the story starts only with the
+    others."""
     return [name for name in names if not name.startswith("rich-")]
 
 

@@ -1,7 +1,8 @@
-"""A project folder, an emulator process beside it, and the installed command run against both at a given time.
+"""Provides a project folder, an emulator in a process beside it, and the installed command, which runs against both at
+a given time.
 
-Only public interfaces are used here: the command, the emulator's control endpoint, and AWS's API. Nothing is
-imported from the program, so that this module does not depend on its structure.
+Only public interfaces are used: the command, the emulator's control endpoint, and AWS's API. Nothing is imported from
+the program, so that this module does not depend on its structure.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ COMMAND = Path(sys.executable).parent / "reconciler"
 AT_TIME = Path(__file__).with_name("at_time.py")
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 PATIENCE = 60.0
-"""The number of seconds after which a process counts as hanging."""
+"""The number of seconds after which a process is considered to hang."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Aws:
         self.ask("PUT", "settings", settings)
 
     def set_clock(self, now: str) -> None:
-        """Sets the time of the emulator to `now`."""
+        """Sets the emulator's clock to `now`."""
         self.configure(clock_offset_seconds=datetime.fromisoformat(now).timestamp() - time.time())
 
     def inject(self, *rules: Mapping[str, Any]) -> None:
@@ -144,7 +145,7 @@ class Sandbox:
     aws: Aws | None = None
 
     def run(self, *arguments: str | Path, at: str | None = None, **environ: str) -> Done:
-        """Runs the command at `at`, or `now`."""
+        """Runs the command at the time `at` or, by default, `now`."""
         now = at or self.now
         if self.aws is not None:
             self.aws.set_clock(now)
@@ -173,7 +174,7 @@ def _answer(request: Mapping[str, Any]) -> int:
 
 @cache
 def _server() -> subprocess.Popen[str]:
-    """Starts the process that runs commands. It ends with this one, which holds its standard input."""
+    """Starts the process that runs commands. That process ends with this one, which holds its standard input."""
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # not measured
     return subprocess.Popen(
         [sys.executable, AT_TIME], env=quiet, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -194,6 +195,6 @@ def _environment(folder: Path, aws: Aws | None) -> dict[str, str]:
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9" if aws is None else aws.url,
         "NO_PROXY": "127.0.0.1",
         "GITHUB_ACTOR": "team",
-        "RECONCILER_NOTIFY_ALLOWED": "NOWHERE",  # a name that 0.1.0 accepted, and that an operator must allow now
+        "RECONCILER_NOTIFY_ALLOWED": "NOWHERE",  # this version requires permission for this name
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
     }

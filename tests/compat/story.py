@@ -1,8 +1,8 @@
 """Plays a story that records every event type of 0.1.0 in two ledgers, using only the command.
 
-The target `staging` ends in sync with one live streaming run. The target `prod` is a renamed copy of its beginning,
-and ends with specs that need an operator. `make_data.py` played the story once, and a test plays it with the current
-version.
+The target `staging` ends in sync with one live streaming run. The target `prod` is a renamed copy of an early state of
+`staging`, and ends with specs that need an operator. `make_data.py` played the story once, and a test plays it with the
+current version.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ BEGINNING = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)  # a Sunday
 STAGING_LEDGER, PROD_LEDGER = "ledger-0.1.0.db", "renamed-0.1.0.db"
 STATE = "emulator-0.1.0.db"
 START_SECONDS = 12
-"""The number of seconds before a run starts. Even on a busy machine, a command that submits a run and observes it at
-once sees its first state."""
+"""The number of seconds before a run starts. The delay is long enough that a command that submits a run and observes it
+at once sees its first state, even on a busy machine."""
 
 PROJECT = f"""\
 apiVersion: reconciler/v1
@@ -51,11 +51,11 @@ spec:
 """
 SHARED = "targets: [staging, prod]"
 LOST = {"operation": "SubmitJob", "count": 1, "request": "lost", "answer": "closed"}
-"""A fault rule for a request that never arrives and has no reply."""
+"""A fault rule for a request that never arrives and gets no reply."""
 
 
 def batch(name: str, argument: str, *policy: str, request: str = "") -> str:
-    """Returns a Batch spec. `policy` contains lines of its `spec`, and `request` lines of its request."""
+    """Returns a Batch spec. `policy` contains lines for its `spec`, and `request` lines for its request."""
     return f"""\
 apiVersion: reconciler/v1
 kind: BatchJob
@@ -99,9 +99,8 @@ class Story:
     box: Sandbox
     aws: Aws
     time: datetime = BEGINNING
-    ready: datetime = (
-        BEGINNING  # by then, the runs that the last command started are running, however slow the command was
-    )
+    # The time at which the runs of the last command are running, however slow the command was.
+    ready: datetime = BEGINNING
 
     def later(self, **span: float) -> None:
         """Advances the time."""
@@ -132,7 +131,7 @@ class Story:
             git(self.box.folder, self.box.now, *arguments)
 
     def run(self, *arguments: str, code: int = 0, **environ: str) -> Done:
-        """Runs a command, which must exit with `code`, and lets three seconds pass."""
+        """Runs a command, which must exit with `code`, and advances the time by three seconds."""
         began, now = monotonic(), self._now
         done = self.box.run(*arguments, **environ)
         assert done.code == code, (arguments, done)
@@ -145,7 +144,7 @@ class Story:
         return self.run("apply", "--yes", code=code, **environ)
 
     def passes(self, *minutes: float, code: int = 0) -> None:
-        """Runs a pass after each of some waits. The last pass must exit with `code`."""
+        """Runs a pass after each of these waits. The last pass must exit with `code`."""
         for wait in minutes:
             self.later(minutes=wait)
             done = self.box.run("reconcile")
@@ -154,7 +153,7 @@ class Story:
 
     @contextmanager
     def faults(self, *rules: Mapping[str, Any]) -> Iterator[None]:
-        """Sets faults for the duration of a block."""
+        """Activates faults for the duration of a block."""
         self.aws.inject(*rules)
         yield
         self.aws.inject()
@@ -204,17 +203,17 @@ AUDIT = (SHARED, 'schedule: "0 4 * * *"', "startingDeadlineSeconds: 600")
 
 
 def move(story: Story) -> None:
-    """Records Records renamed, in the copy, which has a snapshot."""
+    """Records `renamed` in the copy, which has a snapshot."""
     addresses = (f"sqlite:///{STAGING_LEDGER}", f"sqlite:///{PROD_LEDGER}")
     ledger = story.box.folder / STAGING_LEDGER
     before = ledger.read_bytes()
     story.run("ledger", "copy", *addresses, "--rename", "--from-target", "staging", "-t", "prod")
-    ledger.write_bytes(before)  # later versions end the source ledger, but this story continues with both
+    ledger.write_bytes(before)  # later versions close the source ledger, but this story continues with both
 
 
 def lost_replies(story: Story) -> None:
-    """Records unclear and adopted: AWS accepted requests without a reply. For Spark, the reply is that the token was
-    used before."""
+    """Records `unclear` and `adopted`, by requests that AWS accepted without a reply. For Spark, AWS replies that the
+    token was used before."""
     story.later(minutes=30)
     story.specs(orders=spark("orders", "B"), clicks=batch("clicks", "B"))
     conflict = {"operation": "StartJobRun", "count": 1, "request": "processed", "answer": "error"}
@@ -224,8 +223,8 @@ def lost_replies(story: Story) -> None:
 
 
 def lost_requests(story: Story) -> None:
-    """Records absent, superseded and resolved: requests that never arrived are sent again, superseded by new
-    content, or resolved by an operator."""
+    """Records `absent`, `superseded` and `resolved`, by requests that never arrived and are then sent again, superseded
+    by new content, or resolved by an operator."""
     story.specs(clicks=batch("clicks", "C"))
     with story.faults(LOST):
         story.apply(code=3)
@@ -246,7 +245,7 @@ def lost_requests(story: Story) -> None:
 
 
 def two_runs(story: Story) -> None:
-    """Records conflicted and a manual adoption, because the network duplicated a request."""
+    """Records `conflicted` and a manual adoption, by a request that the network duplicated."""
     story.specs(clicks=batch("clicks", "G"))
     with story.faults({**LOST, "request": "twice"}):
         story.apply(code=3)
@@ -256,7 +255,7 @@ def two_runs(story: Story) -> None:
 
 
 def refusals(story: Story) -> None:
-    """Records unsent, because of the network and because of AWS, and rejected."""
+    """Records `unsent`, by a network error and by a reply from AWS, and `rejected`."""
     story.specs(clicks=batch("clicks", "H"))
     story.apply(code=1, AWS_ENDPOINT_URL_BATCH="http://127.0.0.1:9")
     refused = {"operation": "SubmitJob", "count": 1, "request": "lost", "answer": "error", "status": 403}
@@ -272,7 +271,8 @@ def refusals(story: Story) -> None:
 
 
 def runs_of_others(story: Story) -> None:
-    """Records taken: somebody started the job before its spec was written, and a spec has a new name."""
+    """Records `taken`, by a job that somebody started before its spec was written, and by a spec that gets a new
+    name."""
     run_id = story.aws.submit_job(**BY_HAND)
     story.specs(imported=batch("imported", "A"))
     story.run("adopt", "imported", run_id, "--yes", "--reason", "started in the console")
@@ -286,7 +286,7 @@ BY_HAND = {"jobName": "by-hand", "jobQueue": "nightly", "jobDefinition": "worker
 
 
 def failures(story: Story) -> None:
-    """Records retry-asked and notified: a run fails twice, and an operator requests another attempt."""
+    """Records `retry-asked` and `notified`, by a run that fails twice and another attempt that an operator requests."""
     story.aws.configure(outcomes={"flaky": "failed"})
     story.specs(flaky=batch("flaky", "A", SHARED, "backoffLimit: 1"))
     story.apply()
@@ -297,8 +297,8 @@ def failures(story: Story) -> None:
 
 
 def cancellations(story: Story) -> None:
-    """Records cancel-asked and cancel-accepted, for a replacement and for an operator, and unseen, because AWS does
-    not find a live run for some time."""
+    """Records `cancel-asked` and `cancel-accepted`, by a replacement and by an operator, and `unseen`, by a live run
+    that AWS does not return for some time."""
     story.specs(stream=spark("stream", "B", SHARED, "deletionPolicy: Cancel", request="mode: STREAMING"))
     story.apply()
     story.passes(1, 1)
@@ -313,8 +313,8 @@ def cancellations(story: Story) -> None:
 
 
 def slots(story: Story) -> None:
-    """Records missed with each reason, scheduled-since with each reason for stopping, and backfill-asked. Five days
-    pass."""
+    """Records `missed` with each reason, `scheduled-since` with each reason for which a schedule stops, and
+    `backfill-asked`. Five days pass."""
     story.specs(report=batch("report", "A", SHARED, 'schedule: "0 7 * * *"'))
     story.later(days=1)
     story.passes(0, 10, 1, 10)
@@ -338,7 +338,7 @@ def slots(story: Story) -> None:
 
 
 def needs_a_person(story: Story) -> None:
-    """Leaves specs in the renamed ledger that are retried, given up, rejected, unknown, lost, cancelled by others,
+    """Leaves specs in the renamed ledger that are retried, given up, rejected, unknown, lost, cancelled by other users,
     and waiting."""
     policy = "targets: [prod]"
     story.specs(
@@ -394,6 +394,6 @@ CHAPTERS = (
 
 
 def play(story: Story, chapters: int = len(CHAPTERS)) -> None:
-    """Plays the first chapters, or all."""
+    """Plays the given number of chapters, or all."""
     for chapter in CHAPTERS[:chapters]:
         chapter(story)

@@ -1,4 +1,4 @@
-"""Checks that JSON output and new events contain everything that they contained in 0.1.0."""
+"""Tests that JSON output and new events contain everything that they contained in 0.1.0."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EVERY_DAY = {
     "prod-status", "prod-verify", "fresh-plan", "apply-plan-file", "apply-next-day", "fresh-apply", "backfill",
     "cancel", "retry", "resolve",
 }  # fmt: skip
-"""The cases of `make test`, which cover each command, target, time and state. The other cases are similar to one of
-them."""
+"""The cases that `make test` runs; they cover each command, target, time and state. Each of the other cases is similar
+to one of them."""
 
 CASES = [
     pytest.param(case, id=case.name, marks=() if case.name in EVERY_DAY else pytest.mark.soak)
@@ -28,7 +28,7 @@ ROWS: list[dict[str, Any]] = json.loads((DATA / "tokens-0.1.0.json").read_text()
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_command_gives_what_0_1_0_gave(tmp_path: Path, case: Case):
-    """A command gives the exit code, JSON output, events and tokens of 0.1.0."""
+    """A command returns the exit code, JSON output, events and tokens that it returned in 0.1.0."""
     golden = json.loads(case.file.read_text())
 
     now = played(case, tmp_path)
@@ -37,13 +37,13 @@ def test_a_command_gives_what_0_1_0_gave(tmp_path: Path, case: Case):
     was, gives = comparable(golden["printed"], fixed=fixed), comparable(now.printed, fixed=fixed)
     assert list(differences(was, gives)) == []
     assert list(differences(by_name(golden["events"]), by_name(now.events))) == []
-    assert [event for event in now.events if None in event.values()] == []  # a field without a value is left out
+    assert [event for event in now.events if None in event.values()] == []  # fields without a value are left out
     if case.name in TOKENS:
         assert [row for row in ROWS if row["plan"] == case.name] == token_rows(case.name, now.printed)
 
 
 def test_the_plan_file_is_the_plan_that_is_printed():
-    """The file of `plan --out` contains the output of `plan --format json` and a seal."""
+    """The file written by `plan --out` contains the output of `plan --format json` and a seal."""
     plan = json.loads(PLAN_FILE.read_text())
     printed = json.loads((DATA / "golden" / "plan-edited.json").read_text())["printed"]
 
@@ -52,7 +52,7 @@ def test_the_plan_file_is_the_plan_that_is_printed():
 
 
 def test_the_table_of_tokens_covers_every_case():
-    """Both kinds, generations and slots, first and later attempts are in the table of tokens."""
+    """The table of tokens contains both kinds, generations and slots, and first and later attempts."""
     sorts = {(row["kind"], row["slot"] is not None, row["attempt"] > 1) for row in ROWS}
     kinds = ("BatchJob", "EmrServerlessJobRun")
 
@@ -81,5 +81,5 @@ def test_sentences_may_be_reworded():
 
 @pytest.mark.parametrize("name", ["ledger-0.1.0.jsonl", "renamed-0.1.0.jsonl"])
 def test_every_event_of_the_data_was_written_by_0_1_0(name: str):
-    """The only version in the data is 0.1.0."""
+    """The data contains no version other than 0.1.0."""
     assert {event["tool_version"] for event in lines(DATA / name) if "tool_version" in event} == {"0.1.0"}

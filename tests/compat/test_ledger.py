@@ -1,4 +1,4 @@
-"""Checks that ledgers of 0.1.0 are read as before and continued, and that the same steps give the same events."""
+"""Tests that ledgers of 0.1.0 are read as before and continued, and that the same steps lead to the same events."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_data_has_every_event_type_of_0_1_0():
 
 @pytest.mark.parametrize(("target", "ledger"), LEDGERS)
 def test_an_export_is_the_same_byte_for_byte(tmp_path: Path, target: str, ledger: str):
-    """`ledger export` prints every event as 0.1.0 printed it: keys, their order, numbers, escapes."""
+    """`ledger export` prints every event exactly as 0.1.0 printed it: keys, their order, numbers, escapes."""
     with sandbox(tmp_path) as box:
         done = box.run("ledger", "export", "-t", target)
 
@@ -68,7 +68,8 @@ def test_reading_leaves_the_file_as_it_is(tmp_path: Path, target: str, ledger: s
 
 
 def test_an_unchanged_project_has_no_changes(tmp_path: Path):
-    """The project that was in sync is still in sync: from the ledger alone, after reading AWS, and for `apply`."""
+    """A project that was in sync is still in sync: according to the ledger alone, after reading AWS, and for
+    `apply`."""
     with sandbox(tmp_path, aws=True) as box:
         assert box.aws is not None
         runs = box.aws.runs()
@@ -91,7 +92,7 @@ def test_history_is_what_the_ledger_holds(tmp_path: Path, name: str):
 
 
 def test_old_batches_stay_and_new_ones_follow_them(tmp_path: Path):
-    """An apply adds batches of the same format, chained to the last batch of 0.1.0, and does not change older
+    """An apply adds batches in the same format, chained to the last batch of 0.1.0, and does not change older
     batches."""
     before = batches(DATA / STAGING_LEDGER)
     with sandbox(tmp_path, aws=True, edited=True) as box:
@@ -127,7 +128,7 @@ def test_an_edit_is_the_next_generation(tmp_path: Path):
 
 @pytest.mark.parametrize(("target", "ledger"), in_soak(LEDGERS, LEDGERS[1].__eq__))
 def test_a_snapshot_of_0_1_0_changes_nothing(tmp_path: Path, target: str, ledger: str):
-    """`plan`, `status` and `verify` read a ledger with a snapshot of another version as if it had none."""
+    """`plan`, `status` and `verify` ignore a snapshot that another version wrote."""
     commands = ("plan --no-refresh", "status --no-refresh", "ledger verify")
     with sandbox(tmp_path) as box:
         ((position, _),) = snapshots(box.folder / ledger)
@@ -142,7 +143,7 @@ def test_a_snapshot_of_0_1_0_changes_nothing(tmp_path: Path, target: str, ledger
         for each in value:
             each.pop("created_at", None)
             for run in (run for spec in each.get("specs", ()) for run in spec.get("runs", ())):
-                run["ran_seconds"] = run["waited_seconds"] = None  # a live run continues between the commands
+                run["ran_seconds"] = run["waited_seconds"] = None  # a live run continues between the two commands
     assert kept == dropped
 
 
@@ -164,7 +165,7 @@ def test_a_new_snapshot_takes_its_place(tmp_path: Path):
 
 
 def test_a_checkout_that_lacks_the_recorded_commit_changes_nothing(tmp_path: Path):
-    """The commits that 0.1.0 recorded are used, so an edit in an unrelated repository is on hold."""
+    """The commits that 0.1.0 recorded are checked, so an edit in an unrelated repository is on hold."""
     with sandbox(tmp_path, aws=True, edited=True) as box:
         assert box.aws is not None
         runs = box.aws.runs()
@@ -211,8 +212,7 @@ def test_a_plan_file_that_was_changed_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("chapters", [2, pytest.param(len(CHAPTERS), marks=pytest.mark.soak)])
 def test_the_story_is_recorded_as_0_1_0_recorded_it(tmp_path: Path, chapters: int):
-    """Played with this version, the story records the same events of every type, with the same keys, tokens, values
-    and order.
+    """With this version, the story records the same events of every type, with the same keys, tokens, values and order.
 
     Only ids, times and messages differ. The first chapters record the first events of each spec.
     """

@@ -1,4 +1,4 @@
-"""Random histories of all event types, generated from their fields."""
+"""Generates random histories of all event types."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ POOLS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def all_event_types() -> list[type[e.Event]]:
-    """Returns all event types, sorted by name, except the one that is folded as another type and needs its base."""
+    """Returns all event types, sorted by name, except the one that is folded like another type and needs its base."""
     return [known for _, known in sorted(event_types().items()) if known is not IntendedAs]
 
 
@@ -74,7 +74,7 @@ def _events_called(name: str) -> st.SearchStrategy[e.Event]:
                 st.builds(SubmissionKey, st.just(name), st.none(), TIMES, st.integers(1, 3)),
             )
             more = {"key": st.one_of(*keys)}
-        if kind is e.SpecRenamed:  # every name has submissions, so that only another one can take over
+        if kind is e.SpecRenamed:  # every name has submissions, so only a new name can take over
             more = {"name": st.just(f"{name}-new"), "renamed_from": st.just(name)}
         tokens = {"token": st.sampled_from(TOKENS[name])} if "token" in hints else {}
         return st.builds(kind, **(given | more | tokens))
@@ -89,7 +89,7 @@ def stories(most: int = 12) -> st.SearchStrategy[list[e.Event]]:
 
 
 def possible(story: Sequence[e.Event]) -> list[e.Event]:
-    """Returns the events of a story that can be read and can follow the earlier ones, after an intent for every
+    """Returns those events of a story that can be read and can follow the earlier events, after an intent for every
     submission."""
     state, kept = Recorded(), list[e.Event]()
     for event in (*INTENTS, *story):

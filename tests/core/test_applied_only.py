@@ -1,5 +1,4 @@
-"""Tests of a pass with `--applied-only`: it acts on no change in git, and continues everything that is already
-applied."""
+"""Tests passes with `--applied-only`, which act on no change in git and continue everything that is already applied."""
 
 from __future__ import annotations
 
@@ -51,7 +50,7 @@ def test_a_change_in_git_is_on_hold_and_not_declared(wanted: DesiredSpec, events
 
 
 def test_a_removed_spec_keeps_its_run():
-    """The run of a spec that left git is not cancelled, even if its deletion policy is Cancel."""
+    """If a spec was removed from git, its run is not cancelled, even if its deletion policy is Cancel."""
     gone = spec("A", policy={"deletionPolicy": "Cancel"})
 
     made = applied_only(desired(spec("A", "other")), *ran(deletion_policy="Cancel"), declared(gone), *ran(name="other"))

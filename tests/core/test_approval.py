@@ -1,4 +1,4 @@
-"""The id of a plan depends on the changes in git, and not on the time."""
+"""Tests that the id of a plan depends on the changes in git and not on the time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOURLY = {"schedule": "0 * * * *"}
 
 
 def made(content: str = "B", *, live: bool = False, **more: object) -> Plan:
-    """Returns the plan of a one-off that ran with content A, and of a scheduled spec, some hours later."""
+    """Returns a plan, some hours later, for a one-off that ran with content A and for a scheduled spec."""
     events = [*ran("A", end=None if live else "succeeded", name="job"), declared(spec("A", "job"))]
     slots = [*history("scheduled", "ended"), declared(spec("A", policy=HOURLY))]
     hours = more.pop("hours", 0)
@@ -31,7 +31,8 @@ def test_time_does_not_enter():
 
 
 def test_contents_policies_and_the_place_enter():
-    """Everything that a reviewer approves is part of the id: contents, policies and the place."""
+    """The id covers everything that a reviewer approves: contents, policies, and the project, target, account and
+    region."""
     ids = {
         made().plan_id,
         made("C").plan_id,

@@ -1,4 +1,4 @@
-"""The progress of the runs that a command waits for, computed from a plan and a ledger."""
+"""Tests the progress of the runs that a command waits for, computed from a plan and a ledger."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def recorded_with(run_state: RunState | None, phase: Phase = Phase.SUBMITTED) ->
 
 
 def action(kind: ActionType, reason: Reason, *, overdue: bool = False) -> Action:
-    """Returns an action about the submission."""
+    """Returns an action for the submission."""
     return Action("clicks", "BatchJob", kind, reason, KEY, overdue=overdue)
 
 
@@ -53,7 +53,7 @@ def action(kind: ActionType, reason: Reason, *, overdue: bool = False) -> Action
     ],
 )
 def test_what_an_apply_waits_for(kind: ActionType, reason: Reason, awaited: bool):
-    """A command waits for runs that the plan submits, and for waits that end without an operator."""
+    """A command waits for runs that the plan submits, and for specs whose wait ends without an operator."""
     assert (keys_of_plan(plan_of(action(kind, reason))) == {KEY}) is awaited
 
 
@@ -90,7 +90,7 @@ def test_each_state_of_a_submission(run_state: RunState | None, phase: Phase, ex
     ],
 )
 def test_the_plan_decides_after_a_failed_attempt(kind: ActionType, reason: Reason, overdue: bool, expected: Progress):
-    """After a failed attempt, the run makes progress if a retry follows, is held if the plan waits for something else,
+    """After a failed attempt, the run makes progress if a retry follows, is on hold if the plan waits for an operator,
     and has failed if no retry follows."""
     plan = plan_of(action(kind, reason, overdue=overdue))
     (each,) = progress([KEY], plan, recorded_with(RunState.FAILED), {})
@@ -98,7 +98,7 @@ def test_the_plan_decides_after_a_failed_attempt(kind: ActionType, reason: Reaso
 
 
 def chain(stopped: Action | None, *names: str) -> tuple[Plan, dict[str, DesiredSpec]]:
-    """Returns a plan in which the second spec and its successors wait, and `stopped` is the action about the first one.
+    """Returns a plan in which the second spec and its successors wait, and `stopped` is the action for the first one.
     Also returns the specs, each of which depends on the one before it."""
     waits = [
         Action(name, "BatchJob", ActionType.WAIT, Reason.DEPENDENCY, SubmissionKey(name, 1), message=f"{before} first")
@@ -120,7 +120,8 @@ def chain(stopped: Action | None, *names: str) -> tuple[Plan, dict[str, DesiredS
     ],
 )
 def test_a_held_chain_names_what_stopped_it(stopped: Action | None, expected: str):
-    """The last spec of a chain is held with the reason of the first one, which is not its direct dependency."""
+    """The last spec of a chain is on hold for the same reason as the first one, although it does not depend on it
+    directly."""
     plan, specs = chain(stopped, "a", "b", "c")
     (each,) = progress([SubmissionKey("c", 1)], plan, Recorded(), specs)
     assert (each.progress, each.message) == (Progress.HELD, "b first" + expected)

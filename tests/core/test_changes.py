@@ -1,5 +1,5 @@
-"""Every change of every kind of spec in every state is shown with its effect, and is not shown again by a second
-pass."""
+"""Tests that every change, for every kind of spec in every state, is shown with its effect, and is not shown again by a
+second pass."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def declared(wanted: DesiredSpec, **more: Any) -> Declared:
 
 
 def undeclared(name: str = "orders", **more: Any) -> Undeclared:
-    """Returns the event that a spec left git, recorded an hour ago."""
+    """Returns the event that a spec was removed from git, recorded an hour ago."""
     return Undeclared(**{"at": at(-2000), "name": name, "actor": "tests", "tool_version": "0.2.0", **more})
 
 
 def history(kind: str, state: str) -> Sequence[Event]:
-    """Returns the events of a spec that never ran, or whose run is live or has ended."""
+    """Returns the events of a spec that has never run, whose run is live, or whose run has ended."""
     begun = [scheduled(seconds=-5400)] if kind == "scheduled" else []
     if state == "none":
         return begun
@@ -71,7 +71,7 @@ def history(kind: str, state: str) -> Sequence[Event]:
 
 
 def planned(now: DesiredSpec | None, *events: Event, **more: Any) -> Plan:
-    """Returns the plan for a spec or, without one, for a project that has only another spec."""
+    """Returns the plan for a spec or, without one, for a project that contains only another spec."""
     other = spec("A", "other")
     specs = [other] if now is None else [other, now]
     return plan(desired(*specs, **more), recorded(*ran("A", name="other"), declared(other), *events), NOW)
@@ -87,7 +87,7 @@ def change_of(made: Plan) -> SpecChange:
 @in_one_test("edit", EDITS)
 @in_one_test("kind", KINDS)
 def test_every_edit_of_a_policy_is_shown_by_its_field(kind: str, edit: str, state: str):
-    """The change is shown in every state of the spec and its run, and not again after it was declared."""
+    """The change is shown in every state of the spec and its run, and is not shown again after it was declared."""
     before, after = spec("A", policy=KINDS[kind]), spec("A", policy={**KINDS[kind], **EDITS[edit]})
     events = [*history(kind, state), declared(before)]
 
@@ -102,7 +102,8 @@ def test_every_edit_of_a_policy_is_shown_by_its_field(kind: str, edit: str, stat
 @pytest.mark.parametrize("state", ["none", "live", "ended"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_change_of_the_request_says_when_it_takes_effect(kind: str, state: str):
-    """A one-off runs now or waits for its live run. A scheduled spec uses the change for the due slot, or waits."""
+    """A one-off runs now or waits for its live run. A scheduled spec uses the change for the due slot, or waits for its
+    live run."""
     events = [*history(kind, state), declared(spec("A", policy=KINDS[kind]))]
 
     change = change_of(planned(spec("B", policy=KINDS[kind]), *events))
@@ -153,8 +154,8 @@ def test_a_change_of_tags_is_shown_and_starts_no_run():
 def test_a_removal_says_what_becomes_of_the_run(
     policy: str, end: str | None, effect: str, message: str, with_declaration: bool
 ):
-    """This also works with a ledger without declarations, if the spec has any record. The removal is shown only
-    once."""
+    """Changes are also shown with a ledger without declarations, if it has any record of the spec. The removal is shown
+    only once."""
     gone = spec("A", policy={"deletionPolicy": policy})
     events = [*ran("A", end=end, deletion_policy=policy), *([declared(gone)] if with_declaration else [])]
     if end is not None and not with_declaration:
@@ -186,7 +187,7 @@ def test_a_spec_that_comes_back_is_added():
 
 
 def test_a_new_spec_behind_a_dependency_is_added():
-    """The change shows the dependency that the spec waits for, and its content."""
+    """The change shows the content of the spec and the dependency that it waits for."""
     after = spec("A", policy={"dependsOn": [{"name": "other", "condition": "Succeeded"}]})
     other = spec("A", "other")
 
@@ -200,7 +201,7 @@ def test_a_new_spec_behind_a_dependency_is_added():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_ledger_without_declarations_invents_no_change(kind: str):
-    """Policy fields that the ledger does not have count as unchanged. The first pass declares them."""
+    """Policy fields that the ledger does not contain count as unchanged. The first pass declares these fields."""
     policy = {**KINDS[kind], "backoffLimit": 3, "concurrencyPolicy": "Allow"}
     wanted = spec("A", policy=policy)
 
@@ -221,7 +222,7 @@ def test_a_ledger_without_declarations_invents_no_change(kind: str):
     ],
 )
 def test_a_ledger_without_declarations_hides_no_change(now: DesiredSpec, paths: list[str]):
-    """The values that the ledger has are compared: the content, the schedule and the deletion policy."""
+    """The values that the ledger contains are compared: the content, the schedule and the deletion policy."""
     change = change_of(plan(desired(now), recorded(*history("scheduled", "ended")), NOW))
 
     assert [field.path for field in change.fields] == paths
@@ -240,7 +241,7 @@ STALE = {
 @in_one_test("edit", [*EDITS, "request", "removal"])
 @in_one_test("kind", KINDS)
 def test_an_old_checkout_changes_nothing(kind: str, edit: str, stale: str):
-    """The spec has one hold, with the reason. No schedule starts or stops, and nothing is cancelled or declared. With
+    """The spec has one hold with a reason. No schedule starts or stops, and nothing is cancelled or declared. With
     `--allow-rollback`, the change is carried out."""
     checkout, words = STALE[stale]
     newest = declared(spec("A", policy=KINDS[kind]), commit="new")
@@ -263,7 +264,7 @@ def test_an_old_checkout_changes_nothing(kind: str, edit: str, stale: str):
 
 
 def test_an_old_checkout_with_the_same_content_works():
-    """Its slots run, because the old checkout would undo nothing."""
+    """The slots of the spec run, because the old checkout would undo nothing."""
     same = spec("A", policy=HOURLY)
     events = [*history("scheduled", "ended"), declared(same, commit="new")]
 
@@ -273,7 +274,7 @@ def test_an_old_checkout_with_the_same_content_works():
 
 
 def test_declarations_make_no_plan_stale():
-    """A declaration moves no head, so a plan file that was made before it can still be applied."""
+    """A declaration does not change the head of a spec, so a plan file that was made before it can still be applied."""
     before, after = recorded(*ran("A")), recorded(*ran("A"), declared(spec("A")), undeclared())
 
     assert before.spec("orders").head == after.spec("orders").head
@@ -288,7 +289,7 @@ def test_an_empty_project_withdraws_nothing():
 
 
 def test_a_policy_field_that_a_declaration_does_not_have_counts_as_its_default():
-    """A later version may add fields to policies. Its first plan shows no change for them."""
+    """If a later version adds fields to policies, its first plan shows no change for them."""
     policy = {name: value for name, value in policy_json(spec("A")).items() if name != "backoffSeconds"}
 
     made = planned(spec("A"), *ran("A"), declared(spec("A"), policy=policy))
@@ -297,7 +298,7 @@ def test_a_policy_field_that_a_declaration_does_not_have_counts_as_its_default()
 
 
 def test_policies_are_compared_field_by_field():
-    """Mappings and lists of mappings are compared by entry. Absent values have no field."""
+    """Mappings and lists of mappings are compared by entry. Missing values have no field."""
     before = spec(policy={"suspend": {"reason": "audit"}, "dependsOn": [{"name": "x"}]})
     after = spec(policy={"dependsOn": [{"name": "x", "condition": "Completed"}]})
 

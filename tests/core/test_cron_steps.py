@@ -1,4 +1,4 @@
-"""Steps of schedules that do not have the effect that they seem to have."""
+"""Tests the warnings about schedules whose step does not have its apparent effect."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EVEN = [
 
 @pytest.mark.parametrize(("schedule", "expected"), (TOO_LONG | UNEVEN).items())
 def test_a_step_that_surprises_is_explained(schedule, expected):
-    """A step that is too large or uneven has one warning, which describes its real effect."""
+    """A step that is too large or uneven causes one warning, which describes the actual effect."""
     CronSim(schedule, NOW)
     (warning,) = step_warnings(schedule)
     assert expected in warning
@@ -56,14 +56,15 @@ def test_a_step_that_surprises_is_explained(schedule, expected):
 
 @pytest.mark.parametrize("schedule", EVEN)
 def test_an_even_step_is_silent(schedule):
-    """A step has no warning if it is even, if it has a range, or if its field does not continue."""
+    """No warning appears if a step is even, if it has a range, or if its field is not cyclic."""
     CronSim(schedule, NOW)
     assert list(step_warnings(schedule)) == []
 
 
 @pytest.mark.parametrize("schedule", TOO_LONG)
 def test_a_step_that_is_too_long_has_one_value(schedule):
-    """The warning describes the real schedule: the field has only the one value, or the other values of the list."""
+    """The warning describes the actual schedule: the field takes a single value, besides the other values of the
+    list."""
     times = CronSim(schedule, NOW)
     runs = [next(times) for _ in range(5)]
     value = {0: "minute", 1: "hour", 2: "day", 3: "month"}.get(

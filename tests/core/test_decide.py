@@ -1,4 +1,4 @@
-"""The decisions of a pass, with one test for each situation."""
+"""Tests the decisions of a pass, with one test for each situation."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ def test_a_bad_end_is_held(end: str, reason: Reason) -> None:
 
 
 def test_a_spec_that_never_ran_and_is_gone_is_retired() -> None:
-    """A spec that left git and has only a schedule in the ledger is retired."""
+    """A spec that was removed from git, and of which the ledger has only a schedule, is retired."""
     action = decide(desired(), recorded(scheduled()))
     assert (said(action), action.kind, action.client_token) == ((ActionType.NONE, Reason.RETIRED), "BatchJob", None)
 
 
 def test_a_run_that_we_cancelled_is_not_held() -> None:
-    """A run that we cancelled needs no operator."""
+    """A run that reconciler itself cancelled needs no operator."""
     intent = intended("A")
     events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent), outcome("cancelled", intent)]
     assert said(decide(desired(spec("A")), recorded(*events))) == (ActionType.NONE, Reason.IN_SYNC)
 
 
 def test_two_runs_of_one_submission_are_held() -> None:
-    """Several runs of one submission should not occur; if they do, the spec is on hold."""
+    """One submission should not have several runs; if it does, the spec is on hold."""
     intent = intended("A")
     known = recorded(intent, outcome("submitted", intent, run_id="a"), outcome("adopted", intent, run_id="b"))
     action = decide(desired(spec("A")), known)
@@ -106,7 +106,7 @@ def test_old_content_that_returns_runs_again() -> None:
 
 
 def test_a_rejected_generation_does_not_count() -> None:
-    """If AWS rejected B, a return to A submits nothing, because nothing of B ran."""
+    """If AWS rejected B, a return to A submits nothing, because B never ran."""
     refused = intended("B", 2)
     known = recorded(*ran("A"), refused, outcome("rejected", refused))
     assert said(decide(desired(spec("A")), known)) == (ActionType.NONE, Reason.IN_SYNC)
@@ -124,7 +124,7 @@ def test_rejected_content_is_held_until_it_changes() -> None:
 
 
 def test_after_a_rejection_new_content_is_a_new_generation() -> None:
-    """A generation number is never intended twice with different content."""
+    """A generation number is never used for two different contents."""
     refused = intended("A")
     action = decide(desired(spec("B")), recorded(refused, outcome("rejected", refused)))
     assert said(action) == (ActionType.SUBMIT, Reason.NEW)
@@ -141,14 +141,14 @@ def test_what_never_arrived_is_sent_again_as_the_same_submission(refused: bool) 
 
 
 def test_what_never_arrived_is_dropped_when_the_spec_changes() -> None:
-    """An unsent submission that the spec no longer asks for is not sent."""
+    """An unsent submission that the spec no longer needs is not sent."""
     intent = intended("A")
     action = decide(desired(spec("B")), recorded(intent, outcome("unsent", intent)))
     assert (action.generation, action.client_token, action.send) == (2, token("B", 2), 1)
 
 
 class TestUnresolved:
-    """A submission with an unknown outcome."""
+    """Tests submissions with an unknown outcome."""
 
     def test_a_run_with_the_tag_is_adopted(self) -> None:
         """A single run with the tag is adopted at any time."""
@@ -159,7 +159,7 @@ class TestUnresolved:
         assert (said(action), action.run_id) == ((ActionType.ADOPT, Reason.FOUND), "run-9")
 
     def test_two_runs_with_its_tag_are_a_conflict(self) -> None:
-        """The reconciler never chooses one of several runs."""
+        """If several runs have the tag, the reconciler never chooses one."""
         intent = intended("A")
         known = recorded(intent)
         Sighting(runs_by_token={intent.token: ["run-8", "run-9"]}).lay_over(known)
@@ -168,7 +168,7 @@ class TestUnresolved:
         assert "run-8, run-9" in action.message
 
     def test_a_recorded_conflict_stays_one(self) -> None:
-        """A recorded conflict remains, even if a later listing shows only one run."""
+        """A recorded conflict remains a conflict, even if a later listing shows only one run."""
         intent = intended("A")
         action = decide(desired(spec("A")), recorded(intent, outcome("conflicted", intent)))
         assert said(action) == (ActionType.HOLD, Reason.CONFLICT)
@@ -183,14 +183,14 @@ class TestUnresolved:
         ],
     )
     def test_it_waits_and_is_held_after_a_day(self, age: int, expected: tuple[ActionType, Reason]) -> None:
-        """The submission waits until it is proven absent. After a day, AWS may no longer list its run, so an operator
-        decides."""
+        """The submission waits until it is proven absent. After a day, AWS may no longer list the submission's run, so
+        an operator decides."""
         intent = intended("A", seconds=-age)
         assert said(decide(desired(spec("A")), recorded(intent))) == expected
 
     def test_the_message_says_why_and_until_when(self) -> None:
-        """The message of the wait has the time since which the outcome is unknown, and the time until which it
-        waits."""
+        """The message of the wait contains the time since which the outcome is unknown, and the time at which the wait
+        ends."""
         intent = intended("A", seconds=-60)
         action = decide(desired(spec("A")), recorded(intent, outcome("unclear", intent)))
         assert action.message == (
@@ -198,7 +198,7 @@ class TestUnresolved:
         )
 
     def test_the_full_stop_of_an_error_is_dropped(self) -> None:
-        """An error that is quoted inside the message loses its full stop."""
+        """An error that is quoted in a message is quoted without its full stop."""
         intent = intended("A", seconds=-60)
         unclear = outcome("unclear", intent)
         assert isinstance(unclear, Unclear)
@@ -226,7 +226,7 @@ class TestUnresolved:
 
     @pytest.mark.parametrize("policy", ["Forbid", "Allow"])
     def test_nothing_new_is_submitted_meanwhile(self, policy: str) -> None:
-        """A changed spec waits until the old submission is resolved, even with Allow."""
+        """A changed spec waits until the old submission is resolved, even with concurrencyPolicy Allow."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": policy}))
         action = decide(wanted, recorded(intended("A", seconds=-60)))
         assert (said(action), action.generation) == ((ActionType.WAIT, Reason.SETTLING), 1)
@@ -238,11 +238,11 @@ class TestUnresolved:
 
 
 class TestProvenAbsent:
-    """A submission that two complete listings did not find, both after the settling time and at least a minute
+    """Tests submissions that two complete listings did not contain, both after the settling time and at least a minute
     apart."""
 
     def absent(self, *looks: int, age: int = 3600, content: str = "A") -> Recorded:
-        """Returns a state with an intent that is `age` seconds old, and with empty looks that many seconds ago."""
+        """Returns a state with an intent that is `age` seconds old, and with empty lookups that many seconds ago."""
         intent = intended(content, seconds=-age)
         return recorded(intent, *(outcome("absent", intent, seconds=-look) for look in looks))
 
@@ -259,14 +259,14 @@ class TestProvenAbsent:
         ],
     )
     def test_two_looks_after_settling_and_apart(self, looks: tuple[int, ...], proven: bool) -> None:
-        """Absence is not proven by one look, by looks that are too close together, or by looks before the settling
-        time."""
+        """Absence is not proven by one lookup, by lookups that are too close together, or by lookups before the
+        settling time."""
         action = decide(desired(spec("A")), self.absent(*looks))
         assert (action.action is ActionType.SUBMIT) is proven
         assert proven or said(action) == (ActionType.WAIT, Reason.SETTLING)
 
     def test_one_look_proves_nothing_however_short_the_settling(self) -> None:
-        """With a settling time of zero, as on the emulator, two looks are still required."""
+        """Even with a settling time of zero, as on the emulator, two lookups are required."""
         action = decide(desired(spec("A"), settle_seconds=0), self.absent(100))
         assert said(action) == (ActionType.WAIT, Reason.SETTLING)
 
@@ -277,7 +277,7 @@ class TestProvenAbsent:
         assert action.request == spec("A").request
 
     def test_the_wait_says_how_far_the_proof_is(self) -> None:
-        """The message of the wait has the number of looks that are still needed."""
+        """The message of the wait contains the number of lookups that are still needed."""
         action = decide(desired(spec("A")), self.absent(100))
         assert action.message.endswith("settled at 2026-11-22T01:25:00Z, 1 of 2 empty lookups recorded")
 
@@ -297,7 +297,7 @@ class TestProvenAbsent:
         ids=["changed", "suspended", "project suspended", "removed"],
     )
     def test_an_absent_submission_that_the_spec_no_longer_needs_is_superseded(self, wanted: Any) -> None:
-        """A submission is sent again only if the spec still requests it."""
+        """A submission is sent again only if the spec still needs it."""
         assert said(decide(wanted, self.absent(100, 40))) == (ActionType.SKIP, Reason.SUPERSEDED)
 
     def test_an_old_checkout_supersedes_nothing(self) -> None:
@@ -309,7 +309,7 @@ class TestProvenAbsent:
         assert [record.name for record in changed_names(desired(spec("A")), known)] == ["orders"]
 
     def test_after_superseding_the_new_content_runs(self) -> None:
-        """After a superseded submission the new content is the next generation."""
+        """After a submission was superseded, the new content is the next generation."""
         intent = intended("A")
         action = decide(desired(spec("B")), recorded(intent, outcome("superseded", intent)))
         assert (said(action), action.generation) == ((ActionType.SUBMIT, Reason.NEW), 2)
@@ -325,7 +325,7 @@ class TestProvenAbsent:
         assert [] == [str(look) for look in proving_looks(submission, 1500)]
 
     def test_a_run_that_appears_after_empty_looks_is_adopted(self) -> None:
-        """A run that is found takes precedence over empty looks."""
+        """If a run is found, it takes precedence over empty lookups."""
         known = self.absent(100, 40)
         Sighting(runs_by_token={token("A"): ["run-9"]}).lay_over(known)
         assert decide(desired(spec("A")), known).action is ActionType.ADOPT
@@ -348,7 +348,7 @@ class TestProvenAbsent:
     def test_which_looks_are_recorded(
         self, looks: tuple[int, ...], age: int, found: tuple[str, ...] | None, count: int
     ) -> None:
-        """Empty looks are recorded after settling, a minute apart, until there are two."""
+        """Empty lookups are recorded after the settling time, a minute apart, until there are two."""
         known = self.absent(*looks, age=age)
         if found is not None:
             Sighting(runs_by_token={token("A"): found}).lay_over(known)
@@ -356,7 +356,7 @@ class TestProvenAbsent:
 
 
 class TestGates:
-    """The gates that stop a submit."""
+    """Tests the gates that stop a submission."""
 
     def test_forbid_waits_for_the_live_run(self) -> None:
         """With the default policy, runs of a spec never overlap."""
@@ -373,12 +373,12 @@ class TestGates:
         assert "as last recorded (no answer)" in action.message
 
     def test_allow_overlaps(self) -> None:
-        """With Allow, the spec is submitted while another of its runs is live."""
+        """With concurrencyPolicy Allow, the spec is submitted while another of its runs is live."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Allow"}))
         assert said(decide(wanted, recorded(*ran("A", end="running")))) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
 
     def test_replace_cancels_the_live_run_first(self) -> None:
-        """With Replace, the live run is cancelled, and the plan shows the submission that follows."""
+        """With concurrencyPolicy Replace, the live run is cancelled, and the plan shows the submission that follows."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))
         action = decide(wanted, recorded(*ran("A", end="running")))
         assert said(action) == (ActionType.REPLACE, Reason.SPEC_CHANGED)
@@ -400,13 +400,13 @@ class TestGates:
         ],
     )
     def test_a_suspended_spec_waits(self, suspend: Any, message: str) -> None:
-        """The message has the reason, owner and end of the suspension."""
+        """The message contains the reason, owner and end of the suspension."""
         action = decide(desired(spec("A", policy={"suspend": suspend})), recorded())
         assert (said(action), action.message) == ((ActionType.WAIT, Reason.SUSPENDED), message)
 
     @pytest.mark.parametrize(("until", "held"), [("2026-11-22T02:00:00Z", 1), ("2026-11-22T02:00:01Z", 0)])
     def test_an_overdue_suspension_is_held(self, until: str, held: int) -> None:
-        """A suspension that should have ended remains in force and is reported as needing an operator."""
+        """A suspension that should have ended remains in force and needs an operator."""
         stopped = plan(desired(spec("A", policy={"suspend": {"until": until}})), recorded(), NOW)
         assert (len(stopped.pending), len(stopped.held)) == (0, held)
         live = recorded(*ran("A", end="running", deletion_policy="Cancel"))
@@ -414,7 +414,7 @@ class TestGates:
         assert (len(project.pending), len(project.held)) == (0, 2 * held)
 
     def test_a_dependent_of_a_suspended_spec_names_the_suspension(self) -> None:
-        """The dependent waits for content that is not submitted until the suspension ends."""
+        """The dependent spec waits for content that is not submitted until the suspension ends."""
         first = spec("A", policy={"suspend": {"reason": "audit"}})
         second = spec("A", "later", policy={"dependsOn": ({"name": "orders"},)})
         action, _ = plan(desired(first, second), recorded(), NOW).actions
@@ -451,7 +451,7 @@ class TestGates:
         assert overridden.action is ActionType.SUBMIT
 
     def test_an_intent_without_a_commit_does_not_reset_the_newest_commit(self) -> None:
-        """The newest intent that has a commit is used for the comparison."""
+        """The checkout is compared with the newest intent that contains a commit."""
         known = recorded(*ran("A", 1, commit="newer"), *ran("C", 2))
         action = decide(desired(spec("B"), checkout=Checkout("head", {"newer": Ancestry.NEWER})), known)
         assert action.reason is Reason.STALE_CHECKOUT
@@ -462,14 +462,14 @@ class TestGates:
 
 
 class TestRemoved:
-    """Specs that have left git."""
+    """Tests specs that were removed from git."""
 
     def live(self, policy: str, **more: Any) -> Recorded:
         """Returns a state in which `orders` has a live run, recorded with a deletion policy."""
         return recorded(*ran("A", end="running", deletion_policy=policy, **more))
 
     def test_orphan_leaves_the_run_alone(self) -> None:
-        """With Orphan the run keeps running, and the name is retired."""
+        """With deletionPolicy Orphan, the run keeps running, and the name is retired."""
         retired, _ = plan(desired(spec("A", "other")), self.live("Orphan"), NOW).actions
         assert retired.name == "orders"
         assert retired.message == "no longer in the project; its run keeps running"
@@ -481,7 +481,7 @@ class TestRemoved:
         assert (said(cancel), cancel.run_id) == ((ActionType.CANCEL, Reason.SPEC_REMOVED), "run-1")
 
     def test_an_accepted_cancel_is_not_repeated(self) -> None:
-        """After AWS accepted the cancellation, the request is not repeated."""
+        """After AWS has accepted the cancellation, it is not requested again."""
         intent = intended("A", deletion_policy="Cancel")
         events = [intent, *(outcome(k, intent) for k in ("submitted", "cancel-asked", "cancel-accepted"))]
         retired, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
@@ -507,13 +507,13 @@ class TestRemoved:
         assert said(wait) == (ActionType.WAIT, Reason.SUSPENDED)
 
     def test_an_old_checkout_cancels_nothing(self) -> None:
-        """A checkout older than the spec does not cancel its run."""
+        """A checkout that is older than the spec does not cancel its run."""
         wanted = desired(spec("A", "other"), checkout=Checkout("old", {"new": Ancestry.NEWER}))
         hold, _ = plan(wanted, self.live("Cancel", commit="new"), NOW).actions
         assert said(hold) == (ActionType.HOLD, Reason.STALE_CHECKOUT)
 
     def test_a_spec_that_is_not_selected_is_not_removed(self) -> None:
-        """Specs that are not selected are left alone."""
+        """Specs that are not selected are not affected."""
         wanted = desired(spec("A", "other"), names=frozenset({"other", "orders"}), selected=frozenset({"other"}))
         assert [a.name for a in plan(wanted, self.live("Cancel"), NOW).actions] == ["other"]
 
@@ -531,7 +531,7 @@ class TestRemoved:
 
     @pytest.mark.parametrize(("content", "count"), [("A", 0), ("B", 1)])
     def test_uncommitted_changes_are_reported_if_something_is_submitted(self, content: str, count: int) -> None:
-        """Uncommitted changes are reported, because the recorded commit does not contain them."""
+        """The plan warns about uncommitted changes, because the recorded commit does not contain them."""
         wanted = desired(spec(content), checkout=Checkout("c0ffee", uncommitted=True))
         made = plan(wanted, recorded(*ran("A")), NOW)
         assert (len(made.warnings), made.uncommitted) == (count, True)
@@ -544,7 +544,7 @@ class TestRemoved:
 
 
 class TestPlanValue:
-    """The plan as a value."""
+    """Tests the plan as a value."""
 
     def test_actions_are_sorted_by_name(self) -> None:
         """Actions are sorted by name, because all outputs rely on that order."""
@@ -559,14 +559,14 @@ class TestPlanValue:
         }  # fmt: skip
 
     def test_too_many_submissions_are_refused_with_the_numbers(self) -> None:
-        """If `maxSubmissions` is exceeded, the whole plan is refused."""
+        """If the plan exceeds `maxSubmissions`, the whole plan is refused."""
         made = plan(desired(spec("A"), spec("A", "b")), recorded(), NOW)
         with pytest.raises(LimitExceeded, match="maxSubmissions is 1, and this plan has 2"):
             made.check(Limits(maxSubmissions=1))
         made.check(Limits(maxSubmissions=2))
 
     def test_too_many_cancellations_are_refused(self) -> None:
-        """`maxCancellations` protects against a change that removes many specs."""
+        """`maxCancellations` guards against a change that removes many specs by mistake."""
         events = [event for n in "abc" for event in ran("A", name=n, end="running", deletion_policy="Cancel")]
         made = plan(desired(spec("A", "z")), recorded(*events), NOW)
         with pytest.raises(LimitExceeded, match="maxCancellations is 2, and this plan has 3"):
@@ -574,7 +574,8 @@ class TestPlanValue:
         made.check(Limits(maxCancellations=3))
 
     def test_pending_and_held_actions(self) -> None:
-        """`pending` are the effective actions; `held` are those that need an operator or a reply from AWS."""
+        """`pending` contains the actions that have an effect; `held` contains those that need an operator or a reply
+        from AWS."""
         unknown = intended("A", name="b", seconds=-60)
         made = plan(desired(spec("A"), spec("A", "b"), spec("A", "c")), recorded(*ran("A", end="failed"), unknown), NOW)
         assert [a.name for a in made.pending] == ["c"]
@@ -595,14 +596,15 @@ class TestPlanValue:
         assert [record.name for record in changed_names(wanted, known)] == ["gone", "orders"]
 
     def test_the_checkout_matters_for_what_was_applied_but_never_ran(self) -> None:
-        """A spec that waits for its first run waits on, whatever commits follow that do not change it."""
+        """If a spec waits for its first run, commits that do not change it do not put it on hold."""
         known = recorded(declared(spec("A"), commit="old"))
         wanted = desired(spec("A"), checkout=Checkout("head", {"old": Ancestry.CONTAINED}))
         assert [record.name for record in changed_names(wanted, known)] == ["orders"]
         assert plan(wanted, known, NOW).actions[0].action is ActionType.SUBMIT
 
     def test_the_checkout_matters_for_a_return_to_a_replaced_run(self) -> None:
-        """The declared content is that of the run which makes room: a new generation runs, so the commit counts."""
+        """The declared content belongs to the run that was cancelled for a replacement. A new generation runs, so the
+        recorded commit must be checked."""
         run = intended("A", commit="old")
         asked = outcome("cancel-asked", run, replacing=True)
         events = [run, outcome("submitted", run), asked, outcome("cancelled", run), declared(spec("A"), commit="old")]

@@ -1,4 +1,4 @@
-"""The durations of runs, the usual durations of a spec, and stuck runs."""
+"""Tests the durations of runs, the usual durations of a spec, and stuck runs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def runs(*several: list[e.Event]) -> list[Submission]:
 
 
 def test_durations_are_by_the_clock_of_aws():
-    """A run waits from its creation to its start, and runs from its start to its end, at the times that AWS reports."""
+    """A run waits from its creation to its start and runs from its start to its end, at the times that AWS reports."""
     (run,) = runs(ended(1, 90, 900))
     assert (waited(run, NOW), ran(run, NOW)) == (timedelta(seconds=90), timedelta(seconds=900))
 
@@ -65,7 +65,8 @@ def test_live_runs_wait_and_run_until_now():
 
 
 def test_the_usual_is_that_of_the_last_twenty_that_succeeded():
-    """The usual values are the median and the 90th percentile by nearest rank. Failed and older runs are ignored."""
+    """The usual values are the median and the 90th percentile (nearest rank) of the last twenty runs that succeeded.
+    Failed and older runs are ignored."""
     several = [ended(number, runs=number * 10) for number in range(1, 26)]
     failed = ended(30, runs=99_999, state="failed")
     typical = usual(runs(*several, failed), NOW)
@@ -77,27 +78,29 @@ def test_the_usual_is_that_of_the_last_twenty_that_succeeded():
 @pytest.mark.parametrize(
     ("run", "what"),
     [
-        (live("submitted", created=-900), None),  # 15 minutes and the usual minute: not more
+        (live("submitted", created=-900), None),  # not longer than the usual minute and 15 minutes
         (live("submitted", created=-1000), "waiting"),
-        (live("running", created=-2000, started=-1700), None),  # three times ten minutes: not more
+        (live("running", created=-2000, started=-1700), None),  # not longer than three times ten minutes
         (live("running", created=-2000, started=-1801), "running"),
     ],
 )
 def test_a_run_is_stuck_far_beyond_the_usual(run: Submission, what: str | None):
-    """A run is stuck if it takes more than three times the 90th percentile, and more than 15 minutes longer than it."""
+    """A run is stuck if its duration is more than three times the 90th percentile, and more than 15 minutes above
+    it."""
     typical = usual(runs(*(ended(number) for number in range(1, LEAST_RUNS + 1))), NOW)
     assert stuck(run, typical, NOW) == what
 
 
 def test_few_runs_are_no_usual():
-    """With four runs or none, no run is stuck."""
+    """With four runs or fewer, no run is stuck."""
     typical = usual(runs(*(ended(number) for number in range(1, LEAST_RUNS))), NOW)
     assert stuck(live("running", created=-DAY, started=-DAY), typical, NOW) is None
     assert stuck(live("running", created=-DAY, started=-DAY), None, NOW) is None
 
 
 def test_costs_follow_from_prices_and_what_was_used():
-    """The cost of a job with one container is that of its vCPUs and memory while it ran, at the prices of its kind."""
+    """The cost of a job with one container is the cost of its vCPUs and memory while it ran, at the prices for its
+    kind."""
     usage = {"resources": {"vcpu": 2.0, "memory_gb": 4.0}}
     several = runs(*(ended(number, runs=1800, usage=usage) for number in (1, 2)))
     prices = Prices(vCPUHour=9, kinds={"BatchJob": PriceList(vCPUHour=0.04, memoryGBHour=0.005)}, currency="EUR")

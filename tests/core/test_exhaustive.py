@@ -1,4 +1,4 @@
-"""Invariants of the plan for every short history, spec, policy and look."""
+"""Tests invariants of the plan for every short history, spec, policy and lookup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.core.state import Recorded, Sighting
 from reconciler.core.unresolved import proven_absent
 from tests.builders import NOW, desired, intended, outcome, recorded, spec
 
-# One submission's story: the events after its intent.
+# The events of one submission after its intent.
 STORIES: Sequence[tuple[str, ...]] = (
     (),
     ("unclear",),
@@ -35,14 +35,14 @@ STORIES: Sequence[tuple[str, ...]] = (
 CONTENTS = ("A", "B")
 LOOKS = ("not-looked", "absent", "found", "two", "error")
 STEPS = [pytest.param(47, id="every 47th"), pytest.param(1, id="all", marks=pytest.mark.soak)]
-"""`make test` uses every 47th history of two generations. No number of choices above is divisible by 47, so each choice
-occurs."""
+"""`make test` uses every 47th history of two generations. 47 divides none of the numbers of choices above, so each
+choice occurs."""
 
 
 def histories(step: int) -> Iterator[tuple[e.Event, ...]]:
     """Yields histories of up to two generations, with any content and outcome, one or forty minutes old.
 
-    Yields all histories of up to one generation, and every `step`-th of two generations.
+    Yields all histories of up to one generation, and every `step`-th history of two generations.
     """
     count = 0
     yield ()
@@ -80,7 +80,7 @@ def wishes() -> Iterator[Desired]:
 
 
 def looked(history: Sequence[e.Event], look: str) -> Recorded:
-    """Folds a history, and adds the result of one look."""
+    """Folds a history, and adds the result of one lookup."""
     known = recorded(*history)
     for submission in list(known.unresolved()):
         found: dict[str, Any] = {"absent": [], "found": ["run-x"], "two": ["run-x", "run-y"]}
@@ -142,7 +142,7 @@ def test_every_short_history(step: int) -> None:
     for history, look in product(histories(step), LOOKS):
         known = looked(history, look)
         if look != "not-looked" and not any(known.unresolved()):
-            continue  # nothing to look for: the look changes nothing
+            continue  # nothing is unresolved, so a lookup changes nothing
         for wanted in asked:
             made = plan(wanted, known, NOW)
             names = {a.name for a in made.actions}

@@ -1,4 +1,4 @@
-"""Events, their JSON form, and the fold."""
+"""Tests events, their JSON form, and the fold."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_events_survive_their_json_form(event: e.Event) -> None:
 
 
 def test_an_unknown_type_is_a_newer_format() -> None:
-    """An unknown event type is refused, because a newer reconciler wrote it."""
+    """An unknown event type is refused, because a newer version of reconciler wrote it."""
     with pytest.raises(LedgerFormatNewer, match="'paused'"):
         decode({"type": "paused", "at": at()})
 
@@ -58,7 +58,7 @@ def test_an_unknown_optional_field_is_ignored() -> None:
 
 
 def test_the_intent_of_a_spec_among_others() -> None:
-    """`intent_of` returns the intent of a spec. A batch without one is corrupt."""
+    """`intent_of` returns the intent of a spec. A batch without an intent of the spec is corrupt."""
     mine, other = intended(name="mine"), intended(name="other")
     assert e.intent_of([OPENED, other, mine], "mine", mine.token) is mine
     with pytest.raises(LedgerCorrupt, match="no intent of gone"):
@@ -66,19 +66,19 @@ def test_the_intent_of_a_spec_among_others() -> None:
 
 
 def test_the_first_event_pins_the_ledger() -> None:
-    """The first event has the project, target, account and region."""
+    """The first event contains the project, target, account and region."""
     assert recorded(OPENED).place == Place("analytics", "prod", "4", "r")
 
 
 def test_a_newer_format_is_refused() -> None:
-    """A higher format in the first event is refused."""
+    """A higher format number in the first event is refused."""
     newer = e.Opened(at=at(), project="p", target="t", account="4", region="r", format=2, tool_version="9")
     with pytest.raises(LedgerFormatNewer, match="format 2, this version writes 1"):
         recorded(newer)
 
 
 def test_an_outcome_without_an_intent_is_corruption() -> None:
-    """An outcome without an intent is corruption."""
+    """An outcome without an intent means that the ledger is corrupt."""
     with pytest.raises(LedgerCorrupt, match="without an intent"):
         recorded(outcome("submitted", intended()))
 
@@ -128,7 +128,7 @@ def test_a_rejection_proves_absence_only_without_an_earlier_open_send() -> None:
 
 
 def test_all_sends_closed_prove_absence() -> None:
-    """If no send arrived, there is no run."""
+    """If no send arrived, the submission has no run."""
     first, second = intended(), intended(send=2)
     events = [first, outcome("unsent", first), second, outcome("rejected", second, send=2)]
     assert recorded(*events).by_token[first.token].phase is Phase.REJECTED
@@ -144,7 +144,7 @@ def test_a_send_after_empty_looks_closes_the_earlier_ones() -> None:
 
 
 def test_an_observation_of_another_run_changes_nothing() -> None:
-    """Only the state of the recorded run is used."""
+    """Only states of the recorded run are used."""
     intent = intended()
     known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, run_id="other"))
     assert known.by_token[intent.token].run_state is RunState.SUBMITTED
@@ -160,7 +160,7 @@ def test_the_first_record_of_a_run_stays(other: str, conflict: tuple[str, ...]) 
 
 
 def test_a_state_of_a_newer_version_is_refused() -> None:
-    """An unknown run state is refused, because a newer reconciler wrote it."""
+    """An unknown run state is refused, because a newer version of reconciler wrote it."""
     intent = intended()
     with pytest.raises(LedgerFormatNewer, match="'paused'"):
         recorded(intent, outcome("submitted", intent), outcome("paused", intent))
@@ -173,7 +173,7 @@ def test_head_is_the_newest_event_about_the_spec() -> None:
 
 
 def test_each_submission_knows_where_its_events_are() -> None:
-    """The positions of the events of a submission are recorded once each, no matter which events are between them."""
+    """The positions of a submission's events are recorded once each, no matter which events are between them."""
     one, two = intended("A", name="one"), intended("A", name="two")
     known = recorded(one, two, outcome("submitted", two), outcome("submitted", one))
     fold(known, 5, [outcome("running", one), outcome("succeeded", one)])
@@ -207,7 +207,7 @@ def test_live_and_unresolved_are_listed_by_name() -> None:
 
 
 def test_an_overlay_moves_nothing() -> None:
-    """Unrecorded observations change states, but no heads or positions."""
+    """Observations that are not recorded change states but no heads or positions."""
     known = recorded(*ran("A", end=None))
     overlay(known, [outcome("succeeded", intended())])
     assert known.spec("orders").submissions[0].run_state is RunState.SUCCEEDED
@@ -215,7 +215,7 @@ def test_an_overlay_moves_nothing() -> None:
 
 
 def test_a_look_adds_runs_and_errors() -> None:
-    """A look adds runs and errors by token."""
+    """A lookup adds runs and errors by token."""
     known = Recorded()
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(known)
     assert (known.runs_by_token, known.look_errors, known.observe_errors) == (
@@ -227,7 +227,7 @@ def test_a_look_adds_runs_and_errors() -> None:
 
 @given(st.lists(st.sampled_from(KINDS), max_size=8))
 def test_once_submitted_always_submitted(story: list[str]) -> None:
-    """No later event removes a run id, and a finished run stays finished."""
+    """No later event removes a run id, and a run that has ended stays ended."""
     intent = intended()
     known = recorded(intent)
     submission = known.by_token[intent.token]
@@ -255,7 +255,7 @@ def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
 
 
 def test_commit_and_actor_follow_the_newest_intent() -> None:
-    """Commit, actor and location are those of the newest intent, because they show which checkout is newer."""
+    """Commit, actor and location are those of the newest intent, because they determine which checkout is newer."""
     first = intended(commit="old", actor="one")
     again = intended(commit="new", actor="two", send=2, source=Source("moved.yaml", 7))
     submission = recorded(first, outcome("unsent", first), again).by_token[first.token]
@@ -275,7 +275,8 @@ def test_an_abandoned_submission_is_not_sent_again() -> None:
 
 
 def test_a_manually_adopted_run_is_the_current_submission() -> None:
-    """An adopted run counts as a run without a send. A second event with the same token has no effect."""
+    """A manually adopted run counts as a submission, although nothing was sent. A second adoption with the same token
+    has no effect."""
     state = recorded(taken(), taken(run_id="run-9"))
     (submission,) = state.spec("orders").submissions
     assert (submission.phase, submission.run_id, submission.live) == (Phase.SUBMITTED, "run-1", True)
