@@ -25,7 +25,7 @@ from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, NotificationFailed
 from reconciler.model.base import JSON
-from reconciler.render.text import console_url, plain, sentence
+from reconciler.render.text import plain, sentence
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -110,7 +110,7 @@ def notification_json(
     """Returns the document for a webhook, masked. Chat services show the field ``text``. `run` is the submission that
     the notification is about, `logs` the command that shows its logs."""
     submission = notification.submission
-    url = console_url(place, run.kind, run.content.location, run.run_id) if run else None
+    url = place.console_url(run.kind, run.content.location, run.run_id) if run else None
     return {
         "text": chat_text(notification_text(notification, place))
         + (f" {url}" if url else "")

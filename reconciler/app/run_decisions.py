@@ -16,7 +16,6 @@ from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import forgotten
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model.spec import suspension
-from reconciler.render.text import console_url
 
 MOST_SLOTS = 1000
 """The maximum number of slots in one backfill, so that its event remains small."""
@@ -94,7 +93,7 @@ def _cancelled_facts(view: SpecView, live: list[Submission], unknown: list[Submi
 
 def _console(view: SpecView, run: Submission) -> Iterator[tuple[str, str]]:
     """Yields the address of the run's page in AWS's console, if it has one."""
-    url = console_url(view.session.place, run.kind, run.content.location, run.run_id)
+    url = view.session.place.console_url(run.kind, run.content.location, run.run_id)
     if url is not None:
         yield "console", url
 

@@ -153,7 +153,8 @@ def _make(
 def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
     """Writes the plan file, and prints how to apply it if there is an `invocation` to repeat."""
     from reconciler.app.plan_file import write
-    from reconciler.render.text import inert, plain
+    from reconciler.redact.escape import inert
+    from reconciler.render.text import plain
 
     write(file, plan, os.environ)
     if invocation is None:

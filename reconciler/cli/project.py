@@ -38,7 +38,8 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
       reconciler init specs --name analytics
     """
     from reconciler.core.suggestions import Invocation
-    from reconciler.render.text import lines_text, plain
+    from reconciler.redact.escape import lines_text
+    from reconciler.render.text import plain
     from reconciler.specs.new_files import init
 
     root = (options.directory or Path()) / (folder or Path())
@@ -140,7 +141,8 @@ def targets(options: CommandOptions, output_format: str) -> int:
       reconciler targets
       reconciler targets --format json
     """
-    from reconciler.render.text import columns, lines_text, plain
+    from reconciler.redact.escape import lines_text
+    from reconciler.render.text import columns, plain
 
     project = _project_file(options).project
     rows = [(name, project.target(name)) for name in project.spec.targets]

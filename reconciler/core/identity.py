@@ -1,13 +1,15 @@
 """Identifies a submission by its key and its content, and computes the digest and client token from them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import field
 from hashlib import sha256
 from typing import Any
 
 from reconciler.core.event_fields import Few, Flag, Number, Request, Text, TextMapping, Time
 from reconciler.model.base import JSON
-from reconciler.model.kind import kind_named
+from reconciler.model.kind import MODULES, kind_named
+from reconciler.model.project import EMULATOR_ACCOUNT
 from reconciler.values import dataclass
 
 
@@ -79,6 +81,13 @@ class Place:
     def owner(self, name: str) -> str:
         """The value of the ``reconciler:spec`` tag: ``PROJECT/TARGET/NAME``."""
         return f"{self.project}/{self.target}/{name}"
+
+    def console_url(self, kind: str, location: Mapping[str, str], run_id: str | None) -> str | None:
+        """Returns the page of a run in AWS's console, or `None` for the emulator and for a service without such
+        pages."""
+        if run_id is None or self.account == EMULATOR_ACCOUNT or kind not in MODULES:
+            return None
+        return kind_named(kind).console_url(self.region, location, run_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from reconciler.core.fsck import Check, Finding, ListedQueue, RebuiltSubmission,
 from reconciler.core.identity import Place
 from reconciler.core.suggestions import Invocation
 from reconciler.model.base import JSON
+from reconciler.redact.escape import lines_text
 from reconciler.render.runs import location_text, where_text
-from reconciler.render.text import Style, console_url, count, hanging, lines_text, place_line, plain, sentence
+from reconciler.render.text import Style, count, hanging, place_line, plain, sentence
 
 MARKS = {Severity.OK: "OK", Severity.WARN: "SKIP", Severity.FAIL: "NG"}
 """The printed form of a severity, in text and in the JSON of `ledger verify`."""
@@ -40,17 +41,14 @@ def fsck_text(
         lines += _marked(Severity.OK, plain(text), style, width)
     for finding in findings:
         lines += _marked(finding.severity, sentence(finding.message), style, width)
-        where = where_text(finding.location, _url(finding, place))
+        url = place.console_url(finding.kind, finding.location, finding.run_id)
+        where = where_text(finding.location, url)
         lines += [f"       {text}" for text in (where, *map(plain, finding.commands)) if text]
     if any(finding.check is Check.UNKNOWN_TOKEN for finding in findings):
         lines += ["", plain(f"To record the missing runs: {invocation.command('fsck', '--adopt')}")]
     failed = len(failures(findings))
     lines += ["", style.bold(f"{count(failed, 'finding')}." if failed else "No findings.")]
     return lines_text(lines)
-
-
-def _url(finding: Finding, place: Place) -> str | None:
-    return console_url(place, finding.kind, finding.location, finding.run_id)
 
 
 def _listed(queue: ListedQueue) -> str:
@@ -93,7 +91,7 @@ def fsck_json(
                 "attempt": rebuilt.key.attempt,
                 "content_known": rebuilt.known,
                 "location": dict(rebuilt.run.location),
-                "console_url": console_url(place, rebuilt.run.kind, rebuilt.run.location, rebuilt.run.run_id),
+                "console_url": place.console_url(rebuilt.run.kind, rebuilt.run.location, rebuilt.run.run_id),
             }
             for rebuilt in adopted
         ],
@@ -110,7 +108,7 @@ def _finding_json(finding: Finding, place: Place) -> JSON:
         "token": finding.token,
         "commands": finding.commands,
         "location": dict(finding.location),
-        "console_url": _url(finding, place),
+        "console_url": place.console_url(finding.kind, finding.location, finding.run_id),
     }
 
 

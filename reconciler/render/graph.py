@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.model.kind import kind_named
-from reconciler.render.text import lines_text, plain
+from reconciler.redact.escape import lines_text
+from reconciler.render.text import plain
 from reconciler.values import dataclass
 
 

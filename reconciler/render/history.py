@@ -12,6 +12,7 @@ from reconciler.core.identity import Place
 from reconciler.core.plan import Change
 from reconciler.core.state import Recorded, Submission
 from reconciler.model.base import JSON
+from reconciler.redact.escape import lines_text
 from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
 from reconciler.render.json_text import dumps
@@ -23,9 +24,7 @@ from reconciler.render.text import (
     INDENT,
     Style,
     columns,
-    console_url,
     hanging,
-    lines_text,
     packed,
     plain,
     sentence,
@@ -105,7 +104,7 @@ def _location(event: e.Event, intent: e.Beginning | None, place: Place | None) -
     if run_id is None or intent is None or place is None:
         return {}, None
     location = intent.content.location
-    return location, console_url(place, intent.kind, location, run_id)
+    return location, place.console_url(intent.kind, location, run_id)
 
 
 def _about(event: e.Event) -> str:

@@ -9,8 +9,8 @@ from operator import itemgetter
 from urllib.parse import quote
 
 from reconciler.core.identity import Source
-from reconciler.redact.escape import escape
-from reconciler.render.text import count, inert
+from reconciler.redact.escape import escape, inert
+from reconciler.render.text import count
 from reconciler.values import dataclass, regex
 
 PLAIN = regex(r"[A-Za-z0-9 ,.;?\"()'/:-]*")

@@ -24,7 +24,6 @@ from reconciler.model.base import JSON
 from reconciler.render.diff import all_fields
 from reconciler.render.json_text import Each
 from reconciler.render.runs import usual_json
-from reconciler.render.text import console_url
 
 if TYPE_CHECKING:
     from reconciler.render.status import StatusRow
@@ -88,7 +87,7 @@ def _action_json(action: Action, place: Place) -> JSON:
         "next_slot": action.next_slot,
         "missed": [{**asdict(m), "slots": None if m.slots is None else list(m.slots)} for m in action.missed],
         **_scheduling(action),
-        "console_url": console_url(place, action.kind, content.location, action.run_id),
+        "console_url": place.console_url(action.kind, content.location, action.run_id),
         "usual": usual_json(action.typical) if action.typical is not None else None,
     }
 
@@ -175,7 +174,7 @@ def _result_json(applied: tuple[Action, ActionResult], place: Place) -> JSON:
     action, result = applied
     form = _action_json(action, place)
     run_id = result.run_id or action.run_id
-    url = console_url(place, action.kind, action.content.location, run_id)
+    url = place.console_url(action.kind, action.content.location, run_id)
     return {**form, "run_id": run_id, "console_url": url, "outcome": str(result.outcome), "error": result.error}
 
 

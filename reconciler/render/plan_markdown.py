@@ -18,7 +18,7 @@ from reconciler.render import markdown
 from reconciler.render import plan_phrases as phrases
 from reconciler.render.plan_rows import Entry, action_entry, change_entry, section_of
 from reconciler.render.problems import message_of, problem_lines
-from reconciler.render.text import console_url, count
+from reconciler.render.text import count
 from reconciler.values import dataclass
 
 MAX_BYTES = 60_000
@@ -289,7 +289,7 @@ def _cells(action: Action, place: Place, repository: markdown.Repository | None)
     """Returns the row of an action in a table."""
     why, message = mask_sentence(phrases.what_happens(action)), markdown.shortened(mask_sentence(action.message))
     commands = action.suggested.commands if action.suggested else ()
-    url = console_url(place, action.kind, action.content.location, action.run_id)
+    url = place.console_url(action.kind, action.content.location, action.run_id)
     link = [markdown.web_link("AWS console", url)] if url else []
     details = "<br>".join(
         [*([markdown.cell_prose(message)] if message else []), *link, *map(markdown.cell_code, commands)]

@@ -4,21 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reconciler.core.identity import Place, Source
-from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
+from reconciler.core.plan import ActionType, Change, Plan, Reason
+from reconciler.redact.escape import lines_text
 from reconciler.redact.request import masked_change
 from reconciler.render import plan_phrases as phrases
 from reconciler.render.runs import usual_text
-from reconciler.render.text import (
-    Style,
-    columns,
-    console_url,
-    lines_text,
-    path_label,
-    place_line,
-    plain,
-    sentence,
-    value_text,
-)
+from reconciler.render.text import Style, columns, path_label, place_line, plain, sentence, value_text
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
 WIDE_LIST = 80  # characters; in a longer list, each entry has its own line
@@ -142,15 +133,12 @@ def _block_lines(block: phrases.Shown, place: Place, style: Style) -> Iterator[s
         yield FIELD_INDENT + sentence(effect)
     if block.change is not None and (origin := phrases.origin_words(block.change)):
         yield FIELD_INDENT + sentence(f"origin: {origin}")
-    if block.action is not None and block.action.typical is not None and block.action.typical.runs > 1:
-        yield FIELD_INDENT + style.dim(f"usual: {usual_text(block.action.typical)}")
-    if block.action is not None and (url := _console(block.action, place)):
+    if (action := block.action) is None:
+        return
+    if action.typical is not None and action.typical.runs > 1:
+        yield FIELD_INDENT + style.dim(f"usual: {usual_text(action.typical)}")
+    if url := place.console_url(action.kind, action.content.location, action.run_id):
         yield FIELD_INDENT + style.dim(f"console: {plain(url)}")
-
-
-def _console(action: Action, place: Place) -> str | None:
-    """Returns the page in AWS's console of the run that an action is about, or `None` if there is no run."""
-    return console_url(place, action.kind, action.content.location, action.run_id)
 
 
 def _heading(block: phrases.Shown, effect: str, style: Style) -> Iterator[str]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from reconciler.core.plan import Action, ActionResult, Plan
 from reconciler.errors import Problem
 from reconciler.model.base import JSON
-from reconciler.redact.escape import escape, visible
+from reconciler.redact.escape import escape, lines_text, visible
 from reconciler.redact.text import SENSITIVE, mask_sentence, replaced, secret_spans
 from reconciler.render.plan_phrases import what_happens
-from reconciler.render.text import Style, count, lines_text, plain
+from reconciler.render.text import Style, count, plain
 
 WIDTH = 100  # characters of a source line that are shown
 LEAD = 60  # the maximum number of characters before the column

@@ -11,20 +11,10 @@ from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
 from reconciler.core.state import Submission
 from reconciler.model.base import JSON
+from reconciler.redact.escape import lines_text
 from reconciler.render.plan_phrases import suggested_lines, what_happens, which_run
 from reconciler.render.runs import COLOURS, which_text
-from reconciler.render.text import (
-    Layout,
-    Line,
-    Style,
-    columns,
-    console_url,
-    fitted,
-    lines_text,
-    place_line,
-    plain,
-    sentence,
-)
+from reconciler.render.text import Layout, Line, Style, columns, fitted, place_line, plain, sentence
 from reconciler.values import dataclass
 
 OUTCOME_COLOURS = {
@@ -65,7 +55,7 @@ def _cells(action: Action, result: ActionResult, style: Style) -> tuple[str, str
 
 def _details(action: Action, result: ActionResult, place: Place, style: Style) -> Iterator[str]:
     """Yields the page of the run in AWS's console, the error of an action, and the commands that resolve it."""
-    if url := console_url(place, action.kind, action.content.location, result.run_id):
+    if url := place.console_url(action.kind, action.content.location, result.run_id):
         yield f"    {style.dim(plain(url))}"
     if result.error:
         yield f"    {style.paint('error:', 'red')} {sentence(result.error)}"
@@ -258,7 +248,7 @@ def _where(submission: Submission | None, place: Place) -> JSON:
     location = submission.content.location
     return {
         "location": dict(location),
-        "console_url": console_url(place, submission.kind, location, submission.run_id),
+        "console_url": place.console_url(submission.kind, location, submission.run_id),
     }
 
 

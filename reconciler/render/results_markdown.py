@@ -29,7 +29,6 @@ from reconciler.render.markdown import (
 from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, marker
 from reconciler.render.plan_phrases import what_happens, which_run
 from reconciler.render.status import state
-from reconciler.render.text import console_url
 
 TABLE = ["| spec | outcome | run | state | details |", "|---|---|---|---|---|"]
 REST_TABLE = ["| spec | why | details |", "|---|---|---|"]
@@ -85,7 +84,7 @@ def _cells(action: Action, result: ActionResult, plan: Plan, recorded: Recorded,
 
 def _run_parts(action: Action, result: ActionResult, place: Place) -> Iterator[str]:
     if result.run_id:
-        url = console_url(place, action.kind, action.content.location, result.run_id)
+        url = place.console_url(action.kind, action.content.location, result.run_id)
         yield web_link(cell_code(result.run_id), url)
     if which := which_run(action):
         yield cell_prose(f"({which})")

@@ -17,7 +17,8 @@ from reconciler.core.times import UNITS, age_text, parse_time, seconds_text
 from reconciler.model.base import JSON
 from reconciler.model.kind import Resources
 from reconciler.model.project import Prices
-from reconciler.render.text import Layout, Line, Style, columns, console_url, count, fitted, lines_text, plain, sentence
+from reconciler.redact.escape import lines_text
+from reconciler.render.text import Layout, Line, Style, columns, count, fitted, plain, sentence
 from reconciler.values import dataclass
 
 COLOURS = {
@@ -83,7 +84,7 @@ def run_row(
         detail=run.detail,
         location=dict(run.content.location),
         definition=run.definition,
-        console_url=console_url(place, run.kind, run.content.location, run.run_id),
+        console_url=place.console_url(run.kind, run.content.location, run.run_id),
         commit=run.commit,
         submitted_at=run.submitted_at,
         created_at=run.created_at,

@@ -12,9 +12,10 @@ from reconciler.core.retries import waits_words
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.suggestions import SuggestedCommands
 from reconciler.core.times import age_text, parse_time
+from reconciler.redact.escape import lines_text
 from reconciler.render.plan_phrases import suggested_lines
 from reconciler.render.runs import COLOURS, RunRow, aws_words, duration_text, run_row, which_text, wide_cells
-from reconciler.render.text import Layout, Line, Style, console_url, fitted, lines_text, plain, sentence
+from reconciler.render.text import Layout, Line, Style, fitted, plain, sentence
 from reconciler.values import dataclass
 
 NO_RUN = "none"
@@ -111,7 +112,7 @@ def _with_runs(row: StatusRow, last: Submission | None, record: SpecRecord, plac
         location=dict(last.content.location),
         definition=last.definition,
         commit=last.commit,
-        console_url=console_url(place, last.kind, last.content.location, last.run_id),
+        console_url=place.console_url(last.kind, last.content.location, last.run_id),
         runs=live,
         stuck=stuck(last, typical, now),
     )

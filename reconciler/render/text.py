@@ -5,23 +5,17 @@ cells, such as run ids, and the notes are on separate lines below the row, where
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from io import StringIO
 from typing import Any
 
 from reconciler.core.identity import Place
-from reconciler.model.kind import MODULES, kind_named
-from reconciler.model.project import EMULATOR_ACCOUNT
-from reconciler.redact.escape import escape, inert, lines_text
+from reconciler.redact.escape import escape
 from reconciler.redact.request import SENSITIVE_CHANGED
 from reconciler.redact.text import SENSITIVE, mask_sentence
 from reconciler.values import dataclass, regex
-
-__all__ = [
-    "MARKS", "columns", "count", "hanging", "inert", "lines_text", "plain", "sentence", "value_text", "visible_length",
-]  # fmt: skip
 
 COLOURS = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 ANSI = regex(r"\x1b\[[0-9;]*m")
@@ -144,13 +138,6 @@ def place_line(place: Place) -> str:
 NAME = "NAME"
 GAP = 2
 INDENT = " "
-
-
-def console_url(place: Place, kind: str, location: Mapping[str, str], run_id: str | None) -> str | None:
-    """Returns the page of a run in AWS's console, or `None` for the emulator and for a service without such pages."""
-    if run_id is None or place.account == EMULATOR_ACCOUNT or kind not in MODULES:
-        return None
-    return kind_named(kind).console_url(place.region, location, run_id)
 
 
 @dataclass(frozen=True, slots=True)

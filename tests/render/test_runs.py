@@ -25,7 +25,7 @@ from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from reconciler.render.runs import Runs, duration_text, runs_csv, runs_json, runs_of, runs_text
 from reconciler.render.status import StatusRow, rows, selected, status_text
-from reconciler.render.text import ANSI, columns, console_url
+from reconciler.render.text import ANSI, columns
 from tests.builders import plan_json
 from tests.render.samples import NOW, PLACE, action, intended, observed, plan, recorded, submitted
 
@@ -202,9 +202,9 @@ def test_rows_are_selected_and_sorted():
 def test_links_to_the_console(kind: str, region: str, url: str | None):
     """Links depend on the partition and quote the id. Unknown kinds and the emulator have no links."""
     expected = None if url is None else f"https://{url}"
-    assert expected == console_url(Place("p", "t", "444455556666", region), kind, {}, "a(b")
-    assert console_url(Place("p", "t", EMULATOR_ACCOUNT, region), kind, {}, "run") is None
-    assert console_url(PLACE, kind, {}, None) is None
+    assert expected == Place("p", "t", "444455556666", region).console_url(kind, {}, "a(b")
+    assert Place("p", "t", EMULATOR_ACCOUNT, region).console_url(kind, {}, "run") is None
+    assert PLACE.console_url(kind, {}, None) is None
 
 
 def test_a_plan_says_what_is_usual():
