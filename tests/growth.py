@@ -1,7 +1,8 @@
-"""Projects and ledgers of any size, each with what makes one step of the program look at many things at once.
+"""Creates projects and ledgers of any size, each for one step of the program that processes many specs or submissions
+at once.
 
-A scenario takes a number of specs and returns a call. The work of the call must grow with the number, not with its
-square: `tests/core/test_growth.py` counts operations, and `tests/bench/growth.py` measures processor time.
+A scenario takes a number of specs and returns a call. The work of the call must grow with this number and not with its
+square: `tests/core/test_growth.py` counts operations, and `tests/bench/growth.py` measures CPU time.
 """
 
 from __future__ import annotations
@@ -29,32 +30,32 @@ Call = Callable[[], object]
 
 
 def names(number: int) -> list[str]:
-    """The names of the specs."""
+    """Returns the names of the specs."""
     return [f"job-{n:06}" for n in range(number)]
 
 
 def new_specs(number: int) -> Call:
-    """A first plan: nothing is recorded."""
+    """Plans new specs with an empty ledger."""
     wanted, state = desired(*(spec("A", name) for name in names(number))), Recorded()
     return lambda: plan(wanted, state, NOW)
 
 
 def in_sync(number: int) -> Call:
-    """Every spec ran, and nothing changed."""
+    """Plans specs that have all run and have not changed."""
     wanted = desired(*(spec("A", name) for name in names(number)))
     state = recorded(*chain.from_iterable(ran("A", 1, name=name) for name in names(number)))
     return lambda: plan(wanted, state, NOW)
 
 
 def live(number: int) -> Call:
-    """Every spec has a live run, and other content in git."""
+    """Plans specs with a live run and different content in git."""
     wanted = desired(*(spec("B", name) for name in names(number)))
     state = recorded(*chain.from_iterable(ran("A", 1, None, name) for name in names(number)))
     return lambda: plan(wanted, state, NOW)
 
 
 def unresolved(number: int) -> Call:
-    """Every spec has a submission whose outcome is unknown, and no run was found for it."""
+    """Plans specs with a submission whose outcome is unknown and for which no run was found."""
     wanted = desired(*(spec("A", name) for name in names(number)))
     state = recorded(*(intended("A", 1, name) for name in names(number)))
     state.runs_by_token = dict.fromkeys(state.by_token, ())
@@ -62,7 +63,7 @@ def unresolved(number: int) -> Call:
 
 
 def searched_in_vain(number: int) -> Call:
-    """A new ledger: AWS was searched for previous runs of every spec, and has none."""
+    """Plans new specs with a new ledger, after AWS was searched for previous runs and has none."""
     wanted, state = desired(*(spec("A", name) for name in names(number))), Recorded()
     state.runs_by_spec = dict.fromkeys(names(number), ())
     state.runs_by_token = {f"r1-{name}": () for name in names(number)}
@@ -70,7 +71,8 @@ def searched_in_vain(number: int) -> Call:
 
 
 def adopted(number: int) -> Call:
-    """Half of the specs have a run that an operator adopted, so nothing was ever intended; the others are new."""
+    """Plans specs of which half have a run that an operator adopted, so that they have no intent, and the others are
+    new."""
     wanted = desired(*(spec("A", name) for name in names(number)))
     state = Recorded()
     for name in names(number // 2):
@@ -81,7 +83,7 @@ def adopted(number: int) -> Call:
 
 
 def renamed(number: int) -> Call:
-    """Every spec has a new name, and takes over the record of the former one."""
+    """Plans specs that all have a new name and take over the record of the former one."""
     wanted = desired(
         *(replace(spec("A", f"new-{name}"), renamed_from=RenamedFrom(name, "x.yaml:1:1")) for name in names(number))
     )
@@ -90,14 +92,14 @@ def renamed(number: int) -> Call:
 
 
 def removed(number: int) -> Call:
-    """All specs but one left git."""
+    """Plans a project from which all specs but one were removed."""
     wanted = desired(spec("A", "other"))
     state = recorded(*chain.from_iterable(ran("A", 1, name=name) for name in names(number)))
     return lambda: plan(wanted, state, NOW)
 
 
 def dependencies(number: int) -> Call:
-    """Each spec waits for the one before it."""
+    """Plans specs that each wait for the one before."""
     wanted = desired(*_chain(number))
     return lambda: plan(wanted, Recorded(), NOW)
 
@@ -108,14 +110,14 @@ def _chain(number: int) -> list[DesiredSpec]:
 
 
 def fan_out(number: int) -> Call:
-    """All specs wait for the same one."""
+    """Plans specs that all wait for the same spec."""
     gate = {"dependsOn": [{"name": "job-000000"}]}
     wanted = desired(*(spec("A", name, policy=gate if index else {}) for index, name in enumerate(names(number))))
     return lambda: plan(wanted, Recorded(), NOW)
 
 
 def awaited(number: int) -> Call:
-    """Each spec waits for the one before it, and a command waits for all of them."""
+    """Computes the progress of specs that each wait for the one before, while a command waits for all of them."""
     wanted, state = desired(*_chain(number)), Recorded()
     made = plan(wanted, state, NOW)
     keys = keys_of_plan(made)
@@ -124,7 +126,7 @@ def awaited(number: int) -> Call:
 
 
 def failures(number: int) -> Call:
-    """Every run failed an hour ago, and is to be reported."""
+    """Computes the notifications for runs that all failed an hour ago."""
     wanted = desired(*(spec("A", name) for name in names(number)))
     state = recorded(*chain.from_iterable(ran("A", 1, "failed", name) for name in names(number)))
     made = plan(wanted, state, NOW)
@@ -136,25 +138,25 @@ def _made(number: int) -> Plan:
 
 
 def as_text(number: int) -> Call:
-    """The text of a plan of new specs."""
+    """Renders a plan of new specs as text."""
     made = _made(number)
     return lambda: plan_text(made, color=False)
 
 
 def as_json(number: int) -> Call:
-    """The JSON of a plan of new specs."""
+    """Renders a plan of new specs as JSON."""
     made = _made(number)
     return lambda: "".join(dumped(plan_form(made)))
 
 
 def as_markdown(number: int) -> Call:
-    """The page of a plan of new specs, of which it has room for a part."""
+    """Renders a plan of new specs as Markdown, which has room for only a part of it."""
     made = _made(number)
     return lambda: plan_markdown(made)
 
 
 def stale(number: int) -> Call:
-    """The blocks of a plan from a checkout that is too old to change any of its specs."""
+    """Renders a plan from a checkout that is too old to change any of its specs."""
     wanted = desired(*(spec("B", name) for name in names(number)), checkout=Checkout(commit="old"))
     events = chain.from_iterable(ran("A", 1, name=name, commit="new") for name in names(number))
     made = plan(wanted, recorded(*events), NOW)
@@ -173,7 +175,7 @@ SCENARIOS: dict[str, Callable[[int], Call]] = {
 
 
 def operations(call: Call) -> int:
-    """The number of calls, of Python and built-in functions, that a call makes. The same each time."""
+    """Returns the number of Python and built-in functions that a call calls. It is the same each time."""
     count = 0
 
     def step(_frame: FrameType, event: str, _argument: object) -> None:

@@ -1,4 +1,5 @@
-"""Digests and tokens are pinned by golden values. Other tests check which values may change them."""
+"""Tests digests and tokens, whose values are fixed by golden values. Other tests check which changes may affect
+them."""
 
 from __future__ import annotations
 
@@ -61,7 +62,7 @@ def test_canonical_form() -> None:
 
 @pytest.mark.parametrize("other", [1.0, "1", True, None, [1], {}])
 def test_values_that_look_alike_differ(other: Any) -> None:
-    """A number, its text, a fraction, true, null and a missing key are different content."""
+    """A number, its text, a fraction, true, null and a missing key are different contents."""
     assert canonical({"a": 1}) != canonical({"a": other})
 
 
@@ -102,15 +103,14 @@ fields = st.sampled_from(["name", "tags", "jobName", "namespace", "name.", "A", 
 @given(st.dictionaries(fields | st.text(st.characters(exclude_categories=["Cs"])), json_values), st.integers(0))
 @pytest.mark.parametrize("kind", ["BatchJob", "EmrServerlessJobRun"])
 def test_both_digests_are_those_made_alone(kind: str, request_fields: dict[str, Any], revision: int) -> None:
-    """The digests of a spec and of its whole request are the same if they are made together."""
+    """The digest of a spec and the digest of its whole request do not depend on whether they are computed together."""
     expected = (digest(kind, revision, request_fields), request_digest(request_fields))
 
     assert both_digests(kind, revision, request_fields) == expected
 
 
 def test_fields_are_formatted_once_for_both_digests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fields that decide what runs have their canonical form made once, for the digests of a spec and its
-    request."""
+    """When both digests are computed, the canonical form of the fields that decide what runs is computed only once."""
     formatted: list[Any] = []
 
     def counted(value: Any) -> bytes:
@@ -159,7 +159,7 @@ def _token(place: Place, kind: str, content_digest: str, **key: Any) -> str:
 
 
 def test_every_part_of_an_identity_changes_the_token() -> None:
-    """Submissions that differ in any part of their identity have different tokens."""
+    """Submissions that differ in any part of their key have different tokens."""
     base: dict[str, Any] = {"place": PLACE, "kind": "k", "name": "n", "generation": 1, "slot": None, "attempt": 1}
     others: list[dict[str, Any]] = [
         {},
@@ -186,12 +186,12 @@ def test_a_submission_has_a_generation_or_a_slot(generation: int | None, slot: s
 
 
 def test_the_owner_tag_names_project_target_and_spec() -> None:
-    """The owner tag shows people which spec a run belongs to."""
+    """The owner tag shows which spec a run belongs to."""
     assert PLACE.owner("orders-daily") == "analytics/prod/orders-daily"
 
 
 def test_times_are_utc_with_a_z() -> None:
-    """Times in the ledger have milliseconds, and displayed times do not. Both are in UTC."""
+    """Times in the ledger include milliseconds, and displayed times do not. Both are in UTC."""
     moment = datetime(2026, 11, 22, 3, 0, 3, 123456, tzinfo=timezone(timedelta(hours=1)))
     assert time_text(moment) == "2026-11-22T02:00:03.123Z"
     assert seconds_text(moment) == "2026-11-22T02:00:03Z"

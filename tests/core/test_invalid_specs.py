@@ -1,4 +1,4 @@
-"""Invalid specs are on hold, and nothing is decided from their missing content."""
+"""Tests that invalid specs are on hold, and that no decision is based on their missing content."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def broken(state: Recorded, *specs: str, why: InvalidSpec = BROKEN) -> tuple[Act
 
 
 def test_a_hold_has_the_place_and_the_others_are_planned():
-    """The hold refers to no submission. Its message has the path, line and column."""
+    """The hold does not refer to a submission. Its message has the path, line and column."""
     hold, submit = broken(recorded(*ran(end="running")), "rates")
     assert decided((hold, submit)) == [("orders", *HELD), ("rates", ActionType.SUBMIT, Reason.NEW)]
     assert hold.message == "orders.yaml:7:5: unknown field spec.oops"
@@ -47,7 +47,7 @@ def test_a_spec_that_was_never_applied_is_held_too():
 
 
 def test_nothing_changes_and_nothing_is_declared():
-    """There is no change, no stopped schedule, no declaration and no cancellation; the hold is the only action."""
+    """The hold is the only action: no change, no stopped schedule, no declaration and no cancellation."""
     begun = scheduled(schedule="0 * * * *")
     state = recorded(begun, *ran(end="running", deletion_policy="Cancel"))
     made = plan(desired(names=frozenset({"orders"}), invalid={"orders": BROKEN}), state, NOW + timedelta(days=2))
@@ -66,7 +66,7 @@ def test_a_run_that_was_found_is_adopted_and_everything_else_waits():
 
 
 def test_a_requested_cancellation_waits():
-    """The cancellation waits, because the spec may be suspended."""
+    """The cancellation waits, because the unreadable spec may be suspended."""
     state = recorded(*ran(end="running"), e.CancelAsked(at=at(), name="orders", token=token(), actor="x", reason="y"))
     assert decided(broken(state)) == [("orders", *HELD)]
 
@@ -98,7 +98,8 @@ def test_a_spec_of_other_targets_is_held_only_if_its_removal_would_matter(events
     ids=["ended", "live", "unresolved", "scheduled"],
 )
 def test_a_name_that_is_missing_is_held_while_a_file_is_unreadable(events, expected):
-    """The name may be in the unreadable file. A spec whose runs ended and that was never declared is still retired."""
+    """The unreadable file may contain the name. A spec whose runs ended and that was never declared is still
+    retired."""
     unnamed = InvalidSpec("", Source("a.yaml", 1), (Problem("a.yaml", 1, 5, "expected a value"),))
     made = plan(desired(spec(name="rates"), unnamed=unnamed), recorded(*events), NOW)
     assert decided(made.actions)[0] == ("orders", *expected)
@@ -107,7 +108,8 @@ def test_a_name_that_is_missing_is_held_while_a_file_is_unreadable(events, expec
 
 
 def test_a_declared_spec_is_held_until_it_is_withdrawn():
-    """The removal of a declared spec would withdraw its declaration. After it was withdrawn, the spec is retired."""
+    """The removal of a declared spec would withdraw its declaration, so the spec is on hold. After its declaration was
+    withdrawn, the spec is retired."""
     unnamed = InvalidSpec("", Source("a.yaml", 1), (Problem("a.yaml", 1, 5, "expected a value"),))
     declared = Declared(
         at=at(), name="orders", kind="BatchJob", digest="sha256:0", request_digest="sha256:1", policy={}, request={},
@@ -121,7 +123,7 @@ def test_a_declared_spec_is_held_until_it_is_withdrawn():
 
 
 def test_a_selection_leaves_other_broken_specs_alone():
-    """Broken specs outside the selection are in git, so they are neither held nor removed."""
+    """Broken specs outside the selection still exist in git, so they are neither on hold nor removed."""
     rates = spec(name="rates")
     made = plan(
         desired(rates, names=frozenset({"rates", "orders"}), selected=frozenset({"rates"}), invalid={"orders": BROKEN}),

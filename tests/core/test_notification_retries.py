@@ -1,4 +1,4 @@
-"""Notifications that a webhook did not accept: which are kept, and when they are posted again."""
+"""Tests which notifications are kept because a webhook did not accept them, and when they are posted again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def undelivered(key: str = "held:1", *, seconds: float = 0, since: float = 0, at
     ("attempts", "seconds"), [(0, 0), (1, 0), (2, 60), (3, 120), (7, 1920), (8, 3600), (30, 3600), (1_000_000, 3600)]
 )
 def test_the_pause_grows_to_an_hour(attempts: int, seconds: int):
-    """The pass after the first failure posts immediately, and so does a pass after a notification that was never
+    """The first pass after a failure posts immediately, and so does the first pass after a notification that was never
     posted."""
     failed = undelivered(attempts=attempts)
 
@@ -32,7 +32,7 @@ def test_the_pause_grows_to_an_hour(attempts: int, seconds: int):
 
 
 def test_a_notification_waits_for_a_day_and_the_oldest_comes_first():
-    """After a day, the notification is no longer posted, and the next event drops it, so that the state does not
+    """After a day, the notification is no longer posted, and the next event deletes it, so that the state does not
     grow."""
     events = [undelivered("new", since=60), undelivered("old"), undelivered("older", since=-3600)]
 
@@ -55,7 +55,7 @@ def test_what_is_posted_again_waits_no_more():
 
 
 def test_the_name_of_a_webhook_has_nothing_of_its_address():
-    """The identifier is the name of the variable, or a digest that never changes."""
+    """The identifier of a webhook is the name of its variable, or a digest that never changes."""
     by_address = [webhook_id(Webhook(url="https://hooks.example/s3cr3t")) for _ in range(2)]
 
     assert webhook_id(Webhook(urlEnv="RECONCILER_NOTIFY_X")) == "RECONCILER_NOTIFY_X"

@@ -1,4 +1,4 @@
-"""The notifications of a pass."""
+"""Tests the notifications of a pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def told(wanted: Any, known: Recorded) -> tuple[Notification, ...]:
 
 
 def test_runs_under_way_cause_no_notification() -> None:
-    """Submitted and running runs cause no notification. A success is reported to webhooks that ask for it."""
+    """Submitted and running runs cause no notification. A success is reported only to webhooks that request it."""
     for known in (recorded(*ran("A", end="running")), recorded(intended("A", seconds=0))):
         assert found(desired(spec("A")), known) == []
     assert found(desired(spec("A")), recorded(*ran("A"))) == [("succeeded", ["succeeded"])]
@@ -45,7 +45,7 @@ def test_a_failed_and_held_run_causes_one_notification() -> None:
 
 
 def test_a_failed_run_is_reported_after_a_change_too() -> None:
-    """Failures are reported for a day, so that turning notifications on does not report old failures."""
+    """Failures are reported only within a day, so that turning on notifications does not report old failures."""
     intent = intended("A")
     for ended, expected in ((-60, [("failed", ["failed"])]), (-90_000, [])):
         known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, finished_at=at(ended)))
@@ -61,7 +61,8 @@ def test_an_unknown_outcome_is_reported_after_its_sender_is_done() -> None:
 
 
 def test_holds_are_reported_by_their_kind() -> None:
-    """Rejections, lost runs and conflicts are reported as held. A lost run is also reported as lost."""
+    """Rejections, lost runs and conflicts are reported with the kind `held`. A lost run is also reported with the kind
+    `lost`."""
     intent = intended("A")
     assert found(desired(spec("A")), recorded(intent, outcome("rejected", intent))) == [("rejected", ["held"])]
     lost = recorded(intent, outcome("submitted", intent), outcome("lost", intent))
@@ -70,7 +71,7 @@ def test_holds_are_reported_by_their_kind() -> None:
 
 
 def test_a_run_that_succeeds_after_a_failure_has_recovered() -> None:
-    """The first success after a failure is reported as recovered. Old successes are not reported."""
+    """The first success after a failure is reported with the kind `recovered`. Old successes are not reported."""
     first, second = intended("A", seconds=-7200), intended("B", generation=2, seconds=-3600)
     failed = (first, outcome("submitted", first), outcome("failed", first, finished_at=at(-7000)))
     for ended, expected in ((-60, ["recovered", "succeeded"]), (-90_000, None)):
@@ -82,7 +83,7 @@ def test_a_run_that_succeeds_after_a_failure_has_recovered() -> None:
 
 
 def test_a_run_that_takes_much_longer_than_usual_is_stuck() -> None:
-    """A stuck run is reported once while it waits, and once while it runs."""
+    """A stuck run is reported once while it waits and once while it runs."""
     events: list[Any] = []
     for number in range(1, 7):
         intent = intended(str(number), generation=number, seconds=-100_000 + number)

@@ -1,4 +1,4 @@
-"""The reports of AWS that are recorded: changes, at a bounded rate, and details that AWS adds after the end of a
+"""Tests which reports of AWS are recorded: changes, at a limited rate, and details that AWS adds after the end of a
 run."""
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def test_a_flapping_reason_is_recorded_at_a_bounded_rate():
 
 
 def test_what_aws_adds_after_the_end_is_folded():
-    """The reason, the usage and the end are completed. The run stays ended, and a complete run never changes."""
+    """The reason, the usage and the end time are filled in. The run stays ended, and a complete report is never
+    changed."""
     state = run_of(seen("failed", "FAILED", partial=True))
     fold(state, 5, [seen("failed", "FAILED", detail="OOM", usage={"attempts": 1}, seconds=60)])
     run = state.by_token[token()]
@@ -75,7 +76,7 @@ def test_what_aws_adds_after_the_end_is_folded():
 
 
 def test_a_late_reason_tells_that_aws_ended_a_cancelled_run():
-    """A late report can only change a cancelled run to failed."""
+    """A later report can only change a cancelled run to a failed one."""
     state = run_of(seen("cancelled", "FAILED", partial=True), seen("failed", "FAILED", detail="CAPACITY:X"))
     assert state.by_token[token()].run_state is RunState.FAILED
     state = run_of(seen("succeeded", "SUCCESS", partial=True), seen("failed", "FAILED", detail="x"))
@@ -92,8 +93,8 @@ def test_ended_runs_are_read_again_for_an_hour():
 
 
 def test_a_pass_reads_few_ended_runs_again():
-    """A pass reads again at most fifty ended runs of a kind, however many have ended. The next pass chooses others, so
-    that each run is read some time."""
+    """A pass reads at most fifty ended runs of a kind again, however many have ended. The next pass chooses other runs,
+    so that each run is read eventually."""
     events: list[e.Event] = []
     for number in range(1, 2 * MOST_LATE + 1):
         intent = intended(generation=number)
@@ -113,11 +114,11 @@ def test_a_pass_reads_few_ended_runs_again():
         (RunReport(True, "failed", "FAILED", partial=True), False),
         (RunReport(True, "failed", "FAILED", "OOM", partial=True), True),
         (RunReport(True, "failed", "FAILED", usage={"attempts": 1}, partial=True), True),
-        (RunReport(True, "failed", "FAILED"), True),  # AWS has given all that it will
+        (RunReport(True, "failed", "FAILED"), True),  # AWS adds no more details
         (RunReport(True, "running", "RUNNING", "x"), False),
         (RunReport(exists=False), False),
     ],
 )
 def test_a_report_about_an_ended_run_is_new_if_it_has_more(report: RunReport, more: bool):
-    """A report is new if it has a reason or usage, or if AWS will not add anything later."""
+    """A report is new if it adds a reason or usage, or if AWS will not add any more details."""
     assert completes(run_of(seen("failed", "FAILED", partial=True)).by_token[token()], report) is more

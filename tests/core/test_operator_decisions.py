@@ -1,4 +1,4 @@
-"""How a pass follows the decisions of operators."""
+"""Tests how a pass follows the decisions of operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec,
 
 
 def test_resolve_submit_sends_the_same_submission_again() -> None:
-    """The submission keeps its token and generation, so that at most one run can carry them."""
+    """The submission keeps its token and generation, so that at most one run can have them."""
     intent = intended("A")
     (action,) = plan(desired(spec("A")), recorded(intent, outcome("resolved", intent)), NOW).actions
     assert (action.action, action.reason) == (ActionType.SUBMIT, Reason.NEW)
@@ -26,7 +26,7 @@ def test_abandoned_content_stays_abandoned() -> None:
 
 
 def test_new_content_after_an_abandoned_generation_is_the_next_one() -> None:
-    """The abandoned generation is not used again. New content is compared with the last run."""
+    """The number of the abandoned generation is not used again. New content is compared with the last run."""
     intent = intended("B", 2)
     known = recorded(*ran("A", 1), intent, outcome("resolved", intent, decision="abandon"))
     (changed,) = plan(desired(spec("C")), known, NOW).actions

@@ -1,4 +1,4 @@
-"""Runs that have not started in time are cancelled, and their end counts as a failure."""
+"""Tests that runs that have not started in time are cancelled, and that their end counts as a failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMIT = 600
 
 
 def waiting(state: str = "submitted", *, created: float | None = None, **more: Any) -> list[e.Event]:
-    """Returns the events of a run that was submitted 11 minutes ago. `created` is when AWS created it, if that is
+    """Returns the events of a run that was submitted 11 minutes ago. `created` is the time when AWS created the run, if
     given."""
     intent = intended(seconds=-660)
     seen: dict[str, Any] = {"created_at": at(created)} if created is not None else {}
@@ -41,18 +41,18 @@ def ended(state: str = "cancelled") -> e.Observed:
 
 
 def decided(*events: e.Event, policy: dict[str, Any] | None = None, **more: Any) -> list[Action]:
-    """Returns the actions of a pass for a spec with a limit of ten minutes."""
+    """Returns the actions of a pass for a spec whose pendingTimeoutSeconds is ten minutes."""
     given = spec(policy={"pendingTimeoutSeconds": LIMIT, **(policy or {})})
     return list(plan(desired(given, **more), recorded(*events), NOW).actions)
 
 
 def cancels(actions: list[Action]) -> list[str | None]:
-    """Returns the runs that are cancelled because they have not started."""
+    """Returns the runs that the actions cancel because they have not started."""
     return [a.run_id for a in actions if a.action is ActionType.CANCEL and a.reason is Reason.NOT_STARTED]
 
 
 def test_a_run_that_has_not_started_is_cancelled():
-    """After the limit, a run that AWS accepted and has not started is cancelled."""
+    """If AWS accepted a run that has still not started after the limit, the run is cancelled."""
     (action,) = decided(*waiting(detail="CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"))
     assert (ActionType.CANCEL, Reason.NOT_STARTED, "run-1") == (action.action, action.reason, action.run_id)
     assert "RUNNABLE: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY" in action.message
@@ -68,7 +68,7 @@ def test_a_run_that_has_not_started_is_cancelled():
     ],
 )
 def test_other_runs_are_not_cancelled_for_it(events: list[e.Event]):
-    """A run is not cancelled if it has started or ended, is young by AWS's clock, or is already being stopped."""
+    """A run is not cancelled if it has started or ended, is too young by AWS's clock, or is already being stopped."""
     assert cancels(decided(*events)) == []
 
 
@@ -82,12 +82,13 @@ def test_other_runs_are_not_cancelled_for_it(events: list[e.Event]):
     ],
 )
 def test_nothing_is_cancelled_without_a_limit_in_force(given: dict[str, Any]):
-    """The run keeps waiting without the field, during a suspension, and if the change is not applied."""
+    """The run keeps waiting without the field, during a suspension, and while the change that sets the field is not
+    applied."""
     assert cancels(decided(*waiting(), **given)) == []
 
 
 def test_a_run_whose_state_is_unclear_is_not_cancelled():
-    """If the state could not be read in this pass, the run may have started."""
+    """If the state could not be read in this pass, the run may have started, so it is not cancelled."""
     state = recorded(*waiting())
     Sighting(observe_errors={token(): "AccessDenied"}).lay_over(state)
     actions = plan(desired(spec(policy={"pendingTimeoutSeconds": LIMIT})), state, NOW).actions
@@ -100,7 +101,8 @@ def test_an_unconfirmed_cancel_is_repeated_for_the_same_reason():
 
 
 def test_a_run_that_started_after_all_is_left_alone():
-    """A run that has started is left alone, even if a pass recorded a cancellation but ended before it called AWS."""
+    """A run that has started is not cancelled, even if a pass recorded the cancellation but ended before it called
+    AWS."""
     (action,) = decided(*waiting(), asked(not_started=True), replace(ended("running"), aws_state="RUNNING"))
     assert (ActionType.NONE, Reason.IN_SYNC) == (action.action, action.reason)
 
@@ -110,7 +112,7 @@ def test_a_run_that_started_after_all_is_left_alone():
     [(1, ActionType.SUBMIT, Reason.RETRY), (0, ActionType.HOLD, Reason.RETRIES_EXHAUSTED)],
 )
 def test_the_end_counts_as_a_failure(limit: int, action: ActionType, reason: Reason):
-    """The cancelled run is attempted again up to backoffLimit. After that, it is on hold."""
+    """The cancelled run is retried up to backoffLimit. After that, the spec is on hold."""
     events = [*waiting(), asked(not_started=True), ended()]
     (actual,) = decided(*events, policy={"backoffLimit": limit, "backoffSeconds": 0})
     assert (action, reason) == (actual.action, actual.reason)
@@ -118,7 +120,7 @@ def test_the_end_counts_as_a_failure(limit: int, action: ActionType, reason: Rea
 
 
 def test_an_operator_s_request_after_it_is_no_failure():
-    """If an operator also cancels the run, it is not attempted again."""
+    """If an operator also cancels the run, it is not retried."""
     events = [*waiting(), asked(not_started=True), asked(), ended()]
     (actual,) = decided(*events, policy={"backoffLimit": 3, "backoffSeconds": 0})
     assert (ActionType.NONE, Reason.IN_SYNC) == (actual.action, actual.reason)
@@ -132,6 +134,6 @@ def test_a_run_that_started_after_all_counts_as_it_ended(state: str, action: Act
 
 
 def test_the_limit_of_cancellations_does_not_count_them():
-    """Many runs that wait for the same resources do not exceed the limit of the pass."""
+    """Cancellations of runs that have waited too long do not count towards `maxCancellations`."""
     made = plan(desired(spec(policy={"pendingTimeoutSeconds": LIMIT})), recorded(*waiting()), NOW)
     assert made.refusal(Limits(maxCancellations=0)) is None

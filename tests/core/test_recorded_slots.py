@@ -1,4 +1,4 @@
-"""Events about schedules and slots, and their fold."""
+"""Tests events about schedules and slots, and their fold."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ EVENTS = [
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
 def test_events_survive_their_json_form(event: e.Event) -> None:
-    """Decoding reverses encoding. Tuples are written as lists."""
+    """Decoding reverses encoding. Tuples are written as JSON lists."""
     form = encode(event)
     assert decode({**form, "slots": tuple(form["slots"])} if "slots" in form else form) == event
 
 
 def test_a_spec_may_have_a_schedule_and_no_submission() -> None:
-    """The record of the spec has the time since which the schedule is in force."""
+    """The record of the spec contains the time since which the schedule is in force."""
     record = recorded(scheduled()).spec("orders")
     assert (record.newest, record.baseline, record.live, record.unresolved, record.head) == (None, None, [], [], 0)
     assert record.schedule is not None
@@ -57,7 +57,7 @@ def test_slots_are_missed_as_a_range() -> None:
 
 
 def test_a_handled_slot_without_a_submission_was_missed() -> None:
-    """Ranges up to the last handled slot are dropped, because slots before it without a submission never run."""
+    """Ranges up to the last handled slot are dropped, because earlier slots without a submission never run."""
     intent = slot_intended(TWO)
     record = recorded(scheduled(), intent, outcome("submitted", intent), missed(ONE, settled=TWO)).spec("orders")
     assert record.missed == []
@@ -71,14 +71,15 @@ def test_slots_before_the_start_of_a_schedule_are_not_missed() -> None:
 
 
 def test_a_backfilled_slot_is_done_when_it_is_intended() -> None:
-    """A slot to backfill is no longer waiting after it was intended."""
+    """A slot is no longer waiting for its backfill once it was intended."""
     asked = e.BackfillAsked(at=at(), name="orders", slots=(ONE, TWO), actor="tests")
     intent = slot_intended(ONE)
     assert recorded(scheduled(), asked, asked, intent).spec("orders").backfill == [TWO]
 
 
 def test_an_observation_ends_a_series_of_empty_answers() -> None:
-    """Looks that did not find the run are kept only since the run was last seen. Looks for another run are ignored."""
+    """Lookups that did not find the run are kept only until the run is observed again. Lookups of another run are
+    ignored."""
     intent = intended()
     unseen = outcome("unseen", intent)
     known = recorded(intent, outcome("submitted", intent), unseen, outcome("unseen", intent, run_id="other"))
@@ -88,7 +89,7 @@ def test_an_observation_ends_a_series_of_empty_answers() -> None:
 
 
 def test_a_cancel_may_be_requested_before_the_run_is_adopted() -> None:
-    """The request is kept until the run is adopted."""
+    """The request to cancel is kept until the run is adopted."""
     intent = intended()
     asked = e.CancelAsked(at=at(), name="orders", token=intent.token, reason="wrong day", actor="tests")
     submission = recorded(intent, asked, outcome("adopted", intent)).by_token[intent.token]

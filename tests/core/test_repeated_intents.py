@@ -1,4 +1,4 @@
-"""Intents that are stored as differences from earlier intents: nothing is lost, and a wrong base is detected."""
+"""Tests intents that are stored as differences from earlier intents: nothing is lost, and a wrong base is detected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sent(request: dict[str, Any], token: str, generation: int = 1, **more: Any) 
 
 @given(before=REQUESTS, after=REQUESTS, more=st.sampled_from([{}, {"reason": "retry"}, {"commit": "c", "send": 2}]))
 def test_a_difference_is_restored_exactly(before: dict[str, Any], after: dict[str, Any], more: dict[str, Any]):
-    """The base and the difference give back the whole intent, with the same bytes in its request."""
+    """The base and the difference restore the whole intent, with the same bytes in its request."""
     base, event = sent(before, "r1-aaaa", commit="b"), sent(after, "r1-bbbb", 2, **more)
     stored = as_difference(event, base, 7)
     assert stored is not None
@@ -52,7 +52,7 @@ def test_a_difference_is_restored_exactly(before: dict[str, Any], after: dict[st
 
 
 def test_the_same_request_needs_no_other():
-    """If only the token differs, the difference has no changes and is short."""
+    """If only the token differs, the difference is empty and short."""
     stored = as_difference(sent({"a": 1}, "r1-bbbb"), sent({"a": 1}, "r1-aaaa"), 7)
     assert stored is not None
     assert stored.changes is None
@@ -60,13 +60,13 @@ def test_the_same_request_needs_no_other():
 
 
 def test_requests_that_differ_much_are_stored_whole():
-    """An intent is stored whole if its request has too little in common with that of the base."""
+    """An intent is stored in full if its request has too little in common with that of the base."""
     base, event = sent({"a": 1}, "r1-aaaa"), sent({"a": ["y" * 7000]}, "r1-bbbb")
     assert as_difference(event, base, 7) is None
 
 
 def test_another_base_is_noticed():
-    """A difference is never restored from another request. If its base is missing, the ledger is corrupt."""
+    """A difference is never applied to another base. If the base is missing, the ledger is corrupt."""
     base, event = sent({"a": 1}, "r1-aaaa"), sent({"a": 2}, "r1-bbbb")
     stored = as_difference(event, base, 7)
     assert stored is not None

@@ -1,4 +1,4 @@
-"""Slots: their times, which of them are due, and the decisions about them for every short history."""
+"""Tests slots: their times, which of them are due, and the decisions about them for every short history."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def said(wanted: Desired, known: Recorded, now: datetime = NOW) -> list[tuple[st
 
 
 class TestTime:
-    """The times of slots."""
+    """Tests the times of slots."""
 
     def test_next_and_newest_slot(self) -> None:
-        """A period includes its end, but not its start."""
+        """A period includes its end but not its start."""
         assert next_slot("0 * * * *", "UTC", NOW) == THREE
         assert newest_slot("0 * * * *", "UTC", NOW - timedelta(hours=1), NOW) == TWO
         assert newest_slot("0 * * * *", "UTC", NOW, NOW + timedelta(minutes=59)) is None
@@ -56,7 +56,8 @@ class TestTime:
         assert far == "2028-02-29T02:00:00Z"
 
     def test_slots_within_an_hour_that_occurs_twice(self) -> None:
-        """02:30 runs at its first occurrence. During the second one, the next slot is on the next day."""
+        """A slot at 02:30 runs when this local time occurs for the first time. During its second occurrence, the next
+        slot is on the next day."""
         second = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
         assert next_slot("30 2 * * *", "Europe/Madrid", second) == "2026-10-26T01:30:00Z"
         assert newest_slot("30 2 * * *", "Europe/Madrid", second, second + timedelta(hours=1)) is None
@@ -74,10 +75,10 @@ class TestTime:
 
 
 class TestDue:
-    """Which slots are due."""
+    """Tests which slots are due."""
 
     def test_nothing_without_a_schedule_in_force(self) -> None:
-        """Nothing is due without a schedule in force."""
+        """Without a schedule in force, nothing is due."""
         policy = Policy(**HOURLY)
         for event in (scheduled(schedule="5 * * * *"), scheduled(time_zone="Europe/Madrid"), scheduled(stopped="x")):
             assert due_slots(recorded(event).spec("orders"), policy, NOW).waiting == ()
@@ -85,7 +86,8 @@ class TestDue:
         assert due_slots(recorded(scheduled()).spec("orders"), policy, NOW).waiting == (TWO,)
 
     def test_a_newer_slot_that_ran_ends_the_older(self) -> None:
-        """Without catch-up, a slot before a submitted slot never runs, even if its skip was not recorded."""
+        """Without catch-up, a slot that is earlier than a submitted slot never runs, even if it was not recorded as
+        missed."""
         intent = slot_intended(TWO)
         known = recorded(scheduled(), intent, outcome("submitted", intent))
         due = due_slots(known.spec("orders"), Policy(**HOURLY), NOW)
@@ -94,14 +96,15 @@ class TestDue:
 
 
 class TestBeginsAndStops:
-    """When schedules start and stop."""
+    """Tests when schedules start and stop."""
 
     def begins(self, wanted: Desired, known: Recorded) -> list[tuple[str, str | None]]:
         """Returns the schedules that the plan starts or stops."""
         return [(begin.schedule, begin.stopped) for begin in plan(wanted, known, NOW).schedule_changes]
 
     def test_each_change(self) -> None:
-        """The schedule is new, unchanged, changed, suspended, removed from the spec, or removed with the spec."""
+        """The cases: the schedule is new, unchanged, changed, suspended, removed from the spec, or removed with the
+        spec."""
         other, known = spec("A", "z"), recorded(scheduled())
         assert self.begins(desired(hourly()), recorded()) == [("0 * * * *", None)]
         assert self.begins(desired(hourly()), known) == []
@@ -140,10 +143,10 @@ class TestBeginsAndStops:
 
 
 class TestLost:
-    """Runs that AWS no longer finds."""
+    """Tests runs that AWS no longer has."""
 
     def live(self, *unseen: float) -> tuple[Recorded, str]:
-        """Returns a live run that AWS did not find at some times."""
+        """Returns a live run that AWS did not return at some times."""
         intent = intended()
         looks = [outcome("unseen", intent, seconds=seconds) for seconds in unseen]
         return recorded(intent, outcome("submitted", intent), *looks), intent.token
@@ -153,7 +156,7 @@ class TestLost:
         [((), ["unseen"]), ((-60,), []), ((-1499,), []), ((-1500,), ["observed"]), ((-3000, -60), ["observed"])],
     )
     def test_two_empty_answers_apart_mean_lost(self, unseen: tuple[float, ...], expected: list[str]) -> None:
-        """The first empty answer is recorded. A later one after the settling time means that the run is lost."""
+        """The first empty reply is recorded. Another empty reply after the settling time means that the run is lost."""
         known, token = self.live(*unseen)
         found = lost_runs(known, [token], NOW, 1500)
         assert [event.type for event in found] == expected
@@ -162,12 +165,12 @@ class TestLost:
             assert found[0].state == "lost"
 
     def test_a_run_that_has_ended_is_not_lost(self) -> None:
-        """It is normal that AWS no longer finds runs that have ended."""
+        """AWS deletes runs some time after their end, so an ended run is not lost."""
         known = recorded(*ran("A"))
         assert lost_runs(known, list(known.by_token), NOW, 1500) == ()
 
 
-# One slot's story: the events after its intent; `missed` and `nothing` have no intent.
+# The events of one slot after its intent; `missed` and `nothing` have no intent.
 STORIES: Sequence[tuple[str, ...]] = (
     ("nothing",), ("missed",), (), ("unsent",), ("rejected",), ("submitted",), ("submitted", "running"),
     ("submitted", "succeeded"), ("submitted", "failed"), ("submitted", "cancelled"), ("submitted", "lost"),
@@ -222,8 +225,8 @@ def check(action: Action, wanted: Desired, known: Recorded) -> None:
 
 
 def look_at_all(wishes: Sequence[Desired], minutes: Sequence[int]) -> int:
-    """Makes the plan of every short history for each desired state and time, and checks every action. Returns the
-    number of plans."""
+    """Plans every short history for each desired state and time, and checks every action. Returns the number of
+    plans."""
     count = 0
     for first, second in product(STORIES, repeat=2):
         known = recorded(scheduled(), *told(ONE, first), *told(TWO, second))
@@ -259,7 +262,7 @@ def test_every_short_history_of_two_slots() -> None:
 
 @pytest.mark.soak
 def test_every_short_history_of_two_slots_for_every_policy() -> None:
-    """The same holds with every policy, with changed content, and at three times."""
+    """No action breaks an invariant for any policy, with changed content, at three different times."""
     policies = list(every_policy([0, 1], [None, 1800]))
     wishes = [desired(hourly(content, **policy)) for content, policy in product("AB", policies)]
     assert look_at_all(wishes, [-30, 0, 59]) > 30_000
@@ -267,7 +270,7 @@ def test_every_short_history_of_two_slots_for_every_policy() -> None:
 
 def test_a_held_slot_blocks_no_later_slot() -> None:
     """If the outcome is unknown for more than a day, or there are several runs, an operator decides about that slot.
-    The next slot runs."""
+    Later slots still run."""
     intent = slot_intended(ONE, seconds=-90_000)
     known = recorded(scheduled(seconds=-100_000), intent)
     Sighting(runs_by_token={intent.token: ()}).lay_over(known)
@@ -278,7 +281,7 @@ def test_a_held_slot_blocks_no_later_slot() -> None:
 
 
 def test_the_slot_is_in_the_request_and_not_in_the_digest() -> None:
-    """The slot is rendered in the spec's time zone when it is planned, also in the location of the run."""
+    """When a slot is planned, `${run.slot}` is rendered in the spec's time zone, also in the location of the run."""
     day = "${run.slot:%Y-%m-%d %H}"
     asked = {**spec().request, "jobName": "orders-${run.slot:%H}", "parameters": {"day": day, "slot": "${run.slot}"}}
     wanted = spec(policy={**HOURLY, "timeZone": "Asia/Tokyo"}, request=asked)

@@ -1,4 +1,5 @@
-"""The settings of the project file: how they are compared, and what a stale checkout with other settings may not do."""
+"""Tests the settings in the project file: how they are compared, and what a stale checkout with other settings must not
+do."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ TARGET = {"account": "444455556666", "region": "eu-west-1", "ledger": "s3://ledg
 
 
 def settings(target: Mapping[str, Any] | None = None, **own: Any) -> dict[str, Any]:
-    """Returns the settings of a project in its target prod. The project also has a target dev."""
+    """Returns the settings of a project with the targets prod and dev, for prod."""
     spec = {**own, "targets": {"prod": {**TARGET, **(target or {})}, "dev": {"emulator": True}}}
     document = {
         "apiVersion": "reconciler/v1", "kind": "Project", "metadata": {"name": "analytics"}, "spec": spec,
@@ -37,7 +38,7 @@ def settings(target: Mapping[str, Any] | None = None, **own: Any) -> dict[str, A
 
 
 def applied(commit: str | None = None, seconds: float = -60, **changed: Any) -> ProjectDeclared:
-    """Returns the event of a pass that applied these settings."""
+    """Returns the event with which a pass recorded these settings."""
     return ProjectDeclared(
         at=at(seconds), settings=settings(**changed), commit=commit, actor="tests", tool_version="0.1.0"
     )
@@ -76,12 +77,12 @@ EDITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
 }
-"""Settings that were applied, and the fields of the change back to the default settings."""
+"""Settings that were applied, and the fields that differ when the defaults are restored."""
 
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_every_setting_is_compared_by_its_path(edit: str):
-    """A change is shown with its values before and after, is declared by the apply, and is part of the plan id."""
+    """A change is shown with the values before and after, is recorded by `apply`, and is part of the plan id."""
     before, fields = EDITS[edit]
     same = ran("A")
 
@@ -97,7 +98,7 @@ def test_every_setting_is_compared_by_its_path(edit: str):
 
 
 def test_a_first_plan_invents_no_change_and_says_what_it_does_not_know():
-    """The ledger of an earlier version has no settings. The first apply records them."""
+    """The ledger of an earlier version contains no settings. The first apply records them."""
     made = plan(wanted(spec("A")), recorded(*ran("A"), declared(spec("A"))), NOW)
     new = plan(wanted(spec("A")), recorded(), NOW)
 
@@ -124,7 +125,8 @@ def test_what_decides_nothing_is_no_setting():
 
 
 def test_settings_that_a_record_lacks_count_as_the_default():
-    """A later version may add or remove settings. Its first plan shows no change for them."""
+    """Prices, labels and other targets may differ between checkouts without being a change. Its first plan shows no
+    change for them."""
     record = settings()
     del record["targets"]["prod"]["claimSeconds"], record["defaultTarget"]
     record["former"] = record["targets"]["prod"]["former"] = "x"
@@ -136,8 +138,8 @@ def test_settings_that_a_record_lacks_count_as_the_default():
 
 
 def test_the_settings_of_another_target_are_unknown():
-    """A ledger that was copied from another target has the settings of that target. Only those of the project are
-    compared, and the next apply records those of this target."""
+    """A ledger that was copied from another target contains the settings of that target. Only the settings of the whole
+    project are compared, and the next apply records those of this target."""
     copied = applied(vars={"day": "monday"})
     copied.settings["targets"]["staging"] = copied.settings["targets"].pop("prod")
 
@@ -149,8 +151,8 @@ def test_the_settings_of_another_target_are_unknown():
 
 
 def test_the_address_of_a_webhook_is_a_secret():
-    """The record has a digest. A change of a secret is marked as sensitive; a change of a variable of the same name is
-    not."""
+    """The ledger records secrets only as a digest. A changed secret is marked as sensitive; a changed variable with the
+    same name is not."""
     before = settings(target={"notify": [{"url": "https://hooks.example/T0/s3cr3t"}]}, vars={"url": "x"})
     after = settings(target={"notify": [{"url": "https://hooks.example/T0/0ther"}]}, vars={"url": "y"})
 
@@ -176,7 +178,7 @@ DOING: dict[str, tuple[DesiredSpec | None, Sequence[Event]]] = {
     "removed": (None, ran("A", end=None, deletion_policy="Cancel")),
     "scheduled": (spec("A", policy=HOURLY), []),
 }
-"""Actions of a pass: each is the spec in git and the recorded events of the spec."""
+"""The actions of a pass: for each, the spec in git and the recorded events of the spec."""
 
 
 def acted(made: Plan) -> list[Any]:
@@ -187,8 +189,9 @@ def acted(made: Plan) -> list[Any]:
 @in_one_test("stale", STALE)
 @in_one_test("doing", DOING)
 def test_a_stale_checkout_with_other_settings_does_nothing(doing: str, stale: str):
-    """A newer commit suspended the project, but the settings of this checkout do not. Every action of this checkout is
-    on hold, as with every other setting. With `--allow-rollback`, the actions are carried out."""
+    """A newer commit suspended the project, and this checkout does not contain that suspension. Every action of this
+    checkout is on hold; the same applies to any other setting that differs. With `--allow-rollback`, the actions are
+    carried out."""
     checkout, words = STALE[stale]
     now, events = DOING[doing]
     specs = [spec("A", "other"), *([] if now is None else [now])]
@@ -208,7 +211,7 @@ def test_a_stale_checkout_with_other_settings_does_nothing(doing: str, stale: st
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_every_setting_counts_for_a_stale_checkout(edit: str):
-    """An old limit, variable or webhook is not restored either."""
+    """An old limit, variable or webhook is not brought back either."""
     made = plan(
         wanted(spec("B"), checkout=STALE["diverged"][0]), recorded(*ran("A"), applied("new", **EDITS[edit][0])), NOW
     )
@@ -218,14 +221,15 @@ def test_every_setting_counts_for_a_stale_checkout(edit: str):
 
 
 def test_a_stale_checkout_with_the_same_settings_works():
-    """Slots run and specs may change, because the checkout would not undo a setting of the project."""
+    """Slots run and specs may change, because the checkout would not undo a project setting."""
     made = plan(wanted(DUE_SLOT[0], checkout=STALE["older"][0]), recorded(*DUE_SLOT[1], applied("new")), NOW)
 
     assert [action.action for action in made.actions] == [ActionType.SUBMIT]
 
 
 def test_a_pass_that_leaves_changes_to_an_apply_leaves_settings_too():
-    """With `--applied-only`, a suspension that ends in git remains in force until an apply, and nothing is recorded."""
+    """With `--applied-only`, a suspension that was removed in git remains in force until an apply, and nothing is
+    recorded."""
     made = plan(wanted(DUE_SLOT[0], applied_only=True), recorded(*DUE_SLOT[1], applied(suspend=True)), NOW)
     first = plan(wanted(DUE_SLOT[0], applied_only=True), recorded(*DUE_SLOT[1], declared(DUE_SLOT[0])), NOW)
 
@@ -235,7 +239,7 @@ def test_a_pass_that_leaves_changes_to_an_apply_leaves_settings_too():
 
 
 def test_the_newest_commit_of_the_settings_counts():
-    """Settings that were applied outside git do not make an old checkout count as a new one."""
+    """Settings that were applied outside git do not make an old checkout count as new."""
     events = [*ran("A"), applied("new", suspend=True), applied(None, suspend={"reason": "audit"})]
 
     made = plan(wanted(spec("B"), checkout=STALE["older"][0]), recorded(*events), NOW)
@@ -255,7 +259,7 @@ def test_a_run_that_was_found_is_adopted_by_a_stale_checkout():
 
 
 def test_a_plan_is_outdated_once_other_settings_are_applied():
-    """Settings do not make a plan stale if they are the same, or if the plan was made after they were recorded."""
+    """Settings do not make a plan stale if they are equal, or if the plan was made after they were recorded."""
     digest, before = settings_digest(settings()), recorded(*ran("A")).position
     same = recorded(*ran("A"), applied())
     other = recorded(*ran("A"), applied(suspend=True))
@@ -267,7 +271,7 @@ def test_a_plan_is_outdated_once_other_settings_are_applied():
 
 
 def test_removals_are_not_declared_by_a_stale_checkout():
-    """A pattern of files that matches fewer files is a change of a setting, and removes specs."""
+    """A file pattern that matches fewer files is a change of a setting, and removes specs."""
     events = [*ran("A"), declared(spec("A")), applied("new", specs=["jobs/*.yaml"])]
 
     made = plan(wanted(spec("A", "other"), checkout=STALE["diverged"][0]), recorded(*events), NOW)

@@ -1,4 +1,4 @@
-"""The slots of schedules around clock changes, compared with an independent calculation, minute by minute."""
+"""Tests slots around clock changes by comparing them with an independent calculation, minute by minute."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEDULES = {
     "0 0 * * *": ([0], [0]),
     "0,15,45 1,2,23 * * *": ([0, 15, 45], [1, 2, 23]),
 }
-"""Schedules, with the minutes and hours that they mean."""
+"""Schedules, with the minutes and hours that they match."""
 
 
 SPECIAL_DAYS = {
@@ -44,7 +44,7 @@ SPECIAL_DAYS = {
 
 @pytest.mark.parametrize("schedule", SPECIAL_DAYS)
 def test_days_can_be_counted_from_the_end_of_a_month(schedule: str):
-    """L, LW, nL, n#m and names mean the days that docs/schedules.md says."""
+    """L, LW, nL, n#m and names match the days that docs/schedules.md describes."""
     days = [seconds_text(slot)[:10] for slot in islice(slots(schedule, "UTC", FIRST), 3)]
     assert SPECIAL_DAYS[schedule] == days
 
@@ -68,7 +68,7 @@ def changes(zone: ZoneInfo, years: int) -> Iterator[datetime]:
 
 @cache
 def all_changes(years: int) -> dict[tuple[object, ...], tuple[str, datetime]]:
-    """Returns one zone and moment for each type of clock change that occurs anywhere in these years."""
+    """Returns one zone and moment for each kind of clock change that occurs anywhere in these years."""
     ways: dict[tuple[object, ...], tuple[str, datetime]] = {}
     for name in sorted(available_timezones()):
         zone = ZoneInfo(name)
@@ -80,7 +80,7 @@ def all_changes(years: int) -> dict[tuple[object, ...], tuple[str, datetime]]:
 
 
 def reckoned(schedule: str, zone: ZoneInfo, begin: datetime, end: datetime) -> list[datetime]:
-    """Returns the slots after `begin` up to `end`, by comparing every minute with the local time."""
+    """Returns the slots after `begin` up to `end`, by checking the local time of every minute."""
     minutes, hours = SCHEDULES[schedule]
     evenly = schedule.split(maxsplit=1)[0].startswith("*") or schedule.split()[1].startswith("*")
     expected, shown = [], set[datetime]()
@@ -89,7 +89,7 @@ def reckoned(schedule: str, zone: ZoneInfo, begin: datetime, end: datetime) -> l
     while moment < end:
         moment += MINUTE
         wall = moment.astimezone(zone).replace(tzinfo=None)
-        # The local times with this minute: the one that the clock shows, and those that it skipped before.
+        # The local times of this minute: the one that the clock shows, and those that the clock has just skipped.
         walls = [wall]
         if not evenly:
             skipped = wall - MINUTE
@@ -107,8 +107,8 @@ def reckoned(schedule: str, zone: ZoneInfo, begin: datetime, end: datetime) -> l
 @pytest.mark.parametrize(("years", "share"), [(1, 3), pytest.param(10, 1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_slots_when_clocks_change_anywhere(schedule: str, years: int, share: int):
-    """In every zone and for every clock change, the slots follow the rules of Debian's cron. `make test` looks at every
-    third change with each schedule, and at every change with some schedule."""
+    """In every zone and for every clock change, the slots follow the rules of Debian's cron. `make test` checks every
+    third clock change with each schedule, and every clock change with at least one schedule."""
     ways = list(all_changes(years).values())
     assert len(ways) > 20
     ways = ways[list(SCHEDULES).index(schedule) % share :: share]
@@ -125,7 +125,8 @@ def test_slots_when_clocks_change_anywhere(schedule: str, years: int, share: int
 
 @in_one_test("minutes", range(0, 180, 7))
 def test_it_does_not_matter_when_one_starts_to_look(minutes: int):
-    """Around the hour that occurs twice, the slots after any moment are the later ones of the same slots."""
+    """Around the hour that occurs twice, the sequence of slots does not depend on the moment from which it is
+    computed."""
     begin = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)
     everything = list(islice(slots("*/20 * * * *", "Europe/Berlin", begin), 20))
     start = begin + timedelta(minutes=minutes)

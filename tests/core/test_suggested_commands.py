@@ -1,4 +1,4 @@
-"""The commands suggested for unknown submissions."""
+"""Tests the commands that are suggested for unknown submissions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec,
 
 
 def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str = "A") -> list[SuggestedCommands | None]:
-    """Returns the suggested commands of each action in the plan of one spec. `found` are runs that carry its newest
+    """Returns the suggested commands of each action in the plan of one spec. `found` contains the runs with its newest
     token."""
     state = recorded(*events)
     newest = state.spec("orders").newest
@@ -19,15 +19,16 @@ def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str =
 
 
 def test_a_command_repeats_where_it_was_called():
-    """Commands have the project folder quoted for a shell, the target, and the kind of ledger. Without these, they are
-    short."""
+    """Commands contain the project folder, quoted for a shell, the target, and the kind of ledger. If none of these is
+    needed, commands are short."""
     assert Invocation().command("init") == "reconciler init"
     by = Invocation("prod", "my jobs", local_ledger=True)
     assert by.command("retry", "a b") == "reconciler -C 'my jobs' retry 'a b' -t prod --local-ledger"
 
 
 def test_commands_in_messages_get_the_folder():
-    """The folder is added only to commands that are meant for pasting. Without a folder, nothing changes."""
+    """The folder is added only to commands that are meant to be pasted. If no folder is given, commands do not
+    change."""
     message = "there is no table reconciler ledger. Make the table: reconciler ledger init -t prod"
     by = Invocation("prod", r"my\1 jobs")
     assert by.completed(message) == message.replace(": reconciler", r": reconciler -C 'my\1 jobs'")
@@ -35,7 +36,7 @@ def test_commands_in_messages_get_the_folder():
 
 
 def test_an_unknown_without_a_run_has_three_ways():
-    """The commands adopt, resubmit or abandon the submission. They have the target and can be pasted."""
+    """The commands adopt, resubmit or abandon the submission. They contain the target and can be pasted."""
     assert _remedies(intended(seconds=-60)) == [
         SuggestedCommands(
             (
@@ -50,7 +51,7 @@ def test_an_unknown_without_a_run_has_three_ways():
 
 
 def test_a_conflict_names_its_runs():
-    """With several runs, the commands adopt one or abandon all. They do not offer another send."""
+    """If there are several runs, the commands adopt one of them or abandon all. No command sends the request again."""
     assert [remedy.commands for remedy in _remedies(intended(), found=("run-8", "run-9")) if remedy] == [
         (
             'reconciler adopt orders run-8 -t prod --reason "..."',
@@ -61,7 +62,7 @@ def test_a_conflict_names_its_runs():
 
 
 def test_a_submission_with_a_second_run_names_both():
-    """With a second run, the commands choose the run that counts."""
+    """If there is a second run, each command chooses the run to keep."""
     intent = intended()
     events = [intent, outcome("submitted", intent), outcome("adopted", intent, run_id="run-9")]
 
@@ -74,7 +75,7 @@ def test_a_submission_with_a_second_run_names_both():
 
 
 def test_of_several_unresolved_each_is_named():
-    """With two submissions of one spec, `resolve` needs the token to identify one."""
+    """If a spec has two submissions, `resolve` needs the token of one of them."""
     told = _remedies(intended("A", 1), intended("B", 2, seconds=-60), found=None, content="B")
 
     assert [remedy.commands[1] for remedy in told if remedy] == [
@@ -91,7 +92,7 @@ def test_a_bad_end_can_be_retried():
 
 
 def test_what_is_known_needs_no_person():
-    """Actions that are in sync, adopt a run or submit need no decision."""
+    """No command is suggested for actions that are in sync, adopt a run or submit."""
     assert _remedies(*ran()) == [None]
     assert _remedies(intended(), found=("run-1",)) == [None]
     assert _remedies() == [None]

@@ -47,7 +47,7 @@ ALIKE: list[dict[str, Any]] = [
 @in_one_test("left", ALIKE, ids=str)
 @in_one_test("right", ALIKE, ids=str)
 def test_objects_compare_as_those_of_the_standard_library(left: dict[str, Any], right: dict[str, Any]):
-    """Equality, hashes and texts are those that `dataclasses.dataclass` gives the same class."""
+    """Equality, hash and text are those that `dataclasses.dataclass` would give the class."""
     assert (Ours(**left) == Ours(**right)) == (Theirs(**left) == Theirs(**right))
     assert (hash(Ours(**left)) == hash(Ours(**right))) == (hash(Theirs(**left)) == hash(Theirs(**right)))
     assert repr(Ours(**left)) == repr(Theirs(**left))
@@ -65,7 +65,7 @@ def test_objects_can_be_copied_and_pickled():
 
 
 def test_fields_are_not_listed_for_each_pickled_object(monkeypatch: pytest.MonkeyPatch):
-    """Results of other processes are pickled without a look at the fields of their classes."""
+    """Results from other processes are pickled without listing the fields of their classes."""
     ours = Ours("a", 1)
     monkeypatch.setattr(dataclasses, "fields", None)
 
@@ -74,7 +74,7 @@ def test_fields_are_not_listed_for_each_pickled_object(monkeypatch: pytest.Monke
 
 
 def test_a_class_without_frozen_has_no_hash():
-    """Objects that may change are not hashable, and a class can have its own methods."""
+    """Mutable objects are not hashable, and a class can define its own methods."""
 
     @dataclass(slots=True)
     class Changing:
@@ -94,7 +94,7 @@ def test_a_class_without_frozen_has_no_hash():
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived(Ours):
-    """A class with fields that are given by name, and fields that are not given."""
+    """A class in which some fields are passed to the constructor and others are not."""
 
     unit: str
     length: int = field(default=0, init=False)
@@ -105,7 +105,7 @@ class Derived(Ours):
 
 
 def test_each_object_has_its_own_values():
-    """The first and all later objects of a class are initialized alike, with defaults of their own."""
+    """The first object of a class and all later ones are initialized in the same way, with separate defaults."""
     first, second = Derived("abc", 1, unit="s"), Derived("a", unit="ms", rates={"x": 1})
     first.parts.append("p")
 
@@ -115,7 +115,7 @@ def test_each_object_has_its_own_values():
 
 
 def test_wrong_arguments_are_refused():
-    """Missing, unknown and surplus arguments raise `TypeError`, for the first object too."""
+    """Missing, unknown and surplus arguments raise `TypeError`, even for the first object."""
 
     @dataclass
     class Fresh:
@@ -128,18 +128,18 @@ def test_wrong_arguments_are_refused():
 
 
 def test_a_regular_expression_is_compiled_at_its_first_use():
-    """An invalid expression raises its error at the first use, and a valid one matches as a compiled one does."""
+    """An invalid expression raises an error at its first use, and a valid one matches like a compiled expression."""
     invalid, valid = regex("("), regex("a(b)?", re.IGNORECASE)
 
     with pytest.raises(re.error):
         invalid.match("")
-    for _ in range(2):  # the second use is not the first
+    for _ in range(2):  # the second use takes another path
         assert valid.findall("AB a") == re.compile("a(b)?", re.IGNORECASE).findall("AB a")
     assert valid.pattern == "a(b)?"
 
 
 def test_objects_made_without_the_collector_are_old():
-    """Objects that are created while the garbage collector is off are not scanned by the collections that follow."""
+    """Objects that are created while the garbage collector is disabled are not scanned by later collections."""
     with uncollected():
         assert not gc.isenabled()
         made = [[number] for number in range(100)]

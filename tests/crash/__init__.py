@@ -1,2 +1,2 @@
-"""Stops the real command at any point: crash points, kill loops and races. Afterwards checks the runs in AWS and the
-ledger."""
+"""Stops the real command at any point: at crash points, in kill loops and in races. Afterwards, checks the runs in AWS
+and the ledger."""

@@ -1,4 +1,4 @@
-"""Provides projects in which reconcilers are stopped."""
+"""Provides projects in which reconciler processes are stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines faults of submissions as rules of the emulator. Each acts on the first calls that start a run."""
+"""Defines faults of submissions as rules for the emulator. Each rule acts on the first calls that start a run."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ REFUSED = {
 """The call starts no run, and AWS returns an error."""
 
 SLOW = {"slow": _first(Rule("processed", "given", operation=SENDS, count=1, delay_seconds=0.5))}
-"""The call succeeds, but late."""
+"""The call succeeds, but with a delay."""
 
 FAULTS = {**PROCESSED, **LOST, **REFUSED, **SLOW}

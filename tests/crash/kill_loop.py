@@ -1,4 +1,5 @@
-"""Runs reconcilers on one project, and kills and freezes them at any moment, while specs change and AWS fails."""
+"""Runs several reconciler processes on one project, and kills and freezes them at any moment, while specs change and
+AWS fails."""
 
 from __future__ import annotations
 
@@ -15,13 +16,14 @@ from tests.crash.faults import SENDS
 from tests.crash.world import CrashWorld, Verdict, verdict
 
 CLAIM_SECONDS, SIGNATURE_SECONDS, LATE_SECONDS, SETTLE_SECONDS = 2, 3, 1.0, 6
-"""The settling time is longer than the sum of the other times, as by default, so no request can arrive after it."""
+"""As with the defaults, the settling time is longer than the sum of the other times, so no request can arrive after
+it."""
 
 STEP_SECONDS = 0.02
 FROZEN_SECONDS = 9.0
-"""The maximum time for which a reconciler is frozen, which is longer than the settling time."""
+"""The maximum time for which a process is frozen, which is longer than the settling time."""
 LEAST = 1
-"""The minimum number of times that reconcilers are killed and frozen, however slow the machine is."""
+"""The minimum numbers of kills and freezes, however slow the machine is."""
 EDIT_SHARE = 0.3
 """The share of passes in which a spec changes."""
 
@@ -41,7 +43,7 @@ FAULTS = Plan(
 
 @dataclass
 class Passing:
-    """One reconciler: what happens to it and when, by the monotonic clock."""
+    """One reconciler process: its fate, and when it is due, by the monotonic clock."""
 
     process: subprocess.Popen[bytes]
     began: float
@@ -51,14 +53,14 @@ class Passing:
 
     @property
     def frozen(self) -> bool:
-        """Whether the reconciler is frozen now."""
+        """Returns whether the process is frozen now."""
         return self.until > 0.0
 
 
 @dataclass
 class KillLoop:
-    """A loop with some reconcilers and specs. The seed determines every decision, but not the times at which they
-    happen."""
+    """A loop with several processes and specs. The seed determines every decision, but not the times of the
+    decisions."""
 
     world: CrashWorld
     seed: int
@@ -71,11 +73,11 @@ class KillLoop:
         self._random = Random(self.seed)
         self._running: list[Passing] = []
         self.errors = self.world.folder.parent / "errors.txt"
-        self._pass_seconds = 0.0  # the duration of a pass on this machine: fates are shares of it
+        self._pass_seconds = 0.0  # the duration of a pass on this machine, to choose when fates are due
 
     def run(self, seconds: float) -> Verdict:
-        """Runs for this long, and until enough has happened. Then faults end, the remaining work is completed, and
-        the result is checked."""
+        """Runs for this long, and until the minimum numbers are reached. After that, faults end, the remaining work is
+        completed, and the result is checked."""
         self.world.prepare(CLAIM_SECONDS, SETTLE_SECONDS)
         for number in range(self.specs):
             self._edit(number)
@@ -109,7 +111,7 @@ class KillLoop:
         return time.monotonic() - began
 
     def _step(self) -> None:
-        """Carries out what is due, and starts reconcilers until enough are running."""
+        """Carries out the fates that are due, and starts processes until enough are running."""
         now = time.monotonic()
         for passing in self._running:
             if passing.process.poll() is None:
@@ -121,7 +123,7 @@ class KillLoop:
             self._running.append(self._passing(now))
 
     def _passing(self, now: float) -> Passing:
-        """Starts a reconciler whose fate is due at some time during its pass."""
+        """Starts a process whose fate is due at some time during its pass."""
         self.counts["passes"] += 1
         if self._random.random() < EDIT_SHARE:
             self._edit(self._random.randrange(self.specs))
@@ -131,7 +133,7 @@ class KillLoop:
         return Passing(self._started(), now, fate, at)
 
     def _meet(self, passing: Passing, now: float) -> None:
-        """Carries out what is due for a running or frozen reconciler."""
+        """Carries out the fate that is due for a running or frozen process."""
         if passing.frozen and now >= passing.until:
             passing.process.send_signal(signal.SIGCONT)
             passing.fate, passing.until = "woken", 0.0
@@ -156,7 +158,7 @@ class KillLoop:
             )
 
     def _edit(self, number: int) -> None:
-        """Changes the content of a spec atomically, so that a reader sees the old file or the new one."""
+        """Changes the content of a spec atomically, so that a reader sees either the old file or the new one."""
         name = f"job-{number}"
         content = f"{name}-{self.counts[name]}"
         self.counts[name] += 1

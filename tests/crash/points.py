@@ -1,4 +1,4 @@
-"""Lists the named points at which the program can be stopped. docs/promise.md lists them too."""
+"""Lists the named points at which the program can be stopped. docs/promise.md contains the same list."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ POINTS = (
     "snapshotting",
     "snapshot-kept",
 )
-"""Every point, without the prefix ``reconciler.`` of its name."""
+"""The names of all points, without the prefix ``reconciler.``."""
 
 WRITING = ("recording", "stored", "recorded")
-"""The points around a write to the ledger: before it, after the store has the batch but before its reply, and after
-the reply."""
+"""The points around a write to the ledger: before it, after the store has the batch but before its reply, and after the
+reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point at which to stop: its name, its subject (for writes, the type of an event), and which occurrence is
-    meant."""
+    """A point at which to stop: its name, its subject (for writes, an event type), and the number of the occurrence."""
 
     name: str
     about: str | None = None

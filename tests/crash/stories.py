@@ -1,5 +1,4 @@
-"""Defines short histories that together reach every point, and lists in which pass of which history each point is
-reached."""
+"""Defines short histories that together reach every point, and lists the points that each of their passes reaches."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ from tests.crash.faults import LOST, PROCESSED, REFUSED, SLOW
 from tests.crash.points import WRITING, Point
 from tests.crash.world import INIT, SETTLE_SECONDS, CrashWorld
 
-NOWHERE = "http://127.0.0.1:1"  # a port that nothing listens on
+NOWHERE = "http://127.0.0.1:1"  # a port without a listener
 
 Passes = Generator[None, None, None]
-"""A story runs up to each `yield`, at which the caller runs a pass, and may end at any of them."""
+"""A story is a generator: at each `yield`, the caller runs a pass, and it may end at any of them."""
 
 
 def founding(world: CrashWorld) -> Passes:
@@ -31,7 +30,7 @@ def founding(world: CrashWorld) -> Passes:
 
 
 def submitting(world: CrashWorld) -> Passes:
-    """A new spec of each service runs, and a later pass observes the ends of the runs."""
+    """A new spec runs on each service, and a later pass observes the ends of the runs."""
     world.spark("orders")
     world.batch("clicks")
     yield
@@ -39,7 +38,7 @@ def submitting(world: CrashWorld) -> Passes:
 
 
 def adopting(world: CrashWorld) -> Passes:
-    """A pass is killed after it received AWS's reply. The next pass finds the run."""
+    """A pass is killed after it received AWS's reply. The next pass finds the run by its tag."""
     world.batch("clicks")
     world.crash(Point("answered"))
     yield
@@ -69,7 +68,7 @@ def superseding(world: CrashWorld) -> Passes:
 
 
 def cancelling(world: CrashWorld) -> Passes:
-    """A spec with a live run and the deletion policy Cancel is removed from git."""
+    """A spec whose run is live and whose deletion policy is Cancel is removed from git."""
     world.aws.configure(run_seconds=None)
     path = world.spark("orders", deletionPolicy="Cancel")
     world.batch("clicks")
@@ -79,7 +78,7 @@ def cancelling(world: CrashWorld) -> Passes:
 
 
 def snapshotting(world: CrashWorld) -> Passes:
-    """Passes of one spec each bring the ledger close to the length at which a pass stores a snapshot at its end."""
+    """Passes of one spec each bring the ledger close to the length at which a pass stores a snapshot when it ends."""
     number = 0
     while _position(world) <= AT_THE_END - 5:  # such a pass appends four batches
         world.batch(f"clicks-{number}")
@@ -121,7 +120,7 @@ def unreachable(world: CrashWorld) -> Passes:
 
 
 def meeting(world: CrashWorld, fault: Plan, *, spark: bool) -> Passes:
-    """A new spec is submitted, and its submission meets a fault."""
+    """A new spec is submitted, and a fault affects its submission."""
     world.aws.inject(fault)
     if spark:
         world.spark("orders")
@@ -132,7 +131,7 @@ def meeting(world: CrashWorld, fault: Plan, *, spark: bool) -> Passes:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A history, the points that each of its passes reaches, and the names on hold at its end."""
+    """A history, the points that each of its passes reaches, and the names that are on hold at its end."""
 
     name: str
     tell: Callable[[CrashWorld], Passes]
@@ -195,7 +194,7 @@ STORIES = (
 
 
 def _meetings(faults: Mapping[str, Plan], batch: tuple[Point, ...], spark: tuple[Point, ...]) -> Iterator[Story]:
-    """Returns the stories in which a submission to each service meets one of the faults."""
+    """Returns stories in which one of the faults affects a submission to each service."""
     for name, plan in faults.items():
         yield Story(f"batch-{name}", partial(meeting, fault=plan, spark=False), (batch,))
         yield Story(f"spark-{name}", partial(meeting, fault=plan, spark=True), (spark,))
@@ -207,12 +206,12 @@ MEETINGS = (
     *_meetings(REFUSED, AGAIN, AGAIN),
     *_meetings(SLOW, (*SEND, *_writes("submitted")), (*SEND, *_writes("submitted"))),
 )
-"""Stories with faults. For AWS Batch, which has no token, a lookup follows. EMR Serverless receives the same token
-again."""
+"""Stories with faults. AWS Batch has no token, so a lookup follows. EMR Serverless gets the request again with the same
+token."""
 
 
 Stopped = TypeVar("Stopped")
-"""The result of stopping a command: it has ended, or it is frozen."""
+"""The type of a stopped command, which has either ended or is frozen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""At every point at which the program can stop, a pass is killed, or frozen and woken later.
+"""At every point where the program can stop, a pass is killed, or frozen and woken later.
 
 `make test` runs a selection. `make soak` runs all cases, with every store and every fault.
 """
@@ -23,7 +23,7 @@ def _marked(cases: Sequence[Case], every_day: Set[str] = frozenset()) -> list[ob
 
 
 def _once_each() -> list[Case]:
-    """One case for each point and what it is about."""
+    """Returns one case for each point and subject."""
     return list({(case.point.name, case.point.about): case for case in reversed(CASES)}.values())
 
 
@@ -33,7 +33,7 @@ KILLED_MEETING = {"batch-reply-lost-0-looked", "spark-html-0-recorded-intended-2
 
 @pytest.mark.parametrize("case", _marked(CASES, KILLED))
 def test_killed(case: Case, world: CrashWorld):
-    """After a kill at the point, each submission ends with one run that is in the ledger, or on hold."""
+    """After a kill at the point, each submission ends either with one run that the ledger contains, or on hold."""
     stop_at(case, world, world.crash)
 
     assert verdict(world) == Verdict(held=list(case.story.held))
@@ -41,7 +41,7 @@ def test_killed(case: Case, world: CrashWorld):
 
 @pytest.mark.parametrize("case", _marked(FAULTY_CASES, KILLED_MEETING))
 def test_killed_while_it_meets_a_fault(case: Case, world: CrashWorld):
-    """The same holds if the submission meets a fault before the process is killed."""
+    """The result is the same if a fault affects the submission before the process is killed."""
     stop_at(case, world, world.crash)
 
     assert verdict(world) == Verdict()
@@ -52,7 +52,7 @@ def test_killed_while_it_meets_a_fault(case: Case, world: CrashWorld):
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("case", _once_each(), ids=str)
 def test_killed_and_recovered_with_faults(case: Case, fault: str, scheme: str, over: Over):
-    """It also holds over every store if the passes after the kill meet a fault."""
+    """With every store, the result is the same if the passes after the kill meet a fault."""
     if case.story.name == "founding" and scheme != "sqlite":
         pytest.skip("this story is about a file")
     world = over(scheme)
@@ -66,7 +66,7 @@ def test_killed_and_recovered_with_faults(case: Case, fault: str, scheme: str, o
 @pytest.mark.parametrize("scheme", SCHEMES[1:])
 @pytest.mark.parametrize("case", FAULTY_CASES, ids=str)
 def test_killed_over_a_shared_ledger(case: Case, scheme: str, over: Over):
-    """It also holds for a fault and a kill over the stores that several machines share."""
+    """With the stores that several machines can share, the result is the same after a fault and a kill."""
     world = over(scheme)
     stop_at(case, world, world.crash)
 
@@ -76,9 +76,9 @@ def test_killed_over_a_shared_ledger(case: Case, scheme: str, over: Over):
 @pytest.mark.soak
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_frozen_and_woken(case: Case, world: CrashWorld):
-    """A process that is frozen until others are done, and then woken, adds no second run.
+    """A process that is frozen, and woken after other processes are done, adds no second run.
 
-    If it was frozen just before it sends, it is woken when its signature is too old for AWS.
+    If it was frozen just before sending, it is woken when its signature is too old for AWS.
     """
     frozen = stop_at(case, world, world.freeze)
     world.rest()

@@ -1,4 +1,4 @@
-"""Reconcilers are killed and frozen at any moment while AWS fails: nothing runs twice, is lost or gets stuck."""
+"""Processes are killed and frozen at any moment while AWS fails: nothing runs twice, is lost or gets stuck."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Record = Callable[[str, object], None]
 
 
 def judged(loop: KillLoop, seconds: float, record: Record) -> None:
-    """Runs a loop, records what happened in it, and checks what must be true at its end."""
+    """Runs a loop, records its events, and checks the conditions that must hold at its end."""
     assert loop.run(seconds) == Verdict(), loop.counts
 
     happened = ", ".join(f"{loop.counts[what]} {what}" for what in ("passes", "kills", "freezes", "edits"))
@@ -31,7 +31,7 @@ def judged(loop: KillLoop, seconds: float, record: Record) -> None:
 
 @pytest.mark.campaign
 def test_a_short_loop(world: CrashWorld, record_property: Record):
-    """Two reconcilers and three specs, until one is killed and one is frozen."""
+    """Runs two processes over three specs, until at least one was killed and one was frozen."""
     judged(KillLoop(world, seed=7, reconcilers=2, specs=3), 0.0, record_property)
 
 
@@ -39,5 +39,5 @@ def test_a_short_loop(world: CrashWorld, record_property: Record):
 @pytest.mark.parametrize("scheme", ["sqlite", "s3", "dynamodb"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_long_loop(seed: int, scheme: str, over: Callable[[str], CrashWorld], record_property: Record):
-    """Four reconcilers and a dozen specs, for minutes, over each store."""
+    """Runs four processes over a dozen specs for minutes, with each store."""
     judged(KillLoop(over(scheme), seed=seed, reconcilers=4, specs=12), SECONDS, record_property)

@@ -1,6 +1,6 @@
 """Tests the rows of the crash matrix: the real command is stopped or meets a fault, and the result is checked.
 
-Some rows run in `make test`, and all of them in `make soak`. Rows that only stop at a point of the code are in
+Some rows run in `make test`, all of them in `make soak`. Rows that only stop at a point of the code are in
 test_enumeration.py. docs/promise.md contains all rows.
 """
 
@@ -26,11 +26,12 @@ INTENDED = Point("recorded", "intended")
 
 
 def test_frozen_after_the_intent_and_woken_after_the_deadline(world: CrashWorld):
-    """The hook detects that the deadline of the send has passed, so nothing is sent. The next pass sends it."""
+    """After it is woken, the process detects that the deadline of the send has passed, and sends nothing. The next pass
+    sends the request."""
     world.prepare(claim_seconds=1)
     world.batch("clicks")
     frozen = world.freeze(INTENDED)
-    time.sleep(1.1)  # the clock of the frozen process continues
+    time.sleep(1.1)  # the clock continues while the process is frozen
     woken = world.thaw(frozen)
     world.prepare()
 
@@ -42,8 +43,8 @@ def test_frozen_after_the_intent_and_woken_after_the_deadline(world: CrashWorld)
 
 @pytest.mark.soak
 def test_frozen_with_the_request_in_its_hands(world: CrashWorld):
-    """The request is sent long after another pass sent it again, because the time is not checked any more. AWS
-    refuses its signature."""
+    """The process is woken long after another pass sent the request again, and sends it without checking the time. AWS
+    refuses its signature, which is too old."""
     world.batch("clicks")
     frozen = world.freeze(Point("sending"))
     world.rest()
@@ -56,7 +57,8 @@ def test_frozen_with_the_request_in_its_hands(world: CrashWorld):
 
 
 def test_two_reconcilers_and_one_submission(world: CrashWorld):
-    """While one pass is about to send, another one finds its intent and sends nothing. Then the first one continues."""
+    """While one pass is about to send, another pass reads its intent and sends nothing. Then the first pass
+    continues."""
     world.batch("clicks")
     first = world.freeze(INTENDED)
     second = world.run("reconcile")
@@ -79,8 +81,8 @@ def test_two_reconcilers_and_one_submission(world: CrashWorld):
     ids=["denied", "empty answer", "tags unread"],
 )
 def test_a_listing_that_fails_is_not_absence(world: CrashWorld, answer: Rule):
-    """However long listings fail, the submission remains unknown and passes exit 3. Once AWS can be queried, the run
-    is adopted."""
+    """As long as listings fail, the submission remains unknown and passes exit 3. Once AWS can be queried, the run is
+    adopted."""
     world.batch("clicks")
     world.crash(ACCEPTED)
     world.aws.inject(Plan((answer,)))
@@ -108,7 +110,8 @@ def test_the_credentials_of_another_account_prove_nothing(world: CrashWorld):
 
 
 def test_finished_and_forgotten_before_it_was_adopted(world: CrashWorld):
-    """A day after its intent, it is unknown whether the submission ran. It remains on hold and is not sent again."""
+    """A day after its intent, AWS can no longer show whether the submission ran. It remains on hold and is not sent
+    again."""
     long_ago = time_text(datetime.now(UTC) - timedelta(hours=25))
     where = {"jobQueue": "nightly", "jobName": "clicks"}
     world.batch("clicks")
@@ -142,7 +145,7 @@ def test_a_ledger_that_is_gone_after_acceptance(world: CrashWorld):
 @pytest.mark.parametrize("arrives", [True, False], ids=["it had arrived", "it had not"])
 @pytest.mark.parametrize("what", ["removed", "suspended"])
 def test_a_spec_that_is_taken_back_while_its_submission_is_unresolved(world: CrashWorld, what: str, arrives: bool):
-    """The submission is only looked up. If its run exists, it is adopted. Otherwise it is never sent."""
+    """The submission is looked up but not sent again. If its run exists, it is adopted. Otherwise, it is never sent."""
     world.spark("orders")
     assert world.run("reconcile").code == 0
     path = world.batch("clicks")
@@ -160,8 +163,8 @@ def test_a_spec_that_is_taken_back_while_its_submission_is_unresolved(world: Cra
 
 @pytest.mark.soak
 def test_a_request_that_is_late(world: CrashWorld):
-    """The request takes effect after its process was killed, but before the submission settles. The run is found,
-    and nothing is sent again."""
+    """The request takes effect after its process was killed and before the submission settles. The run is found, and
+    nothing is sent again."""
     world.aws.inject(Plan((Rule("late", "closed", operation=SENDS, late_seconds=1.0),)))
     world.batch("clicks")
     world.crash(Point("stored", "unclear"))
@@ -174,7 +177,7 @@ def test_a_request_that_is_late(world: CrashWorld):
 
 @pytest.mark.soak
 def test_a_request_that_is_later_than_its_signature_lives(world: CrashWorld):
-    """AWS refuses the request when it arrives. It counts as lost and is sent again."""
+    """AWS refuses the request when it arrives at last. The submission counts as absent and is sent again."""
     late = Rule("late", "closed", operation=SENDS, late_seconds=2.5, count=1)
     world.aws.inject(Plan((late,), {"signature_seconds": 1.5}))
     world.batch("clicks")

@@ -1,4 +1,4 @@
-"""The list of points is complete, and the stories reach every point."""
+"""Tests that the list of points is complete, and that the stories reach every point."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.crash.world import CrashWorld
 ROOT = Path(__file__).parents[2]
 
 Heard = Counter[tuple[str, str | None]]
-"""How often a point was reached, by its name and subject. The subject `None` counts all subjects."""
+"""Counts how often a point was reached, by its name and subject. The subject `None` counts all subjects."""
 
 
 class _Listener:
-    """An audit hook that counts only while it has a counter, because Python cannot remove audit hooks."""
+    """An audit hook that counts only while a counter is set, because Python cannot remove audit hooks."""
 
     def __init__(self) -> None:
         self.heard: Heard | None = None
@@ -62,19 +62,19 @@ def test_every_point_in_the_code_is_listed():
 
 
 def test_every_store_marks_when_it_has_a_batch():
-    """Each store marks the point between a write and its reply."""
+    """Each store raises the event between a write and its reply."""
     for scheme, module in STORES.items():
         source = (ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
         assert f'sys.audit("{ROOT_NAME}stored"' in source, scheme
 
 
 def test_every_point_is_stopped_at():
-    """Each point in the list is reached in a pass of some story, at which the enumeration stops."""
+    """Each point in the list is reached in a pass of some story, so the enumeration stops there."""
     assert {case.point.name for case in (*CASES, *FAULTY_CASES)} == set(POINTS)
 
 
 REHEARSED = (*STORIES, *(story for story in MEETINGS if story.name in {"batch-reply-lost", "spark-reply-lost"}))
-"""The other faults reach the same points. The full enumeration covers each of them."""
+"""The other faults reach the same points. The full enumeration contains each of them."""
 
 
 @pytest.mark.parametrize("story", REHEARSED, ids=str)

@@ -1,4 +1,4 @@
-"""Many reconcilers start at the same time over the same new specs; each spec gets one run."""
+"""Many processes start at the same time over the same new specs, and each spec gets one run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Record = Callable[[str, object], None]
 
 
 def race(world: CrashWorld, reconcilers: int, specs: int) -> Counter[int]:
-    """Runs the reconcilers to their ends, and counts their exit codes."""
+    """Runs the processes until they end, and counts their exit codes."""
     world.prepare(claim_seconds=30, settle_seconds=60)
     for number in range(specs):
         write = world.batch if number % 2 else world.spark
@@ -39,7 +39,7 @@ def race(world: CrashWorld, reconcilers: int, specs: int) -> Counter[int]:
 
 
 def judged(world: CrashWorld, reconcilers: int, specs: int, record: Record) -> None:
-    """Runs a race and checks what must be true after it."""
+    """Runs a race, and checks the conditions that must hold after it."""
     codes = race(world, reconcilers, specs)
 
     assert set(codes) <= {0, 3}  # 3 if another process is still sending the same submission
@@ -51,12 +51,12 @@ def judged(world: CrashWorld, reconcilers: int, specs: int, record: Record) -> N
 
 @pytest.mark.campaign
 def test_a_small_race(world: CrashWorld, record_property: Record):
-    """Four reconcilers race over twenty specs."""
+    """Four processes race over twenty specs."""
     judged(world, 4, 20, record_property)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("scheme", ["sqlite", "s3", "dynamodb"])
 def test_a_large_race(scheme: str, over: Callable[[str], CrashWorld], record_property: Record):
-    """Sixteen reconcilers race over five hundred specs, over each store."""
+    """Sixteen processes race over five hundred specs, with each store."""
     judged(over(scheme), 16, 500, record_property)

@@ -1,4 +1,4 @@
-"""Provides a project whose reconcilers are stopped at named points, and checks its state afterwards."""
+"""Provides a project whose processes are stopped at named points, and checks its state afterwards."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from tests.waiting import eventually
 
 HOOK = Path(__file__).parent / "hook"
 CLAIM_SECONDS, SETTLE_SECONDS = 30, 60
-"""The deadline of a send and the settling time. They are shorter than elsewhere, because tests move the clock ahead
+"""The deadline of a send and the settling time. They are shorter than by default, because tests move the clock ahead
 instead of waiting."""
 
 SIGNATURE_SECONDS = 3
-"""The number of seconds for which AWS accepts a signature, if a test sets it. Signatures have whole seconds, so only
-one second less is certain."""
+"""The number of seconds for which AWS accepts a signature, if a test limits it. Signatures contain whole seconds, so
+only one second less is certain."""
 
 PATIENCE_SECONDS = 300.0
-"""The maximum time that anything here may take before it counts as stuck."""
+"""The maximum duration of any step, after which it is considered stuck."""
 
 LIMITED = ("StartJobRun", "ListJobRuns", "GetJobRun", "CancelJobRun", "SubmitJob")
-"""The operations whose quotas these campaigns lift."""
+"""The operations whose quotas are lifted for these campaigns."""
 
 INIT = ("ledger", "init")
 
 MOVING = {"submit", "replace", "adopt", "cancel", "skip", "wait"}
-"""Actions that show that work is left."""
+"""The actions that show that there is work left."""
 
 
 class Ahead:
-    """Moves the clock of this process ahead, for its commands, their signatures, and the fake AWS."""
+    """Moves the clock of this process ahead, which affects its commands, their signatures, and the fake AWS."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
@@ -120,7 +120,7 @@ class CrashWorld(World):
         return process, mark
 
     def passes(self, count: int) -> list[Done]:
-        """Runs some passes a little apart, because the two lookups that prove absence must be apart too."""
+        """Runs several passes with a pause between them, because the two lookups that prove absence must be apart."""
         done = []
         for _ in range(count):
             done.append(self.run("reconcile"))
@@ -128,17 +128,17 @@ class CrashWorld(World):
         return done
 
     def pass_time(self, seconds: float) -> None:
-        """Moves the clock ahead, and lets AWS process the requests that are due by it."""
+        """Moves the clock ahead, and lets AWS process the requests that are due by then."""
         due = time.time() + seconds
         self.ahead.seconds += seconds
         assert eventually(lambda: time.time() >= due and self.aws.faults()["on_the_way"] == 0)
 
     def pass_until_settled(self) -> None:
-        """Moves the clock ahead until earlier submissions count as absent if they are not found."""
+        """Moves the clock ahead until earlier submissions count as absent unless they are found."""
         self.pass_time(SETTLE_SECONDS + 0.1)
 
     def age_signatures(self) -> None:
-        """Makes AWS refuse all earlier signatures from now on."""
+        """From now on, AWS refuses all signatures that were made before."""
         self.pass_time(SIGNATURE_SECONDS + 0.1)
         self.aws.configure(signature_seconds=SIGNATURE_SECONDS)
 
@@ -155,9 +155,9 @@ class CrashWorld(World):
         return back
 
     def rest(self) -> list[dict[str, Any]]:
-        """Runs passes until nothing is left to do or to wait for, and returns the actions of the last one."""
+        """Runs passes until there is nothing left to do or to wait for, and returns the actions of the last pass."""
         actions: list[dict[str, Any]] = []
-        if self.command == INIT:  # the next pass finishes what a stopped one began
+        if self.command == INIT:  # the next pass completes the work of a stopped one
             done = self.run(*self.command)
             assert done.code == 0, done
 
@@ -173,11 +173,11 @@ class CrashWorld(World):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The problems of a project after all work is done. There must be none.
+    """The problems of a project after all work is done, of which there must be none.
 
-    `duplicates` are tokens with several runs, `unrecorded` are runs that are not in the ledger, and `invented` are
-    runs that are only in the ledger. `unresolved` are submissions with an unknown outcome, and `held` are names on
-    hold.
+    `duplicates` are tokens with several runs, `unrecorded` are runs that the ledger does not contain, and `invented`
+    are runs that only the ledger contains. `unresolved` are submissions with an unknown outcome, and `held` are names
+    on hold.
     """
 
     duplicates: list[str] = field(default_factory=list)
@@ -188,7 +188,7 @@ class Verdict:
 
 
 def unresolved(world: CrashWorld) -> list[str]:
-    """The names of the submissions with an unknown outcome."""
+    """Returns the names of the submissions with an unknown outcome."""
     log = world.log()
     try:
         return sorted(submission.name for submission in log.recorded.unresolved())

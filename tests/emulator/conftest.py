@@ -32,7 +32,7 @@ class Clock:
         self.now = NOON
 
     def __call__(self) -> float:
-        """Returns seconds since the epoch."""
+        """Returns the current time in seconds since the epoch."""
         return self.now
 
     def tick(self, seconds: float) -> None:
@@ -42,19 +42,19 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Replaces the clock of everything that calls `time.time`."""
+    """Replaces the clock for all code that calls `time.time`."""
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     return clock
 
 
 _PORTS = [0]
-"""The port of the emulator of the previous test. If it is free, it is used again, and with it the clients."""
+"""The port of the emulator of the previous test. If the port is free, it is reused, and so are the clients."""
 
 
 @pytest.fixture
 def emulator(clock: Clock) -> Iterator[Emulator]:
-    """Runs an emulator in memory with the default settings: 2 s to start, 20 s running, success."""
+    """Runs an emulator in memory with the default settings: runs start after 2 s, take 20 s, and succeed."""
     try:
         emulator = Emulator(None, port=_PORTS[-1]).start()
     except UsageError:  # another process has taken the port
@@ -66,7 +66,7 @@ def emulator(clock: Clock) -> Iterator[Emulator]:
 
 @cache
 def client(service: str, url: str) -> Any:
-    """Makes a real boto3 client that does not retry, and raises an error if a reply does not match the shape of its
+    """Creates a real boto3 client that does not retry, and raises an error if a reply does not match the shape of its
     operation."""
     made = boto3.client(
         service,
@@ -93,7 +93,7 @@ def _check_shape(http_response: Any, parsed: dict[str, Any], model: Any, **_: An
 
 @pytest.fixture
 def emr(emulator: Emulator) -> Iterator[Any]:
-    """Makes a client of EMR Serverless."""
+    """Creates a client for EMR Serverless."""
     made = client("emr-serverless", emulator.url)
     yield made
     made.close()
@@ -101,7 +101,7 @@ def emr(emulator: Emulator) -> Iterator[Any]:
 
 @pytest.fixture
 def batch(emulator: Emulator) -> Iterator[Any]:
-    """Makes a client of AWS Batch."""
+    """Creates a client for AWS Batch."""
     made = client("batch", emulator.url)
     yield made
     made.close()
@@ -176,6 +176,6 @@ def send(
 
 
 def ask_control(emulator: Emulator, method: str, path: str, body: object = None) -> tuple[int, Any]:
-    """Sends one request to the control endpoint, and returns status and JSON."""
+    """Sends one request to the control endpoint, and returns the status and the JSON."""
     response, text = send(emulator, method, f"/_emulator/{path}", body, {"Content-Type": "application/json"})
     return response.status, json.loads(text)

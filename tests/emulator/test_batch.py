@@ -1,4 +1,4 @@
-"""Tests AWS Batch with a real client: submitting, describing, stopping, dependencies."""
+"""Tests AWS Batch with a real client: submissions, descriptions, cancellations, dependencies."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_arns_in_a_request_are_returned_as_they_were_sent(submit: Submit, job: G
 
 
 def test_a_job_moves_with_the_clock(submit: Submit, job: Get, clock: Clock) -> None:
-    """The job passes through all states to SUCCEEDED. Then it has an attempt with times and an exit code."""
+    """The job passes through all states to SUCCEEDED. After that, it has an attempt with times and an exit code."""
     job_id = submit()
 
     states = []
@@ -95,7 +95,7 @@ def test_a_job_moves_with_the_clock(submit: Submit, job: Get, clock: Clock) -> N
 def test_a_failing_job_is_retried_as_its_strategy_says(
     submit: Submit, job: Get, emulator: Emulator, clock: Clock
 ) -> None:
-    """Failed runs have exit code 1. A rule with EXIT for this code ends the job after the first attempt."""
+    """Failed runs have the exit code 1. A retry rule with EXIT for this code ends the job after the first attempt."""
     emulator.configure(outcome="failed")
     plain = submit(retryStrategy={"attempts": 2})
     rule = {"onExitCode": "1", "onStatusReason": "Essential*", "action": "exit"}
@@ -131,7 +131,7 @@ def test_cancel_stops_only_jobs_that_have_not_started(submit: Submit, job: Get, 
 
 
 def test_terminate_stops_a_running_job(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """Stopping takes `stop_seconds`. Terminating the job again changes nothing."""
+    """The job stops after `stop_seconds`. Terminating the job again does nothing."""
     job_id = submit()
     clock.tick(5)
     batch.terminate_job(jobId=job_id, reason="replaced")
@@ -160,7 +160,7 @@ def test_stopping_an_unknown_job_is_an_error(batch: Any) -> None:
 
 
 def test_a_job_waits_for_its_dependencies(submit: Submit, job: Get, clock: Clock) -> None:
-    """The job is PENDING until its last dependency succeeds. An unknown id does not block it."""
+    """The job is PENDING until its last dependency succeeds. An unknown job id does not block it."""
     first = submit()
     clock.tick(10)
     second = submit()
@@ -177,7 +177,7 @@ def test_a_job_waits_for_its_dependencies(submit: Submit, job: Get, clock: Clock
 def test_a_failed_dependency_fails_the_jobs_that_wait_for_it(
     submit: Submit, job: Get, batch: Any, clock: Clock
 ) -> None:
-    """The failure also applies to jobs that wait for those jobs."""
+    """The failure also affects jobs that wait for those jobs."""
     first = submit()
     middle = submit(dependsOn=[{"jobId": first}])
     last = submit(dependsOn=[{"jobId": middle}])
@@ -240,7 +240,7 @@ def test_eks_and_ecs_workloads_are_described(submit: Submit, job: Get) -> None:
 
 
 def test_queues_and_definitions_exist_once_named(submit: Submit, batch: Any) -> None:
-    """Any name can be described. Without names, the reply contains the resources that jobs have named."""
+    """Any name can be described; without names, the reply contains the resources that jobs have named."""
     submit(jobQueue="main", jobDefinition="etl:4")
 
     assert [each["jobQueueName"] for each in batch.describe_job_queues(jobQueues=["any"])["jobQueues"]] == ["any"]
@@ -254,8 +254,8 @@ def test_queues_and_definitions_exist_once_named(submit: Submit, batch: Any) -> 
 
 
 def test_settings_can_restrict_queues_and_definitions(submit: Submit, batch: Any, emulator: Emulator) -> None:
-    """If a definition is listed without a revision, every revision exists. A definition listed with a revision is also
-    found without it."""
+    """If a definition is configured without a revision, every revision exists. A definition that is configured with a
+    revision is also found without it."""
     emulator.configure(queues=["main", "spare"], definitions=["etl", "report:3"])
 
     assert all(submit(jobDefinition=name) for name in ("etl", "etl:9", "report", "report:3"))
@@ -272,7 +272,7 @@ def test_settings_can_restrict_queues_and_definitions(submit: Submit, batch: Any
 
 
 def test_resource_listings_check_their_arguments(batch: Any) -> None:
-    """Pages have 1 to 100 items, and revisions are numbers."""
+    """A page has 1 to 100 items, and revisions are numbers."""
     for size in (0, 101):
         with pytest.raises(batch.exceptions.ClientException, match="maxResults"):
             batch.describe_job_queues(maxResults=size)

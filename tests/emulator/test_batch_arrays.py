@@ -1,4 +1,4 @@
-"""Tests AWS Batch: array jobs with their children, multi-node jobs with their nodes."""
+"""Tests AWS Batch: array jobs and their children, multi-node jobs and their nodes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_terminating_a_child_fails_the_parent_at_the_end(submit: Submit, job: Ge
 
 
 def test_terminating_the_parent_stops_every_child(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """A cancel has no effect on running children. A termination stops them."""
+    """Cancelling the parent has no effect on running children. A termination stops them."""
     parent = submit(arrayProperties={"size": 3})
     clock.tick(5)
     batch.cancel_job(jobId=parent, reason="too late")
@@ -99,7 +99,7 @@ def test_a_job_can_wait_for_one_child(submit: Submit, job: Get, clock: Clock) ->
 
 
 def test_failing_children_fail_the_parent(submit: Submit, job: Get, emulator: Emulator, clock: Clock) -> None:
-    """The parent's reason lists the children."""
+    """The parent's reason lists the failed children."""
     emulator.configure(outcomes={"orders": "failed"})
     parent = submit(arrayProperties={"size": 2})
     clock.tick(60)
@@ -144,12 +144,12 @@ def test_the_largest_sequential_array_is_listed_in_time(submit: Submit, batch: A
 
 
 def test_the_number_of_nodes_can_be_set(submit: Submit, job: Get) -> None:
-    """`numNodes` is the number of nodes. Without it, there are two."""
+    """`numNodes` is the number of nodes. Without it, the job has two nodes."""
     assert job(submit(nodeOverrides={"numNodes": 5}))["nodeProperties"]["numNodes"] == 5
     assert job(submit(nodeOverrides={}))["nodeProperties"]["numNodes"] == 2
 
 
 def test_listing_the_children_of_an_unknown_job_is_an_error(batch: Any) -> None:
-    """The error is the same as for a job that does not exist."""
+    """The error is the same as for a job id that does not exist."""
     with pytest.raises(batch.exceptions.ClientException, match="does not exist"):
         batch.list_jobs(arrayJobId="nothing")

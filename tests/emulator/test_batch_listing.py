@@ -45,7 +45,7 @@ def test_names_ignore_case_and_may_end_in_a_star(submit: Submit, batch: Any, clo
 
 
 def test_jobs_can_be_filtered_by_definition_time_and_share(submit: Submit, batch: Any, clock: Clock) -> None:
-    """The revision of a definition may be missing, times are in milliseconds, and SHARE_IDENTIFIER respects
+    """The filter may omit the revision of a definition, times are in milliseconds, and SHARE_IDENTIFIER respects
     jobStatus."""
     submit(jobName="a", jobDefinition="etl", shareIdentifier="x")
     clock.tick(10)
@@ -64,7 +64,7 @@ def test_jobs_can_be_filtered_by_definition_time_and_share(submit: Submit, batch
 
 
 def test_a_filtered_page_has_at_most_a_hundred_jobs(submit: Submit, batch: Any) -> None:
-    """All pages together contain every job once. Summaries have no tags."""
+    """All pages together contain every job exactly once. Summaries have no tags."""
     ids = [submit(tags={"reconciler:token": "t"}) for _ in range(101)]
 
     pages = list(
@@ -80,7 +80,7 @@ def test_a_filtered_page_has_at_most_a_hundred_jobs(submit: Submit, batch: Any) 
 
 
 def test_a_listing_is_of_one_queue(submit: Submit, batch: Any) -> None:
-    """A queue can be given by its ARN or its name."""
+    """A queue can be identified by its ARN or its name."""
     submit(jobQueue="arn:aws:batch:us-east-1:000000000000:job-queue/main")
 
     assert names(batch, "JOB_NAME", "orders") == ["orders"]
@@ -88,7 +88,7 @@ def test_a_listing_is_of_one_queue(submit: Submit, batch: Any) -> None:
 
 
 def test_ended_jobs_have_an_exit_code_in_the_listing(submit: Submit, batch: Any, clock: Clock) -> None:
-    """Jobs that never started have no exit code."""
+    """A job that never started has no exit code."""
     submit()
     never = submit()
     batch.cancel_job(jobId=never, reason="x")

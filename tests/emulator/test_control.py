@@ -86,8 +86,8 @@ def test_invalid_bodies_and_paths_are_refused(emulator: Emulator) -> None:
 def test_accepted_runs_are_listed_with_their_requests(
     emulator: Emulator, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Runs are in the order of acceptance. Each one contains the request as received, and the token tag if the request
-    has one."""
+    """Runs are listed in the order of acceptance. Each run contains the request as received, and the token from its
+    tags if there is one."""
     job_id = submit(tags={"reconciler:token": "r1-x"})
     clock.tick(1)
     run_id = start(clientToken="t")

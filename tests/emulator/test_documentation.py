@@ -29,7 +29,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n+```\n(.*?)```", TEXT, re.DOTALL)
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=["a job", "a lost reply"])
 def test_the_examples_print_what_is_shown(code: str, output: str) -> None:
-    """The block after each Python block contains its output."""
+    """The block that follows a Python block contains its output."""
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(code, {})

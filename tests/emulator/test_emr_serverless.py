@@ -16,8 +16,8 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def test_a_run_is_described_in_aws_words(start: Start, run: Get) -> None:
-    """GetJobRun returns executionRole, an ARN, createdBy and the application's release, although the request does not
-    contain them in this form."""
+    """GetJobRun returns executionRole, an ARN, createdBy and the application's release, which the request does not
+    contain in this form."""
     run_id = start(tags={"team": "growth"}, configurationOverrides={})
 
     described = run(run_id)
@@ -106,7 +106,7 @@ def test_a_batch_run_is_cancelled_by_its_timeout(start: Start, run: Get, emulato
 
 
 def test_outcomes_and_durations_can_be_set_by_name(start: Start, run: Get, emulator: Emulator, clock: Clock) -> None:
-    """The settings apply to runs with that name that are accepted afterwards."""
+    """The settings apply to runs with that name that are accepted later."""
     early = start(name="bad")
     emulator.configure(outcomes={"bad": "failed"}, durations={"slow": 100})
     failed, slow, plain = start(name="bad"), start(name="slow"), start(name="plain")
@@ -117,7 +117,7 @@ def test_outcomes_and_durations_can_be_set_by_name(start: Start, run: Get, emula
 
 
 def test_the_same_token_and_body_give_the_same_run(start: Start, emulator: Emulator, clock: Clock) -> None:
-    """The result is the same however often or late the request is sent."""
+    """The reply is the same, however often and however late the request is sent."""
     first = start(clientToken="r1-abc", tags={"a": "b"})
     clock.tick(3600)
 
@@ -126,7 +126,7 @@ def test_the_same_token_and_body_give_the_same_run(start: Start, emulator: Emula
 
 
 def test_the_same_token_with_another_body_is_a_conflict(start: Start, emr: Any, emulator: Emulator) -> None:
-    """A changed tag also makes a different body."""
+    """A changed tag also counts as a different body."""
     start(clientToken="r1-abc", tags={"a": "b"})
 
     with pytest.raises(emr.exceptions.ConflictException) as caught:
@@ -163,7 +163,7 @@ def test_unknown_runs_are_not_found(start: Start, emr: Any) -> None:
 
 
 def test_pages_list_every_run_once_newest_first(start: Start, emr: Any, clock: Clock) -> None:
-    """Runs that are added while the pages are read cause no gaps and no duplicates."""
+    """If runs are added while the pages are read, no run is missing or listed twice."""
     ids = []
     for number in range(51):
         ids.append(start(name=f"run-{number}"))
@@ -185,7 +185,7 @@ def test_a_page_has_at_most_fifty_runs(emr: Any) -> None:
 
 
 def test_listings_can_be_filtered(start: Start, emr: Any, clock: Clock) -> None:
-    """The filters are state, mode and creation time. Summaries have no tags and no token."""
+    """The filters are state, mode and creation time. Summaries contain no tags and no token."""
     old = start(name="old", clientToken="t", tags={"a": "b"})
     clock.tick(100)
     new, stream = start(name="new"), start(name="stream", mode="STREAMING")
@@ -207,7 +207,7 @@ def test_listings_can_be_filtered(start: Start, emr: Any, clock: Clock) -> None:
 
 
 def test_an_invalid_page_token_is_refused(emr: Any) -> None:
-    """Only tokens from an earlier page are valid."""
+    """Only page tokens from an earlier page are valid."""
     for token in ("nonsense", "bm9uc2Vuc2U6MQ=="):
         with pytest.raises(emr.exceptions.ValidationException, match="nextToken"):
             emr.list_job_runs(applicationId=APPLICATION, nextToken=token)
@@ -238,7 +238,7 @@ def test_the_attempts_of_a_retried_run_are_listed(
 
 
 def test_applications_exist_once_named(start: Start, emr: Any) -> None:
-    """Any id can be described. Listings contain the applications that runs have named."""
+    """Applications with any id can be described. Listings contain the applications that runs have used."""
     start()
 
     described = emr.get_application(applicationId="00any")["application"]
@@ -250,7 +250,7 @@ def test_applications_exist_once_named(start: Start, emr: Any) -> None:
 
 
 def test_settings_can_restrict_the_applications(start: Start, emr: Any, emulator: Emulator) -> None:
-    """Every operation on any other application is an error."""
+    """For any other application, every operation returns an error."""
     emulator.configure(applications=["00one", "00two"])
 
     assert start(applicationId="00one")
@@ -266,7 +266,8 @@ def test_settings_can_restrict_the_applications(start: Start, emr: Any, emulator
 
 
 def test_ended_runs_expire_after_retention(start: Start, emr: Any, emulator: Emulator, clock: Clock) -> None:
-    """Ended runs can be neither described nor listed, but their token still returns them. Live runs do not expire."""
+    """Ended runs can be neither described nor listed, but a request with their token still returns them. Live runs do
+    not expire."""
     emulator.configure(retention_seconds=3600)
     run_id, stream = start(clientToken="t"), start(mode="STREAMING")
     clock.tick(22 + 3601)

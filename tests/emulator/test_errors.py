@@ -1,4 +1,4 @@
-"""Tests errors for invalid requests in AWS's formats, both parsed by botocore and as raw HTTP."""
+"""Tests errors for invalid requests in AWS's formats, as parsed by botocore and as raw HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Submit = Callable[..., str]
 
 
 def test_an_error_has_the_form_of_rest_json(emulator: Emulator) -> None:
-    """The code is in a header and the message is in the body. The reply also has a request id and a date."""
+    """The code is in a header and the message is in the body. The reply also contains a request id and a date."""
     response, body = send(emulator, "POST", f"/applications/{APPLICATION}/jobruns", {"clientToken": "t"})
 
     assert (response.status, response.headers["x-amzn-ErrorType"]) == (400, "ValidationException")
@@ -29,7 +29,7 @@ def test_an_error_has_the_form_of_rest_json(emulator: Emulator) -> None:
 
 
 def test_successful_replies_have_a_request_id_and_a_date(submit: Submit, batch: Any) -> None:
-    """Clients use them to distinguish AWS from a proxy."""
+    """Clients use these to distinguish AWS from a proxy."""
     metadata = batch.submit_job(**job_request())["ResponseMetadata"]
 
     assert metadata["RequestId"]
@@ -74,14 +74,14 @@ def test_a_body_that_is_not_a_json_object_is_refused(emulator: Emulator, body: s
 
 
 def test_null_members_count_as_absent(emulator: Emulator) -> None:
-    """AWS treats them in the same way."""
+    """AWS treats these values in the same way."""
     response, _ = send(emulator, "POST", "/v1/submitjob", job_request(tags=None))
 
     assert response.status == 200
 
 
 def test_a_boolean_is_not_a_number(emulator: Emulator) -> None:
-    """JSON and AWS distinguish them, although Python does not."""
+    """JSON and AWS distinguish these values, although Python does not."""
     response, body = send(emulator, "POST", "/v1/submitjob", job_request(schedulingPriorityOverride=True))
 
     assert (response.status, "must be an integer" in json.loads(body)["message"]) == (400, True)

@@ -1,5 +1,5 @@
-"""Tests fault plans in files, over the control endpoint and in Python. Checks are strict, and one error contains every
-problem."""
+"""Tests fault plans in files, through the control endpoint, and in Python. Checks are strict, and one error contains
+every problem."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @in_one_test(("rule", "problem"), WRONG, ids=[problem for _, problem in WRONG])
 def test_an_invalid_rule_is_refused(rule: dict[str, Any], problem: str) -> None:
-    """A rule in Python and a rule in a plan lead to the same message, which contains the allowed values."""
+    """A rule in Python and a rule in a plan cause the same message, which contains the allowed values."""
     with pytest.raises(FaultProblems) as caught:
         Plan.from_json({"rules": [LOSSY, rule]})
     assert [problem] == [each.removeprefix("rules[1]: ")[: len(problem)] for each in caught.value.problems]
@@ -73,7 +73,7 @@ def test_an_invalid_rule_is_refused(rule: dict[str, Any], problem: str) -> None:
 
 
 def test_one_error_has_every_problem_of_a_plan() -> None:
-    """Each problem has a location and its own line."""
+    """Each problem has a location and is on its own line."""
     plan = {
         "rule": [],
         "rules": [{"request": "lots", "nht": 1}, 5, {"request": "lost"}],
@@ -126,7 +126,7 @@ FORMS = st.fixed_dictionaries({}, optional={"rules": st.lists(RULES, max_size=3)
 
 @given(form=FORMS)
 def test_any_form_is_a_plan_or_gives_problems(form: object) -> None:
-    """No other exception is raised, and a plan equals the plan that is read from its own JSON."""
+    """No other exception is raised, and writing a plan as JSON and reading it again gives the same plan."""
     result = plan_or_problems(form)
 
     if isinstance(result, Plan):
@@ -148,7 +148,7 @@ def plan_or_problems(form: object) -> Plan | tuple[str, ...]:
 @in_one_test("answer", get_args(Answer))
 @in_one_test("request_", get_args(Request))
 def test_each_request_goes_with_each_answer(request_: str, answer: str) -> None:
-    """A lost request is the exception, because AWS does not reply to it."""
+    """A lost request gets no reply, so this rule is an exception."""
     late = {"late_seconds": 5} if request_ == "late" else {}
     status = {"status": 500} if answer == "error" else {}
     form = {"rules": [{"request": request_, "answer": answer, "delay_seconds": 1, **late, **status}]}
@@ -173,7 +173,7 @@ EXPECTED = Plan([Rule("processed", "closed", operation="SubmitJob", nth=2)], {"t
 
 
 def test_a_plan_is_read_from_yaml_and_json(tmp_path: Path) -> None:
-    """Both files give the same plan."""
+    """Both files contain the same plan."""
     (tmp_path / "plan.yaml").write_text(YAML)
     form = {"settings": {"token_seconds": 60}, "rules": [EXPECTED.rules[0].to_json()]}
     (tmp_path / "plan.json").write_text(json.dumps(form, indent="\t").replace("\t", "  "))
@@ -220,7 +220,8 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_control_endpoint_sets_shows_and_ends_a_plan(emulator: Emulator) -> None:
-    """A new plan replaces the old plan and its counts. Settings that are not in the new plan get their defaults."""
+    """A new plan replaces the old plan and resets its counts. Settings that are not in the new plan get their
+    defaults."""
     _, before = ask_control(emulator, "GET", "faults")
     status, put = ask_control(emulator, "PUT", "faults", {"rules": [LOSSY], "settings": {"token_seconds": 60}})
     _, shown = ask_control(emulator, "GET", "faults")
@@ -270,7 +271,7 @@ NEVER = Rule("lost", "closed", operation="CancelJob"), Rule("lost", "closed", op
 
 @pytest.mark.parametrize("plan", [Plan(), Plan(NEVER)], ids=["empty", "of calls that are not made"])
 def test_rules_that_do_not_apply_change_nothing(plan: Plan, clock: Clock) -> None:
-    """Every kind of call gets the same reply, with the same headers, as without a plan."""
+    """Every kind of call gets the same reply, with the same headers, with and without the plan."""
     with Emulator(None) as plain, Emulator(None, faults=plan) as planned:
         expected, answers = answered(plain), answered(planned)
 

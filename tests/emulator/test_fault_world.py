@@ -1,4 +1,4 @@
-"""Tests faults of the stored world: delays, retention, tokens, signatures and clocks, set by settings or by a fault
+"""Tests faults that affect stored runs: delays, retention, tokens, signatures and clocks, by settings or by a fault
 plan."""
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def described(emr: Any, batch: Any, ids: set[str]) -> set[str]:
 def test_listings_can_lag(
     emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Runs can be described by their ids immediately."""
+    """Although listings are delayed, runs can be described by their ids immediately."""
     emulator.configure(listing_lag_seconds=60)
     accepted = {start(), submit()}
 
@@ -58,7 +58,8 @@ def test_listings_can_lag(
 def test_descriptions_can_lag(
     emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Listings contain the runs immediately, but only the control endpoint can change them."""
+    """Although descriptions are delayed, listings contain the runs immediately; only the control endpoint can change
+    them."""
     emulator.configure(describe_lag_seconds=60)
     run_id, job_id = start(), submit()
 
@@ -78,7 +79,7 @@ def test_descriptions_can_lag(
 def test_listings_and_descriptions_can_have_their_own_retention(
     retention: str, emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Ended runs disappear early from either listings or descriptions. Live runs remain in both."""
+    """Ended runs disappear from either listings or descriptions. Live runs remain in both."""
     emulator.configure(**{f"{retention}_retention_seconds": 100}, durations={"long": None})
     ended, living = {start(), submit()}, {start(name="long"), submit(jobName="long")}
 
@@ -108,7 +109,7 @@ def test_an_expired_token_starts_a_second_run(emulator: Emulator, emr: Any, star
 
 
 def test_a_token_with_another_body_is_a_conflict_or_returns_the_first_run(emulator: Emulator, start: Submit) -> None:
-    """The setting `token_mismatch` determines which."""
+    """The setting `token_mismatch` determines the reply."""
     first = start(clientToken="t")
     with pytest.raises(ClientError, match="ConflictException"):
         start(clientToken="t", name="other")
@@ -123,8 +124,7 @@ def test_a_token_with_another_body_is_a_conflict_or_returns_the_first_run(emulat
 
 
 def signed(emulator: Emulator, age: float | None, path: str = "/v1/submitjob") -> tuple[int, str, dict[str, str]]:
-    """Submits a request with a signature of this age, by the test's clock. Returns the status, error code and
-    headers."""
+    """Submits a request whose signature is this old by the test's clock. Returns the status, error code and headers."""
     headers = {}
     if age is not None:
         headers["X-Amz-Date"] = datetime.fromtimestamp(NOON - age, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -166,7 +166,7 @@ def test_by_default_signatures_are_not_checked(emulator: Emulator) -> None:
 
 
 def test_sts_has_its_own_code_for_old_signatures(emulator: Emulator) -> None:
-    """The code is SignatureDoesNotMatch."""
+    """AWS's error code is SignatureDoesNotMatch."""
     emulator.configure(signature_seconds=900)
 
     assert signed(emulator, 901, "/")[:2] == (403, "SignatureDoesNotMatch")
@@ -189,7 +189,7 @@ def test_a_late_request_is_refused_when_its_signature_is_too_old(
 
 
 def test_a_real_client_is_refused_if_the_clocks_differ() -> None:
-    """boto3 signs with this machine's clock. The service's clock may be ahead of it."""
+    """boto3 signs with the clock of this machine. The service's clock may be ahead of that."""
     with Emulator(None, faults=Plan(settings={"signature_seconds": 900})) as emulator:
         emr = client("emr-serverless", emulator.url)
         emr.start_job_run(**run_request())
@@ -230,7 +230,7 @@ def test_a_signature_that_expires_while_waiting_is_refused(clock: Clock) -> None
     """The age of the signature is checked when the request is processed, however long it waited for the state file."""
 
     class Busy(State):
-        """A state on which every write transaction waits for a minute."""
+        """A state whose write transactions wait for a minute."""
 
         @contextmanager
         def writing(self) -> Iterator[Records]:
@@ -251,7 +251,7 @@ def test_a_signature_that_expires_while_waiting_is_refused(clock: Clock) -> None
 
 
 def test_another_process_can_change_clock_and_signatures(tmp_path: Path, clock: Clock) -> None:
-    """An emulator uses the settings in the file, not the settings that it read last."""
+    """An emulator uses the current settings in the file, not those that it read before."""
     with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:
         other.configure(signature_seconds=900, clock_offset_seconds=1000)
         assert signed(other, 0)[0] == 403
@@ -264,7 +264,7 @@ def test_another_process_can_change_clock_and_signatures(tmp_path: Path, clock: 
 
 
 def test_faults_of_the_stored_world_apply_to_every_emulator_on_the_file(tmp_path: Path, clock: Clock) -> None:
-    """A run that one emulator accepted is also listed late by the other one."""
+    """A run that one emulator accepted is also listed late by the other emulator."""
     with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:
         one.inject(Plan(settings={"listing_lag_seconds": 60}))
         first, second = client("emr-serverless", one.url), client("emr-serverless", other.url)

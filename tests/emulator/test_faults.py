@@ -1,5 +1,5 @@
-"""Tests fault rules with real clients that send once. Compares what the emulator accepted with what the client
-received."""
+"""Tests fault rules with real clients that send each request once. Compares what the emulator accepted with what the
+client received."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_the_run_of_a_truncated_answer_exists(operation: str, world: Emulator, s
 
 
 def test_an_error_can_lack_the_request_id(world: Emulator, send: Send) -> None:
-    """A proxy that imitates AWS sends errors without a request id."""
+    """A proxy that imitates AWS sends errors that have no request id."""
     faulty(world, Rule("lost", "error", code="ValidationException", request_id=False))
 
     with pytest.raises(ClientError) as caught:
@@ -260,7 +260,7 @@ def test_a_client_can_wait_for_its_late_answer(world: Emulator, send: Send) -> N
 
 @pytest.mark.parametrize("over_http", [False, True])
 def test_a_reset_drops_late_requests(over_http: bool, world: Emulator, send: Send, clock: Clock) -> None:
-    """The late requests have no effect after the reset. The plan is kept."""
+    """Late requests have no effect after the reset. The fault plan is kept."""
     faulty(world, Rule("late", "closed", late_seconds=1))
     with pytest.raises(ConnectionClosedError):
         send("SubmitJob")
@@ -283,7 +283,7 @@ def test_a_request_with_a_delayed_answer_is_processed_at_once(world: Emulator, s
         assert eventually(lambda: len(world.runs()) == 1)
         assert not waiting.done()
 
-        def answered() -> bool:  # the delay is counted from when the run exists, which the first tick may precede
+        def answered() -> bool:  # the delay counts from the run's creation, which may follow the first tick
             clock.tick(10)
             return waiting.done()
 
@@ -339,7 +339,7 @@ def test_stopping_ends_hangs_and_delays_and_drops_late_requests() -> None:
 
 
 def failures(send: Send, operation: str, calls: int) -> list[int]:
-    """Returns the numbers of the calls that fail, starting at 1."""
+    """Returns the numbers of the calls that fail, counted from 1."""
     failed = []
     for number in range(1, calls + 1):
         try:
@@ -423,7 +423,8 @@ def test_counts_are_exact_with_concurrent_calls(world: Emulator) -> None:
 
 
 def test_rules_match_the_names_of_runs_given_by_id(world: Emulator, clients: dict[str, Any], send: Send) -> None:
-    """A rule can make calls about one run fail while calls about another run succeed. Listings contain no run name."""
+    """A rule can select the calls about one run and leave the calls about another run unaffected. Listing calls have no
+    run name."""
     run_id, job_id = send("StartJobRun", "bad")["jobRunId"], send("SubmitJob", "bad")["jobId"]
     other = send("SubmitJob", "good")["jobId"]
     faulty(world, Rule("lost", "error", name="bad", code="AccessDeniedException"))
@@ -441,7 +442,8 @@ def test_rules_match_the_names_of_runs_given_by_id(world: Emulator, clients: dic
 
 
 def test_rules_about_everything_match_invalid_calls_too(world: Emulator) -> None:
-    """Calls with an unknown path or an invalid body have no run name. Rules without a name match them."""
+    """Calls with an unknown path or an invalid body have no run name either. Only rules without a name match such
+    calls."""
     faulty(world, Rule("lost", "error", name="*", status=500), Rule("lost", "html", status=502, nth=[3, 4]))
     calls = [("/no/such", b""), ("/v1/submitjob", b"{"), ("/v1/submitjob", b"[1]"), ("/", b"Action=Other")]
 

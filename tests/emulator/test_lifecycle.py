@@ -44,7 +44,7 @@ def states(timeline: lifecycle.Timeline) -> list[tuple[float, str]]:
 
 
 def test_an_emr_run_passes_through_its_states_to_success() -> None:
-    """Three states share the time before the start. Then the run is RUNNING, and then SUCCESS."""
+    """Three states share the time before the start. After these, the run is RUNNING, and then SUCCESS."""
     expected = [(100, "SUBMITTED"), (104, "PENDING"), (108, "SCHEDULED"), (112, "RUNNING"), (132, "SUCCESS")]
     assert expected == states(emr_timeline(FACTS))
 
@@ -80,7 +80,7 @@ def test_a_second_cancellation_changes_nothing() -> None:
 
 
 def test_a_batch_job_passes_through_its_states_to_success() -> None:
-    """Four states share the time before the start. Then the job is RUNNING, and then SUCCEEDED."""
+    """Four states share the time before the start. After these, the job is RUNNING, and then SUCCEEDED."""
     expected = [(100, "SUBMITTED"), (103, "PENDING"), (106, "RUNNABLE"), (109, "STARTING"), (112, "RUNNING")]
     assert [*expected, (132, "SUCCEEDED")] == states(batch_timeline(FACTS))
 
@@ -93,14 +93,14 @@ def test_a_batch_job_waits_for_its_dependencies_in_pending() -> None:
 
 
 def test_a_batch_job_whose_dependency_never_ends_stays_pending() -> None:
-    """Only a request to stop it can end the job."""
+    """The dependency never ends, so only a request to stop the job can end it."""
     timeline = batch_timeline(dataclasses.replace(FACTS, released_at=None))
 
     assert (timeline[-1].state, end(timeline)) == ("PENDING", None)
 
 
 def test_a_batch_job_fails_when_its_dependency_fails() -> None:
-    """The job fails at the same time, without having run, and has a reason."""
+    """The job fails at the same time as its dependency, without having run, and has a reason."""
     timeline = batch_timeline(dataclasses.replace(FACTS, released_at=None, blocked_at=120.0))
 
     assert Step(120.0, "FAILED", detail=lifecycle.BLOCKED) == timeline[-1]
@@ -134,7 +134,7 @@ def test_an_array_ends_with_its_last_child_and_fails_with_any() -> None:
 
 
 def test_the_children_of_a_sequential_array_run_one_after_another() -> None:
-    """Each child starts when the previous one ends."""
+    """Each child starts when the previous child ends."""
     facts = dataclasses.replace(FACTS, array=3, sequential=True)
 
     ends = [child_timeline(facts, index)[-1].at for index in range(3)]
@@ -143,7 +143,7 @@ def test_the_children_of_a_sequential_array_run_one_after_another() -> None:
 
 
 def test_a_failed_child_of_a_sequential_array_fails_the_ones_after_it() -> None:
-    """The later children never run, and the parent's reason is the failure of its children."""
+    """The later children never run, and the parent's reason is the failure of the earlier child."""
     facts = dataclasses.replace(FACTS, array=3, sequential=True, fails=True)
 
     assert [child_timeline(facts, index)[-1].detail for index in range(3)] == [
@@ -165,7 +165,7 @@ def test_a_sequential_array_of_endless_children_waits_for_the_first() -> None:
 @settings(deadline=None)
 @given(FACTS_OF_ANY_RUN)
 def test_steps_are_in_order_and_only_the_last_one_is_an_end(facts: Facts) -> None:
-    """Whatever facts are stored about a run, its timeline starts at acceptance and is sorted by time."""
+    """Whatever is stored about a run, its timeline starts at acceptance and is sorted by time."""
     for timeline in (emr_timeline(facts), batch_timeline(facts)):
         moments = [step.at for step in timeline]
         assert moments[0] == 100.0
@@ -187,5 +187,5 @@ def test_a_run_that_has_ended_stays_as_it_ended(facts: Facts, later: float) -> N
 @settings(deadline=None)
 @given(FACTS_OF_ANY_RUN)
 def test_facts_survive_being_stored(facts: Facts) -> None:
-    """Facts that are read from JSON equal the facts that were written."""
+    """Facts are unchanged after they were written to JSON and read again."""
     assert facts == Facts.from_json(facts.to_json())

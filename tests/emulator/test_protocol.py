@@ -13,13 +13,13 @@ SERVICES = pytest.mark.parametrize("service", [AWS_BATCH, EMR_SERVERLESS], ids=l
 
 @SERVICES
 def test_every_operation_is_in_the_model(service: Service) -> None:
-    """The emulator uses the names in the model."""
+    """The emulator uses the names in botocore's model."""
     assert set(service.operations) <= set(service_model(service.name).operation_names)
 
 
 @SERVICES
 def test_input_is_only_in_path_query_and_body(service: Service) -> None:
-    """Members in the path and query have types that the emulator can read: strings, numbers, times and lists."""
+    """Members in the path and query have types that the emulator can parse: strings, numbers, times and lists."""
     for name in service.operations:
         for member in service_model(service.name).operation_model(name).input_shape.members.values():
             location = member.serialization.get("location")
@@ -37,7 +37,7 @@ def test_error_codes_are_the_documented_ones(service: Service) -> None:
 
 
 def test_a_reply_with_an_unknown_member_raises() -> None:
-    """An unknown member is a bug in the emulator, which clients would not notice."""
+    """An unknown member in a reply would be a bug in the emulator, which clients do not notice."""
     shape = service_model("batch").operation_model("SubmitJob").output_shape
     assert shaped(shape, {"jobId": "x", "jobArn": None}) == {"jobId": "x"}
     with pytest.raises(KeyError):

@@ -18,7 +18,7 @@ BLOCKED = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too big"
 
 @pytest.fixture
 def report(emulator: Emulator) -> Callable[..., None]:
-    """Sets the report for the jobs and runs named `job`."""
+    """Sets the report for the jobs and runs with the name `job`."""
 
     def configure(**report: Any) -> None:
         emulator.configure(reports={"job": report})
@@ -27,7 +27,7 @@ def report(emulator: Emulator) -> Callable[..., None]:
 
 
 def test_a_waiting_job_gives_its_reason_late(report: Any, submit: Submit, job: Get, clock: Clock) -> None:
-    """The job remains RUNNABLE until it is stopped, and its reason is missing for some time."""
+    """The job remains RUNNABLE until it is stopped, and its reason appears only after some time."""
     report(never_starts=True, waiting_reason=BLOCKED, late_seconds=60)
     waiting = submit(jobName="job")
     clock.tick(30)
@@ -53,7 +53,7 @@ def test_the_queue_cancels_a_job_after_its_time_limit(report: Any, submit: Submi
 
 
 def test_chosen_children_of_an_array_fail(report: Any, submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """Their exit code and reason are in the listing. The other children succeed."""
+    """The listing contains their exit code and reason. The other children succeed."""
     report(failed_children=[1, 3], exit_code=9, reason="OutOfMemoryError")
     parent = submit(jobName="job", arrayProperties={"size": 5})
     clock.tick(30)
@@ -67,7 +67,7 @@ def test_chosen_children_of_an_array_fail(report: Any, submit: Submit, job: Get,
 
 
 def test_a_failed_pod_has_its_reason(emulator: Emulator, submit: Submit, job: Get, clock: Clock) -> None:
-    """On EKS, the last attempt contains the pod and how its first container ended."""
+    """On EKS, the last attempt contains the failed pod and the exit code of its first container."""
     emulator.configure(outcomes={"job": "failed"}, reports={"job": {"exit_code": 137, "reason": "OOMKilled"}})
     pod = {"podProperties": {"containers": [{"name": "app"}, {"name": "sidecar"}]}}
     failed = submit(jobName="job", eksPropertiesOverride=pod)
@@ -110,7 +110,7 @@ def test_emr_reports_reason_and_usage_late(emulator: Emulator, emr: Any, clock: 
 
 
 def test_a_report_is_checked_and_kept() -> None:
-    """An invalid report is refused. Reports in a settings file are the same after reading."""
+    """An invalid report is refused. Reports in a settings file are unchanged after they are read."""
     settings = Settings(reports={"job": {"failed_children": [1], "never_starts": True}})  # type: ignore[dict-item]
     assert Settings().changed(settings.to_json()) == settings
     for report in ({"exit_code": 1000}, {"unknown": 1}, {"failed_children": [-1]}, {"start_seconds": "soon"}, 3):

@@ -25,7 +25,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually, new_threads
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::", ""])
 def test_only_loopback_hosts_are_accepted(host: str) -> None:
-    """Other machines could reach any other host, and the emulator checks no credentials."""
+    """Any other host could be reached from other machines, and the emulator checks no credentials."""
     with pytest.raises(UsageError, match="loopback"):
         Emulator(None, host=host)
 
@@ -89,7 +89,7 @@ def test_stopping_ends_open_connections_and_threads() -> None:
 
 
 def test_a_call_in_progress_is_answered_before_the_stop() -> None:
-    """The server waits for the handler, and the client receives its reply."""
+    """The server waits for a handler that is still running, and the client receives its reply."""
     entered, resume = threading.Event(), threading.Event()
 
     def slow(call: Call) -> Reply:
@@ -112,7 +112,7 @@ def test_a_call_in_progress_is_answered_before_the_stop() -> None:
 
 
 def test_a_handler_can_drop_the_connection() -> None:
-    """Faults depend on this: a handler around the dispatcher processes the call and drops the reply."""
+    """Faults are built on this: a handler around the dispatcher processes the call and drops the reply."""
     state = State(None)
     dispatch = dispatcher(state)
 
@@ -159,8 +159,8 @@ def test_a_failing_state_file_is_a_500_everywhere(emulator: Emulator, tmp_path: 
 
 
 def test_starting_loads_no_service_model_and_no_client_library() -> None:
-    """The start is fast, because a service's model is read at the first call to the service, and boto3 and pydantic are
-    not imported."""
+    """The start is fast, because each service's model is read at the first call to the service, and boto3 and pydantic
+    are not imported."""
     script = (
         "import sys\n"
         "from reconciler.emulator import Emulator\n"
@@ -200,7 +200,7 @@ STRANGE = {
 def test_a_web_page_of_another_origin_is_refused(
     emulator: Emulator, name: str, method: str, path: str, body: object
 ) -> None:
-    """The request is refused both by the control endpoint and by AWS's operations, and changes nothing."""
+    """Both the control endpoint and AWS's operations refuse the request, and nothing changes."""
     before = emulator.settings
     response, text = send(emulator, method, path, body, {"Content-Type": "application/json", **STRANGE[name]})
     assert response.status == 403
@@ -210,7 +210,8 @@ def test_a_web_page_of_another_origin_is_refused(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:5555", "localhost:1", "LOCALHOST", "[::1]:9", "127.9.9.9"])
 def test_names_of_this_machine_are_answered(emulator: Emulator, host: str) -> None:
-    """The port is ignored, because forwarded ports keep their own number. A page of the same origin is accepted."""
+    """The port in the Host header is ignored, because forwarded ports keep their own number. A page of the same origin
+    is accepted."""
     own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     assert send(emulator, "GET", "/_emulator/runs", headers={"Host": host})[0].status == 200
     assert send(emulator, "GET", "/_emulator/runs", headers=own)[0].status == 200

@@ -1,4 +1,5 @@
-"""Tests the state file. It is kept when the emulator stops, several processes share it, and other files are refused."""
+"""Tests the state file: it is kept when the emulator stops, several processes can share it, and other files are
+refused."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ with Emulator(Path(sys.argv[1])) as emulator:
 
 
 def test_runs_and_settings_are_kept_in_the_file(tmp_path: Path) -> None:
-    """The next emulator reads them from the file. Settings that are passed to it replace those in the file."""
+    """The next emulator reads the runs from the file. Settings that are passed to an emulator replace those in the
+    file."""
     path = tmp_path / ".reconciler" / "aws-local.sqlite"
     with Emulator(path, Settings(run_seconds=7)) as emulator:
         batch = client("batch", emulator.url)
@@ -105,7 +107,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
-    """Nothing is written to the database."""
+    """The foreign database is not changed."""
     path = tmp_path / "other.sqlite"
     _run(path, "CREATE TABLE theirs (id)")
     before = path.read_bytes()
@@ -140,7 +142,7 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_many_can_create_the_same_file_at_once(tmp_path: Path) -> None:
-    """Eight threads that create the same file at the same moment all succeed, twenty times over."""
+    """Eight threads create the same file at the same moment, twenty times over, and all succeed."""
     failures: list[Exception] = []
     together = threading.Barrier(8)
 

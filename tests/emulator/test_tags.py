@@ -16,7 +16,7 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def test_a_job_run_can_be_tagged(emr: Any, run: Get) -> None:
-    """GetJobRun also returns tags that were added or replaced, and does not return removed tags."""
+    """GetJobRun also returns tags that were added or replaced later, and does not return removed tags."""
     reply = emr.start_job_run(**run_request(tags={"a": "1", "b": "2"}))
     arn = reply["arn"]
 
@@ -28,7 +28,7 @@ def test_a_job_run_can_be_tagged(emr: Any, run: Get) -> None:
 
 
 def test_a_batch_job_can_be_tagged(batch: Any, submit: Submit, job: Get) -> None:
-    """DescribeJobs also returns added tags, and does not return removed tags."""
+    """DescribeJobs also returns tags that were added later, and does not return removed tags."""
     job_id = submit(tags={"a": "1"})
     arn = job(job_id)["jobArn"]
 
@@ -52,7 +52,8 @@ def test_other_resources_can_be_tagged(emr: Any, batch: Any) -> None:
 
 
 def test_a_resource_has_at_most_fifty_tags(emr: Any, batch: Any, submit: Submit, job: Get) -> None:
-    """One more tag is refused, whether in one call or in several. The prefix that AWS reserves is refused too."""
+    """One tag above the limit is refused, whether tags are added in one call or in several. Tags with AWS's reserved
+    prefix are refused too."""
     arn = emr.start_job_run(**run_request(tags={str(number): "" for number in range(50)}))["arn"]
     with pytest.raises(emr.exceptions.ValidationException, match="50"):
         emr.tag_resource(resourceArn=arn, tags={"one-more": ""})
@@ -75,7 +76,7 @@ def test_tags_of_an_unknown_run_are_an_error(emr: Any, batch: Any) -> None:
 
 
 def test_the_caller_belongs_to_the_account_in_the_settings(emulator: Emulator) -> None:
-    """The default account consists of twelve zeros. The ARN has the partition of the region."""
+    """The default account id is twelve zeros. The ARN has the partition of the region."""
     sts = client("sts", emulator.url)
     before = sts.get_caller_identity()
     emulator.configure(account="111122223333", region="cn-north-1")

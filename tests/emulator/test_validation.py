@@ -23,7 +23,7 @@ ALLOWED = {
     "021-emr-args-empty-string": "newer botocore models accept empty arguments",
     "061-emr-timeout-4": "AWS does not document it",
 }
-"""Requests that are invalid in the corpus but that the emulator may accept."""
+"""Requests that the corpus marks as invalid but that the emulator may accept."""
 OPERATIONS = {"emr_serverless": ("emr-serverless", "StartJobRun"), "batch": ("batch", "SubmitJob")}
 SERVICES = {"emr_serverless": EMR_SERVERLESS, "batch": AWS_BATCH}
 
@@ -54,7 +54,7 @@ def problems_of(service: str, request: dict[str, Any]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def urls() -> Iterator[tuple[Emulator, dict[str, Any]]]:
-    """Runs one emulator with a client for each service, for all rows."""
+    """Runs one emulator with a client for each service, shared by all rows."""
     with Emulator(None) as emulator:
         clients = {"emr_serverless": client("emr-serverless", emulator.url), "batch": client("batch", emulator.url)}
         yield emulator, clients
@@ -83,12 +83,12 @@ def test_every_real_request_is_accepted(urls: tuple[Emulator, dict[str, Any]], s
 @pytest.mark.skipif(not corpus("invalid"), reason="the corpus is not here")
 @in_one_test("row", corpus("invalid"), ids=lambda row: row["id"])
 def test_every_invalid_request_is_refused(row: dict[str, Any]) -> None:
-    """The exceptions are requests that no AWS documentation excludes."""
+    """The exceptions are requests that AWS's documentation does not forbid."""
     assert row["id"] in ALLOWED or problems_of(row["service"], row["request"])
 
 
 def test_the_emulator_refuses_whatever_botocore_refuses() -> None:
-    """botocore's validator checks less than the emulator and never more."""
+    """The emulator detects every problem that botocore's validator detects, and others."""
     for row in corpus("invalid"):
         request = as_sent(row["service"], row["request"])
         if ParamValidator().validate(request, input_shape(row["service"])).has_errors():
@@ -105,7 +105,8 @@ JSON = st.recursive(
 @settings(deadline=None)
 @given(st.sampled_from(["emr_serverless", "batch"]), st.data(), JSON)
 def test_any_value_in_any_member_is_validated_without_an_exception(service: str, data: Any, value: object) -> None:
-    """A value that botocore's validator refuses is refused, and validation never raises an exception."""
+    """The emulator refuses every value that botocore's validator refuses, and its validation never raises an
+    exception."""
     shape = input_shape(service)
     member = data.draw(st.sampled_from(sorted(shape.members)))
     request = {**(run_request() if service == "emr_serverless" else job_request()), member: value}
@@ -131,7 +132,7 @@ def test_any_value_in_any_member_is_validated_without_an_exception(service: str,
     ],
 )
 def test_the_documented_limits_of_batch_apply(wrong: dict[str, Any], location: str) -> None:
-    """These are the limits that no request of the corpus exceeds."""
+    """Tests the limits that no request of the corpus exceeds."""
     assert any(location in problem for problem in problems_of("batch", job_request(**wrong)))
 
 

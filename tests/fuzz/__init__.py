@@ -1,1 +1,1 @@
-"""Fuzzes parsers and printers: `make test` spoils seeds, `make soak` runs atheris on every target."""
+"""Fuzzes parsers and printers: `make test` damages seeds, `make soak` runs atheris on every target."""

@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["reconciler"]):
 
 
 def main(target: str, seconds: str, folder: Path) -> None:
-    """Fuzzes until the time is over or an input fails; does not return."""
+    """Fuzzes until the time is over or an input fails, and never returns."""
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds(target)):

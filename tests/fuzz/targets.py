@@ -1,7 +1,7 @@
-"""Fuzz targets: each takes bytes and returns, or raises if the input reveals a bug.
+"""Contains the fuzz targets. Each target takes bytes and returns, or raises an error if the input reveals a bug.
 
-A target catches only the errors that the program reports to users. It also checks that a terminal or a CI runner
-would execute nothing of the output.
+A target catches only the errors that the program reports to users. It also checks that a terminal or a CI runner would
+not execute any part of the output.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def seeds(target: str) -> list[bytes]:
-    """Returns a few valid inputs of a target, made from the example project and by the program itself."""
+    """Returns a few valid inputs of a target, from the example project and from the program itself."""
     import yaml
 
     files = sorted(path for path in SPECS.glob("*.yaml") if path.name != "reconciler.yaml")

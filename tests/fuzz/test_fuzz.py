@@ -48,7 +48,7 @@ def test_every_target_takes_its_seeds(target):
 
 @st.composite
 def spoilt(draw: st.DrawFn, seed: bytes) -> bytes:
-    """Draws a seed with a few places changed."""
+    """Returns a seed with a few random changes."""
     content = seed
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))
@@ -59,7 +59,8 @@ def spoilt(draw: st.DrawFn, seed: bytes) -> bytes:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_changed_seeds_raise_nothing(target):
-    """A target raises nothing for seeds with a few bytes changed, added or cut; every run tries the same inputs."""
+    """A target raises no error for seeds with a few bytes changed, added or removed; every run tries the same
+    inputs."""
 
     @settings(max_examples=examples(25), deadline=None, derandomize=True, database=None)
     @given(st.sampled_from(seeds(target)).flatmap(spoilt))
@@ -76,7 +77,8 @@ def test_changed_seeds_raise_nothing(target):
 )
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_guided_search_finds_nothing(target, tmp_path):
-    """atheris searches for inputs that reach new lines, and none fails, hangs or takes too much memory."""
+    """atheris searches for inputs that reach new lines of code, and none of them fails, hangs or takes too much
+    memory."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz.harness", target, str(SECONDS), str(tmp_path)],
         cwd=ROOT,

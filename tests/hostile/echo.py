@@ -1,4 +1,4 @@
-"""An emulated AWS that answers each submission with a chosen error or reply, which echoes the request."""
+"""An emulated AWS that answers each submission with a chosen error or reply that echoes the request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555", "Content-Type
 
 
 def echo_error(status: int, code: str, *, own: bool = True, form: bool = True) -> Answer:
-    """Returns an error whose message echoes the request. With `own`, it has a request id like AWS's own replies.
+    """Returns an error whose message echoes the request. With `own`, it has a request id, as AWS's own replies do.
     Without `form`, it is an HTML page."""
 
     def answer(body: str) -> Reply:

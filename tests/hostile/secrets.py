@@ -1,4 +1,5 @@
-"""Requests with a different secret in each place where secrets are usual, by name and by shape."""
+"""Requests with a different secret in each usual position; some are recognisable by their name, others by their
+form."""
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ from typing import Any
 
 
 class Canaries:
-    """Makes secrets, all different, and keeps a list of them."""
+    """Creates secrets, all different, and keeps a list of them."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
 
     def word(self) -> str:
-        """Returns a password that is recognised only by its name."""
+        """Returns a password that can be recognised only by the name beside it."""
         return self._listed(f"q7Canary{len(self.made):03}x8Zw")
 
     def jwt(self) -> str:
@@ -28,7 +29,7 @@ class Canaries:
         return f"AKIAIOSFODNN7EXAMPLE {secret}"
 
     def private_key(self) -> str:
-        """Returns a private key of several lines."""
+        """Returns a private key with several lines."""
         body = self._listed(f"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDCanary{len(self.made):03}")
         return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"
 
@@ -46,7 +47,7 @@ class Canaries:
 
 
 def environment(made: Canaries) -> list[dict[str, str]]:
-    """Returns environment variables with secrets, by name and by shape."""
+    """Returns environment variables with secrets that are recognisable by name or by form."""
     values = {
         "DB_PASSWORD": made.word(),
         "API_KEY": made.word(),
@@ -171,7 +172,7 @@ REQUESTS = {
     "task": ("BatchJob", task_request),
     "command": ("BatchJob", command_request),
 }
-"""The kind of each request, and the function that makes it."""
+"""The kind of each request, and the function that creates it."""
 
 
 def documents(made: Canaries, *, revision: int = 1) -> dict[str, dict[str, Any]]:

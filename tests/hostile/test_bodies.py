@@ -1,4 +1,4 @@
-"""Malformed bodies, plan files and times lead to a proper error, and the service keeps running."""
+"""Tests that malformed bodies, plan files and times lead to a proper error, and that the service keeps running."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def status_of(url: str, method: str, path: str, body: bytes) -> int:
 @settings(max_examples=examples(12), derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(PATHS), st.one_of(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=4), ANYTHING))
 def test_any_body_is_answered_in_order(url, where, body):
-    """The emulator accepts or refuses any body and never fails."""
+    """The emulator either accepts or refuses any body, and never fails."""
     assert status_of(url, where[0], where[1], json.dumps(body).encode()) < 500 or where[1].startswith("/tags")
 
 
@@ -87,7 +87,7 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_any_bytes_are_answered_in_order(url, body):
-    """The same holds for bodies that are not meaningful JSON, at every path."""
+    """The same applies to bodies that are not meaningful JSON, at every path."""
     for method, path in PATHS:
         assert status_of(url, method, path, body) < 500 or path.startswith("/tags"), (method, path)
 
@@ -133,11 +133,11 @@ def changed_plans(draw: st.DrawFn) -> Any:
 @settings(derandomize=True)
 @given(st.one_of(changed_plans(), ANYTHING))
 def test_a_changed_plan_file_is_refused_or_shown(form):
-    """Any JSON is either refused as a plan file with one sentence, or is a plan that can be shown."""
+    """Any JSON is either refused as a plan file with a message of one sentence, or is a plan that can be shown."""
     try:
         made = plan_from_json(form)
         check_file(made, PLACE)
-    except (PlanFileError, UnicodeEncodeError):  # a file with half a surrogate pair is refused earlier: it has no seal
+    except (PlanFileError, UnicodeEncodeError):  # a lone surrogate cannot be in a sealed plan file
         return
     assert plan_text(made)
     assert plan_markdown(made)

@@ -1,4 +1,4 @@
-"""No command prints a secret of a spec, whatever goes wrong."""
+"""Tests that no command prints a secret from a spec, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class CheckedCommands:
             self.world.write(f"{name}.json", json.dumps(document, indent=1))
 
     def run(self, *arguments: str | Path) -> Done:
-        """Runs a command, which must not print a secret."""
+        """Runs a command and checks that it prints no secret."""
         done = self.world.run(*arguments)
         assert [] == self.canaries.found_in(done.out + done.err), (arguments, done)
         assert "Traceback" not in done.err or {"-vv", "-vvv"} & set(arguments)
         return done
 
     def everything(self) -> None:
-        """Runs every command that prints text for people, with verbose logs."""
+        """Runs every command with text output, with verbose logs."""
         for form in ("text", "markdown", "junit"):
             self.run("plan", "--format", form, "-vvv")
         self.run("status", "-vvv")
@@ -55,14 +55,14 @@ class CheckedCommands:
 
 @pytest.fixture
 def commands(world: World) -> CheckedCommands:
-    """A project whose specs have secrets in every usual place."""
+    """A project whose specs have secrets in every usual position."""
     made = CheckedCommands(world)
     made.write()
     return made
 
 
 def test_no_command_prints_a_secret(commands: CheckedCommands):
-    """Specs that are new, submitted, changed in every secret, submitted again, and removed."""
+    """Specs are new, submitted, changed in every secret, submitted again, and removed."""
     assert commands.run("validate").code == 0
     assert commands.run("apply", "--yes", "-vvv").code == 0
     for run in commands.world.runs():
@@ -138,7 +138,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 @pytest.mark.parametrize("form", ["json", "yaml"])
 def test_problems_in_files_reveal_no_secret(world: World, mistake, form):
-    """The line of a problem is shown without its secrets, in JSON and in YAML."""
+    """The line of a problem is printed without its secrets, in JSON and in YAML."""
     import yaml
 
     commands = CheckedCommands(world)
@@ -185,7 +185,7 @@ def test_invalid_yaml_reveals_no_secret(world: World, line):
 
 
 def test_an_internal_error_reveals_no_secret(commands: CheckedCommands, monkeypatch: pytest.MonkeyPatch):
-    """Its traceback does not either, if the exception quotes a request."""
+    """A traceback does not contain it either, if the exception quotes a request."""
     request = documents(commands.canaries)["container"]["spec"]["request"]
 
     def failing(*_: object, **__: object) -> None:
@@ -213,7 +213,7 @@ def test_an_internal_error_reveals_no_secret(commands: CheckedCommands, monkeypa
     ],
 )
 def test_a_secret_on_the_command_line_is_not_echoed(commands: CheckedCommands, arguments: tuple[str, ...]):
-    """A wrong command may end in a CI log, so its error quotes the command line without the secret."""
+    """A mistyped command may end up in a CI log, so its error message quotes the command line without the secret."""
     secret = commands.canaries.word()
     done = commands.run(*(argument.replace("SECRET", secret) for argument in arguments))
     assert done.code in {1, 64}
@@ -221,7 +221,7 @@ def test_a_secret_on_the_command_line_is_not_echoed(commands: CheckedCommands, a
 
 
 def test_an_invalid_plan_file_reveals_no_secret(commands: CheckedCommands):
-    """The error for a plan file names the place that is wrong and never its value."""
+    """The error for a plan file contains the path of the wrong value but never the value."""
     file = commands.world.folder.parent / "p.plan"
     commands.run("plan", "--out", file)
     form = json.loads(file.read_text())

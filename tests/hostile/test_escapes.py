@@ -1,4 +1,5 @@
-"""Text of users, AWS and git never acts as a command to a terminal or a CI runner, whichever command prints it."""
+"""Tests that text from users, AWS and git never acts as a command to a terminal or a CI runner, whichever command
+prints it."""
 
 from __future__ import annotations
 
@@ -28,12 +29,12 @@ PRINTABLE = "::error::a ##[error]b @team `c` <img src=x>"
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skips the pauses after an unclear answer."""
+    """Skips the pauses after an unclear outcome."""
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
 
 
 def run(world: World, *arguments: str | Path) -> Done:
-    """Runs a command and checks that every line it prints is harmless."""
+    """Runs a command and checks that every printed line is harmless."""
     done = world.run(*arguments)
     shown_safely(done.out)
     shown_safely(done.err)
@@ -94,7 +95,7 @@ def test_text_of_specs_is_not_a_command(world: World):
 
 
 def test_text_of_aws_is_not_a_command(world: World):
-    """Messages, codes and run ids in answers of AWS, or of a gateway before it, are hostile."""
+    """Messages, codes and run ids in replies from AWS, or from a gateway in front of it, are hostile."""
     world.write("orders.json", document())
     for answer in (
         echo_error(400, "ValidationException"),
@@ -110,7 +111,7 @@ def test_text_of_aws_is_not_a_command(world: World):
 
 
 def test_problems_in_files_are_not_commands(world: World):
-    """Problems quote keys, values, names and lines harmlessly."""
+    """Errors quote keys, values, names and lines in a harmless form."""
     spec = json.loads(document())
     spec["spec"][EVIL] = EVIL
     spec["spec"]["suspend"] = {"until": EVIL}
@@ -144,13 +145,13 @@ def test_problems_in_files_are_not_commands(world: World):
     ids=str,
 )  # fmt: skip
 def test_text_of_the_command_line_is_not_a_command(world: World, arguments):
-    """In CI, names of files and branches may be on the command line. Errors escape them."""
+    """In CI, names of files and branches may be part of the command line. Errors escape them."""
     world.batch("orders")
     run(world, *arguments)
 
 
 def test_text_of_a_suspension_is_not_a_command(world: World):
-    """Reasons and owners of suspensions are shown harmlessly."""
+    """Reasons and owners of suspensions are shown in a harmless form."""
     text = (world.folder / "reconciler.yaml").read_text()
     reason = json.dumps(EVIL)
     world.write(
@@ -163,8 +164,8 @@ def test_text_of_a_suspension_is_not_a_command(world: World):
 
 
 def test_an_export_is_not_a_command(world: World):
-    """The events are the same as with --raw, whose bytes are those of the stored text; other raw results are harmless
-    too."""
+    """The escaped export contains the same events as `export --raw`, which prints the stored bytes. Other raw outputs
+    are harmless too."""
     world.write("orders.json", document())
     run(world, "apply", "--yes")
     shown, raw = run(world, "ledger", "export").out, world.run("ledger", "export", "--raw").out
@@ -183,7 +184,7 @@ def test_an_export_is_not_a_command(world: World):
 
 
 def test_no_result_is_a_command(capsys: pytest.CaptureFixture[str]):
-    """Whatever the text of a result contains, no line of it is a command for a CI runner."""
+    """Whatever text a result contains, no printed line is a command for a CI runner."""
     out("a\n::error::b\n  ::debug::c\n<a name='##teamcity[x]'/> ##vso[y]z ##[w]\n")
     shown_safely(capsys.readouterr().out)
     out("a\n\n", raw=True)

@@ -1,4 +1,5 @@
-"""Reading, planning from and showing a forged ledger leads to output or to an error with one sentence."""
+"""Tests that reading, planning from and showing a forged ledger leads either to output or to an error message of one
+sentence."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ OPENED = e.Opened(
 
 
 def chained(batches: list[Any]) -> MemoryStore:
-    """Returns a store with these batches and a correct hash chain."""
+    """Returns a store with these batches and a valid hash chain."""
     store = MemoryStore()
     before: str | None = None
     for position, form in enumerate(batches, 1):
@@ -82,7 +83,7 @@ LIKELY = {
 
 
 def likely(form: dict[str, Any]) -> dict[str, Any]:
-    """Generates an event with likely values instead of random words."""
+    """Generates an event with plausible values instead of random words."""
     return {key: LIKELY.get(key, value) if value is not None else None for key, value in form.items()}
 
 
@@ -118,14 +119,14 @@ def forgeries(draw: st.DrawFn) -> list[Any]:
 @settings(max_examples=examples(12, soak=625), derandomize=True)
 @given(forgeries())
 def test_a_forged_event_gives_output_or_an_error(batches):
-    """Any event gives output, or an error that was raised on purpose."""
+    """Any event leads to output, or to an error that is raised on purpose."""
     assert printed(chained(batches))
 
 
 @settings(max_examples=examples(12, soak=625), derandomize=True)
 @given(st.lists(st.one_of(ANYTHING, st.dictionaries(st.sampled_from(list(batch())), ANYTHING)), max_size=3))
 def test_any_json_as_a_batch_gives_output_or_an_error(batches):
-    """The same holds for JSON that is not a batch, with a correct or a broken hash chain."""
+    """The same applies to JSON that is not a batch, with a valid or a broken hash chain."""
     assert printed(chained([batch(encode(OPENED)), *batches]))
     assert printed(chained(batches))
 
@@ -133,7 +134,7 @@ def test_any_json_as_a_batch_gives_output_or_an_error(batches):
 @settings(max_examples=examples(12, soak=625), derandomize=True)
 @given(st.binary(max_size=60), st.data())
 def test_damaged_bytes_give_output_or_an_error(noise, data):
-    """The same holds for a valid ledger with some changed bytes in a batch."""
+    """The same applies to a valid ledger in which some bytes of a batch were changed."""
     intent = encode(desired_intent())
     store = chained([batch(encode(OPENED)), batch(intent)])
     position = data.draw(st.integers(1, 2))
@@ -151,7 +152,7 @@ def desired_intent() -> e.Intended:
 
 
 def test_a_deep_request_is_damage():
-    """JSON nested deeper than the code can walk is reported with its position."""
+    """JSON that is nested too deeply for the code is reported with its position."""
     deep: Any = "x"
     for _ in range(400):
         deep = [deep]
@@ -162,7 +163,7 @@ def test_a_deep_request_is_damage():
 
 
 def test_a_forged_ledger_is_a_ledger_error():
-    """A value of the wrong type is damage, and the error contains the position, event and field."""
+    """A value of the wrong type is reported as damage, with the position, event and field."""
     form = {**encode(desired_intent()), "attempt": "1"}
     log = Log(chained([batch(encode(OPENED)), batch(form)]), PLACE, "0.1.0", StandingClock())
     try:

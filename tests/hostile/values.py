@@ -50,4 +50,4 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=5,
 )
-"""Any JSON value, most often one that code tends to mishandle."""
+"""Generates any JSON value, often one that code tends to mishandle."""

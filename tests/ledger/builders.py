@@ -1,4 +1,4 @@
-"""Contains events, clocks and stores for the tests of ledgers, with one default for each."""
+"""Contains events, clocks and stores for the tests of ledgers, with a default for each."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ def intended(
 
 
 def submitted(token: str = "r1-aa", run_id: str = "job-1", name: str = "orders") -> Submitted:
-    """Returns the outcome of the first send."""
+    """Returns the outcome of a first send."""
     return Submitted(at=AT, name=name, token=token, send=1, run_id=run_id)
 
 
 def always(_: Recorded) -> None:
-    """Returns no objection, for events that are valid whatever other writers have written."""
+    """Returns no objection, because the events are valid whatever other writers have written."""
 
 
 def without_pin(events: tuple[Event, ...]) -> tuple[Event, ...]:
-    """Returns the events of the first batch without the pin that the log adds."""
+    """Returns the events of the first batch without the pin, the event that the log adds."""
     return events[1:]
 
 
 @dataclass
 class StandingClock:
-    """A clock that only sleeping advances. `slept` contains the requested seconds."""
+    """A clock that only sleeping advances. `slept` contains the requested durations in seconds."""
 
     moment: float = 1_795_312_800.0
     slept: list[float] = field(default_factory=list)
@@ -76,7 +76,7 @@ class StandingClock:
 
 
 class MemoryStore:
-    """The reference implementation of `ports.Store`, in a dictionary."""
+    """The reference implementation of `ports.Store`, based on a dictionary."""
 
     address = "memory://"
 
@@ -115,8 +115,8 @@ class MemoryStore:
 
 @dataclass
 class LosingStore:
-    """Loses messages of a working store. The first `before` writes are lost as requests, and then the replies to
-    `after` writes are lost."""
+    """A working store that loses messages. The requests of the first `before` writes are lost, and then the replies to
+    `after` writes."""
 
     store: Store
     before: int = 0
@@ -125,7 +125,7 @@ class LosingStore:
 
     @property
     def address(self) -> str:
-        """The address of the store."""
+        """Returns the address of the store."""
         return self.store.address
 
     def append(self, position: int, batch: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Contains code that competing or killed writers run in their own processes."""
+"""Contains code that competing or killed writers run in separate processes."""
 
 from __future__ import annotations
 
@@ -30,22 +30,23 @@ def _set_environment(environment: Mapping[str, str]) -> None:
 
 
 def _forking() -> ForkServerContext:
-    """Returns a context that forks processes from a process with the stores imported, because the import takes longer
-    than a race."""
+    """Returns a context that forks processes from one that has already imported the stores, because the import takes
+    longer than a race."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "reconciler.ledger.dynamodb", "reconciler.ledger.s3"])
     return context
 
 
 def race(opened: Callable[[], Store], writer: int, positions: int) -> list[bytes]:
-    """Appends this writer's batch at each position. Returns the batches that the store then has there."""
+    """Tries to append this writer's batch at each position. Returns the batches that the store has at these
+    positions."""
     store = opened()
     return [store.append(position, f"writer {writer} at {position}".encode()) for position in range(1, positions + 1)]
 
 
 @contextmanager
 def endless_writer(path: Path) -> Iterator[tuple[BaseProcess, Connection]]:
-    """Starts a process that appends intents, and yields it with the connection on which it confirms each position."""
+    """Starts a process that appends intents, and yields it with the connection over which it confirms each position."""
     context = _forking()
     confirmed, confirming = context.Pipe(duplex=False)
     process = context.Process(target=_write_on, args=(path, confirming))

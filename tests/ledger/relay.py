@@ -1,5 +1,5 @@
-"""Contains acts for a stub on raw sockets. They forward calls from a store to the local server, or answer as AWS
-would."""
+"""Contains acts for a stub on raw sockets, which forward calls from a store to the local server or answer as AWS would.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DYNAMODB_ID = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555"}
 
 def first_write(server: str, said: bytes | None) -> Act:
     """Forwards requests to the server at this URL, and its replies back, but answers the first write with `said`. If
-    `said` is `None`, the first write reaches the server, and its reply is lost."""
+    `said` is `None`, the first write reaches the server and its reply is lost."""
     met: list[bytes] = []
 
     def act(connection: socket.socket, stub: Stub) -> None:
@@ -45,7 +45,8 @@ def _answer_of(server: str, head: bytes, body: bytes) -> bytes:
 def s3_said(
     status: int, code: str, *, detail: str = "", headers: Mapping[str, str] | None = None, own: bool = True
 ) -> bytes:
-    """Returns one of S3's errors. With `own`, it has S3's request id. `detail` contains additional XML elements."""
+    """Returns an error in the format of S3. With `own`, it contains S3's request id. `detail` contains additional XML
+    elements."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>said so</Message>{detail}</Error>"
     return http(status, body.encode(), {**(S3_ID if own else {}), **(headers or {})})
 
@@ -56,7 +57,7 @@ def s3_error(status: int, code: str, **more: Any) -> Act:
 
 
 def dynamodb_said(status: int, code: str, *, own: bool = True, **more: object) -> bytes:
-    """Returns one of DynamoDB's errors. With `own`, it has DynamoDB's request id."""
+    """Returns an error in the format of DynamoDB. With `own`, it contains DynamoDB's request id."""
     body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "said so", **more}
     return http(status, json.dumps(body).encode(), DYNAMODB_ID if own else {})
 
@@ -72,5 +73,5 @@ def s3_object(content: bytes, *, length: int | None = None) -> Act:
 
 
 def page(status: int) -> Act:
-    """Returns a web page, as a proxy or gateway sends it."""
+    """Returns a web page, as a proxy or a gateway sends it."""
     return reply(http(status, b"<html><body><h1>Said</h1></body></html>", {"Content-Type": "text/html"}))

@@ -1,8 +1,8 @@
 """Runs ministack (S3, DynamoDB, CloudWatch Logs) on a free loopback port until standard input ends, and prints the
 port.
 
-It runs in its own process, so that measurements of the tests do not include it. It ends together with the test session
-that started it, even if that was killed.
+It runs in a separate process, so that it does not affect what tests measure. It ends with the test session that started
+it, even if that was killed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ KEYS = [("ledger", "HASH", "S"), ("position", "RANGE", "N")]
 
 @dataclass(frozen=True)
 class Server:
-    """A running server at `url`. The names of its buckets and tables are used only once."""
+    """Contains the URL of a running server. The names of its buckets and tables are not reused."""
 
     url: str
     names = count(1)

@@ -36,7 +36,7 @@ KIND = "BatchJob"
 
 
 def slot_of(number: int) -> str:
-    """Returns the slot `number` of a schedule that is due every 15 minutes."""
+    """Returns slot `number` of a schedule with a slot every 15 minutes."""
     return seconds_text(START + QUARTER * number)
 
 
@@ -46,7 +46,7 @@ def token_of(name: str, number: int, attempt: int = 1) -> str:
 
 
 def request_of(name: str, number: int, attempt: int = 1) -> dict[str, Any]:
-    """Returns the request of a slot, as it was sent. The request of every fifth slot is very different."""
+    """Returns the request of a slot, as it was sent. The request of every fifth slot is quite different."""
     request = {"jobName": name, "at": slot_of(number), "tags": {"token": token_of(name, number, attempt)}}
     return {**request, "command": ["x" * 900, str(number // 100)], **({"other": "y" * 2000} if number % 5 == 0 else {})}
 
@@ -114,7 +114,7 @@ def long_store() -> MemoryStore:
 
 @pytest.fixture
 def store(long_store: MemoryStore) -> MemoryStore:
-    """Returns a copy of that ledger."""
+    """Returns a copy of the ledger above."""
     made = MemoryStore()
     made.batches, made.snapshot = dict(long_store.batches), long_store.snapshot
     return made
@@ -138,13 +138,13 @@ def loaded(log: Log) -> dict[str, Submission]:
 
 @pytest.fixture(scope="module")
 def every(long_store: MemoryStore) -> Recorded:
-    """Returns the state of that ledger in which nothing is archived."""
+    """Returns the state of the ledger above, in which nothing is archived."""
     return whole(long_store)
 
 
 @pytest.mark.parametrize("cold", [False, True])
 def test_the_state_does_not_grow_and_lacks_nothing(store: MemoryStore, every: Recorded, cold: bool):
-    """A long ledger leads to the same small state with or without its snapshot. The archived submissions that are read
+    """A long ledger gives the same small state with and without its snapshot. The archived submissions that are read
     from the batches equal those in a state that archives nothing."""
     if cold:
         store.snapshot = None
@@ -162,7 +162,7 @@ def test_the_state_does_not_grow_and_lacks_nothing(store: MemoryStore, every: Re
 
 
 def test_the_state_after_four_times_the_history_is_as_large():
-    """The number of submissions in the state is limited, whatever the length of the history."""
+    """The number of submissions in the state is limited, however long the history is."""
     sizes = []
     log = opened(MemoryStore())
     for slots in (range(1, 121), range(121, 481)):
@@ -173,8 +173,9 @@ def test_the_state_after_four_times_the_history_is_as_large():
 
 
 def test_work_grows_with_the_history(monkeypatch: pytest.MonkeyPatch):
-    """For four times as many slots, a read without a snapshot, `verify`, and the whole history need about four times as
-    many operations. An append, a read with a snapshot, and the newest events need about as many."""
+    """With four times as many slots, a read without a snapshot, `verify`, and a read of the whole history need about
+    four times as many operations. An append, a read with a snapshot, and a read of the newest events need about as many
+    as before."""
     monkeypatch.setattr("reconciler.ledger.log.INDEXED", 10)
     few, many = (_operations(slots) for slots in (150, 600))
     for name in ("fold", "verify", "history"):
@@ -184,7 +185,7 @@ def test_work_grows_with_the_history(monkeypatch: pytest.MonkeyPatch):
 
 
 def _operations(slots: int) -> dict[str, int]:
-    """Returns the number of operations of each step with a ledger of so many slots."""
+    """Returns the number of operations of each step, with a ledger of this many slots."""
     store = MemoryStore()
     writer = opened(store)
     write(writer, range(1, slots - 20))
@@ -202,7 +203,7 @@ def _operations(slots: int) -> dict[str, int]:
 
 
 def test_a_sound_long_ledger(store: MemoryStore):
-    """Its verification finds no problem, and its snapshot equals the state computed from the batches."""
+    """Verifying the ledger finds no problem, and its snapshot equals the state computed from the batches."""
     report = verify(store, PLACE)
     assert report.wrong() == set()
     assert report.recorded == opened(store).refresh()
@@ -237,7 +238,7 @@ def test_late_events_of_an_archived_submission(store: MemoryStore, cold: bool):
 
 
 def test_an_outcome_without_an_intent_is_still_damage(store: MemoryStore):
-    """An event that was invalid without the archive is still invalid."""
+    """An event that is invalid without an archive is also invalid with one."""
     log = opened(store)
     stray = e.Submitted(at=time_text(START), name="orders", token="r1-" + "0" * 48, send=1, run_id="x")
     with pytest.raises(LedgerCorrupt, match="without an intent"):
@@ -283,8 +284,8 @@ def test_the_history_of_a_spec(store: MemoryStore):
 
 
 def test_a_repeated_request_is_stored_once(store: MemoryStore):
-    """Intents in a long history are stored as differences and are read exactly as they were sent. This is also true if
-    the request has changed, in a later process, and in a copy."""
+    """Intents in a long history are stored as differences, and when read, they are exactly as they were sent. This also
+    applies to a changed request, to a later process, and to a copy."""
     log = opened(store)
     stored = [event for position, raw in store.batches.items() for event in decode(raw, position, "memory").events]
     repeated = [event for event in stored if isinstance(event, IntendedAs)]
@@ -299,8 +300,8 @@ def test_a_repeated_request_is_stored_once(store: MemoryStore):
 
 
 def test_pages_of_a_history_know_the_intents(store: MemoryStore):
-    """The intent of each submission is available even if it is on an earlier page, because secrets in its request are
-    masked in later events."""
+    """The intent of each submission is available even if it is on an earlier page, because it determines which secrets
+    are masked in later events."""
     log = opened(store)
     for page in spec_history(log, "orders", limit=31):
         tokens = {event.token for _, event in page.events if isinstance(event, e.SubmissionEvent)}
@@ -324,7 +325,7 @@ def test_old_runs_and_tokens_are_found(store: MemoryStore):
 
 
 def test_the_index_is_appended_once_and_by_writers_only(store: MemoryStore, monkeypatch: pytest.MonkeyPatch):
-    """If two writers both have many entries, they append only one index. A reader appends nothing."""
+    """If two writers both have many new entries, they append only one index. A reader appends nothing."""
     monkeypatch.setattr("reconciler.ledger.log.INDEXED", 5)
     first, second = opened(store), opened(store)
     first.refresh()

@@ -45,7 +45,7 @@ KINDS = ["s3", "dynamodb"]
 
 @dataclass
 class Wired:
-    """A store that is connected to a stub. `play` determines whether reads are retried."""
+    """A store that is connected to a stub server. `play` sets the next replies and whether reads are retried."""
 
     kind: str
     store: S3Store | DynamoStore
@@ -53,7 +53,7 @@ class Wired:
 
     @property
     def writes(self) -> int:
-        """Returns the number of transmissions that were writes."""
+        """Returns how many of the transmissions were writes."""
         return self.stub.transmissions - sum(
             head.startswith(b"GET ") or b".GetItem" in head for head in self.stub.heads
         )
@@ -66,7 +66,7 @@ class Wired:
 
 @pytest.fixture(scope="module")
 def stub() -> Iterator[Stub]:
-    """Yields one server for all tests of this module, so that each test can use the clients of earlier tests."""
+    """Yields one server for all tests of this module, so that tests can share clients."""
     with Stub(silence) as stub:
         yield stub
 
@@ -82,10 +82,10 @@ Wire = Callable[..., Wired]
 
 @pytest.fixture
 def wire(stub: Stub, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """Yields a function that connects a new store to the server. The store waits `read_seconds` for a reply."""
+    """Yields a function that connects a new store to the server. It waits `read_seconds` for a reply."""
     for name, value in Server(stub.url).environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")  # what the environment says does not count for writes
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")  # the environment does not apply to writes
     stub.play(silence)
     made: list[Wired] = []
 
@@ -107,7 +107,7 @@ def wire(stub: Stub, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wi
 
 @pytest.fixture(params=KINDS)
 def wired(request: pytest.FixtureRequest, wire: Wire) -> Wired:
-    """Yields a store of each kind."""
+    """Yields one store of each kind."""
     return wire(request.param)
 
 
@@ -216,7 +216,7 @@ def test_a_write_that_is_not_proven_is_asked_for_again_and_recorded_once(
 
 
 def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
-    """A reply with status 200 may be from a proxy if the service's own fields are missing, so the position is read."""
+    """If fields of the service are missing, a reply with status 200 may be from a proxy, so the position is read."""
     wired.play(page(200) if wired.kind == "s3" else reply(http(200, b"{}")), _found(wired.kind, b"another"))
     assert wired.store.append(1, b"batch") == b"another"
 
@@ -224,7 +224,7 @@ def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
 @pytest.mark.parametrize(("status", "name"), pairs([200, 400, 403, 412], list(UNDECODABLE)))
 def test_a_reply_to_a_write_that_cannot_be_decoded_is_no_proof(status: int, name: str, wire: Wire, asked_once: None):
     """A damaged reply to a write does not prove success or a refusal, even with DynamoDB's request id and an error code
-    in a header. The outcome is unknown, and the log reads the position."""
+    in a header. The outcome is unknown, so the log reads the position."""
     body, headers = UNDECODABLE[name]
     raw = http(status, body, {**DYNAMODB_ID, "x-amzn-ErrorType": "AccessDeniedException", **headers})
     wired = wire("dynamodb")
@@ -240,7 +240,7 @@ def test_a_reply_to_a_write_that_cannot_be_decoded_is_no_proof(status: int, name
 @pytest.mark.parametrize("status", [200, 301, 400, 403, 404])
 @pytest.mark.parametrize("body", [b"<Error><Code>AccessDen", b"\xff\xfe", b"busy", b"<Error>\xff</Error>"])
 def test_a_reply_of_s3_that_cannot_be_decoded_is_no_proof(s3: Wired, status: int, body: bytes, asked_once: None):
-    """The same is true for S3, whose reply to a successful write has no body."""
+    """The same applies to S3, whose reply to a successful write has no body."""
     s3.play(reply(http(status, body, {**S3_ID, "ETag": '"e"'})))
     with pytest.raises(LedgerUnreachable, match="did not answer"):
         s3.store.append(1, b"batch")
@@ -249,8 +249,8 @@ def test_a_reply_of_s3_that_cannot_be_decoded_is_no_proof(s3: Wired, status: int
 
 
 def test_a_write_at_the_same_time_is_looked_after(s3: Wired):
-    """A 409 means that another write of this key was in progress. The position is read afterwards, so the outcome is
-    known."""
+    """A 409 means that another write to this key was in progress. The position is read afterwards, so the outcome
+    becomes known."""
     s3.play(s3_error(409, "ConditionalRequestConflict"), s3_object(b"another"))
     assert s3.store.append(1, b"batch") == b"another"
 
@@ -263,7 +263,7 @@ def test_a_write_at_the_same_time_is_looked_after(s3: Wired):
 
 
 def test_a_position_that_is_taken_gives_what_is_there(wired: Wired):
-    """The second writer receives the first one's batch. Its own write was transmitted once."""
+    """The second writer receives the first one's batch. Its own write was transmitted only once."""
     for held in (b"another", b"batch"):
         acts = _taken(wired.kind, held)
         wired.play(*acts)
@@ -272,7 +272,7 @@ def test_a_position_that_is_taken_gives_what_is_there(wired: Wired):
 
 
 def test_a_write_is_conditional(wire: Wire):
-    """The request writes the position only if it is free."""
+    """The request writes to the position only if it is free."""
     dynamodb = wire("dynamodb")
     dynamodb.play(*_taken("dynamodb", b"another"))
     dynamodb.store.append(1, b"batch")
@@ -330,7 +330,7 @@ CERTAIN = [
 def test_a_refusal_is_one_sentence_and_nothing_was_written(
     kind: str, act: Act, expected: type[LedgerError], says: str, wire: Wire
 ):
-    """If AWS refuses a write, nothing was written. The error describes the problem and the solution, and no redirect is
+    """If AWS refuses a write, nothing is written. The error contains the problem and the remedy, and no redirect is
     followed."""
     wired = wire(kind)
     wired.play(act)
@@ -382,7 +382,7 @@ def test_a_read_says_what_is_wrong_too(
     ids=["empty", "braces", "page", "cut short", "another bucket", "no end", "404", "503"],
 )
 def test_an_answer_that_is_no_listing_is_no_empty_ledger(wired: Wired, raw: bytes, asked_once: None):
-    """A reply without a listing is an error. If it were treated as an empty ledger, everything would run again."""
+    """A reply without a listing is an error. If it counted as an empty ledger, everything would run again."""
     wired.play(reply(raw))
     with pytest.raises(LedgerError) as met:
         wired.store.read(0)
@@ -432,7 +432,7 @@ def test_one_failure_of_a_read_is_passed_over(wired: Wired, monkeypatch: pytest.
 
 
 def test_no_credentials(wired: Wired, monkeypatch: pytest.MonkeyPatch):
-    """Without credentials, nothing is sent, and the error says what to configure."""
+    """Without credentials, nothing is sent, and the error explains what to configure."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     with pytest.raises(LedgerDenied, match="no AWS credentials were found"):
@@ -453,7 +453,7 @@ def test_a_profile_that_does_not_exist(wired: Wired, monkeypatch: pytest.MonkeyP
     ("url", "says"), [("http://127.0.0.1:1", "could not be reached"), ("nowhere", "Invalid endpoint: nowhere")]
 )
 def test_an_endpoint_that_is_none(wired: Wired, url: str, says: str, monkeypatch: pytest.MonkeyPatch, asked_once: None):
-    """The error contains the endpoint if it is not a URL or if no server listens there."""
+    """The error contains the endpoint if it is not a URL, or if no server listens there."""
     for service in ("S3", "DYNAMODB"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", url)
     with pytest.raises(LedgerError, match=says):

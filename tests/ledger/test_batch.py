@@ -1,4 +1,4 @@
-"""Tests the encoding of batches as bytes."""
+"""Tests how batches are encoded as bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_batch_comes_back_as_it_was():
 
 
 def test_the_form_is_pinned():
-    """The bytes of a batch never change: chains of old ledgers depend on them."""
+    """The bytes of a batch never change, because the chains of old ledgers depend on them."""
     expected = (
         b'{"format":1,"nonce":"n-1","at":"2026-11-22T02:00:00.000Z","prev":null,"events":[{"type":"submitted",'
         b'"at":"2026-11-22T02:00:00.000Z","name":"caf\\u00e9","token":"r1-aa","send":1,"run_id":"job-1"}]}'
@@ -65,7 +65,7 @@ def test_what_is_not_a_batch_is_damage(raw: bytes):
 
 
 def test_a_newer_batch_is_refused():
-    """The error for a newer format tells the user to upgrade, whatever else the batch contains."""
+    """The error for a newer format tells the user to upgrade, whatever the batch contains otherwise."""
     with pytest.raises(LedgerFormatNewer, match="position 3 of the ledger memory:// has format 2"):
         decode(b'{"format":2,"surprise":true}', 3, "memory://")
 
@@ -79,7 +79,7 @@ def test_an_event_of_a_newer_version_is_refused():
 
 
 def test_an_optional_field_of_a_newer_version_is_passed_over():
-    """Later versions may add fields to the events of this one."""
+    """Later versions may add fields to the events of this version."""
     form = json.loads(encode(Batch("n", AT, None, (submitted(),))))
     form["events"][0]["mood"] = "good"
     form["extra"] = 1

@@ -1,4 +1,4 @@
-"""Tests copies of a ledger to another store, and moves to another place."""
+"""Tests copies of a ledger to another store, and moves to another project, target, account or region."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def copied(source: Store, target: Store, place: Place = PLACE, *, rename: bool =
 
 
 def unended(store: MemoryStore) -> dict[int, bytes]:
-    """Returns the batches of a copied ledger without the final one."""
+    """Returns the batches of a copied ledger without the final one, which only says that the ledger was moved."""
     last = max(store.batches)
     assert isinstance(decode(store.batches[last], last, store.address).events[-1], MovedAway)
     return {position: raw for position, raw in store.batches.items() if position < last}
@@ -92,7 +92,7 @@ def test_a_copy_goes_on_where_it_ended(source: MemoryStore, there: int):
 
 
 def test_a_lost_reply_is_asked_for_again(source: MemoryStore):
-    """A write whose reply is lost is retried."""
+    """A write whose reply was lost is retried."""
     memory = MemoryStore()
     assert Copied(10, 0) == copied(source, LosingStore(memory, before=2, after=2))
     assert unended(source) == memory.batches
@@ -114,7 +114,7 @@ def test_an_interrupted_copy_can_be_run_again(source: MemoryStore):
 
 
 def test_a_target_with_anything_else_is_refused(source: MemoryStore):
-    """Nothing is overwritten: a different ledger, a different history and a longer ledger are refused."""
+    """Nothing is overwritten: a target with a different ledger, a different history or a longer ledger is refused."""
     other, forked, longer = MemoryStore(), MemoryStore(), MemoryStore()
     written(other, 2)
     forked.batches = {position: raw for position, raw in source.batches.items() if position < 5}
@@ -156,7 +156,7 @@ class Growing(MemoryStore):
 
 
 class _Bare(MemoryStore):
-    """The same batches, without growing."""
+    """A ledger with the same batches that does not grow."""
 
     def __init__(self, of: MemoryStore) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ def test_a_source_that_grows_is_told(source: MemoryStore):
 @pytest.mark.parametrize("rename", [False, True])
 def test_nothing_is_appended_to_a_ledger_that_was_copied(source: MemoryStore, rename: bool):
     """The error contains the new address, both for a writer that reads the ledger now and for one that read it before
-    it ended."""
+    it was closed."""
     early, target = Log(source, PLACE, "0.1.0", StandingClock()), MemoryStore()
     early.refresh()
     copied(source, target, NEW if rename else PLACE, rename=rename)
@@ -194,8 +194,8 @@ def test_nothing_is_appended_to_a_ledger_that_was_copied(source: MemoryStore, re
 
 @pytest.mark.parametrize("rename", [False, True])
 def test_a_copy_that_was_interrupted_before_the_end_is_finished(source: MemoryStore, rename: bool):
-    """The same command appends the final event. If it runs again, it changes nothing. A copy to another address is
-    refused."""
+    """The same command then appends the final event. If it is repeated, it changes nothing. A copy to another address
+    is refused."""
     place, target = (NEW, MemoryStore()) if rename else (PLACE, MemoryStore())
     before = dict(source.batches)
     first = copied(source, target, place, rename=rename)
@@ -241,7 +241,7 @@ def test_a_damaged_ledger_is_not_copied(source: MemoryStore):
 
 
 def test_a_ledger_of_another_place_is_not_copied(source: MemoryStore):
-    """Without --rename, the error contains both places, and nothing is written."""
+    """Without `--rename`, the error contains both places, and nothing is written."""
     target = MemoryStore()
     with pytest.raises(LedgerError, match=r"belongs to project analytics.*this is project shop"):
         copied(source, target, NEW)
@@ -258,7 +258,7 @@ def test_a_ledger_that_is_not_there():
 
 
 def test_a_move_rewrites_the_pin_and_the_chain(source: MemoryStore):
-    """The whole history can be read at the new place, and the last event contains the old place."""
+    """The whole history can be read at the new place, and the last event contains the old one."""
     target = MemoryStore()
     assert Copied(11, 0, PLACE) == copied(source, target, NEW, rename=True)
     log = Log(target, NEW, "0.1.0", StandingClock())
@@ -303,7 +303,7 @@ def test_what_this_version_does_not_know_moves_too(source: MemoryStore):
 
 
 def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
-    """The outcome of unresolved submissions can only be found at the old place."""
+    """The runs of unresolved submissions can only be found at the old place."""
     Log(source, PLACE, "0.1.0", StandingClock()).append([intended("open", "r1-open")], always)
     target = MemoryStore()
     with pytest.raises(LedgerError, match="outcome of submissions of open is unknown"):
@@ -313,14 +313,14 @@ def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
 
 
 def test_a_move_to_the_same_place_is_none(source: MemoryStore):
-    """The error says that --rename is not needed."""
+    """The error explains that `--rename` is not needed."""
     with pytest.raises(LedgerError, match="copy it without --rename"):
         copied(source, MemoryStore(), PLACE, rename=True)
 
 
 @pytest.mark.parametrize("first", [None, "events"])
 def test_a_ledger_that_does_not_say_whose_it_is_is_not_moved(source: MemoryStore, first: str | None):
-    """Without a first batch, or without a pin in it, the old place is unknown."""
+    """Without a first batch, or without a pin in it, the old place cannot be determined."""
     if first is None:
         del source.batches[1]
     else:
@@ -330,7 +330,7 @@ def test_a_ledger_that_does_not_say_whose_it_is_is_not_moved(source: MemoryStore
 
 
 def test_a_move_does_not_follow_a_source_that_went_on(source: MemoryStore):
-    """After a complete move, later writes to the old ledger cannot be added after the final event."""
+    """After a complete move, nothing can be appended to the old ledger after the final event."""
     target = MemoryStore()
     before = dict(source.batches)
     copied(source, target, NEW, rename=True)
@@ -341,7 +341,7 @@ def test_a_move_does_not_follow_a_source_that_went_on(source: MemoryStore):
 
 
 def test_a_target_of_another_move_is_refused(source: MemoryStore):
-    """A ledger that was moved to a third place is a different ledger."""
+    """A ledger that was moved to a third place counts as a different ledger."""
     target = MemoryStore()
     other = MemoryStore()
     written(other)

@@ -1,4 +1,4 @@
-"""Tests killed writers: confirmed batches are stored, and the log is intact."""
+"""Tests writers that are killed: confirmed batches are stored, and the log is intact."""
 
 from __future__ import annotations
 

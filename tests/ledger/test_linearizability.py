@@ -1,7 +1,7 @@
-"""Tests that if many writers write the same position, one of them wins and all of them read its batch from then on.
+"""Tests that if many writers write to the same position, one of them wins and all of them read its batch afterwards.
 
-The first tests check the local servers with plain boto3 calls. Other tests may use a server only if it passes them. The
-remaining tests check the stores, including SQLite, with processes as writers.
+The first tests check the local servers with plain boto3 calls. Other tests may use a server only if it passes these.
+The remaining tests check the stores, including SQLite, with processes as writers.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ WRITERS = 8
 PROCESSES = 4
 
 Write = Callable[[str, bytes], bool]
-"""Writes bytes under a key if the key is free. Returns whether this call wrote them."""
+"""Writes bytes under a key if the key is free. Returns whether this call wrote the bytes."""
 Read = Callable[[str], bytes]
 
 
 def _lost(error: ClientError, *codes: str) -> bool:
-    """Returns `False` if the error means that another writer won. Raises any other error."""
+    """Returns `False` if the error means that another writer won, and raises any other error."""
     if error.response["Error"]["Code"] not in codes:
         raise error
     return False
@@ -74,7 +74,8 @@ def bare_dynamodb(server: Server) -> tuple[Write, Read]:
 
 
 def rounds_without_one_winner(write: Write, read: Read, rounds: int) -> list[int]:
-    """Returns the rounds in which not exactly one of the concurrent writers won, or in which other bytes were read."""
+    """Returns the rounds in which not exactly one of the concurrent writers won, or in which different bytes were
+    read."""
     barrier = Barrier(WRITERS)
 
     def race(number: int, writer: int) -> bytes | None:
@@ -110,13 +111,13 @@ def test_the_local_server_has_one_winner_in_10_000_rounds(bare: Callable[[Server
 
 
 def test_this_check_finds_a_server_that_lets_two_win():
-    """A server that reads first and writes afterwards soon has two winners, and this check detects it."""
+    """A server that first reads and then writes soon has two winners, and this check detects it."""
     held: dict[str, bytes] = {}
     meeting = Barrier(WRITERS)
 
     def careless(key: str, content: bytes) -> bool:
         absent = key not in held
-        meeting.wait(PATIENCE_SECONDS)  # all have looked before the first one puts
+        meeting.wait(PATIENCE_SECONDS)  # every writer looks before the first one writes
         if absent:
             held[key] = content
         return absent
@@ -125,7 +126,7 @@ def test_this_check_finds_a_server_that_lets_two_win():
 
 
 def told(opened: Callable[[], Store], positions: int, writer: int) -> list[tuple[int, bytes]]:
-    """Returns the batches that one process receives for each position after it tried to write first."""
+    """Returns the batch that one process receives for each position, after trying to write its own."""
     store = opened()
     return [(at, store.append(at, f"writer {writer} at {at}".encode())) for at in range(1, positions + 1)]
 

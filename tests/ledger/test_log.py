@@ -47,7 +47,7 @@ def opened() -> Opened:
 
 
 def put(store: MemoryStore, *batches: tuple[Event, ...]) -> None:
-    """Writes batches without checking whether their events are valid."""
+    """Writes batches without checking the events in them."""
     for position, events in enumerate(batches, 1):
         before = store.batches.get(position - 1)
         store.batches[position] = encode(
@@ -56,7 +56,7 @@ def put(store: MemoryStore, *batches: tuple[Event, ...]) -> None:
 
 
 def test_a_missing_ledger_reads_as_empty_and_stays_missing():
-    """Reading a missing ledger returns nothing and creates nothing."""
+    """Reading a missing ledger returns an empty state and creates nothing."""
     store = MemoryStore()
     log = log_over(store)
     assert Recorded() == log.refresh()
@@ -65,7 +65,7 @@ def test_a_missing_ledger_reads_as_empty_and_stays_missing():
 
 
 def test_the_first_append_pins_the_ledger():
-    """The first batch starts with the ledger's place, in the same append."""
+    """The first append adds an event that pins the ledger to its project, target, account and region."""
     store = MemoryStore()
     log = log_over(store)
     assert 1 == log.append([intended()], always)
@@ -127,7 +127,7 @@ def test_some_positions_are_read(positions: list[int]):
 
 @pytest.mark.parametrize("positions", [[1, 2], [1, 20]])
 def test_some_positions_that_are_not_there(positions: list[int]):
-    """A position past the end is an error, whichever way it is read."""
+    """A position past the end is an error, however it is read."""
     log = log_over(MemoryStore())
     log.append([intended()], always)
     with pytest.raises(LedgerError, match=f"no batch at position {positions[-1]}"):
@@ -135,7 +135,7 @@ def test_some_positions_that_are_not_there(positions: list[int]):
 
 
 def test_the_loser_reads_what_is_new_and_tries_again():
-    """The second writer reads the first one's events, checks its precondition again, and uses the next position."""
+    """The second writer reads the first writer's events, checks its precondition again, and uses the next position."""
     store = MemoryStore()
     ours, theirs = log_over(store), log_over(store)
     ours.refresh()
@@ -146,7 +146,7 @@ def test_the_loser_reads_what_is_new_and_tries_again():
         seen.append(len(recorded.by_token))
 
     assert 2 == ours.append([intended("clicks", "r1-bb")], valid)
-    assert seen == [1]  # nothing had been read yet, so the ledger was read before the first try
+    assert seen == [1]  # the ledger was read before the first attempt
     theirs.append([submitted()], always)
     assert 4 == ours.append([submitted("r1-bb", "job-2", "clicks")], valid)
     assert seen == [1, 2, 2]
@@ -167,7 +167,7 @@ def test_the_loser_gives_up_where_its_events_make_no_sense_any_more():
 
 
 def test_a_second_intent_under_another_token_is_refused():
-    """A submission has only one token, even if the caller ignores this."""
+    """A submission has only one token, even if the caller uses another."""
     store = MemoryStore()
     log = log_over(store)
     log.append([intended("orders", "r1-aa", generation=1)], always)
@@ -178,7 +178,7 @@ def test_a_second_intent_under_another_token_is_refused():
 
 @pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (3, 0), (0, 3), (2, 2)])
 def test_a_lost_reply_is_asked_for_at_the_same_position(before: int, after: int):
-    """Whether the request or the reply was lost, the batch is stored once and is recognized as ours."""
+    """Whether the request or the reply was lost, the batch is stored once, and the writer recognizes it."""
     store = LosingStore(MemoryStore(), before, after)
     log = log_over(store)
     assert 1 == log.append([intended()], always)
@@ -188,11 +188,11 @@ def test_a_lost_reply_is_asked_for_at_the_same_position(before: int, after: int)
 
 
 def test_a_lost_reply_at_a_position_that_others_took_is_a_loss():
-    """The other writer's batch is read, and ours is written at the next position."""
+    """The batch of the other writer is read, and this writer's batch is written at the next position."""
     memory = MemoryStore()
     log_over(memory).append([intended("theirs", "r1-bb")], always)
     ours = log_over(LosingStore(memory, before=1))
-    ours._store, hidden = MemoryStore(), ours._store  # ours has read before theirs was written
+    ours._store, hidden = MemoryStore(), ours._store  # this log reads before the other writer's batch is written
     ours.refresh()
     ours._store = hidden
     assert 2 == ours.append([intended("ours", "r1-aa")], always)
@@ -200,7 +200,7 @@ def test_a_lost_reply_at_a_position_that_others_took_is_a_loss():
 
 
 def test_a_ledger_that_never_answers_is_given_up_in_bounded_time():
-    """After a few attempts, the outcome is unknown, and a later read finds it."""
+    """After a few attempts, the outcome is unknown; a later read determines it."""
     clock = StandingClock()
     memory = MemoryStore()
     log = Log(LosingStore(memory, before=0, after=99), PLACE, "0.1.0", clock)
@@ -225,7 +225,7 @@ def test_after_an_unclear_write_the_next_append_sees_it():
 
 
 class _Failing(MemoryStore):
-    """A store that raises the given errors, one for each append."""
+    """A store that raises one of the given errors at each append."""
 
     def __init__(self, *errors: LedgerError) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ def test_what_was_certainly_not_written_is_told_at_once(error: LedgerError):
 
 
 def test_a_full_disk_after_a_lost_reply_is_not_certain():
-    """The first attempt may have written the batch, so the error is `LedgerUnreachable`."""
+    """The first attempt may have written the batch, so `LedgerUnreachable` is raised."""
     log = log_over(_Failing(LedgerUnreachable("lost."), LedgerFull("no room")))
     with pytest.raises(LedgerUnreachable, match=r"lost\. Then: no room"):
         log.append([intended()], always)
@@ -340,7 +340,7 @@ def test_a_first_batch_that_follows_another_is_damage():
 
 @pytest.mark.parametrize("event", [submitted("r1-zz"), replace(intended(), owner="other")])
 def test_a_damaged_batch_leaves_the_state_before_it(event: Event):
-    """The state before the damage remains consistent, and reading again raises the same error."""
+    """The state up to the damage remains consistent, and reading again raises the same error."""
     store = MemoryStore()
     log = log_over(store)
     log.append([intended()], always)
@@ -357,7 +357,7 @@ def test_a_damaged_batch_leaves_the_state_before_it(event: Event):
 
 
 def test_an_unknown_state_word_is_a_newer_format():
-    """A word that this version does not support was written by a newer version. The log does not change."""
+    """A value that this version does not support was written by a newer version. The log does not change."""
     store = MemoryStore()
     put(store, (opened(), intended(), submitted()))
     observed = Observed(at=AT, name="orders", token="r1-aa", run_id="job-1", state="melted", aws_state="X")
@@ -369,7 +369,7 @@ def test_an_unknown_state_word_is_a_newer_format():
 
 
 def test_a_value_of_another_type_is_damage():
-    """If a value has the wrong type, the error of the fold contains the position."""
+    """If a value has the wrong type, the error from the fold contains the position."""
     store = MemoryStore()
     put(store, (opened(), intended(), submitted()))
     cancel = Conflicted(at=AT, name="orders", token="r1-aa", run_ids=7)  # type: ignore[arg-type]
@@ -393,7 +393,7 @@ def test_a_ledger_that_was_rolled_back_is_noticed(kept: int):
 
 
 def test_a_ledger_that_was_exchanged_is_noticed():
-    """The last batch that was read must not have changed."""
+    """The last batch that was read must be unchanged."""
     store, other = MemoryStore(), MemoryStore()
     log = log_over(store)
     log.append([intended()], always)
@@ -429,7 +429,7 @@ def test_when_even_the_start_cannot_be_read_again_nothing_is_known():
 
 
 def test_threads_share_a_log():
-    """The events of every thread are stored once, in one chain."""
+    """The events from every thread are stored once, in one chain."""
     store = MemoryStore()
     log = log_over(store)
     numbers = count()
@@ -448,7 +448,7 @@ def test_threads_share_a_log():
 
 
 def test_several_logs_share_a_store():
-    """Independent writers produce one chain that contains each event once."""
+    """Independent writers create one chain that contains each event once."""
     store = MemoryStore()
 
     def work(writer: int) -> None:
@@ -463,7 +463,7 @@ def test_several_logs_share_a_store():
 
 
 def test_closing_a_log_over_a_store_that_holds_nothing_open():
-    """A log can always be closed."""
+    """A log can be closed in any state."""
     log = log_over(MemoryStore())
     log.close()
     assert 1 == log.append([intended()], always)

@@ -32,7 +32,7 @@ def test_four_slashes_are_absolute(tmp_path: Path):
 
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
 def test_projects_and_targets_share_a_bucket_or_table_and_nothing_else(scheme: str, aws: Server, tmp_path: Path):
-    """The same address leads to a different ledger for each project and target."""
+    """With the same address, each project and target has its own ledger."""
     url = aws.address(scheme)
     places = [replace(PLACE, project=project, target=target) for project in ("a", "a-b") for target in ("b", "b-c")]
     logs = [open_ledger(url, tmp_path, place, "0.1.0", StandingClock(), founds=True) for place in places]
@@ -45,7 +45,7 @@ def test_projects_and_targets_share_a_bucket_or_table_and_nothing_else(scheme: s
 
 
 def test_a_prefix_inside_anothers_ledger_is_another_ledger(aws: Server, opening: Opening):
-    """A ledger in a folder of another ledger shares no objects with it."""
+    """A ledger in a subfolder of another ledger shares no objects with it."""
     bucket = aws.bucket()
     outer = opening(f"s3://{bucket}/x", replace(PLACE, project="p", target="t"))
     inner = opening(f"s3://{bucket}/x/p/t", replace(PLACE, project="log", target="u"))
@@ -59,7 +59,7 @@ def test_a_prefix_inside_anothers_ledger_is_another_ledger(aws: Server, opening:
 
 @pytest.mark.parametrize("prefix", ["/x", "a/../b", "./b", "x" * 1000], ids=lambda prefix: prefix[:6])
 def test_a_prefix_that_no_key_can_have(prefix: str, tmp_path: Path):
-    """A prefix is refused if some servers would change it, or if it leaves no room for a key."""
+    """A prefix is refused if some servers would change it, or if it is too long for a key."""
     with pytest.raises(LedgerError, match="the ledger s3://bucket/"):
         open_store(f"s3://bucket/{prefix}", tmp_path, PLACE)
 
@@ -71,7 +71,7 @@ def test_a_directory_bucket_is_refused(tmp_path: Path):
 
 
 def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, opening: Opening):
-    """A prefix with a slash at the end and one without lead to the same ledger."""
+    """A prefix with and without a slash at the end gives the same ledger."""
     url = aws.address("s3")
     opening(url).append(1, b"batch")
     assert [(1, b"batch")] == list(opening(url + "/").read(0))
@@ -86,6 +86,6 @@ def test_an_unknown_scheme_names_the_known_ones(url: str, tmp_path: Path):
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite://ledger", "sqlite:////"])
 def test_a_sqlite_address_needs_a_path(url: str, tmp_path: Path):
-    """An address without a file is refused."""
+    """A SQLite address without a file is refused."""
     with pytest.raises(LedgerError, match="names no file"):
         open_ledger(url, tmp_path, PLACE, "0.1.0", StandingClock())

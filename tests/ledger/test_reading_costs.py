@@ -1,4 +1,4 @@
-"""Tests how many requests are needed to read a ledger in AWS. A long ledger needs only a few, because it has a
+"""Tests how many requests it takes to read a ledger in AWS. A long ledger takes only a few, because it has a
 snapshot."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Tests conditions under which a ledger is refused, with the same errors for every store: newer formats, other places,
-damage."""
+"""Tests when a ledger is refused, with the same errors for every store: newer formats, other places, damage."""
 
 from __future__ import annotations
 
@@ -21,13 +20,13 @@ LAST = 4
 
 @dataclass
 class Subject:
-    """A ledger that can be opened, and changed without using the log."""
+    """A ledger that can be opened, and changed while bypassing the log."""
 
     opened: Callable[[], Store]
     put: Callable[[Mapping[int, bytes]], None]
 
     def log(self) -> Log:
-        """Returns a log of the default place."""
+        """Returns a log of the default project and target."""
         return Log(self.opened(), PLACE, "0.1.0", StandingClock())
 
     def batches(self) -> dict[int, bytes]:
@@ -94,7 +93,7 @@ def refused(subject: Subject, kind: type[LedgerError], *said: str) -> None:
     ],
 )
 def test_a_newer_format_is_refused(subject: Subject, position: int, old: str, new: str):
-    """The error for a newer batch, event type or pin tells the user to upgrade."""
+    """If a batch, an event type or the pin is newer, the error tells the user to upgrade."""
     changed(subject, position, old, new)
     refused(subject, LedgerFormatNewer, "written by a newer reconciler", "Upgrade")
 
@@ -125,7 +124,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_refused_with_its_position(subject: Subject, damage: str):
-    """The error contains the position and the solution, and every command fails."""
+    """The error contains the position and the remedy, and every command fails."""
     change, position = DAMAGE[damage]
     subject.put(change(subject.batches()))
     refused(subject, LedgerCorrupt, f"position {position}")
@@ -133,7 +132,7 @@ def test_damage_is_refused_with_its_position(subject: Subject, damage: str):
 
 @pytest.mark.parametrize("kept", range(LAST))
 def test_a_ledger_that_lost_its_end_while_it_was_used(subject: Subject, kept: int):
-    """If a ledger was rolled back or deleted, reading raises an error, and the state does not change."""
+    """If a ledger was rolled back or deleted, reading raises an error and the state does not change."""
     log = subject.log()
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})
@@ -144,7 +143,7 @@ def test_a_ledger_that_lost_its_end_while_it_was_used(subject: Subject, kept: in
 
 @pytest.mark.parametrize("kept", range(1, LAST))
 def test_an_append_to_a_ledger_that_lost_its_end(subject: Subject, kept: int):
-    """A log that has not detected the loss appends after the gap, and no reader reads past the gap."""
+    """A log that has not noticed the loss appends after the gap, and no reader reads past the gap."""
     log = subject.log()
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})

@@ -1,4 +1,4 @@
-"""Tests how a bucket or table is prepared for a ledger, and how problems are found."""
+"""Tests how a bucket or table is prepared for a ledger, and how problems with it are detected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.ledger.server import KEYS, Server
 
 
 def found(url: str, root: Path = Path()) -> tuple[list[Finding], list[Policy]]:
-    """Returns the findings about an address, without the policies."""
+    """Returns the findings for an address, without the policies."""
     everything = list(prepare(url, root, PLACE))
     findings = [one for one in everything if isinstance(one, Finding)]
     return findings, [one for one in everything if isinstance(one, Policy)]
@@ -45,7 +45,7 @@ def test_a_file_needs_nothing(tmp_path: Path):
 
 
 def test_a_good_bucket(aws: Server, opening: Opening):
-    """A bucket with versioning passes. Two checks leave no objects that the log would read."""
+    """A bucket with versioning passes the check. Checking it twice leaves no objects that the log would read."""
     url = aws.address("s3")
     bucket = url.split("/")[2]
     aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -59,7 +59,7 @@ def test_a_good_bucket(aws: Server, opening: Opening):
 
 
 def test_a_bucket_without_versioning_is_told_how(aws: Server):
-    """If versioning is off, a warning contains the command that turns it on."""
+    """If versioning is off, a warning contains the command to turn it on."""
     (advice,) = graded(found(aws.address("s3"))[0], Severity.WARN)
     assert "aws s3api put-bucket-versioning --bucket ledger-" in advice
 
@@ -92,7 +92,8 @@ HARMFUL: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(("rule", "wrong"), [*((rule, 0) for rule in HARMLESS), *((rule, 1) for rule in HARMFUL)])
 def test_a_lifecycle_rule_that_reaches_the_ledger_is_refused(rule: dict[str, Any], wrong: int, aws: Server):
-    """A rule that expires or archives batches is reported. A rule for other keys, tags or old versions is not."""
+    """A rule that expires or archives batches is reported. A rule for other keys, tags or old versions is not
+    reported."""
     url = aws.address("s3")
     rules = {"Rules": [{"ID": "tidy", "Status": "Enabled", **rule}]}
     aws.s3.put_bucket_lifecycle_configuration(Bucket=url.split("/")[2], LifecycleConfiguration=rules)
@@ -104,7 +105,7 @@ def test_a_lifecycle_rule_that_reaches_the_ledger_is_refused(rule: dict[str, Any
 
 
 def test_the_policies_of_a_bucket_are_about_this_ledger(aws: Server):
-    """Batches are written once, and nothing is deleted. The role only needs to list, get and put."""
+    """Batches are written once, and nothing is deleted. The role needs only to list, get and put objects."""
     bucket_policy, role_policy = (json.loads(policy.text)["Statement"] for policy in found("s3://" + aws.bucket())[1])
     assert [statement["Effect"] for statement in bucket_policy] == ["Deny", "Deny"]
     assert bucket_policy[0]["Resource"].endswith("/analytics/prod/log/*")
@@ -114,7 +115,7 @@ def test_the_policies_of_a_bucket_are_about_this_ledger(aws: Server):
 
 
 def test_the_bucket_policy_in_the_documents_is_what_init_prints(aws: Server):
-    """docs/ledger.md contains exactly the policy for s3://acme-ledger/ledgers."""
+    """docs/ledger.md shows exactly the policy for s3://acme-ledger/ledgers."""
     aws.s3.create_bucket(Bucket="acme-ledger", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     text = (Path(__file__).parents[2] / "docs/ledger.md").read_text("utf-8")
     (shown,) = [block for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "LedgerIsWrittenOnce" in block]
@@ -130,7 +131,7 @@ PERMISSIONS = {
     "GetItem": "dynamodb:GetItem",
     "PutItem": "dynamodb:PutItem",
 }
-"""The IAM permission for each operation."""
+"""The IAM action for each operation."""
 
 
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
@@ -159,7 +160,7 @@ LISTING = b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated
 
 def test_a_bucket_that_takes_every_write_is_refused(monkeypatch: pytest.MonkeyPatch):
     """The check fails for a server that ignores If-None-Match. If the check is denied, the message contains the
-    permission."""
+    required permission."""
     denied = s3_error(403, "AccessDenied")
     with stub_of_aws(monkeypatch, reply(http(200, LISTING)), s3_object(b""), s3_object(b""), denied):
         findings, _ = found("s3://bucket/x")
@@ -201,13 +202,13 @@ def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
     ],
 )
 def test_a_table_with_other_keys_is_refused(keys: list[tuple[str, str, str]], aws: Server):
-    """The check of a table with other keys fails and does not change the table."""
+    """If a table has other keys, the check fails and does not change the table."""
     (wrong,) = graded(found(f"dynamodb://{aws.table(keys)}")[0], Severity.FAIL)
     assert "has the keys " + ", ".join(f"{name} ({kind})" for name, _, kind in keys) in wrong
 
 
 def test_a_table_whose_items_expire_is_refused(aws: Server):
-    """Time to live would delete batches."""
+    """Time to live is reported, because it would delete batches."""
     table = aws.table()
     aws.dynamodb.update_time_to_live(
         TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"}
@@ -217,7 +218,7 @@ def test_a_table_whose_items_expire_is_refused(aws: Server):
 
 
 def test_a_table_that_somebody_made_is_not_changed(aws: Server):
-    """If deletion protection or recovery is off, a warning contains the command that turns it on."""
+    """If deletion protection or point-in-time recovery is off, a warning contains the command to turn it on."""
     table = aws.table()
     advice = graded(found(f"dynamodb://{table}")[0], Severity.WARN)
     assert [text.split("aws dynamodb ")[1].split()[0] for text in advice] == [
@@ -239,7 +240,7 @@ NO_ITEMS: dict[str, Any] = {"Items": [], "Count": 0}
 
 
 def test_a_table_that_may_not_be_looked_at_closely(monkeypatch: pytest.MonkeyPatch):
-    """If a check is denied, a warning contains the permission. This is not a failure."""
+    """If a check is denied, a warning contains the required permission. This does not count as a failure."""
     denied = dynamodb_error(400, "AccessDeniedException")
     with stub_of_aws(monkeypatch, answer(200, DESCRIBED), answer(200, NO_ITEMS), denied):
         findings, _ = found("dynamodb://table")
@@ -251,7 +252,7 @@ def test_a_table_that_may_not_be_looked_at_closely(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_table_that_another_init_is_just_making(monkeypatch: pytest.MonkeyPatch):
-    """If two inits run at the same time, both succeed. If recovery cannot be turned on yet, that is a warning."""
+    """If two inits run at the same time, both succeed. If recovery cannot be turned on yet, this is a warning."""
     acts = [
         dynamodb_error(400, "ResourceNotFoundException"),
         dynamodb_error(400, "ResourceInUseException"),

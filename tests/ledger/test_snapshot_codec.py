@@ -34,7 +34,7 @@ def again(recorded: Recorded) -> Recorded:
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
 def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
-    """A fold that continues from a decoded state leads to the same result."""
+    """A fold that continues from a decoded state gives the same result."""
 
     @settings(max_examples=examples(1, soak=50))
     @given(stories(), events_of(kind), stories(4), st.data())
@@ -50,7 +50,7 @@ def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
 def test_stories_hold_every_type(kind: type[e.Event]) -> None:
-    """Each type of event can follow an intent, so the histories contain all types."""
+    """Each event type can follow an intent, so the histories contain all types."""
 
     @settings(max_examples=examples(1))
     @given(events_of(kind))
@@ -61,8 +61,7 @@ def test_stories_hold_every_type(kind: type[e.Event]) -> None:
 
 
 def test_an_older_form_is_read() -> None:
-    """A snapshot with a list for each submission and each spec, as made before they had columns, leads to the same
-    state."""
+    """A snapshot from before columns existed, with a list for each submission and each spec, gives the same state."""
     state = folded(possible([]))
     numbers = {token: number for number, token in enumerate(state.by_token)}
     to, _ = form._whole(Submission, None)
@@ -76,7 +75,7 @@ def test_an_older_form_is_read() -> None:
 
 
 def test_a_policy_that_specs_share_is_written_once() -> None:
-    """A thousand specs with the same policy need one copy of it; another policy, or none, remains what it is."""
+    """If a thousand specs share a policy, it is written once; specs with another policy, or with none, keep theirs."""
     state = folded(st_story())
     for number in range(1000):
         policy = {"revision": 1 if number else True, "deletionPolicy": "Cancel"}
@@ -95,7 +94,7 @@ def test_a_policy_that_specs_share_is_written_once() -> None:
 
 @pytest.mark.parametrize("change", ["fewer columns", "a short column", "a long column", "specs", "none"])
 def test_columns_of_other_lengths_are_refused(change: str) -> None:
-    """Columns that `to_json` never returns are an error, and no submission is left out."""
+    """Columns of a form that `to_json` never writes are an error, and no submission is left out."""
     state = folded(possible(st_story()))
     whole = json.loads(json.dumps(to_json(state)))
     columns, tokens = whole["submissions"]["columns"], len(state.by_token)
@@ -113,12 +112,12 @@ def test_columns_of_other_lengths_are_refused(change: str) -> None:
 
 
 def st_story() -> list[e.Event]:
-    """Returns intents of four specs."""
+    """Returns the intents of four specs."""
     return [intended("A", 1, f"job-{number}") for number in range(4)]
 
 
 def test_values_that_all_submissions_share_are_separate_objects() -> None:
-    """A list that is written once for all submissions is not shared by them."""
+    """A list that is written once for all submissions becomes a separate object for each of them."""
     state = again(folded(st_story()))
     first, second, *_ = state.by_token.values()
     assert first.looked == second.looked == []
@@ -126,14 +125,14 @@ def test_values_that_all_submissions_share_are_separate_objects() -> None:
 
 
 def test_a_submission_stays_one_object() -> None:
-    """The submission by token and the one in its spec are the same object."""
+    """A submission by token and the same submission in its spec are one object."""
     state = again(folded(possible([])))
     held = [submission for record in state.specs.values() for submission in record.submissions]
     assert {id(submission) for submission in held} == {id(submission) for submission in state.by_token.values()}
 
 
 def test_what_the_pass_found_is_left_out() -> None:
-    """Runs and errors that one pass observed are not encoded."""
+    """Runs and errors that a pass observed are not encoded."""
     state = folded(possible([]))
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(state)
     kept = again(state)
@@ -143,7 +142,7 @@ def test_what_the_pass_found_is_left_out() -> None:
 
 
 def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
-    """The state remains the same object and keeps its observations. Everything else is replaced."""
+    """The state remains the same object and keeps its observations. Everything else in it is replaced."""
     state, other = Recorded(), folded(possible([]))
     Sighting({"t": ["r"]}).lay_over(state)
     state.become(other)
@@ -151,21 +150,21 @@ def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
 
 
 class Colour(StrEnum):
-    """Contains some enum values."""
+    """An enum for these tests."""
 
     RED = "red"
 
 
 @dataclass
 class Inner:
-    """An object inside another object."""
+    """An object that is nested in another one."""
 
     number: int
 
 
 @dataclass(kw_only=True)
 class Sample:
-    """One field of every type that the codec supports."""
+    """An object with one field of every type that the codec supports."""
 
     text: str = "a"
     maybe: str | None = None
@@ -209,7 +208,8 @@ FOLD_MODULES = (
 
 
 def test_a_changed_fold_needs_a_decision() -> None:
-    """The code that folds events is what the version of the fold stands for. Comments and docstrings do not count."""
+    """The version of the fold must be raised if the code that folds events changes its results. Changes to comments and
+    docstrings are ignored."""
     modules = {name: _digest_of_code(Path(reconciler.core.__file__).with_name(f"{name}.py")) for name in FOLD_MODULES}
     now = {"fold": form.FOLD, "modules": modules}
     if os.environ.get("UPDATE_FOLD"):
@@ -237,13 +237,14 @@ def _digest_of_code(module: Path) -> str:
 
 @pytest.mark.parametrize("field", fields(Recorded), ids=lambda field: field.name)
 def test_the_version_has_the_fields_of_the_state(field: Field[Any]) -> None:
-    """Every field of a snapshot is in the text whose digest is a part of its version; fields of one pass are not."""
+    """Every field of a snapshot is in the text whose digest is part of the snapshot's version; fields of a single pass
+    are not."""
     text = "\n".join(form._shape(Recorded))
     assert (f"('{field.name}', " in text) == (OF_THE_PASS not in field.metadata)
 
 
 def test_the_version_has_the_fields_of_values_inside_the_state() -> None:
-    """A new field of a submission or of an archive, or a new state of a run, changes the version too."""
+    """A new field of a submission or of an archive, or a new state of a run, also changes the version."""
     text = "\n".join(form._shape(Recorded))
     for name in ("by_token", "submissions", "run_state", "contents", "lost_position", "not_after"):
         assert f"('{name}', " in text

@@ -1,4 +1,5 @@
-"""Tests several logs over one store whose snapshots are lost, restored and damaged. Every read has the same result."""
+"""Tests several logs over one store whose snapshots are lost, restored and damaged: every read has the same result.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_often")
 def test_a_read_is_what_the_batches_add_up_to():
-    """Whatever happened to the snapshots, the state of every log equals the state without snapshots."""
+    """Whatever happened to the snapshots, the state of every log equals the state without them."""
 
     @settings(max_examples=examples(8, soak=375))
     @given(stories(10), st.lists(STEPS, max_size=25))
@@ -70,7 +71,7 @@ def _step(
     match what:
         case "append" if event is not None:
             outcome = logs[number].append([event], always)
-            # The log refuses a second token for a submission, which `possible` accepts because it can be folded.
+            # The log refuses a second token for a submission, although the event could be folded.
             assert isinstance(outcome, int) or (isinstance(event, Intended) and "intended before" in outcome.why)
         case "close":
             logs[number].close()
@@ -91,7 +92,7 @@ def _step(
 
 @pytest.mark.usefixtures("_often")
 def test_threads_that_keep_snapshots_all_the_time():
-    """Snapshots are created while other threads append. Each snapshot is the state at a single position."""
+    """Snapshots are created while other threads append. Each snapshot is the state at one position."""
     store, numbers = MemoryStore(), count()
     log = fresh(store)
     log.append([intended("first", "r1-f")], always)

@@ -1,4 +1,4 @@
-"""Tests that snapshots make reads short and that they are checked against the log."""
+"""Tests that snapshots make reads short, and that snapshots are checked against the log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always,
 from tests.ledger.server import Server
 
 ROUNDS = EVERY // 2 + 20
-"""Submissions of the sample ledger, two positions each: enough for one snapshot and some positions after it."""
+"""The number of submissions in the sample ledger, with two positions each: enough for one snapshot and some positions
+after it."""
 
 
 class CountingStore(MemoryStore):
@@ -79,22 +80,22 @@ def written() -> MemoryStore:
 
 @pytest.fixture
 def store(written: MemoryStore) -> CountingStore:
-    """Returns a copy of that ledger that counts calls."""
+    """Returns a copy of the ledger above, which counts calls."""
     copy = CountingStore()
     copy.batches, copy.snapshot = dict(written.batches), written.snapshot
     return copy
 
 
 def fully_read(store: MemoryStore) -> Recorded:
-    """Returns the state computed from the batches only."""
+    """Returns the state computed from all batches."""
     bare = MemoryStore()
     bare.batches = dict(store.batches)
     return log_over(bare).refresh()
 
 
 def test_a_snapshot_makes_a_read_short(store: CountingStore):
-    """Only the batch at the snapshot's position and the batches after it are read, in one call. The state is the
-    same."""
+    """Only the batch at the snapshot's position and the batches after it are read, in one call. The state is the same
+    as without a snapshot."""
     assert store.snapshot is not None
     (position, _) = store.snapshot
     assert position == EVERY
@@ -111,7 +112,7 @@ def test_a_log_goes_on_from_a_snapshot(store: CountingStore):
 
 
 def test_every_so_many_positions_there_is_another(store: CountingStore):
-    """A writer stores further snapshots, at a fixed distance from the newest one."""
+    """A writer stores further snapshots at a fixed distance from the newest one."""
     log = log_over(store)
     write(log, EVERY // 2, ROUNDS)
     assert store.snapshot is not None
@@ -131,16 +132,16 @@ def test_no_send_waits_for_a_snapshot():
 
 
 class SlowClock(StandingClock):
-    """A clock on which everything takes one second."""
+    """A clock by which every call takes one second."""
 
     def boot(self) -> float:
-        """Advances the clock with each call."""
+        """Advances the clock and returns the time."""
         self.moment += 1
         return self.moment
 
 
 def test_snapshots_take_a_small_part_of_the_time():
-    """If a snapshot takes long, the next one is stored later."""
+    """If storing a snapshot takes long, the next one is stored later."""
     clock, store = SlowClock(), MemoryStore()
     log = log_over(store, clock=clock)
     write(log, EVERY // 2)
@@ -176,7 +177,7 @@ def test_who_only_reads_leaves_nothing(store: CountingStore):
 
 
 def test_a_sqlite_ledger_keeps_one(tmp_path: Path):
-    """A file contains a snapshot too, and older versions can still read the file."""
+    """A SQLite ledger contains a snapshot too, and older versions can still read the file."""
     opened = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
     log = log_over(opened)
     write(log, AT_THE_END)
@@ -278,12 +279,12 @@ def test_a_damaged_or_forged_snapshot_changes_nothing(store: CountingStore, dama
 
 
 def cut_back(store: CountingStore) -> None:
-    """Restores the ledger as it was before the snapshot."""
+    """Restores the ledger from before the snapshot."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY}
 
 
 def written_again(store: CountingStore) -> None:
-    """Restores the same ledger, to which other writers have appended since."""
+    """Restores that ledger, to which other writers have appended since."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY // 2}
     snapshot, store.snapshot = store.snapshot, None
     write(log_over(store), EVERY // 2, 5000)
@@ -291,19 +292,19 @@ def written_again(store: CountingStore) -> None:
 
 
 def replaced_whole(store: CountingStore) -> None:
-    """Replaces the ledger with another one of the same place."""
+    """Replaces the ledger with another one of the same project and target."""
     store.batches, snapshot, store.snapshot = {}, store.snapshot, None
     write(log_over(store), ROUNDS, 7000)
     store.snapshot = snapshot
 
 
 def deleted(store: CountingStore) -> None:
-    """Deletes every batch, but not the snapshot."""
+    """Deletes all batches, but not the snapshot."""
     store.batches = {}
 
 
 def of_another_version(store: CountingStore) -> None:
-    """Restores an earlier ledger. The snapshot is of another version of the program."""
+    """Restores an earlier ledger, with a snapshot that another version of the program wrote."""
     cut_back(store)
     assert store.snapshot is not None
     store.snapshot = (store.snapshot[0], with_header(store.snapshot[1], fold="0" * 32))
@@ -337,7 +338,8 @@ def test_a_ledger_that_was_rolled_back_is_refused(
 
 @pytest.mark.parametrize("rollback", in_soak(ROLLBACKS, {cut_back, written_again, deleted}.__contains__))
 def test_a_rollback_that_was_accepted_is_recorded(store: CountingStore, rollback: Callable[[CountingStore], None]):
-    """All readers can use the ledger again. After the position of the old snapshot, the snapshot is replaced."""
+    """All readers can use the ledger again. Once the log is longer than the old snapshot's position, the snapshot is
+    replaced."""
     rollback(store)
     log = log_over(store)
     log.accept_rollback("the backup is all that is left", "ops")
@@ -352,7 +354,7 @@ def test_a_rollback_that_was_accepted_is_recorded(store: CountingStore, rollback
 
 
 def test_a_second_rollback_is_refused_too(store: CountingStore):
-    """An operator accepts a single rollback. The next one needs another decision."""
+    """An operator accepts a single rollback. The next rollback needs another decision."""
     cut_back(store)
     log_over(store).accept_rollback("the backup is all that is left", "ops")
     write(log_over(store), EVERY, 9000)
@@ -373,7 +375,8 @@ def test_a_forged_snapshot_can_only_stop_a_ledger(store: CountingStore, change: 
 
 @pytest.mark.parametrize("size", [10**6, 10**8])
 def test_a_snapshot_that_would_unpack_without_bound_is_ignored(store: CountingStore, size: int):
-    """At most a hundred times the compressed size is decompressed. Otherwise the ledger is read from its beginning."""
+    """A snapshot is decompressed to at most a hundred times its compressed size. If it is larger, the ledger is read
+    from its beginning."""
     assert store.snapshot is not None
     bomb = with_body(store.snapshot[1], zlib.compress(b"[" + b" " * size + b"]", 9))
     store.snapshot = (store.snapshot[0], bomb)
@@ -396,7 +399,7 @@ def test_a_state_that_compresses_too_well_is_not_kept(monkeypatch: pytest.Monkey
 
 
 def test_an_old_snapshot_is_only_a_longer_read(store: CountingStore):
-    """A ledger with an old snapshot leads to the same state."""
+    """A ledger with an older snapshot gives the same state."""
     snapshot = store.snapshot
     write(log_over(store), EVERY, ROUNDS)
     store.snapshot = snapshot
@@ -417,7 +420,7 @@ def test_the_snapshot_of_another_place_is_passed_over(store: CountingStore, plac
 
 
 def test_damage_after_the_snapshot_is_told_as_ever(store: CountingStore):
-    """Damage in the batches after a snapshot is reported as without a snapshot."""
+    """Damage in the batches after a snapshot is reported as it is without a snapshot."""
     store.batches[2 * ROUNDS - 2] = store.batches[2 * ROUNDS - 3]
     with pytest.raises(LedgerCorrupt, match=f"position {2 * ROUNDS - 2}"):
         log_over(store).refresh()
@@ -436,7 +439,7 @@ class Broken(MemoryStore):
 
 
 def test_a_store_that_fails_with_snapshots_is_as_good_as_one_without():
-    """Reading and writing batches still succeed."""
+    """Reading and writing batches still succeeds."""
     store = Broken()
     write(log_over(store), ROUNDS)
     log = log_over(store)
@@ -446,7 +449,7 @@ def test_a_store_that_fails_with_snapshots_is_as_good_as_one_without():
 
 
 def test_a_snapshot_is_used_after_an_upgrade_that_folds_alike(monkeypatch: pytest.MonkeyPatch):
-    """The version of a snapshot does not depend on the version of the program, but on that of the fold."""
+    """The version of a snapshot does not depend on the version of the program, only on that of the fold."""
     version = fold_version.__wrapped__
     monkeypatch.setattr("reconciler.__version__", "99")
     assert version() == fold_version()
@@ -455,7 +458,8 @@ def test_a_snapshot_is_used_after_an_upgrade_that_folds_alike(monkeypatch: pytes
 
 
 def test_every_process_computes_the_same_version():
-    """Another process with other addresses and hashes has the same version, so it uses the snapshots of this one."""
+    """Another process, with other memory addresses and hashes, computes the same version, so it can use the snapshots
+    of this one."""
     code = "from reconciler.ledger.snapshot_codec import fold_version; print(fold_version())"
     env = {**os.environ, "PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)

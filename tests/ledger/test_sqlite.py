@@ -1,4 +1,4 @@
-"""Tests what only the SQLite store does: the file, damage to it, permissions, disk space."""
+"""Tests what only the SQLite store has: a file, damage to it, permissions, disk space."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
-    """Returns a closed ledger with three batches, which consists of one file."""
+    """Returns a closed ledger with three batches, stored in a single file."""
     store = SqliteStore(path, ADDRESS, busy_seconds=0.05)
     for position in (1, 2, 3):
         store.append(position, b"batch" * 100)
@@ -68,7 +68,7 @@ def test_reading_leaves_nothing_behind(store: SqliteStore, path: Path):
 
 
 def test_reading_while_a_writer_is_open(store: SqliteStore, path: Path):
-    """A reader does not disturb a writer."""
+    """A reader does not interfere with a writer."""
     store.append(4, b"x")
     assert positions(SqliteStore(path, ADDRESS)) == [1, 2, 3, 4]
     store.append(5, b"x")

@@ -1,12 +1,14 @@
 """Makes an interpreter stop at a named point of the program: put this folder on PYTHONPATH and set `CRASH_AT`.
 
-`CRASH_AT` is JSON: ``{"point", "about", "nth", "deed", "mark"}``. At the `nth` audit event `point` (about `about`,
-if that is not null), the hook creates the file `mark`. With the `deed` "kill", the process kills itself with
-SIGKILL, so no Python code runs afterwards. With "stop", it freezes itself with SIGSTOP until somebody sends SIGCONT.
+`CRASH_AT` is JSON: ``{"point", "about", "nth", "deed", "mark"}``. At the `nth` audit event `point` (with the subject
+`about`, if that is not null), the hook creates the file `mark`. With the `deed` "kill", the process kills itself with
+SIGKILL, so no Python code runs afterwards. With "stop", it freezes itself with SIGSTOP until another process sends
+SIGCONT.
 
-`CRASH_AHEAD` is the number of seconds by which the clock of the process is ahead.
+`CRASH_AHEAD` is the number of seconds by which the clock of the process is fast.
 
-The program does not depend on this hook. It raises audit events (`sys.audit`), which cost nothing without a hook.
+The program does not depend on this hook. It only raises audit events (`sys.audit`), which cost almost nothing without a
+hook.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ DEEDS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 class Stopper:
-    """The audit hook. Counts the events that it waits for, in all threads together."""
+    """The audit hook. Counts the events to wait for, in all threads together."""
 
     def __init__(self, point: str, about: str | None, nth: int, deed: str, mark: str) -> None:
         self._point, self._about, self._nth = point, about, nth
