@@ -23,8 +23,7 @@ from reconciler.model.kind import MODULES, SPEC_TAG, kind_named
 from reconciler.model.template import mapped
 from reconciler.specs.files import is_wanted
 from reconciler.specs.new_files import default_folder, spec_text, unique_name
-from reconciler.specs.project import load, read_project
-from reconciler.specs.reading import read_specs
+from reconciler.specs.project import load, read_project, read_specs
 from reconciler.specs.spec import SpecReader
 from reconciler.values import dataclass
 

@@ -25,8 +25,7 @@ from reconciler.model.spec import suspension
 from reconciler.redact.request import masked
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.git import IndexState, checkout_at, index_state, read_checkout, read_head, untracked
-from reconciler.specs.project import load, load_target
-from reconciler.specs.reading import read_all
+from reconciler.specs.project import load, load_target, read_all
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:

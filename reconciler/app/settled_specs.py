@@ -27,7 +27,7 @@ from reconciler.errors import LedgerError, Problem
 from reconciler.specs.files import Folder
 from reconciler.specs.private_cache import PrivateCache, code_version, digest
 from reconciler.specs.problems import LOCATION
-from reconciler.specs.reading import read_all
+from reconciler.specs.project import read_all
 from reconciler.specs.spec import ReadSpec, Reference
 from reconciler.specs.stamps import Stamp, Start, on_network, stamps_of
 

@@ -9,9 +9,9 @@ from reconciler.app.options import selected_names
 from reconciler.core.ports import Answer, Verdict, Verifier
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.kind import MODULES
+from reconciler.specs.parse import documents
 from reconciler.specs.problems import REQUEST, View
 from reconciler.specs.project import load_target
-from reconciler.specs.reading import documents
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:

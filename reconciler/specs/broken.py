@@ -10,8 +10,7 @@ from dataclasses import field, replace
 from reconciler.core.desired import DesiredSpec, InvalidSpec
 from reconciler.core.identity import Source
 from reconciler.errors import Problem
-from reconciler.specs.project import ProjectFile, reported
-from reconciler.specs.reading import read_all
+from reconciler.specs.project import ProjectFile, read_all, reported
 from reconciler.specs.relations import relation_problems
 from reconciler.specs.spec import ReadSpec, SpecReader
 from reconciler.values import dataclass

@@ -324,6 +324,14 @@ class SourceText:
         return start, self.text[start : offset + LONGEST_LINE]
 
 
+def documents(source: SourceText) -> Iterator[Document]:
+    """Yields the documents of a file: exactly one for a JSON file, any number for a YAML file, according to the file's
+    extension. Raises `Unreadable`.
+    """
+    read = json_documents if source.path.endswith(".json") else yaml_documents
+    return read(source.text)
+
+
 class Node(NamedTuple):
     """A value of a document: its path, the value, its offset and the offset of its key."""
 

@@ -30,10 +30,9 @@ from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from reconciler.render.problems import problems_text
 from reconciler.specs.files import Folder
-from reconciler.specs.parse import SourceText, yaml_documents
+from reconciler.specs.parse import SourceText, documents, yaml_documents
 from reconciler.specs.problems import TooMany, View, unreadable
 from reconciler.specs.project import _project
-from reconciler.specs.reading import documents
 from reconciler.specs.requests import Scope, render
 from reconciler.specs.spec import SpecReader
 from reconciler.specs.yaml_nodes import Unreadable

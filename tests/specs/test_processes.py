@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import Problem
-from reconciler.specs import reading
+from reconciler.specs import project
 from reconciler.specs.processes import processes_for
-from reconciler.specs.project import read_project
-from reconciler.specs.reading import Read, read_all
+from reconciler.specs.project import Read, read_all, read_project
 from reconciler.specs.spec import SpecReader
 from tests.specs.builders import batch, write
 
@@ -39,7 +38,7 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     """Specs, problems and warnings are the same and in the same order."""
     root = write(tmp_path, FILES)
     alone = read(root)
-    monkeypatch.setattr(reading, "processes_for", lambda *_: processes)
+    monkeypatch.setattr(project, "processes_for", lambda *_: processes)
     assert read(root) == alone
     assert len(alone[0]) == 10
     assert alone[1]
@@ -56,7 +55,7 @@ def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: p
             os.kill(os.getpid(), 9)
         return real(self, view)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reading, "processes_for", lambda *_: 3)
+    monkeypatch.setattr(project, "processes_for", lambda *_: 3)
     monkeypatch.setattr(SpecReader, "read", killed)
     assert read(root) == alone
 
