@@ -1,4 +1,4 @@
-"""Waits for other threads and processes, as long as a busy machine needs."""
+"""Waits for other threads and processes, for as long as a busy machine needs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 
 PATIENCE_SECONDS = 120.0
-"""How long a test waits for something that takes a moment on an idle machine."""
+"""How long a test waits for an event that takes only a moment on an idle machine."""
 
 
 def eventually(holds: Callable[[], object]) -> bool:
-    """Waits until a condition holds, and returns whether it did in time. An `OSError` counts as not yet."""
+    """Waits until a condition is true, and returns whether this happened in time. An `OSError` counts as not yet
+    true."""
     pause, until = threading.Event(), time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         try:

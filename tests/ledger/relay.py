@@ -1,4 +1,5 @@
-"""Contains acts for a stub on raw sockets, which forward calls from a store to the local server or answer as AWS would.
+"""Contains acts for a stub on raw sockets: they forward calls from a store to the local server, or answer as AWS would.
+The stub is in tests/aws.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Tests several logs over one store whose snapshots are lost, restored and damaged: every read has the same result.
-"""
+"""Tests several logs over one store whose snapshots are lost, restored or damaged: every read gives the same state."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_only_the_owner_may_read_it(tmp_path: Path, umask: int):
 
 
 def test_it_is_flushed_and_logged_ahead(store: SqliteStore, path: Path):
-    """The file uses a write-ahead log, and the writing connection flushes fully."""
+    """The file uses a write-ahead log, and the connection that writes flushes fully to disk."""
     store.append(4, b"x")
     writer = store._writer
     assert writer is not None
@@ -102,7 +102,7 @@ def test_it_is_flushed_and_logged_ahead(store: SqliteStore, path: Path):
 
 @pytest.mark.parametrize("statement", ["UPDATE batches SET batch = x'00'", "DELETE FROM batches"])
 def test_nothing_is_ever_changed(store: SqliteStore, path: Path, statement: str):
-    """The file itself refuses changes, whichever program makes them."""
+    """Triggers in the file itself refuse changes, whichever program makes them."""
     with closing(sqlite3.connect(path)) as other, pytest.raises(sqlite3.IntegrityError, match="only ever appended"):
         other.execute(statement)
     assert positions(store) == [1, 2, 3]
@@ -127,7 +127,7 @@ def test_what_is_not_a_database_is_damage(path: Path, content: bytes, said: str)
 
 
 def test_the_database_of_another_program_is_left_alone(path: Path):
-    """Reading and writing refuse another program's database and do not change it."""
+    """Reading and writing refuse the database of another program and do not change it."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE users (name)")
     before = path.read_bytes()
@@ -139,7 +139,7 @@ def test_the_database_of_another_program_is_left_alone(path: Path):
 
 
 def test_a_newer_table_is_refused(store: SqliteStore, path: Path):
-    """The error for a newer version of the table tells the user to upgrade."""
+    """If the table has a newer version, the error tells the user to upgrade."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 2")
     for use in (lambda: store.read(0), lambda: store.append(4, b"x")):
@@ -148,7 +148,7 @@ def test_a_newer_table_is_refused(store: SqliteStore, path: Path):
 
 
 def test_a_ledger_without_its_table_is_damage(store: SqliteStore, path: Path):
-    """A file with our application id but without our table is damaged."""
+    """A file with our application id but without our table counts as damaged."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("DROP TABLE batches")
     with pytest.raises(LedgerCorrupt, match="no such table"):
@@ -195,7 +195,7 @@ def test_a_folder_in_its_place(path: Path):
 
 
 def test_a_file_where_its_folder_should_be(tmp_path: Path):
-    """A ledger below a file cannot be created."""
+    """A ledger cannot be created below a path that is a file."""
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerError, match="cannot be used"):
         SqliteStore(tmp_path / "file" / "l.sqlite", ADDRESS).append(1, b"x")
@@ -223,7 +223,7 @@ def test_a_ledger_that_is_gone_is_not_begun_anew(store: SqliteStore, path: Path)
 
 
 def test_a_ledger_that_was_put_back_is_opened_again(store: SqliteStore, path: Path):
-    """A writer opens the file at the path again if the file was replaced."""
+    """If the file at the path was replaced, a writer opens it again."""
     copy = path.read_bytes()
     store.append(4, b"lost")
     store.close()
@@ -236,7 +236,7 @@ def test_a_ledger_that_was_put_back_is_opened_again(store: SqliteStore, path: Pa
 
 
 def test_a_full_disk(store: SqliteStore, path: Path):
-    """If SQLite has no space, nothing of the batch is stored, and earlier batches can still be read."""
+    """If SQLite has no space, no part of the batch is stored, and earlier batches can still be read."""
     store.append(4, b"x")
     assert store._writer is not None
     store._writer.execute("PRAGMA max_page_count = 1")
@@ -247,7 +247,7 @@ def test_a_full_disk(store: SqliteStore, path: Path):
 
 
 def run_apart(program: str, path: Path, limit: int | None = None) -> str:
-    """Returns the output of a program that runs in its own process, optionally with a maximum file size in bytes."""
+    """Returns the output of a program that runs in a separate process, optionally with a maximum file size in bytes."""
 
     def restrict() -> None:
         if limit is not None:
@@ -269,7 +269,7 @@ def run_apart(program: str, path: Path, limit: int | None = None) -> str:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Runs as a user without permissions. Only root has to switch to another user for that."""
+    """Runs the block as a user without permissions. Only root has to switch to another user for this."""
     if os.getuid() != 0:
         yield
         return
@@ -283,7 +283,7 @@ def as_nobody() -> Iterator[None]:
 
 
 def test_a_quota(store: SqliteStore, path: Path):
-    """If the system refuses a write because of the size, the error is `LedgerFull`, and nothing is lost."""
+    """If the system refuses a write because of the size, `LedgerFull` is raised, and nothing is lost."""
     program = "told(lambda: store.append(4, b'long' * 100_000))\ntold(lambda: len(list(store.read(0))))\n"
     said = run_apart(program, path, limit=100_000).splitlines()
     assert said[0].startswith("LedgerFull")
@@ -293,7 +293,7 @@ def test_a_quota(store: SqliteStore, path: Path):
 
 
 def test_no_room_for_the_first_batch(tmp_path: Path):
-    """A ledger that cannot be created leaves nothing behind."""
+    """If a ledger cannot be created, no file is left behind."""
     said = run_apart("told(lambda: store.append(1, b'x'))", tmp_path / "new" / "l.sqlite", limit=5000)
     assert said.startswith("LedgerFull")
     assert list((tmp_path / "new").iterdir()) == []
@@ -303,7 +303,7 @@ def test_no_room_for_the_first_batch(tmp_path: Path):
 def outsider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Returns a folder with a ledger of three batches that a user without permissions can read but not write."""
     folder = tmp_path_factory.mktemp("read-only")
-    closed = [above for above in folder.parents if not above.stat().st_mode & 0o001]  # pytest keeps them to the owner
+    closed = [above for above in folder.parents if not above.stat().st_mode & 0o001]  # only the owner may enter
     for above in closed:
         above.chmod(0o711)
     store = SqliteStore(folder / "l.sqlite", ADDRESS)
@@ -332,7 +332,7 @@ def test_a_read_only_place_is_not_written(outsider: Path):
 
 
 def share(path: Path) -> None:
-    """Makes a ledger and its side files readable for other users. Writers keep them private."""
+    """Makes a ledger and its side files readable by other users. Writers make them private again."""
     for file in path.parent.glob(f"{path.name}*"):
         file.chmod(0o644)
 
@@ -349,7 +349,7 @@ def test_a_read_only_place_with_a_live_writer(outsider: Path):
 
 
 def with_unmerged_writes(path: Path) -> None:
-    """Leaves a ledger in the state after its writer was killed and its index was lost."""
+    """Leaves a ledger in the state after its writer was killed and the index of its write-ahead log was lost."""
     path.parent.chmod(0o755)
     path.chmod(0o644)
     log = path.with_name(path.name + "-wal")
@@ -384,7 +384,7 @@ def test_damage_in_a_read_only_place(outsider: Path):
 
 
 def test_a_place_that_may_not_be_entered(outsider: Path):
-    """A folder without permissions is an error for readers and writers."""
+    """If a folder has no permissions, readers and writers get an error."""
     outsider.parent.chmod(0o000)
     store = SqliteStore(outsider, ADDRESS)
     for use in (lambda: store.read(0), lambda: store.append(4, b"x")):
@@ -393,7 +393,7 @@ def test_a_place_that_may_not_be_entered(outsider: Path):
 
 
 def test_a_file_that_may_not_be_read(outsider: Path):
-    """A file without permissions does not count as missing."""
+    """A file without permissions is not treated as missing."""
     outsider.chmod(0o000)
     with as_nobody(), pytest.raises(LedgerError, match="permission denied"):
         SqliteStore(outsider, ADDRESS).read(0)
@@ -411,7 +411,7 @@ def test_a_read_only_folder_without_a_ledger(outsider: Path):
 
 @pytest.mark.parametrize(("code", "said"), [(errno.EPERM, "no hard links"), (errno.EIO, "cannot be used")])
 def test_a_place_where_a_ledger_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str):
-    """A file system without hard links is an error, and no files remain."""
+    """A file system without hard links causes an error, and no files are left."""
 
     def link(*_: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -442,7 +442,7 @@ def test_a_ledger_that_another_process_makes_at_the_same_time(store: SqliteStore
     ],
 )
 def test_what_sqlite_says_in_our_words(path: Path, room: bool, code: int, expected: type[LedgerError]):
-    """A failed write means that the disk is full only if there is no space. After a failed flush, the outcome is
+    """A failed write is reported as a full disk only if there is no space. After a failed flush, the outcome is
     unknown."""
     path.touch()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -490,7 +490,7 @@ MOUNTS = """\
 
 @pytest.mark.parametrize("kind", ["nfs4", "nfs", "cifs", "smb3", "9p", "fuse.sshfs", "ext4"])
 def test_a_file_on_a_network_file_system_is_refused(tmp_path: Path, kind: str):
-    """The type of the file system that contains the file matters, not that of a folder above it."""
+    """The file system that contains the file is checked, not that of a folder above it."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS.format(folder=tmp_path, kind=kind))
     for name in ("shared/in/ledger.sqlite", "shared-not/ledger.sqlite"):
@@ -507,7 +507,7 @@ def test_a_file_on_a_network_file_system_is_refused(tmp_path: Path, kind: str):
 
 
 def test_a_file_that_is_mounted_alone_is_refused(tmp_path: Path):
-    """The write-ahead log of a file that is mounted alone remains next to the original file, so its writes would be
+    """If only the file is mounted, its write-ahead log stays next to the original file, so its writes would be
     missed."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS.format(folder=tmp_path, kind="ext4"))
@@ -521,8 +521,8 @@ def test_a_file_that_is_mounted_alone_is_refused(tmp_path: Path):
 
 
 def test_a_name_that_a_killed_process_left_is_removed(path: Path):
-    """The name does not count as a second name of the ledger. The next use of the ledger removes it, and nothing
-    else."""
+    """The file name that a killed process left does not count as a second name of the ledger. The next use of the
+    ledger removes this name and no other file."""
     SqliteStore(path, ADDRESS).append(1, b"x")
     left, other = path.with_name(f".{path.name}.0123456789abcdef.new"), path.with_name(f".{path.name}.other.new")
     os.link(path, left)

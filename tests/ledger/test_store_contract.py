@@ -25,8 +25,8 @@ from tests.ledger.server import Server
 
 @dataclass
 class Subject:
-    """One ledger in one implementation. `factory` makes a handle for it, and `shared` is whether processes can share
-    it.
+    """One ledger in one implementation of the contract. `factory` opens a handle for it, and `shared` tells whether
+    several processes can use it.
 
     A read returns `page` positions at a time and must continue after them. `threads` and `processes` contain the number
     of writers and of positions; they are smaller for stores whose operations need requests.
@@ -47,7 +47,7 @@ class Subject:
 
 @pytest.fixture(params=["memory", "sqlite", "s3", "dynamodb"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
-    """Yields a place without a ledger."""
+    """Yields the address of a ledger that does not exist yet."""
     made = _subject(request, tmp_path)
     yield made
     for store in made.made:
@@ -70,7 +70,7 @@ def _subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
 
 
 def test_a_ledger_that_is_not_there_is_missing(subject: Subject, tmp_path: Path):
-    """Reading fails immediately and creates nothing."""
+    """Reading a missing ledger raises an error at once and creates nothing."""
     store = subject.opened()
     for _ in range(2):
         with pytest.raises(LedgerMissing):
@@ -92,7 +92,7 @@ def test_what_is_appended_is_read_in_order(subject: Subject):
 
 
 def test_one_batch_is_got_by_itself(subject: Subject):
-    """A batch in the middle is returned without the others. Past the end, there is no batch."""
+    """A single batch in the middle can be read. Past the end, there is no batch."""
     store = subject.opened()
     for position in range(1, 4):
         store.append(position, str(position).encode())
@@ -120,8 +120,8 @@ def test_a_snapshot_is_kept_beside_the_batches(subject: Subject):
 
 
 def test_more_than_anything_has_is_not_read(subject: Subject, monkeypatch: pytest.MonkeyPatch):
-    """A batch larger than the limit is an error, and a snapshot larger than the limit is ignored. Smaller ones are
-    read."""
+    """A batch larger than the limit is an error, and a snapshot larger than the limit is ignored. Content below the
+    limit can be read."""
     store = subject.opened()
     if isinstance(store, MemoryStore):
         pytest.skip("it holds what the test gives it")
@@ -144,8 +144,7 @@ def test_more_than_anything_has_is_not_read(subject: Subject, monkeypatch: pytes
 
 @pytest.mark.parametrize("number", ["1E+20", "-1", "9" * 38, "1.5"])
 def test_numbers_of_a_forged_item_are_no_numbers_of_ours(aws: Server, number: str):
-    """An invalid number of parts in a batch is an error, and an invalid position of a snapshot means that there is no
-    snapshot."""
+    """An invalid number of parts in a batch is an error; a snapshot with an invalid position is ignored."""
     url = aws.address("dynamodb")
     store = DynamoStore(url, PLACE)
     head = {"parts": {"S": "x"}, "count": {"N": number}, "sha256": {"S": "x"}, "at": {"N": number}}
@@ -169,7 +168,7 @@ def test_the_second_writer_gets_what_the_first_has_put_there(subject: Subject):
 
 
 def test_the_same_bytes_again_are_the_same_append(subject: Subject):
-    """A writer that received no reply may try again, and then finds its own batch."""
+    """A writer that received no reply may try again, and then reads its own batch."""
     store = subject.opened()
     store.append(1, b"mine")
     assert store.append(1, b"mine") == b"mine"
@@ -177,7 +176,7 @@ def test_the_same_bytes_again_are_the_same_append(subject: Subject):
 
 
 def test_others_are_seen_after_each_append(subject: Subject):
-    """A read returns every append that has finished, whichever writer made it."""
+    """A read returns every append that has completed, whichever writer made it."""
     writer, reader = subject.opened(), subject.opened()
     for position in range(1, 20):
         writer.append(position, str(position).encode())
@@ -202,7 +201,8 @@ def test_big_batches_and_every_byte(subject: Subject):
 
 
 def test_many_threads_have_one_winner_at_each_position(subject: Subject):
-    """If many threads use one handle, exactly one wins at each position, and all of them receive the same batch."""
+    """If many threads use one handle, exactly one of them wins each position, and all of them receive the same
+    batch."""
     store, (racers, positions) = subject.opened(), subject.threads
     with ThreadPoolExecutor(racers) as pool:
         told = list(pool.map(lambda writer: race(lambda: store, writer, positions), range(racers)))
@@ -212,8 +212,8 @@ def test_many_threads_have_one_winner_at_each_position(subject: Subject):
 
 
 def test_many_processes_have_one_winner_at_each_position(subject: Subject):
-    """Of many processes, exactly one wins at each position and all of them receive the same batch, including the
-    first."""
+    """Of many processes, exactly one wins each position, and all of them receive the same batch, including that of the
+    first position."""
     if not subject.shared:
         pytest.skip("this store lives in one process")
     racers, positions = subject.processes
@@ -246,7 +246,8 @@ def test_a_newer_snapshot_is_not_given_up_for_an_older_one(scheme: str, aws: Ser
 
 
 def test_a_snapshot_in_pieces_of_two_writers_is_passed_over(aws: Server, opening: Opening):
-    """A DynamoDB snapshot that contains pieces of another writer is ignored, and the previous snapshot is used."""
+    """A DynamoDB snapshot that contains parts of another writer's snapshot is ignored, and the previous snapshot is
+    used."""
     url = aws.address("dynamodb")
     store = opening(url)
     assert store.newest_snapshot() is None

@@ -92,14 +92,14 @@ def test_a_store_that_does_not_answer_gives_no_verdict(store: MemoryStore):
 
 
 def changed(store: MemoryStore, position: int, change: Callable[[dict[str, Any]], None]) -> None:
-    """Changes one batch, as a person with an editor would."""
+    """Changes one batch, as a person could with an editor."""
     form = json.loads(store.batches[position])
     change(form)
     store.batches[position] = json.dumps(form, separators=(",", ":")).encode()
 
 
 def relinked(store: MemoryStore, first: int) -> None:
-    """Repairs the chain from a position on, as a careful forger would."""
+    """Recomputes the chain from a position on, as a careful forger would."""
     for position in range(first, LAST + 1):
         batch = decode_batch(store.batches[position], position, store.address)
         store.batches[position] = encode(replace(batch, prev=checksum(store.batches[position - 1])))
@@ -148,20 +148,20 @@ def twice(store: MemoryStore) -> None:
 
 
 def reopened(store: MemoryStore) -> None:
-    """Adds a second event with the ledger's place, in an intact chain."""
+    """Adds a second event with the ledger's project and target, in an intact chain."""
     opened = json.loads(store.batches[1])["events"][0]
     changed(store, 7, lambda form: form["events"].insert(0, opened))
     relinked(store, 8)
 
 
 def nobodys(store: MemoryStore) -> None:
-    """Removes the place from the ledger, in an intact chain."""
+    """Removes the ledger's project and target from the first event, in an intact chain."""
     changed(store, 1, lambda form: form["events"].pop(0))
     relinked(store, 2)
 
 
 def several(store: MemoryStore) -> None:
-    """Causes two kinds of damage, which are both reported."""
+    """Causes two kinds of damage, both of which are reported."""
     edit(store)
     del store.batches[9]
 
@@ -185,8 +185,8 @@ DAMAGE: list[tuple[Callable[[MemoryStore], None], list[tuple[str, int]]]] = [
 def test_damage_is_found_where_it_is(
     store: MemoryStore, damage: Callable[[MemoryStore], None], found: list[tuple[str, int]]
 ):
-    """Each kind of damage is reported with its position and a solution. Checks that the damage makes impossible are
-    skipped."""
+    """Each kind of damage is reported with its position and advice. Checks that the damage makes impossible are
+    reported as skipped."""
     store.snapshot = None
     damage(store)
     verdict = verify(store, PLACE)
@@ -215,14 +215,15 @@ def test_a_ledger_of_another_place(store: MemoryStore, field: str):
 
 
 def test_a_file_that_is_damaged_itself(tmp_path: Path):
-    """A store that cannot be read is reported as a failed check."""
+    """If a store cannot be read, this is reported as a failed check."""
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"not a database" * 100)
     assert [("store", 1)] == wrong(verify(SqliteStore(path, "sqlite:///ledger.sqlite"), PLACE))
 
 
 def test_a_forged_snapshot_is_found(store: MemoryStore):
-    """A snapshot that matches the batches but contains another state is detected, although no reader notices it."""
+    """A snapshot that belongs to the batches but contains a different state is detected, although no reader notices
+    it."""
     recorded = verify(store, PLACE).recorded
     recorded.specs.pop("job-0")
     recorded.by_token.pop("r1-0")
@@ -235,13 +236,13 @@ def test_a_forged_snapshot_is_found(store: MemoryStore):
 
 
 def test_a_ledger_that_was_rolled_back(store: MemoryStore):
-    """A snapshot of a position past the end proves that the ledger was longer."""
+    """A snapshot at a position past the end proves that the ledger was longer."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < 8}
     assert [("snapshot", 8)] == wrong(verify(store, PLACE))
 
 
 def test_a_ledger_that_was_rolled_back_and_written_again(store: MemoryStore):
-    """If the stored batch at its position has changed, a snapshot proves that the ledger was rolled back too."""
+    """A snapshot whose batch has changed also proves that the ledger was rolled back."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < 10}
     log = Log(store, PLACE, "0.1.0", StandingClock())
     snapshot, store.snapshot = store.snapshot, None
@@ -252,7 +253,7 @@ def test_a_ledger_that_was_rolled_back_and_written_again(store: MemoryStore):
 
 
 def test_a_snapshot_of_no_use_is_no_damage(store: MemoryStore):
-    """A snapshot that is damaged or of another version is ignored and reported."""
+    """A snapshot that is damaged, or from another version, is ignored and reported."""
     store.snapshot = (10, b"x")
     verdict = verify(store, PLACE)
     assert wrong(verdict) == []

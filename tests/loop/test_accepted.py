@@ -17,12 +17,12 @@ START = datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
 
 
 def world(*specs: DesiredSpec, run_end: RunEnd | None = None) -> World:
-    """Returns a target with these specs, at half past midnight."""
+    """Returns a project and target with these specs, at half past midnight."""
     return World(START, list(specs), run_end or well())
 
 
 def minutes(where: World, number: float) -> None:
-    """Runs one pass each minute."""
+    """Runs one pass per simulated minute."""
     where.every(60, where.now + timedelta(minutes=number))
 
 
@@ -51,7 +51,7 @@ def contents(where: World, name: str = "orders") -> list[str]:
 
 
 def test_accepted_content_does_not_run_and_later_content_does() -> None:
-    """A return to the content that ran before counts as a later change too."""
+    """Going back to the content that ran before also counts as a later change."""
     where = world(spec("A"))
     minutes(where, 5)
     where.specs = [spec("B")]
@@ -67,7 +67,7 @@ def test_accepted_content_does_not_run_and_later_content_does() -> None:
 
 
 def test_attempts_go_on_with_the_accepted_content() -> None:
-    """The run failed, and its spec allows another attempt."""
+    """The run failed, and the spec's backoffLimit allows another attempt."""
     policy = {"backoffLimit": 1, "backoffSeconds": 600}
     where = world(spec("A", policy=policy), run_end=lambda _action, _now: (60, "failed"))
     minutes(where, 3)
@@ -79,7 +79,7 @@ def test_attempts_go_on_with_the_accepted_content() -> None:
 
 
 def test_a_stream_goes_on_and_restarts_with_the_accepted_content() -> None:
-    """The run of the stream is not replaced."""
+    """The live run of the streaming job is not replaced."""
     policy = {"concurrencyPolicy": "Replace", "restartPolicy": "Always", "backoffSeconds": 0}
     where = world(spec("A", policy=policy), run_end=well(3600))
     minutes(where, 5)
@@ -93,7 +93,7 @@ def test_a_stream_goes_on_and_restarts_with_the_accepted_content() -> None:
 
 
 def test_a_generation_without_a_run_ends_a_hold_and_meets_dependencies() -> None:
-    """The last attempt failed, and the operator did the work manually."""
+    """The last attempt failed, so the operator did the work manually and accepted new content."""
     needs = {"dependsOn": (Dependency(name="orders", condition="Succeeded"),)}
     where = world(spec("A"), spec(name="reader", policy=needs), run_end=lambda _action, _now: (60, "failed"))
     minutes(where, 5)
@@ -112,7 +112,7 @@ def test_a_generation_without_a_run_ends_a_hold_and_meets_dependencies() -> None
 
 
 def test_slots_run_the_accepted_content() -> None:
-    """Every slot runs, and without its schedule the spec does not run."""
+    """Every slot runs with the accepted content; after the schedule is removed, the spec does not run."""
     where = world(spec("A", policy={"schedule": "0 * * * *"}))
     minutes(where, 60)
     where.specs = [spec("B", policy={"schedule": "0 * * * *"})]

@@ -17,7 +17,7 @@ from tests.builders import spec
 from tests.campaigns import examples
 from tests.loop.world import World
 
-START = datetime(2026, 10, 24, 20, tzinfo=UTC)  # daylight saving ends in the night
+START = datetime(2026, 10, 24, 20, tzinfo=UTC)  # daylight saving time ends during the night
 MINUTE = timedelta(minutes=1)
 
 POLICIES = st.fixed_dictionaries(
@@ -47,7 +47,7 @@ def test_no_slot_twice_and_none_dropped(
     """Within fourteen hours, every slot of a spec runs, is missed, or still waits, and attempts do not exceed the
     limit.
 
-    Forbid and Replace never have two runs at once, and cancelled runs are never attempted again.
+    With Forbid and Replace, two runs are never live at once, and cancelled runs are never retried.
     """
     world = World(START, [spec("A", policy=policy)], lambda _a, _n: runs[len(world.runs) % len(runs)])
     world.refuse = lambda _action, _now: len(world.events) % 25 in refusals
@@ -97,9 +97,9 @@ CHANGES = st.lists(st.tuples(st.integers(1, 12), st.sampled_from("ABC")), max_si
     limit=st.integers(0, 2),
 )
 def test_changes_of_a_one_off(changes: list[Any], runs: list[Any], concurrency: str, restart: str, limit: int) -> None:
-    """After any changes, each generation was submitted once for each attempt, and the last content ran.
+    """After any sequence of changes, each generation was submitted once per attempt, and the last content ran.
 
-    Forbid and Replace never have two runs at once.
+    With Forbid and Replace, two runs are never live at once.
     """
     policy = {
         "concurrencyPolicy": concurrency, "restartPolicy": restart, "backoffLimit": limit, "backoffSeconds": 60,

@@ -1,4 +1,5 @@
-"""Compares a state that archives ended submissions with one that keeps all: each plan and notification is the same."""
+"""Compares a state that archives ended submissions with one that keeps all of them: every plan and notification is the
+same."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ MINUTE = timedelta(minutes=1)
 
 @contextmanager
 def usual_of_the_last(runs: int) -> Iterator[None]:
-    """Limits the runs that determine the usual durations of a spec. No more runs are kept."""
+    """Limits the number of runs that determine the usual durations of a spec."""
     before, durations.LAST_RUNS = durations.LAST_RUNS, runs
     try:
         yield
@@ -49,7 +50,7 @@ def test_enough_runs_are_kept():
 
 @contextmanager
 def keeping(ended: int, slack: int) -> Iterator[None]:
-    """Changes how many ended submissions the state keeps."""
+    """Changes the number of ended submissions that the state keeps."""
     before = retention.ENDED_RUNS, retention.SLACK
     retention.ENDED_RUNS, retention.SLACK = ended, slack
     try:
@@ -60,23 +61,23 @@ def keeping(ended: int, slack: int) -> Iterator[None]:
 
 @dataclass
 class Whole:
-    """Recalls archived submissions from a state that keeps all (`archive.Recall`)."""
+    """Implements `archive.Recall` by reading archived submissions from a state that keeps all of them."""
 
     recorded: Recorded
     recalls: int = 0
 
     def of_group(self, recorded: Recorded, record: SpecRecord, where: str) -> Sequence[Submission]:
-        """Returns copies of the attempts of a slot or generation that the other state has archived."""
+        """Returns copies of those attempts of a slot or generation that the other state has archived."""
         self.recalls += 1
         attempts = self.recorded.spec(record.name).submissions
         return deepcopy([s for s in attempts if where_of(s.key) == where and s.token not in recorded.by_token])
 
     def whole(self, event: e.Event, *, request: bool = True) -> e.Event:
-        """Returns the event, because this world stores no differences."""
+        """Returns the event unchanged, because this world stores no differences."""
         return event
 
     def of_token(self, recorded: Recorded, token: str) -> Sequence[Submission]:
-        """Returns copies of the attempts of the slot or generation of a token."""
+        """Returns copies of the attempts of the slot or generation that a token belongs to."""
         submission = self.recorded.by_token.get(token)
         if submission is None:
             return ()
@@ -85,7 +86,7 @@ class Whole:
 
 @dataclass
 class ComparingWorld(World):
-    """A world that plans from a state with an archive, and compares each plan with that of the whole state."""
+    """A world that plans from a state with an archive, and compares each plan with the plan from the complete state."""
 
     whole: Recorded = field(default_factory=Recorded)
     recall: Whole = field(default_factory=lambda: Whole(Recorded()))
@@ -102,7 +103,7 @@ class ComparingWorld(World):
         self.most = max(self.most, *(len(record.submissions) for record in self.recorded.specs.values()), 0)
 
     def wanted(self) -> Desired:
-        """Returns the desired state, after a comparison of the plans and notifications of both states."""
+        """Returns the desired state, after comparing the plans and notifications from both states."""
         wanted = super().wanted()
         self.recorded.forget_findings()
         for name, slots in archived_slots(wanted, self.recorded, self.now).items():
@@ -118,13 +119,13 @@ class ComparingWorld(World):
         return wanted
 
     def submit(self, action: Action) -> None:
-        """Submits, unless an earlier action of the plan already has, because a retry and a backfill may request the
-        same attempt."""
+        """Submits, unless an earlier action of the same plan already has, because a retry and a backfill may request
+        the same attempt."""
         if action.send > 1 or action.client_token not in self.whole.by_token:
             super().submit(action)
 
     def tell(self) -> None:
-        """Records the notifications of the last plan, as a pass does after it."""
+        """Records the notifications for the last plan, as a pass does at its end."""
         assert self.last is not None
         for each in new_notifications(self.last, self.whole, self.now):
             self.write(e.Notified(at=time_text(self.now), name=each.name, key=each.key, kinds=tuple(each.kinds)))
@@ -179,8 +180,8 @@ def decide(world: ComparingWorld, what: str, number: int, policies: Sequence[Map
 def test_plans_are_the_same_with_an_archive(
     first: dict[str, Any], second: dict[str, Any], runs: list[Any], decisions: list[Any], away: int
 ) -> None:
-    """Over days of two specs, one of which depends on the other, the archive changes no plan and no notification,
-    whatever operators and late passes record about old slots, and no submission is intended twice."""
+    """Over several days of two specs, one of which depends on the other, the archive changes no plan and no
+    notification, whatever operators and late passes record about old slots, and no submission is intended twice."""
     dependent = {**second, "dependsOn": [{"name": "orders", "condition": "Completed"}]}
     specs = [spec("A", "orders", policy=first), spec("A", "views", policy=dependent)]
     world = ComparingWorld(START, specs, lambda _a, _n: runs[len(world.runs) % len(runs)])

@@ -33,7 +33,7 @@ def decision(where: World, name: str = "orders") -> list[Decision]:
 
 
 def minutes(where: World, number: float) -> None:
-    """Runs passes, one each minute."""
+    """Runs one pass per simulated minute."""
     where.every(60, where.now + timedelta(minutes=number))
 
 
@@ -43,10 +43,10 @@ def contents(where: World, name: str = "orders") -> list[str]:
 
 
 class TestEndings:
-    """The actions after a run failed or was cancelled."""
+    """Tests the actions after a run failed or was cancelled."""
 
     def test_a_failed_run_is_attempted_again_and_then_held(self) -> None:
-        """Each attempt is a new submission with a new token; the wait doubles, up to an hour."""
+        """Each attempt is a new submission with a new token; the pause before it doubles each time, up to an hour."""
         where = world(
             spec(policy={"backoffLimit": 3, "backoffSeconds": 1500}), run_end=lambda _action, _now: (60, "failed")
         )
@@ -59,7 +59,7 @@ class TestEndings:
         assert decision(where) == [(ActionType.HOLD, Reason.RETRIES_EXHAUSTED)]
 
     def test_a_change_supersedes_the_attempts_that_wait(self) -> None:
-        """The next generation runs at once, and its attempts are counted from one."""
+        """The next generation runs at once, and its attempts are counted from 1."""
         policy = {"backoffLimit": 1, "backoffSeconds": 3600}
         where = world(spec("A", policy=policy), run_end=lambda _action, _now: (60, "failed"))
         minutes(where, 10)
@@ -69,7 +69,7 @@ class TestEndings:
         assert [(run.generation, run.attempt) for run in where.of("orders")] == [(1, 1), (2, 1), (2, 2)]
 
     def test_an_operator_s_retry_is_one_more_attempt_with_a_new_limit(self) -> None:
-        """The retry does not wait, and if it fails, it is attempted as often as the first run."""
+        """A retry that an operator requests does not wait, and if it fails, it is retried as often as the first run."""
         where = world(
             spec(policy={"backoffLimit": 1, "backoffSeconds": 60}), run_end=lambda _action, _now: (30, "failed")
         )
@@ -83,7 +83,7 @@ class TestEndings:
 
     @pytest.mark.parametrize("restart", ["OnFailure", "Always"])
     def test_a_run_cancelled_by_others_is_held(self, restart: str) -> None:
-        """A run that the reconciler did not cancel is not started again, under any policy."""
+        """A run that was cancelled, but not by reconciler, is not started again under any policy."""
         where = world(spec(policy={"restartPolicy": restart, "backoffLimit": 5}), run_end=well(3600))
         minutes(where, 5)
         where.end_soon(where.runs[0], "cancelled")
@@ -93,7 +93,7 @@ class TestEndings:
 
     @pytest.mark.parametrize("end", ["cancelled", "failed", "succeeded"])
     def test_a_run_that_the_reconciler_cancelled_is_never_attempted_again(self, end: str) -> None:
-        """This holds for every final state: some services call a stopped run failed."""
+        """This applies to every final state, because some services report a stopped run as failed."""
         where = world(spec(policy={"restartPolicy": "Always", "backoffLimit": 5}), run_end=well(36000))
         minutes(where, 5)
         run = where.runs[0]
@@ -110,7 +110,7 @@ class TestEndings:
         assert decision(where) == [(ActionType.NONE, Reason.IN_SYNC)]
 
     def test_always_restarts_after_any_end_and_resets_the_wait_after_a_long_run(self) -> None:
-        """The wait grows with short runs, and starts again after a run of ten minutes."""
+        """The pause grows after short runs, and is reset after a run of ten minutes."""
         ends = iter([(60, "failed"), (60, "succeeded"), (60, "failed"), (700, "failed"), (60, "succeeded")])
         where = world(
             spec(policy={"restartPolicy": "Always", "backoffSeconds": 60}),
@@ -136,14 +136,14 @@ class TestEndings:
 
 
 class TestReplace:
-    """The actions after a change while a run is live."""
+    """Tests the actions after a change while a run is live."""
 
     def streaming(self, content: str, **policy: Any) -> DesiredSpec:
-        """Returns a spec like that of a streaming job."""
+        """Returns a spec with the policies of a streaming job."""
         return spec(content, policy={"concurrencyPolicy": "Replace", "restartPolicy": "Always", **policy})
 
     def test_the_old_run_ends_before_the_new_one_begins(self) -> None:
-        """The old run is cancelled once, and the submit waits for its end."""
+        """The old run is cancelled once, and the new submission waits for its end."""
         where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         where.specs = [self.streaming("B")]
@@ -157,7 +157,7 @@ class TestReplace:
         assert len([event for event in where.events if isinstance(event, e.CancelAsked)]) == 1
 
     def test_only_the_newest_content_is_submitted(self) -> None:
-        """If B is changed to C while A ends, only C is submitted."""
+        """If B is changed to C while A is ending, only C is submitted."""
         where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         for content in ("B", "C"):
@@ -167,7 +167,7 @@ class TestReplace:
         assert contents(where) == ["A", "C"]
 
     def test_back_to_the_content_that_is_being_stopped(self) -> None:
-        """If A was cancelled for B and git returns to A, A runs again, because the reconciler ended it."""
+        """If A was cancelled for B and git returns to A, A runs again, because reconciler itself ended it."""
         where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         where.specs = [self.streaming("B")]
@@ -180,7 +180,7 @@ class TestReplace:
 
     @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
     def test_any_end_releases_the_submit(self, end: str) -> None:
-        """The submit follows any end of the old run, also one that was not a cancellation."""
+        """The new content is submitted after any end of the old run, even if that was not a cancellation."""
         where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         where.specs = [self.streaming("B")]
@@ -190,7 +190,7 @@ class TestReplace:
         assert contents(where) == ["A", "B"]
 
     def test_a_suspended_spec_replaces_nothing(self) -> None:
-        """Suspension stops submissions and cancellations."""
+        """A suspension stops submissions and cancellations."""
         where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         where.specs = [self.streaming("B", suspend=True)]
@@ -198,7 +198,7 @@ class TestReplace:
         assert [run.cancelled for run in where.runs] == [False]
 
     def test_a_restart_never_replaces_a_newer_generation(self) -> None:
-        """Once B runs, the failed run of A is not attempted again."""
+        """After B has run, the failed run of A is not retried."""
         ends = iter([(60, "failed")])
         where = world(self.streaming("A", backoffSeconds=600), run_end=lambda _a, _n: next(ends, (None, "succeeded")))
         minutes(where, 5)
@@ -208,7 +208,7 @@ class TestReplace:
 
 
 class TestDependencies:
-    """How specs wait for each other."""
+    """Tests how specs wait for each other."""
 
     def diamond(self, **late: Any) -> list[DesiredSpec]:
         """Returns the specs extract → (clean, enrich) → report."""
@@ -232,7 +232,7 @@ class TestDependencies:
             assert (by_name[earlier].ends or START) <= by_name[later].started
 
     def test_a_failed_dependency_is_named_and_never_passed(self) -> None:
-        """The message names the run that failed, and the dependent never runs."""
+        """The message contains the failed run, and the dependent never runs."""
         fate: RunEnd = lambda action, _now: (60, "failed" if action.name == "clean" else "succeeded")  # noqa: E731
         where = world(*self.diamond(), run_end=fate)
         minutes(where, 60)
@@ -243,7 +243,7 @@ class TestDependencies:
         assert report.message == f"run {where.of('clean')[0].run_id} of clean (generation 1) failed"
 
     def test_a_dependency_completes_after_its_last_attempt(self) -> None:
-        """A dependency that will be attempted again has not completed."""
+        """A dependency that will be retried has not completed."""
         fate: RunEnd = lambda action, _now: (60, "failed" if action.name == "clean" else "succeeded")  # noqa: E731
         where = world(*self.diamond(condition="Completed"), run_end=fate)
         where.specs[1] = spec(
@@ -254,8 +254,8 @@ class TestDependencies:
         assert report.started >= (where.of("clean")[1].ends or START)
 
     def test_an_older_success_is_not_enough_and_a_change_reruns_no_dependent(self) -> None:
-        """If both specs change, the dependent waits for the new generation. If only the dependency changes, the
-        dependent does not run."""
+        """If both specs change, the dependent waits for the new generation of its dependency. If only the dependency
+        changes, the dependent does not run."""
         on = {"dependsOn": [{"name": "extract"}]}
         where = world(spec("A", "extract"), spec("A", "load", policy=on), run_end=well(300))
         minutes(where, 30)
@@ -268,8 +268,8 @@ class TestDependencies:
         assert (contents(where, "extract"), contents(where, "load")) == (["A", "B", "C"], ["A", "B"])
 
     def test_a_retry_waits_for_no_dependency_that_its_first_attempt_had_passed(self) -> None:
-        """A Batch `dependsOn` with an ordinary job id refers to no spec. Only the first attempt waits for spec
-        dependencies."""
+        """In a Batch request, a `dependsOn` with an ordinary job id does not refer to a spec. Only the first attempt
+        waits for spec dependencies."""
         asked = {"jobName": "load", "jobQueue": "etl", "jobDefinition": "load:1", "dependsOn": [{"jobId": "job-0"}]}
         policy = {"dependsOn": [{"name": "extract"}], "backoffLimit": 1, "backoffSeconds": 300}
         fate: RunEnd = lambda action, _now: (60, "succeeded") if action.name == "extract" else (60, "failed")  # noqa: E731
@@ -285,7 +285,7 @@ class TestDependencies:
         ]
 
     def test_two_schedules_meet_at_the_same_slot(self) -> None:
-        """The dependent's slot waits for the run of that slot, not for an earlier one."""
+        """A slot of the dependent waits for the run of the same slot of its dependency, not for an earlier run."""
         on = {"schedule": "0 */2 * * *", "dependsOn": [{"name": "extract"}]}
         where = world(
             spec("A", "extract", policy={"schedule": "0 * * * *"}), spec("A", "load", policy=on), run_end=well(1500)
@@ -297,7 +297,7 @@ class TestDependencies:
             assert run.started >= (extracts[run.slot].ends or START)
 
     def test_a_missed_slot_makes_the_dependent_s_slot_missed(self) -> None:
-        """After an outage only the newest slots run, and the others are recorded as missed for both specs."""
+        """After an outage, only the newest slots run, and for both specs the others are recorded as missed."""
         on = {"schedule": "0 * * * *", "catchup": True, "dependsOn": [{"name": "extract"}]}
         where = world(
             spec("A", "extract", policy={"schedule": "0 * * * *"}), spec("A", "load", policy=on), run_end=well(60)
@@ -310,7 +310,7 @@ class TestDependencies:
         assert slots_of(where.of("load"))[-1] == "2026-11-02T06:00:00Z"
 
     def test_a_slot_that_the_other_does_not_have_waits_for_its_newest_run(self) -> None:
-        """For a time that is no slot of the dependency, the dependent waits for its newest run before that time."""
+        """If the dependency has no slot at the same time, the dependent waits for its newest run before that time."""
         ends = iter(["failed"])
         fate: RunEnd = lambda _action, _now: (60, next(ends, "succeeded"))  # noqa: E731
         on = {"schedule": "30 1 * * *", "dependsOn": [{"name": "extract"}]}
@@ -338,7 +338,7 @@ class TestDependencies:
         assert backfilled == ["extract", "load"]
 
     def test_a_backfill_waits_for_a_slot_that_its_dependency_missed(self) -> None:
-        """The message names the missed slot, and the backfill runs once that slot is backfilled too."""
+        """The message contains the missed slot, and the backfill runs after that slot is backfilled too."""
         hourly = {"schedule": "0 * * * *"}
         load = spec("A", "load", policy={**hourly, "dependsOn": [{"name": "extract"}]})
         where = world(spec("A", "extract", policy=hourly), load)
@@ -356,7 +356,7 @@ class TestDependencies:
 
     @pytest.mark.parametrize("catchup", [False, True])
     def test_a_suspended_dependency_is_not_met_by_an_older_slot(self, catchup: bool) -> None:
-        """The slots of a suspended dependency do not run, and those that wait for them are recorded as missed."""
+        """The slots of a suspended dependency do not run, and slots that wait for them are recorded as missed."""
         hourly: dict[str, Any] = {"schedule": "0 * * * *"}
         load = spec("A", "load", policy={**hourly, "catchup": catchup, "dependsOn": [{"name": "extract"}]})
         where = world(spec("A", "extract", policy=hourly), load)
@@ -370,7 +370,7 @@ class TestDependencies:
         assert where.missed_slots("load") == ["2026-11-02T02:00:00Z", "2026-11-02T03:00:00Z"]
 
     def test_a_slot_missed_with_its_dependency_is_recorded_once(self) -> None:
-        """A later suspension does not record it again."""
+        """A later suspension does not record them again."""
         hourly: dict[str, Any] = {"schedule": "0 * * * *", "catchup": True}
         on = {**hourly, "dependsOn": [{"name": "extract"}]}
         extract = spec("A", "extract", policy={"schedule": "0 * * * *"})
@@ -386,7 +386,7 @@ class TestDependencies:
         assert where.missed_slots("load") == ["2026-11-02T01:00:00Z", "2026-11-02T02:00:00Z"]
 
     def test_a_request_names_the_run_it_waits_for(self) -> None:
-        """In a Batch request the name of a spec is replaced by its job id, as soon as there is one."""
+        """In a Batch request, the name of a spec is replaced with its job id, as soon as the job id is known."""
         asked = {
             "jobName": "load", "jobQueue": "etl", "jobDefinition": "load:1", "dependsOn": [{"spec": "extract"}],
         }  # fmt: skip
@@ -401,10 +401,10 @@ class TestDependencies:
 
 
 class TestLimits:
-    """How many submissions one pass may make."""
+    """Tests how many submissions one pass may make."""
 
     def test_slots_beyond_the_limit_wait_for_the_next_pass(self) -> None:
-        """The oldest slots go first; nothing is lost."""
+        """The oldest slots are submitted first, and no slot is lost."""
         specs = [spec("A", f"s{number}", policy={"schedule": "0 * * * *"}) for number in range(5)]
         where = world(*specs, run_end=well(60), limits=Limits(maxSubmissions=2))
         where.reconcile()
@@ -417,7 +417,7 @@ class TestLimits:
         assert counts == [2, 4, 5]
 
     def test_changes_beyond_the_limit_leave_no_room(self) -> None:
-        """Changes count before slots; if they exceed the limit, the whole plan is refused."""
+        """Changes count before slots. If they exceed the limit, the whole plan is refused."""
         where = world(
             spec("A", "a"),
             spec("A", "z", policy={"schedule": "0 * * * *"}),
@@ -434,10 +434,11 @@ class TestLimits:
 
 
 class TestBackfill:
-    """How backfilled slots run."""
+    """Tests how backfilled slots run."""
 
     def test_a_backfill_runs_in_order_once_more(self) -> None:
-        """With Forbid slots run one by one; a slot that ran before is attempted again. Regular slots go first."""
+        """With Forbid, backfilled slots run one after the other. A slot that has already run gets another attempt.
+        Regular slots run first."""
         daily = spec("A", policy={"schedule": "0 2 * * *"})
         where = world(daily, run_end=well(1800))
         where.every(600, START + timedelta(days=2))
@@ -462,7 +463,7 @@ class TestBackfill:
 
 
 def test_a_project_that_is_suspended_too_long_needs_an_operator() -> None:
-    """The plan as a whole requires action, also if no spec waits."""
+    """A suspension of the project that should have ended requires an operator, even if no spec waits."""
     where = world(spec(), run_end=well(60))
     minutes(where, 5)
     where.extra = {"suspension": Suspension(until="2026-11-02T00:00:00Z")}

@@ -37,7 +37,7 @@ def minutes(where: World, number: float) -> None:
 
 
 def hours(first: int, last: int) -> list[str]:
-    """Returns the full hours of the day from one to another, both included."""
+    """Returns the full hours of a day from one to another, inclusive."""
     return [seconds_text(START.replace(hour=hour, minute=0)) for hour in range(first, last + 1)]
 
 
@@ -47,11 +47,12 @@ def names_of(where: World) -> list[str]:
 
 
 class TestOneOffs:
-    """Specs that run once for each generation."""
+    """Tests specs that run once for each generation."""
 
     @pytest.mark.parametrize("seconds", [60, None])
     def test_a_renamed_spec_does_not_run_again(self, seconds: float | None) -> None:
-        """This holds whether its run ended or is live. The plan shows what happens to the record."""
+        """The renamed spec does not run again, whether its run has ended or is live. The plan shows what happens to the
+        ledger record."""
         where = world(spec(name="old"), run_end=lambda _action, _now: (seconds, "succeeded"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="new"), "old")]
@@ -66,7 +67,7 @@ class TestOneOffs:
         assert list(where.recorded.specs) == ["new"]
 
     def test_changed_content_runs_as_the_next_generation(self) -> None:
-        """The run has the generation after the last one of the former name."""
+        """The run gets the generation that follows the last one of the former name."""
         where = world(spec("A", "old"))
         minutes(where, 5)
         where.specs = [renamed(spec("B", "new"), "old")]
@@ -76,7 +77,7 @@ class TestOneOffs:
         assert [(run.name, run.generation) for run in where.runs] == [("old", 1), ("new", 2)]
 
     def test_attempts_go_on_under_the_new_name(self) -> None:
-        """The count of attempts and the wait before the next one are those of the former name."""
+        """The attempts and the pause before the next one continue from those of the former name."""
         policy = {"backoffLimit": 2, "backoffSeconds": 600}
         where = world(spec(name="old", policy=policy), run_end=lambda _action, _now: (60, "failed"))
         minutes(where, 3)
@@ -87,7 +88,7 @@ class TestOneOffs:
         assert [(a.name, a.reason) for a in where.last.actions] == [("new", Reason.RETRIES_EXHAUSTED)]
 
     def test_a_live_run_is_waited_for(self) -> None:
-        """With Forbid the changed content of the new name waits for the run of the former one."""
+        """With Forbid, changed content under the new name waits for the run of the former name."""
         where = world(spec("A", "old"), run_end=well(3600))
         minutes(where, 5)
         where.specs = [renamed(spec("B", "new"), "old")]
@@ -101,8 +102,7 @@ class TestOneOffs:
         assert not where.runs[0].overlaps(where.runs[1])
 
     def test_a_stream_is_replaced_by_its_new_content_only(self) -> None:
-        """A rename alone does not affect the stream. A later change replaces the run that was started under the
-        former name."""
+        """A rename alone does not replace the live run of a streaming job. A later change replaces that run."""
         policy = {"concurrencyPolicy": "Replace", "restartPolicy": "Always"}
         where = world(spec("A", "old", policy=policy), run_end=lambda _action, _now: (None, ""))
         minutes(where, 5)
@@ -114,7 +114,7 @@ class TestOneOffs:
         assert [(run.name, run.cancelled) for run in where.runs] == [("old", True), ("new", False)]
 
     def test_dependants_see_the_runs_of_the_former_name(self) -> None:
-        """A spec that depends on the new name runs once its run has ended."""
+        """A spec that depends on the new name runs after that run has ended."""
         where = world(spec(name="old"), run_end=well(1200))
         minutes(where, 5)
         needs = {"dependsOn": (Dependency(name="new", condition="Succeeded"),)}
@@ -138,7 +138,7 @@ class TestOneOffs:
 
 
 class TestChains:
-    """Several renames, and reused names."""
+    """Tests several renames in a row, and reused names."""
 
     def test_each_rename_of_a_chain_takes_over(self) -> None:
         """The spec is renamed from a to b to c and back to a, while `renamedFrom` remains in the files."""
@@ -153,7 +153,7 @@ class TestChains:
         assert [(run.name, run.generation) for run in where.runs] == [("a", 1), ("a", 2)]
 
     def test_the_oldest_name_finds_the_record_after_several_renames(self) -> None:
-        """The same file works for a target that missed the intermediate rename and for one that did not."""
+        """The same file works for a target that missed the rename to b and for one that did not."""
         where = world(spec(name="a"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="b"), "a")]
@@ -176,7 +176,7 @@ class TestChains:
         assert len({run.token for run in where.runs}) == 2
 
     def test_what_stays_in_the_file_does_not_take_over_a_second_time(self) -> None:
-        """A later spec with the former name that was removed again is another spec."""
+        """A later spec that reused the former name and was removed again counts as another spec."""
         where = world(spec(name="old"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="new"), "old")]
@@ -188,7 +188,7 @@ class TestChains:
         assert [(a.name, a.reason) for a in made.actions] == [("new", Reason.IN_SYNC), ("old", Reason.RETIRED)]
 
     def test_backfilled_slots_of_a_reused_name_are_other_submissions(self) -> None:
-        """The earlier spec with this name ran the same slot with the same content."""
+        """An earlier spec with this name ran the same slot with the same content."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 60)
         where.specs = [renamed(spec(name="new", policy=HOURLY), "old")]
@@ -202,14 +202,14 @@ class TestChains:
 
 
 class TestSchedules:
-    """Specs that run for each slot."""
+    """Tests specs that run for each slot."""
 
     @pytest.mark.parametrize(
         ("at", "policy"),
         pairs([0, 1, 29, 30, 31, 59], [{}, {"concurrencyPolicy": "Allow"}, {"catchup": True}]),
     )
     def test_no_slot_is_lost_and_none_runs_twice(self, policy: dict[str, Any], at: int) -> None:
-        """This holds if the rename happens before, at or after a slot, at any times of the passes."""
+        """This is tested with renames before, at and after a slot, and with passes at any time."""
         where = world(spec(name="old", policy={**HOURLY, **policy}))
         minutes(where, 60 + at)
         where.now += timedelta(minutes=25)
@@ -231,7 +231,7 @@ class TestSchedules:
         assert [(run.name, run.slot) for run in where.runs] == [("new", hours(1, 1)[0])]
 
     def test_a_suspended_spec_stays_suspended(self) -> None:
-        """Slots of the suspension are missed when it ends, as without a rename."""
+        """Slots during the suspension are recorded as missed when it ends, as without a rename."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 10)
         where.specs = [spec(name="old", policy={**HOURLY, "suspend": True})]
@@ -258,7 +258,7 @@ class TestSchedules:
         assert len(where.missed("old")) == 1
 
     def test_the_hint_names_the_field_for_a_scheduled_spec(self) -> None:
-        """The hint appears for a new scheduled spec with the content of a removed one."""
+        """The hint appears for a new scheduled spec that has the content of a removed one."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 60)
         where.specs = [spec(name="new", policy=HOURLY)]
@@ -268,10 +268,10 @@ class TestSchedules:
 
 
 class TestConflicts:
-    """Renames that are not possible."""
+    """Tests renames that are not possible."""
 
     def test_a_new_name_with_submissions_of_its_own_is_held(self) -> None:
-        """Neither name runs or is cancelled until the field is removed."""
+        """Neither name runs, and no run is cancelled, until `renamedFrom` is removed."""
         policy = {"deletionPolicy": "Cancel"}
         where = world(spec(name="old", policy=policy), run_end=well(36000))
         minutes(where, 5)
@@ -291,7 +291,7 @@ class TestConflicts:
         assert [run.cancelled for run in where.runs if run.name == "old"] == [True]
 
     def test_a_new_name_that_has_only_a_schedule_takes_over(self) -> None:
-        """The field was forgotten at first, and added before the first slot of the new name."""
+        """`renamedFrom` was forgotten at first, and was added before the first slot of the new name."""
         where = world(spec(name="old", policy=HOURLY))
         minutes(where, 60)
         where.specs = [spec(name="new", policy=HOURLY)]
@@ -302,7 +302,7 @@ class TestConflicts:
         assert list(where.recorded.specs) == ["new"]
 
     def test_an_unknown_former_name_is_noted_at_its_location(self) -> None:
-        """The spec runs as a new spec, and then the note disappears."""
+        """The spec runs as a new spec, and the note then disappears."""
         where = world(spec(name="orders"))
         minutes(where, 5)
         where.specs = [spec(name="orders"), renamed(spec(name="new"), "oders")]

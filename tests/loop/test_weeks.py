@@ -1,4 +1,5 @@
-"""Runs schedules for weeks, with outages, daylight saving, slow and failing runs: no slot runs twice or is dropped."""
+"""Simulates weeks of schedules, with outages, daylight saving time, slow and failing runs: no slot runs twice or is
+dropped."""
 
 from __future__ import annotations
 
@@ -30,12 +31,12 @@ def scheduled_spec(schedule: str = "*/15 * * * *", name: str = "orders", **polic
 
 
 def due(schedule: str, zone: str, after: datetime, until: datetime) -> list[str]:
-    """Returns every slot after one time up to another."""
+    """Returns every slot after the first time, up to the second."""
     return list(slots_between(schedule, zone, after + timedelta(seconds=1), until, 100_000))
 
 
 def check(world: World, name: str, expected: list[str], *, forbid: bool = True) -> None:
-    """Checks that every slot that came due either ran once for each attempt or is recorded as missed once."""
+    """Checks that every slot that came due either ran once per attempt or was recorded as missed once."""
     ran = [run.slot or "" for run in world.of(name) if run.attempt == 1]
     missed = world.missed_slots(name)
     assert sorted([*ran, *missed]) == expected
@@ -47,7 +48,7 @@ def check(world: World, name: str, expected: list[str], *, forbid: bool = True) 
 
 @pytest.mark.parametrize("catchup", [False, True])
 def test_after_hours_of_a_broken_spec(catchup: bool) -> None:
-    """After a broken spec is fixed, missed slots are handled as after an outage; the other spec keeps running."""
+    """After a broken spec is fixed, its slots are handled as after an outage. The other spec is not affected."""
     specs = [scheduled_spec(catchup=catchup), scheduled_spec(name="rates")]
     problem = Problem("orders.yaml", 7, 5, "unknown field spec.oops")
     world = World(START, list(specs), well(300))
@@ -68,14 +69,15 @@ def test_after_hours_of_a_broken_spec(catchup: bool) -> None:
 
 
 HOURS = [pytest.param((12, 6, 30), id="a day"), pytest.param((72, 24, 168), id="a week", marks=pytest.mark.soak)]
-"""The hours before an outage, of the outage, and in total."""
+"""The number of hours before an outage, of the outage, and in total."""
 
 
 @pytest.mark.parametrize("hours", HOURS)
 @pytest.mark.parametrize("catchup", [False, True])
 @pytest.mark.parametrize("concurrency", ["Forbid", "Allow"])
 def test_after_an_outage(hours: tuple[int, int, int], catchup: bool, concurrency: str) -> None:
-    """Without catch-up the newest slot runs and the others are recorded as missed; with it all run, oldest first."""
+    """Without catch-up, the newest slot runs and the others are recorded as missed; with catch-up, all run, oldest
+    first."""
     before, outage, whole = (timedelta(hours=number) for number in hours)
     world = World(START, [scheduled_spec(catchup=catchup, concurrencyPolicy=concurrency)], well(300))
     world.every(900, START + before)
@@ -96,7 +98,7 @@ def test_after_an_outage(hours: tuple[int, int, int], catchup: bool, concurrency
 
 
 def test_a_new_spec_does_not_run_slots_before_its_first_pass() -> None:
-    """The first pass records when the schedule starts; the first slot is the next one."""
+    """The first pass records the start of the schedule, and the first slot is the next one after it."""
     world = World(START + timedelta(hours=12), [scheduled_spec("0 2 * * *")])
     world.every(600, START + 2 * DAY)
     assert slots_of(world.of("orders")) == ["2026-11-03T02:00:00Z"]
@@ -113,7 +115,7 @@ def test_a_new_spec_does_not_run_slots_before_its_first_pass() -> None:
     ],
 )
 def test_daylight_saving_in_madrid(schedule: str, first: datetime, expected: list[str], seconds: int) -> None:
-    """A fixed hour runs once a day, also if the clock skips it or repeats it."""
+    """A slot at a fixed hour runs once a day, even if the clocks skip or repeat that hour."""
     world = World(first, [scheduled_spec(schedule, timeZone="Europe/Madrid")])
     world.every(seconds, first + 3 * DAY - timedelta(minutes=1))
     assert [(run.slot or "")[8:16] for run in world.of("orders")] == expected
@@ -121,7 +123,7 @@ def test_daylight_saving_in_madrid(schedule: str, first: datetime, expected: lis
 
 @pytest.mark.parametrize("seconds", [900, pytest.param(300, marks=pytest.mark.soak)])
 def test_every_half_hour_through_daylight_saving(seconds: int) -> None:
-    """A schedule with minutes runs every half hour while the local time changes."""
+    """A schedule with a step of minutes runs every half hour, also while the clocks change."""
     first = datetime(2026, 10, 24, 20, tzinfo=UTC)
     world = World(first, [scheduled_spec("*/30 * * * *", timeZone="Europe/Madrid")])
     world.every(seconds, first + DAY)
@@ -133,7 +135,7 @@ def test_every_half_hour_through_daylight_saving(seconds: int) -> None:
 @pytest.mark.parametrize("hours", [8, pytest.param(24, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("catchup", [False, True])
 def test_slow_runs_never_overlap_with_forbid(catchup: bool, hours: int) -> None:
-    """If a run takes longer than the schedule's interval, slots are missed or wait."""
+    """If runs take longer than the interval of the schedule, slots are missed or wait."""
     until = START + timedelta(hours=hours)
     world = World(START, [scheduled_spec(catchup=catchup)], well(40 * 60))
     world.every(300, until)
@@ -145,7 +147,7 @@ def test_slow_runs_never_overlap_with_forbid(catchup: bool, hours: int) -> None:
 
 
 def test_slow_runs_overlap_with_allow() -> None:
-    """With Allow each slot runs at its time."""
+    """With Allow, each slot runs at its time."""
     world = World(START, [scheduled_spec(concurrencyPolicy="Allow")], well(40 * 60))
     world.every(300, START + DAY)
     check(world, "orders", due("*/15 * * * *", "UTC", START, START + DAY), forbid=False)
@@ -153,7 +155,7 @@ def test_slow_runs_overlap_with_allow() -> None:
 
 @pytest.mark.parametrize("hours", [8, pytest.param(24, marks=pytest.mark.soak)])
 def test_replace_never_runs_two(hours: int) -> None:
-    """A new slot cancels the run of the slot before, and runs after that run has ended."""
+    """With Replace, a new slot cancels the run of the previous slot, and runs after that run has ended."""
     world = World(START, [scheduled_spec("0 * * * *", concurrencyPolicy="Replace")], well(90 * 60))
     until = START + timedelta(hours=hours)
     world.every(60, until)
@@ -166,7 +168,7 @@ def test_replace_never_runs_two(hours: int) -> None:
 
 
 def test_late_slots_are_missed_once() -> None:
-    """A slot later than startingDeadlineSeconds never runs; retries have no deadline."""
+    """A slot that is later than startingDeadlineSeconds never runs; retries have no deadline."""
     policy: dict[str, Any] = {
         "startingDeadlineSeconds": 3600,
         "catchup": True,
@@ -214,7 +216,7 @@ def test_a_changed_schedule_starts_again() -> None:
 
 @pytest.mark.parametrize("level", ["spec", "project"])
 def test_a_suspension_runs_nothing_and_catches_up_nothing(level: str) -> None:
-    """After a suspension the schedule starts again, and slots during it are recorded as missed."""
+    """After a suspension, the schedule starts again, and the slots during it are recorded as missed."""
     running = scheduled_spec("0 * * * *", catchup=True)
     world = World(START, [running])
     world.every(300, START + timedelta(hours=3, minutes=30))
@@ -252,7 +254,8 @@ def last_action(world: World, name: str) -> tuple[ActionType, Reason]:
 
 
 def test_failing_runs_back_off_to_a_hold_and_later_slots_run() -> None:
-    """The wait between the attempts of a slot doubles; after the last attempt the spec is held until the next slot."""
+    """The pause between the attempts of a slot doubles; after the last attempt, the spec is on hold until the next
+    slot."""
     failing = {"2026-11-02T02:00:00Z"}
     fate = lambda action, _now: (30, "failed" if action.slot in failing else "succeeded")  # noqa: E731
     world = World(START, [scheduled_spec("0 2 * * *", backoffLimit=3, backoffSeconds=600)], fate)
@@ -274,7 +277,7 @@ def test_failing_runs_back_off_to_a_hold_and_later_slots_run() -> None:
 @pytest.mark.parametrize("catchup", [False, True])
 @pytest.mark.parametrize("hours", [2, pytest.param(5, marks=pytest.mark.soak)])
 def test_a_spec_that_always_fails_never_starves_new_slots(concurrency: str, catchup: bool, hours: int) -> None:
-    """Every slot is attempted, and attempts stay within the limit."""
+    """Every slot is attempted, and the number of attempts stays within the limit."""
     policy: dict[str, Any] = {
         "backoffLimit": 2,
         "backoffSeconds": 60,
@@ -289,7 +292,8 @@ def test_a_spec_that_always_fails_never_starves_new_slots(concurrency: str, catc
 
 
 def test_a_refused_submit_is_sent_again_until_the_next_slot() -> None:
-    """A slot whose submits are refused is sent again as the same submission, and missed once the next slot is due."""
+    """A slot whose submission AWS refuses is sent again as the same submission, and is missed once the next slot is
+    due."""
     refused = lambda _action, now: now.hour == 3 or (now.hour == 5 and now.minute < 30)  # noqa: E731
     world = World(START, [scheduled_spec("0 * * * *")], refuse=refused)
     world.every(300, START + timedelta(hours=6, minutes=30))

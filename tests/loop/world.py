@@ -1,7 +1,8 @@
-"""Simulates weeks of passes in seconds, with a small fake AWS. The test chooses how long runs take and how they end.
+"""Simulates weeks of passes within seconds, with a small fake AWS. The test chooses how long runs take and how they
+end.
 
-The clock is passed in. Each pass applies its plan as apply does: submits first, then the other actions of a spec,
-each as events that are folded into the state. Every submit is checked against invariants.
+The clock is a parameter. Each pass applies its plan as `apply` does: first the submissions, then the other actions of
+each spec, and each as events that are folded into the state. Every submission is checked against invariants.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LIVE_STATES = {"submitted", "running"}
 
 @dataclass
 class Run:
-    """One run in AWS."""
+    """A run in the fake AWS."""
 
     run_id: str
     name: str
@@ -42,26 +43,26 @@ class Run:
     cancelled: bool = False
 
     def state(self, now: datetime) -> str:
-        """Returns its state at a time."""
+        """Returns the state of the run at a time."""
         return "running" if self.ends is None or now < self.ends else self.end
 
     def overlaps(self, other: Run) -> bool:
-        """Returns whether both ran at the same time."""
+        """Returns whether both runs were live at the same time."""
         return (self.ends is None or other.started < self.ends) and (other.ends is None or self.started < other.ends)
 
 
 RunEnd = Callable[[Action, datetime], tuple[float | None, str]]
-"""Decides how many seconds the run of a submit takes (`None`: until it is stopped), and its final state."""
+"""Decides how many seconds the run of a submission takes (`None` means until it is stopped), and its final state."""
 
 
 def well(seconds: float = 60) -> RunEnd:
-    """Lets every run succeed after some seconds."""
+    """Lets every run succeed after the given number of seconds."""
     return lambda _action, _now: (seconds, "succeeded")
 
 
 @dataclass
 class World:
-    """A target with one ledger. Tests change `specs` between passes, as commits do."""
+    """Contains a target with one ledger. Tests change `specs` between passes, as commits do."""
 
     now: datetime
     specs: list[DesiredSpec]
@@ -85,7 +86,7 @@ class World:
         fold(self.recorded, self.recorded.position + 1, events)
 
     def every(self, seconds: float, until: datetime) -> None:
-        """Runs passes at regular times, up to a time."""
+        """Runs passes at regular intervals, up to a time."""
         while self.now <= until:
             self.reconcile()
             self.now += timedelta(seconds=seconds)
@@ -141,7 +142,7 @@ class World:
                 pass
 
     def submit(self, action: Action) -> None:
-        """Records the intent and the outcome: AWS accepts the submit unless the test refuses it."""
+        """Records the intent and the outcome: AWS accepts the request unless the test refuses it."""
         submission = self.recorded.by_token.get(action.client_token or "")
         record = self.recorded.spec(action.name)
         if action.send == 1:
@@ -173,7 +174,7 @@ class World:
         self.write(e.Submitted(**of, send=action.send, run_id=run.run_id))
 
     def cancel(self, run: Run, *, replacing: bool | None) -> None:
-        """Cancels a run, which ends a little later."""
+        """Cancels a run, which ends shortly afterwards."""
         of: dict[str, Any] = {"at": time_text(self.now), "name": run.name, "token": run.token, "run_id": run.run_id}
         self.write(e.CancelAsked(**of, reason="tests", actor="tests", replacing=replacing))
         self.end_soon(run, "cancelled")
@@ -181,13 +182,13 @@ class World:
         self.write(e.CancelAccepted(**of))
 
     def end_soon(self, run: Run, end: str) -> None:
-        """Lets a run that continues end soon."""
+        """Lets a run without an end time end soon."""
         soon = self.now + timedelta(seconds=self.stop_seconds)
         if run.ends is None or run.ends > soon:
             run.ends, run.end = soon, end
 
     def skip(self, action: Action) -> None:
-        """Records slots that never run, in one batch."""
+        """Records missed slots, in one batch."""
         assert action.missed, "nothing is unresolved in this world"
         self.write(
             *(
@@ -209,12 +210,12 @@ class World:
         return [event for event in self.events if isinstance(event, e.Missed) and event.name == name]
 
     def missed_slots(self, name: str) -> list[str]:
-        """Returns every missed slot by its time; a test that uses this has no long ranges."""
+        """Returns every missed slot, sorted by time; do not use it if there are long ranges."""
         return [slot for event in self.missed(name) for slot in event.slots or ()]
 
 
 def slots_of(runs: Iterable[Run]) -> list[str]:
-    """Returns the slots of runs, in the order in which they were submitted."""
+    """Returns the slots of runs, in the order of submission."""
     return [run.slot or "" for run in runs]
 
 

@@ -1,8 +1,8 @@
-"""Compares an input shape of botocore with the JSON Schema of a model, and finds members that the model does not have
-or checks less strictly.
+"""Compares an input shape of botocore with the JSON Schema of a model, and reports members that the model lacks or
+checks less strictly.
 
-A model may be stricter than AWS's shape, because AWS documents rules that its shapes do not contain. It may not be
-looser, and it may not leave out a member.
+A model may be stricter than AWS's shape, because AWS documents rules that its shapes do not contain. It must not be
+looser, and it must not leave out a member.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def reachable(shapes: Mapping[str, Any], name: str, seen: set[str] | None = None
 
 @dataclass(frozen=True)
 class Walk:
-    """One comparison. `patterns` maps AWS's patterns to ours; `extra` are the members that only our model has."""
+    """One comparison. `patterns` maps AWS's patterns to ours; `extra` are members that only our model has."""
 
     shapes: Mapping[str, Any]
     schema: Mapping[str, Any]
@@ -65,7 +65,7 @@ class Walk:
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     def findings(self, shape: str) -> list[str]:
-        """Returns everything that is looser or missing, each as ``Path.to.member: what``."""
+        """Returns each member that is looser or missing, as ``Path.to.member: what``."""
         self.seen.clear()
         return list(self._compare(shape, self.schema, shape))
 
@@ -91,8 +91,8 @@ class Walk:
             yield from self._string(shape, ours, path)
 
     def _resolved(self, ours: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Returns the schema behind a reference. Of several alternatives, returns the first, which is the one that is
-        sent."""
+        """Returns the schema that a reference points to. Of several alternatives, returns the first, which is the form
+        that is sent."""
         if "$ref" in ours:
             target = self.schema["$defs"][ours["$ref"].rpartition("/")[2]]
             return {**target, **{key: value for key, value in ours.items() if key != "$ref"}}

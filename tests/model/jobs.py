@@ -1,4 +1,4 @@
-"""Builders of jobs, one for each part of a request that has its own rules."""
+"""Contains builders of Batch jobs, one for each part of a request that has its own rules."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def retry(*conditions: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def quantities(limits: dict[str, Any] | None = None, requests: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Returns a job with resources of one container of its pod."""
+    """Returns a job with resources for one container of its pod."""
     sides = {"limits": limits, "requests": requests}
     return pod(containers=[{"resources": {side: amounts for side, amounts in sides.items() if amounts is not None}}])
 
@@ -40,7 +40,7 @@ def target(nodes_: Any, **fields: Any) -> dict[str, Any]:
 
 
 def task(**fields: Any) -> dict[str, Any]:
-    """Returns a job with one container of a task."""
+    """Returns a job with one container of an ECS task."""
     return batch(ecsPropertiesOverride={"taskProperties": [{"containers": [fields]}]})
 
 

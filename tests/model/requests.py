@@ -1,4 +1,4 @@
-"""Builders of requests, each with an obvious default, and functions that return the problems and warnings of a
+"""Contains builders of requests, each with an obvious default, and functions that return the problems and warnings of a
 request."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KINDS = {"emr_serverless": EMR, "batch": BATCH}
 
 
 def emr(**fields: Any) -> dict[str, Any]:
-    """Returns a Spark run as a spec writes it, with these fields added."""
+    """Returns a Spark run in the form of a spec, with these fields added."""
     return {
         "applicationId": "00f1k2sd0vgq8u09",
         "executionRoleArn": "arn:aws:iam::123456789012:role/emr-jobs",
@@ -32,7 +32,7 @@ def emr(**fields: Any) -> dict[str, Any]:
 
 
 def batch(**fields: Any) -> dict[str, Any]:
-    """Returns a job as a spec writes it, with these fields added."""
+    """Returns a Batch job in the form of a spec, with these fields added."""
     return {"jobName": "example", "jobQueue": "HighPriority", "jobDefinition": "sleep60", **fields}
 
 
@@ -67,13 +67,13 @@ def nodes(**fields: Any) -> dict[str, Any]:
 
 
 def kind_of(request: dict[str, Any]) -> Kind:
-    """Returns the kind of a request, which is recognised by a field that only this kind has."""
+    """Returns the kind of a request, which is determined by a field that only this kind has."""
     return BATCH if "jobQueue" in request or "jobDefinition" in request else EMR
 
 
 def sent(kind: Kind, request: dict[str, Any]) -> dict[str, Any]:
-    """Returns the request as it would be sent. Tags and tokens of the wrong shape are kept, so that they can be
-    refused."""
+    """Returns the request as it would be sent. Tags and tokens of the wrong type are kept, so that validation can
+    refuse them."""
     form = kind.as_sent(
         request if isinstance(request.get("tags", {}), dict) else {**request, "tags": {}}, "r1-0", "p/t/n"
     )
@@ -85,7 +85,7 @@ def sent(kind: Kind, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def problems(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
-    """Returns the rule of each path at which a request is refused."""
+    """Returns the violated rule for each path at which a request is refused."""
     form = sent(kind, request)
     by_loc = {remark.loc: remark.rule for remark in kind.check(form)}
     try:
@@ -96,7 +96,7 @@ def problems(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
 
 
 def warnings(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
-    """Returns the rule of each path that has a warning."""
+    """Returns the rule for each path that has a warning."""
     return {remark.loc: remark.rule for remark in kind.warn(sent(kind, request))}
 
 

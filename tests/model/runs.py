@@ -1,4 +1,4 @@
-"""Builders of job runs, one for each part of a request that has its own rules."""
+"""Contains builders of job runs, one for each part of a request that has its own rules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def log_types(**types: Any) -> dict[str, Any]:
 
 
 def role(arn: str) -> dict[str, Any]:
-    """Returns a run with another role."""
+    """Returns a run with a different role."""
     return emr(executionRoleArn=arn)
 
 

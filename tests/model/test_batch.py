@@ -1,4 +1,4 @@
-"""SubmitJob: valid requests, warnings, and dependencies on other specs."""
+"""Tests SubmitJob: valid requests, warnings, and dependencies on other specs."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ WARNED = [
 
 @pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
 def test_unusual_requests_give_a_warning(request_, loc):
-    """A request that contradicts AWS's documentation but that AWS accepts has a warning at its path, not an error."""
+    """A request that AWS accepts although its documentation forbids it has a warning at its path, not an error."""
     assert loc in warnings(BATCH, request_)
     assert not problems(BATCH, request_)
 
@@ -190,7 +190,7 @@ def test_node_ranges_share_a_namespace():
     ],
 )
 def test_a_usual_request_has_no_warnings(usual):
-    """A request that follows the documentation has no warning."""
+    """A request that follows AWS's documentation has no warning."""
     assert not warnings(BATCH, usual)
 
 
@@ -201,7 +201,7 @@ def test_jobs_are_never_streaming():
 
 @pytest.mark.parametrize("odd", [[], "x", 1, None, [1], {"x": 1}, [{"x": []}], {"podProperties": {"containers": [1]}}])
 def test_rules_accept_any_shape(odd):
-    """The rules accept requests of any shape without failing. The model refuses wrong shapes."""
+    """The rules do not fail for requests of any type. Wrong types are refused by the model."""
     for field in (*BATCH.model.model_fields,):
         request = batch(**{field: odd})
         assert isinstance([*BATCH.check(request), *BATCH.warn(request), *BATCH.spec_dependencies(request)], list)
@@ -215,14 +215,14 @@ def test_rules_accept_any_shape(odd):
 
 
 def test_half_a_surrogate_pair_is_refused():
-    """Half of a surrogate pair cannot be sent, so it is refused at its path, in keys, lists and values."""
+    """A lone surrogate cannot be sent, so it is refused at its path, in keys, lists and values."""
     request = batch(parameters={"a": "\ud800", "\udfff": "b"}, containerOverrides={"command": ["a", "\udc00"]})
     expected = {("parameters", "a"), ("parameters", "\udfff"), ("containerOverrides", "command", 1)}
     assert expected == set(problems(BATCH, request))
 
 
 def test_dependencies_on_specs_are_named_in_order():
-    """The names of other specs are returned as written, without job ids."""
+    """The names of other specs are returned as they are written, without job ids."""
     request = depends({"spec": "b"}, {"jobId": ID}, {"spec": "a", "type": "N_TO_N"})
     expected = ["b", "a"]
     assert expected == BATCH.spec_dependencies(request)
@@ -230,7 +230,8 @@ def test_dependencies_on_specs_are_named_in_order():
 
 
 def test_specs_become_job_ids():
-    """Each name of a spec is replaced with its job id at the same position. The given request is not changed."""
+    """Each spec name is replaced with the job id of that spec, at the same position. The original request is not
+    changed."""
     request = depends({"type": "N_TO_N", "spec": "a"}, {"jobId": ID})
     expected = [{"type": "N_TO_N", "jobId": "job-a"}, {"jobId": ID}]
     assert expected == resolved(request, {"a": "job-a"})["dependsOn"]
@@ -239,12 +240,12 @@ def test_specs_become_job_ids():
 
 
 def test_a_request_without_specs_is_left_alone():
-    """A request without names of specs is returned unchanged, including `{}` and `[]`."""
+    """A request without spec names is returned unchanged, including `{}` and `[]`."""
     request = batch(dependsOn=[], parameters={})
     assert request is resolved(request, {})
 
 
 def test_a_spec_without_job_id_is_an_error():
-    """The name of a spec without a job id is an error."""
+    """A spec name without a job id is an error."""
     with pytest.raises(KeyError, match="a"):
         resolved(depends({"spec": "a"}), {})

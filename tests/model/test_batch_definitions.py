@@ -1,4 +1,4 @@
-"""Job definitions as AWS Batch describes them: vCPUs, roles, service accounts and log groups."""
+"""Tests job definitions as AWS Batch describes them: vCPUs, roles, service accounts and log groups."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_vcpus_of_every_type_of_job(case: str) -> None:
-    """The vCPUs are those of all containers and nodes, with the overrides of the request."""
+    """The vCPUs are the sum over all containers and nodes, with the overrides of the request."""
     request, definition, expected = CASES[case]
     assert expected == vcpus(request, definition)
 
 
 def test_what_a_definition_names() -> None:
-    """Roles and log groups are listed once; other log drivers and pods have no log group."""
+    """Roles and log groups are listed once; pods and other log drivers have no log group."""
     logging = {"logDriver": "awslogs", "options": {"awslogs-group": "etl"}}
     definition = {
         "nodeProperties": {

@@ -1,4 +1,4 @@
-"""The models have every member of AWS's input shapes, and check nothing less strictly."""
+"""Tests that the models have every member of AWS's input shapes and check no member less strictly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXTRA = frozenset(
 )
 
 # Maps AWS's patterns to ours, with the reason why ours accepts the same text or less. AWS's patterns match the whole
-# text; a pattern of ours that is AWS's own between ^ and $ needs no entry here.
+# text, so a pattern of ours that is AWS's own between ^ and $ needs no entry here.
 EQUIVALENT = {
     r"arn:(aws[a-zA-Z0-9-]*):iam::([0-9]{12}):(role((\u002F)|(\u002F[\u0021-\u007F]+\u002F))[\w+=,.@-]+)": (
         emr.ROLE_ARN,
@@ -67,7 +67,7 @@ PATTERNS = {theirs: ours for theirs, (ours, _) in EQUIVALENT.items()}
 
 @pytest.mark.parametrize(("kind", "service", "version", "shape"), INPUTS)
 def test_models_are_as_strict_as_botocore(kind, service, version, shape):
-    """The model has every member of the input shape in the installed botocore, and none is looser."""
+    """The model has every member of the input shape in the installed botocore, and none is checked less strictly."""
     walk = Walk(service_shapes(service, version), kind.model.model_json_schema(), PATTERNS, EXTRA)
     assert not walk.findings(shape)
 
@@ -112,7 +112,7 @@ DOCTORED = [
 
 @pytest.mark.parametrize(("change", "expected"), DOCTORED, ids=[expected for _, expected in DOCTORED])
 def test_a_change_of_the_shapes_is_named(change, expected):
-    """A member that AWS adds and a limit that AWS tightens are reported with their path."""
+    """A member that AWS adds, or a limit that AWS tightens, is reported with its path."""
     shapes = deepcopy(service_shapes("emr-serverless", "2021-07-13"))
     change(shapes)
     findings = Walk(shapes, EMR.model.model_json_schema(), PATTERNS, EXTRA).findings("StartJobRunRequest")
@@ -154,8 +154,8 @@ def _takes(pattern: str, value: str) -> bool:
 @settings(max_examples=examples(5), deadline=None)
 @given(data=st.data())
 def test_equivalent_patterns_match_no_more(theirs, data):
-    """AWS's pattern matches everything that ours matches. Text of several lines is an exception if an entry allows
-    it."""
+    """AWS's pattern matches everything that our pattern matches. Multi-line text is an exception, if the entry for the
+    pattern allows it."""
     ours = EQUIVALENT[theirs][0]
     flags = re.ASCII | (re.DOTALL if ours == emr.VISIBLE else re.NOFLAG)
     sample = data.draw(st.from_regex(re.compile(ours.strip("^$"), re.ASCII), fullmatch=ours != emr.VISIBLE))
@@ -175,7 +175,7 @@ def test_equivalent_patterns_match_no_less(theirs, data):
 
 
 def test_every_equivalence_is_of_a_pattern_that_exists():
-    """Every entry is for a pattern that AWS still uses."""
+    """Every entry refers to a pattern that AWS still uses."""
     patterns = set[str]()
     for service, version, shape in [
         ("emr-serverless", "2021-07-13", "StartJobRunRequest"),
@@ -197,7 +197,7 @@ def _patterns(schema: object) -> set[str]:
 
 
 def test_every_pattern_has_a_hint():
-    """Every pattern in a request has a hint for values that do not match."""
+    """Every pattern of a request field has a hint for values that do not match."""
     used = _patterns(EMR.model.model_json_schema()) | _patterns(BATCH.model.model_json_schema())
     others = _patterns(SpecDocument.model_json_schema()) | _patterns(Project.model_json_schema())
     assert used <= set(PATTERN_HINTS) <= used | others

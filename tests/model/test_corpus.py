@@ -1,4 +1,4 @@
-"""Requests from AWS's guides and other tools, and requests that AWS refuses."""
+"""Tests requests from AWS's guides and other tools, and requests that AWS refuses."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from tests.model.requests import KINDS, corpus, problems, sent
 
-NOW_ACCEPTED = "021-emr-args-empty-string"  # AWS's model has no least length for an argument any more
+NOW_ACCEPTED = "021-emr-args-empty-string"  # AWS no longer has a minimum length here
 REFUSED = {"090-cdk-all-parameters-bad-dependency-type", "077-dsf-api-props-tag-colon"}
 
-# The paths at which the invalid cases are wrong. Cases that are not listed are wrong at several paths.
+# The paths of the errors in the invalid cases. Cases that are not listed have errors at several paths.
 PLACES = {
     "015": ("jobDriver",),
     "061": ("executionTimeoutMinutes",),
@@ -29,7 +29,7 @@ PLACES = {
 
 @pytest.mark.parametrize("case", corpus("invalid"))
 def test_invalid_requests_are_refused(case):
-    """Every request that AWS refuses is refused, always at a path inside the request."""
+    """Every request that AWS refuses is refused, and always at a path inside the request."""
     kind = KINDS[case["service"]]
     request = {kind.name_field: "example", **case["request"]}
     refused = problems(kind, request)
@@ -65,7 +65,8 @@ def test_real_requests_stay_as_they_are(case):
 
 @pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
 def test_real_requests_have_values_that_can_be_meant(case):
-    """No real request has a warning about its values, except examples with the name of a bucket to fill in."""
+    """No real request has a warning about its values, except examples in which the name of a bucket must be filled
+    in."""
     kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
     remarks = kind.warn(sent(kind, kind.from_spec(case["request"])))
     doubtful = {"s3-location", "template", "region", "arn-partition", "batch-overrides-size", "batch-n-to-n"}

@@ -1,4 +1,5 @@
-"""Requests made from AWS's descriptions of runs: overrides are kept, and values that AWS added are left out."""
+"""Tests requests that are made from AWS's descriptions of runs: overrides are kept, and values that AWS added are left
+out."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ DEFINITION = {
 
 
 def job(**fields: Any) -> dict[str, Any]:
-    """Returns a job as DescribeJobs returns it, with the settings of the definition merged with overrides."""
+    """Returns a job as DescribeJobs returns it, in which the settings of the definition and the overrides are
+    merged."""
     return {
         "jobArn": f"{PREFIX}job/4b0e1c5e-6a5c-4a3b-9d0e-0a4bd0c5c1f2",
         "jobId": "4b0e1c5e-6a5c-4a3b-9d0e-0a4bd0c5c1f2",
@@ -66,7 +68,7 @@ PLAIN = {"jobName": "nightly", "jobQueue": "etl", "jobDefinition": "worker:3", "
 
 
 def test_settings_of_the_definition_are_left_out() -> None:
-    """A job without overrides has a minimal request, and all other fields are listed."""
+    """For a job without overrides, the request is minimal, and all other fields are listed."""
     read = batch.request_of(job(), DEFINITION)
     assert PLAIN == read.request
     assert {"retryStrategy", "timeout", "container", "jobArn", "status", "tags.aws:batch:x"} <= set(read.left_out)
@@ -115,14 +117,14 @@ def test_overrides_are_what_differs_from_the_definition() -> None:
 
 
 def test_without_the_definition_its_settings_are_repeated() -> None:
-    """If a definition cannot be read, the request is longer, and a note explains this."""
+    """If the definition cannot be read, the request is longer, and a note explains why."""
     read = batch.request_of(job(), None)
     assert ["work", "Ref::mode"] == read.request["containerOverrides"]["command"]
     assert (batch.UNREAD,) == read.notes
 
 
 def test_pods_tasks_and_nodes() -> None:
-    """Overrides of jobs on EKS, of ECS tasks and of node ranges are found by container and by range."""
+    """The overrides of EKS jobs, ECS tasks and node ranges are found per container and per range."""
     pod = {"name": "main", "image": "i", "command": ["a"], "env": [{"name": "X", "value": "1"}], "volumeMounts": []}
     definition = {
         "eksProperties": {"podProperties": {"containers": [pod], "metadata": {"labels": {"a": "b"}}}},
@@ -161,7 +163,7 @@ def test_resources_of_other_accounts_keep_their_arns() -> None:
 
 
 def test_children_of_arrays_are_not_runs() -> None:
-    """Only the parents are read from a reply that also has children."""
+    """Of a reply that also contains children, only the parents are read."""
     assert ["a"] == [batch.run_id(each) for each in batch.runs_in({"jobs": [job(jobId="a"), job(jobId="a:1"), 5]})]
 
 
@@ -191,7 +193,7 @@ def run(**fields: Any) -> dict[str, Any]:
 
 
 def test_defaults_of_emr_serverless_are_left_out() -> None:
-    """The timeout, mode, retry policy and managed logs that AWS adds to every run are not part of the request."""
+    """The timeout, mode, retry policy and managed logs that AWS adds to every run are left out."""
     (description,) = emr.runs_in({"jobRun": run()})
     read = emr.request_of(description, None)
     assert {
@@ -214,7 +216,7 @@ def test_defaults_of_emr_serverless_are_left_out() -> None:
 
 
 def test_other_values_are_kept() -> None:
-    """Values that differ from the defaults are part of the request. Streaming runs have other defaults."""
+    """Values that differ from the defaults are kept. Streaming runs have different defaults."""
     kept = {"executionTimeoutMinutes": 60, "mode": "STREAMING", "retryPolicy": {"maxFailedAttemptsPerHour": 3}}
     assert kept.items() <= emr.request_of(run(**kept), None).request.items()
     assert (

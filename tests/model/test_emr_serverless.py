@@ -1,4 +1,4 @@
-"""StartJobRun: valid requests, warnings, and the request as sent."""
+"""Tests StartJobRun: valid requests, warnings, and the request as it is sent."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ def test_a_usual_request_has_no_warnings():
 
 
 def test_only_streaming_runs_are_streaming():
-    """Only a run with mode STREAMING continues until it is stopped."""
+    """Only a run with the mode STREAMING continues until it is stopped."""
     assert EMR.is_streaming(emr(mode="STREAMING"))
     assert not EMR.is_streaming(emr(mode="BATCH"))
     assert not EMR.is_streaming(emr())
 
 
 def test_a_run_names_no_other_spec():
-    """A request of StartJobRun never names another spec."""
+    """A StartJobRun request never refers to another spec."""
     assert not EMR.spec_dependencies(emr())
 
 
@@ -128,7 +128,7 @@ def test_rules_accept_any_shape(odd):
 
 
 def test_the_sent_request_has_token_and_tags():
-    """The request as sent has our token and our two tags in addition to the user's tags."""
+    """The request as it is sent has our token, and our two tags in addition to the user's tags."""
     form = sent(EMR, emr(tags={"team": "growth"}))
     expected = {"team": "growth", "reconciler:token": "r1-0", "reconciler:spec": "p/t/n"}
     assert expected == form["tags"]

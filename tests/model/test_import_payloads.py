@@ -1,4 +1,4 @@
-"""Requests in files of other tools: state machines, rules, schedules, and payloads and replies of the AWS CLI."""
+"""Tests requests in files of other tools: state machines, rules, schedules, and payloads and outputs of the AWS CLI."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ MACHINE = {
 
 
 def test_a_state_machine_has_the_requests_of_all_its_states() -> None:
-    """Nested states are found with their names. States of other services are left out."""
+    """Nested states are found, with their names. States of other services are left out."""
     extract, spark, each = find(MACHINE)
     assert ["Extract", "Spark Job", "Each"] == [payload.name for payload in (extract, spark, each)]
     assert ["BatchJob", "EmrServerlessJobRun", "BatchJob"] == [payload.kind for payload in (extract, spark, each)]
@@ -104,7 +104,7 @@ def test_a_state_machine_has_the_requests_of_all_its_states() -> None:
 
 
 def test_definitions_are_found_inside_other_documents() -> None:
-    """The reply of describe-state-machine and a CloudFormation template contain the definition as text."""
+    """The output of describe-state-machine and a CloudFormation template contain the definition as text."""
     text = json.dumps({"States": {"One": task(BATCH, JobName="a", JobQueue="q", JobDefinition="d")}})
     template = {
         "Resources": {"M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": {"DefinitionString": text}}}
@@ -133,7 +133,7 @@ def test_a_state_without_literal_parameters_names_what_is_missing() -> None:
     ],
 )
 def test_intrinsic_functions_become_texts_with_placeholders(expression: str, text: str) -> None:
-    """The literal parts of a format are kept, and each path has one variable."""
+    """The literal parts of an intrinsic function are kept, and each path in it becomes a variable."""
     assert text == Fillings().expression(expression, "field")
 
 
@@ -172,7 +172,7 @@ def test_a_schedule_of_eventbridge_scheduler() -> None:
 
 
 def test_a_rule_of_eventbridge() -> None:
-    """The queue is the ARN of the target, and the input has overrides."""
+    """The job queue comes from the ARN of the target, and the input contains overrides."""
     queue = "arn:aws:batch:eu-west-1:111122223333:job-queue/nightly"
     target = {
         "Id": "t1",
@@ -210,7 +210,7 @@ def test_a_rule_of_eventbridge() -> None:
     ],
 )
 def test_schedules_become_five_field_cron_or_a_note(expression: str, cron: str | None) -> None:
-    """A schedule that cron cannot express is left to the user and never approximated."""
+    """A schedule that cannot be expressed in cron is left to the user and is not approximated."""
     schedule = cron_schedule({"ScheduleExpression": expression})
     assert schedule is not None
     assert cron == schedule.cron
@@ -228,7 +228,7 @@ def test_payloads_of_the_aws_cli_are_kept(case: dict[str, Any]) -> None:
 
 
 def test_fields_without_a_value_and_unknown_fields_are_left_out() -> None:
-    """A null, which means an absent field, and a field that AWS's input does not have are listed with their paths."""
+    """A null, which means an absent field, and a field that AWS's input does not have, are listed with their paths."""
     payload = only(
         {
             "JobName": "a", "JobQueue": "q", "JobDefinition": "d", "Timeout": None, "Colour": "red",
@@ -250,7 +250,7 @@ def test_fields_without_a_value_and_unknown_fields_are_left_out() -> None:
 
 
 def test_other_documents_have_no_request() -> None:
-    """No request is found in other values, however deeply they are nested."""
+    """Other values contain no request, however deeply they are nested."""
     deep: Any = {}
     for _ in range(200):
         deep = {"a": [deep]}

@@ -1,4 +1,4 @@
-"""The order of states in state machines of Step Functions."""
+"""Tests the order of states in Step Functions state machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JOB = "arn:aws:states:::batch:submitJob"
 
 
 def job(resource: str = f"{JOB}.sync", **fields: Any) -> dict[str, Any]:
-    """Returns a state that starts a job; it ends its level unless it has a `Next`."""
+    """Returns a state that starts a job, and that ends its level unless it has a `Next`."""
     given = {"JobName": "x", "JobQueue": "q", "JobDefinition": "d"}
     return {
         "Type": "Task",
@@ -24,7 +24,7 @@ def job(resource: str = f"{JOB}.sync", **fields: Any) -> dict[str, Any]:
 
 
 def level(start: str, **states: Any) -> dict[str, Any]:
-    """Returns a machine, or a branch of one."""
+    """Returns a state machine, or a branch of one."""
     return {"StartAt": start, "States": states}
 
 
@@ -94,20 +94,21 @@ ORDERS: dict[str, tuple[Any, dict[str, list[str]]]] = {
     "states that do not exist": (level("Nowhere", A=job(Next="Missing")), {"A": []}),
     "two machines with the same names": (
         [level("A", A=job(Next="B"), B=job()), level("B", A=job(), B=job(Next="A"))],
-        {"A": ["B"], "B": []},  # of the second one; the first is the chain above
+        {"A": ["B"], "B": []},  # of the second machine; the first one is the chain above
     ),
 }
 
 
 @pytest.mark.parametrize("case", ORDERS)
 def test_a_state_depends_only_on_what_the_machine_certainly_runs_before(case: str) -> None:
-    """Chains and branches become dependencies, and what depends on data does not."""
+    """Chains and branches become dependencies; an order that depends on data does not."""
     machine, expected = ORDERS[case]
     assert expected == order(machine)
 
 
 def test_what_is_not_imported_has_its_place_in_the_machine() -> None:
-    """Each state and field without an equivalent is listed with its path, and each unknown order with its reason."""
+    """Each state and field without an equivalent is listed with its path, and each undetermined order with its
+    reason."""
     retries: dict[str, Any] = {"Retry": [{"ErrorEquals": ["States.ALL"]}], "Catch": [{"Next": "C"}]}
     inner = level("I", I=job())
     machine = level(
@@ -139,7 +140,7 @@ def test_what_is_not_imported_has_its_place_in_the_machine() -> None:
 
 
 def test_places_start_at_the_document() -> None:
-    """Paths contain the objects and branches around a state."""
+    """The paths of states contain the enclosing objects and branches."""
     machine = level("Fan", Fan={"Type": "Parallel", "Branches": [level("W", W=WAIT, B=job())], "End": True})
     (payload,) = find({"definition": machine})
     assert "definition.States.Fan.Branches[0].States.B" == payload.path

@@ -1,4 +1,4 @@
-"""Scalars that keep their text."""
+"""Tests scalars that keep their source text."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tests.model.requests import BATCH, batch, sent
     ],
 )
 def test_every_scalar_has_its_text(value, text):
-    """A scalar has its text as written. A mapping or list has no text."""
+    """A scalar has its text as it is written in the file. A mapping or list has no text."""
     assert text == source_text(value)
 
 
 def test_a_number_keeps_its_text_when_copied():
-    """Copies and pickled numbers keep the text, and are equal to the number."""
+    """Copied and pickled numbers keep their text and are equal to the number."""
     number = SourceFloat("0.60")
     for each in (copy.deepcopy(number), pickle.loads(pickle.dumps(number))):
         expected = ("0.60", 0.6)

@@ -1,5 +1,5 @@
-"""Spark's options: a mapping is converted to the one string that AWS takes, and a string is shown as single
-settings."""
+"""Tests Spark's options: a mapping is converted to the single string that AWS expects, and a string is shown as
+separate settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rendered(parameters: Any) -> str:
 
 
 def remarks(parameters: Any) -> dict[Any, str]:
-    """Returns the problems of a mapping, by path below the parameters."""
+    """Returns the problems of a mapping, by path below `sparkSubmitParameters`."""
     with pytest.raises(RequestProblems) as raised:
         EMR.from_spec(spark(sparkSubmitParameters=parameters))
     assert {PARAMETERS} == {remark.loc[:3] for remark in raised.value.remarks}
@@ -41,7 +41,7 @@ TEXTS = st.text(st.characters(exclude_characters="'\"\\\t\n\r\v\f", exclude_cate
 
 
 def shown(parameters: str, **fields: Any) -> dict[str, Any]:
-    """Returns the driver as diffs show it."""
+    """Returns the driver in the form that diffs show."""
     driver: dict[str, Any] = EMR.for_display(spark(sparkSubmitParameters=parameters, **fields))["jobDriver"][
         "sparkSubmit"
     ]
@@ -69,14 +69,14 @@ def test_a_mapping_becomes_the_string():
 
 
 def test_a_string_stays_as_it_is():
-    """For a string, the same request is returned."""
+    """If the parameters are a string, the request is returned unchanged."""
     request = spark(sparkSubmitParameters="--conf  b=1   --conf a=2")
     assert request is EMR.from_spec(request)
     assert emr() == EMR.from_spec(emr())
 
 
 def test_settings_keep_the_text_they_were_written_as():
-    """Plain scalars in `conf` keep their text, no matter which type YAML reads."""
+    """Plain scalars in `conf` keep their text, whatever type YAML gives them."""
     expected = "--conf a=0.60 --conf b=on --conf c=1e3 --conf d=true --conf e= --conf f=7"
     conf = {
         "a": SourceFloat("0.60"),
@@ -91,14 +91,14 @@ def test_settings_keep_the_text_they_were_written_as():
 
 def test_values_with_spaces_are_quoted():
     """A value with spaces is put in double quotes; in a setting, the quotes start after `=`. Other unusual values are
-    not quoted."""
+    not put in quotes."""
     expected = '--archives s3://b/e.tar.gz#env --conf x="-Da=1 -Db=2" --conf y=a=b;c --conf z="a=b c" --name "My job"'
     conf = {"x": "-Da=1 -Db=2", "y": "a=b;c", "z": "a=b c"}
     assert expected == rendered({"archives": ["s3://b/e.tar.gz#env"], "conf": conf, "name": "My job"})
 
 
 def test_values_with_paired_quotes_are_sent_as_0_1_0_sent_them():
-    """Specs with these values can be planned and applied as before. `validate` refuses them and describes the
+    """Specs with these values can be planned and applied as before. `validate` refuses these values and suggests an
     alternative."""
     parameters = {"conf": {"y": 'say "q" twice', "x": "a b"}, "jars": ["a", '"b"']}
     assert """--conf x="a b" --conf 'y=say "q" twice' --jars 'a,"b"'""" == rendered(parameters)
@@ -122,7 +122,7 @@ def test_values_with_paired_quotes_are_sent_as_0_1_0_sent_them():
     ids=["spaces", "quotes", "slot", "plain"],
 )
 def test_digests_are_made_from_the_first_form(parameters: Any, first: str):
-    """The string of a mapping is converted to the string that version 0.1.0 sent for this mapping."""
+    """The string of a mapping can be converted to the string that version 0.1.0 sent for the mapping."""
     form = EMR.first_form(EMR.from_spec(spark(sparkSubmitParameters=parameters)))
     assert first == form["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
 
@@ -131,7 +131,7 @@ def test_digests_are_made_from_the_first_form(parameters: Any, first: str):
     "text", ['--conf "x=a b"', '--conf x="a', "--conf 'x=a b'", '--conf  x="a b"', '--conf x="\\"b"']
 )
 def test_strings_of_no_mapping_have_one_form(text: str):
-    """A string that no mapping renders to is unchanged, and so is a request without a string."""
+    """A string that cannot come from a mapping is unchanged, and so is a request without a string."""
     request = spark(sparkSubmitParameters=text)
     assert request is EMR.first_form(request)
     assert EMR.first_form(emr()) == emr()
@@ -142,7 +142,8 @@ def test_strings_of_no_mapping_have_one_form(text: str):
     name=TEXTS.filter(bool),
 )
 def test_splitting_gives_every_word_back(conf: dict[str, str], name: str):
-    """Splitting the string returns exactly the words, in an order that does not depend on the order of the keys."""
+    """Splitting the string returns exactly the expected words, in an order that does not depend on the order of the
+    keys."""
     expected = [word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}")] + ["--name", name]
     text = rendered({"name": name, "conf": conf})
     assert expected == shlex.split(text)
@@ -191,7 +192,8 @@ WRONG = [
 
 @in_one_test(("parameters", "loc", "message"), WRONG, ids=[str(case[0]) for case in WRONG])
 def test_invalid_mappings_are_refused(parameters, loc, message):
-    """A mapping that is empty or that contains something unsupported by spark-submit is an error at its path."""
+    """A mapping that is empty, or that contains something that spark-submit does not support, is an error at its
+    path."""
     assert message in remarks(parameters)[loc]
 
 
@@ -202,7 +204,7 @@ def test_all_problems_are_reported_together():
 
 
 def test_the_request_given_stays_as_it_is():
-    """Rendering and displaying do not change the given request."""
+    """Rendering and displaying do not modify the given request."""
     request = spark(sparkSubmitParameters={"conf": {"a": "b"}})
     before = deepcopy(request)
     EMR.for_display(EMR.from_spec(request))
@@ -224,14 +226,14 @@ def test_a_string_is_shown_as_single_settings():
 
 
 def test_repeated_settings_stay_visible():
-    """If a setting or an option is repeated, both values are shown in order."""
+    """If a setting or an option is repeated, both values are shown, in order."""
     expected = {"conf": {"a": ["1", "2"], "b": "3"}, "parameters": {"--jars": ["x", "y,z"], "--class": "C"}}
     driver = shown("--conf a=1 --conf b=3 --conf a=2 --jars x --class C --jars y,z")
     assert expected == {key: driver[key] for key in expected}
 
 
 def test_unknown_options_are_shown():
-    """The next word is the value of an unknown option, unless the word is an option itself."""
+    """The word after an unknown option is its value, unless the word is an option itself."""
     expected = {"--new": "value", "--bare": True, "--last": True}
     assert expected == shown("--new value --bare --last")["parameters"]
     assert "conf" not in shown("--new value")
@@ -246,13 +248,13 @@ def test_other_strings_are_shown_whole(text):
 
 
 def test_a_run_without_spark_is_shown_as_it_is():
-    """Without Spark parameters, the same request is returned."""
+    """Without Spark parameters, the request is returned unchanged."""
     request = emr(jobDriver={"hive": {"query": "q"}})
     assert request is EMR.for_display(request)
 
 
 def test_editors_are_offered_both_forms():
-    """The JSON Schema accepts the string, and a mapping with known options only."""
+    """The JSON Schema accepts a string, or a mapping with known options only."""
     field = EMR.model.model_json_schema()["$defs"]["SparkSubmit"]["properties"]["sparkSubmitParameters"]
     text, mapping = field["anyOf"]
     expected = sorted(OPTIONS)

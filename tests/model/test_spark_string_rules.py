@@ -1,4 +1,5 @@
-"""Mistakes in the string of Spark parameters. Each warning has the wrong word and what to do about it."""
+"""Tests the warnings about mistakes in the string of Spark parameters. Each warning contains the wrong word and the
+correction."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ MISTAKES = [
     ('--conf spark.x="a b', "spark.x=", "unbalanced double quote"),
     ("--conf spark.x='a b --class c", "spark.x=", "unbalanced single quote"),
     ('--class a.B" --conf spark.x=1', "a.B", "unbalanced double quote"),
-    # what word processors make
+    # made by word processors
     ("––conf spark.x=1", "––conf", "an en dash is not an option's dash: write --conf"),
     ("–conf spark.x=1", "–conf", "an en dash is not an option's dash: write --conf"),
     ("—class a.B", "—class", "an em dash is not an option's dash: write --class"),
@@ -89,7 +90,7 @@ MISTAKES = [
     ("-config spark.x=1", "-config", "unknown option -config; did you mean --conf?"),
     ("-C spark.x=1", "-C", "unknown option -C; did you mean -c?"),
     ("--conf:spark.x=1", "--conf:spark.x=1", "write --conf with a space after it"),
-    # one dash, or three, or a space behind the dashes
+    # one dash, three dashes, or a space after the dashes
     ("-conf spark.x=1", "-conf", "an option has two dashes: write --conf"),
     ("--conf spark.x=1 -class a.B", "-class", "an option has two dashes: write --class"),
     ("---conf spark.x=1", "---conf", "an option has two dashes: write --conf"),
@@ -123,7 +124,7 @@ MISTAKES = [
 
 @in_one_test(("parameters", "word", "message"), MISTAKES, ids=[each[0] for each in MISTAKES])
 def test_a_mistake_is_one_warning_at_its_word(parameters: str, word: str, message: str):
-    """Each mistake has exactly one warning, which shows a word of the string and what to do about it."""
+    """Each mistake causes exactly one warning, which quotes a word of the string and explains the correction."""
     (remark,) = remarks(parameters)
     assert message in remark.message
     assert word == remark.word
@@ -150,19 +151,19 @@ GOOD = [
 
 @pytest.mark.parametrize("parameters", GOOD)
 def test_a_good_string_has_no_warning(parameters: str):
-    """Strings that spark-submit reads as intended have no warnings."""
+    """Strings that spark-submit reads as intended cause no warnings."""
     assert [] == remarks(parameters)
 
 
 def test_several_mistakes_are_all_reported_in_order():
-    """Every mistake in a string is reported, from left to right. One mistake does not hide the next."""
+    """All mistakes in a string are reported, from left to right. One mistake does not hide the next one."""
     words = [each.word for each in remarks("--cnf spark.a=1 –jars a.jar --conf spark.b --master yarn spark.c=1")]
     assert ["--cnf", "–jars", "spark.b", "--master", "spark.c=1"] == words
 
 
 def test_a_repeated_word_is_the_right_one():
-    """The remark has the number of earlier occurrences of its word, so that the right occurrence can be found in the
-    file."""
+    """A warning contains the number of earlier occurrences of its word, so that the right occurrence can be located in
+    the file."""
     (remark,) = remarks("--class a.B --conf spark.class=1 --class")
     assert ("--class", 1) == (remark.word, remark.nth)
 
@@ -177,14 +178,14 @@ def test_options_for_other_clusters_are_reported(option: str):
 
 @pytest.mark.parametrize("option", sorted(NO_RUN))
 def test_options_that_run_nothing_are_reported(option: str):
-    """Options that only print something or that are about another submission do not run a job."""
+    """Options that only print information, or that control another submission, run no job."""
     value = " x" if option in {"kill", "status"} else ""
     (remark,) = remarks(f"--conf spark.x=1 --{option}{value}")
     assert "runs nothing: remove it" in remark.message
 
 
 def test_a_mapping_is_checked_as_it_is_sent():
-    """A mapping has no quoting mistakes. Its options are checked like those of a string."""
+    """A mapping has no quoting mistakes. Its options are checked in the same way as those of a string."""
     good = {"conf": {"spark.x": "-XX:+A -Db=c", "spark.y": "#a", "spark.z": ""}, "class": "a.B", "jars": ["a", "b"]}
     assert not EMR.warn(EMR.from_spec(spark(sparkSubmitParameters=good)))
     (remark,) = EMR.warn(EMR.from_spec(spark(sparkSubmitParameters={"master": "yarn"})))
@@ -198,7 +199,8 @@ def test_a_request_without_parameters_has_no_warning():
 
 
 def driver_string(case: dict[str, Any]) -> str | None:
-    """Returns the string of Spark parameters in a case of the corpus that is about them or known to be valid."""
+    """Returns the string of Spark parameters in a case of the corpus, if the case is about them or is known to be
+    valid."""
     driver = case.get("request", {}).get("jobDriver", {}).get("sparkSubmit", {})
     parameters = driver.get("sparkSubmitParameters")
     about = case.get("id", "").startswith("ssp-") or "verdict" in case
@@ -210,7 +212,7 @@ CASES = [each for each in corpus("field", "emr_serverless") if each.marks or dri
 
 @pytest.mark.parametrize("case", CASES)
 def test_strings_from_the_field(case: dict[str, Any]):
-    """Real strings have no warnings, and the collected mistakes have the expected warning."""
+    """Real strings cause no warnings, and each of the collected mistakes causes the expected warning."""
     messages = [remark.message for remark in remarks(driver_string(case) or "")]
     if case.get("want") == "warning":
         assert any(case["say"] in message for message in messages)
@@ -224,7 +226,7 @@ PIECES = [*"ab=\"'\\#,–“” \n-", "--conf", " spark.x=1", "--", *sorted(ALL)
 @settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_any_string_is_read(parameters: str):
-    """Any string has a bounded number of warnings, and each shows a word of the string."""
+    """Any string causes a limited number of warnings, and each quotes a word of the string."""
     made = remarks(parameters)
     assert len(made) <= MOST
     assert all(remark.word in parameters and parameters.count(remark.word) > remark.nth for remark in made)

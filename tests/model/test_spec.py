@@ -1,10 +1,10 @@
-"""The model of a spec's policy."""
+"""Tests the model of a spec's policy."""
 
 from reconciler.model.spec import Policy, SpecDocument
 
 
 def test_defaults():
-    """By default, a spec is a one-off without retries that forbids overlap and leaves its runs alone when it is
+    """By default, a spec is a one-off without retries that forbids overlapping runs, and whose runs continue when it is
     removed."""
     policy = Policy().effective(streaming=False)
     assert (1, None, "Forbid", 0, 60, "OnFailure", "Orphan", False, "UTC", ()) == (
@@ -22,7 +22,8 @@ def test_defaults():
 
 
 def test_streaming_defaults_can_be_overridden():
-    """The fields that a streaming spec sets override the defaults. `given` is unchanged."""
+    """The fields that a streaming spec sets take precedence over the defaults of streaming jobs. `given` is
+    unchanged."""
     policy = Policy.model_validate({"restartPolicy": "OnFailure", "revision": 3}).effective(streaming=True)
     assert ("Replace", "OnFailure", 3) == (policy.concurrencyPolicy, policy.restartPolicy, policy.revision)
     assert {"restartPolicy", "revision"} == set(policy.given)
@@ -30,7 +31,7 @@ def test_streaming_defaults_can_be_overridden():
 
 
 def test_the_policy_of_a_document_has_no_request():
-    """The policy of a document is its spec without the request."""
+    """The policy of a document consists of its `spec` without the request."""
     document = SpecDocument.model_validate(
         {
             "apiVersion": "reconciler/v1",

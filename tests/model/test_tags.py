@@ -1,4 +1,4 @@
-"""Tags: the limit for users, and the reserved keys."""
+"""Tests tags: the limit for users, and the reserved keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from tests.model.requests import BATCH, EMR, batch, emr, sent
 
 @pytest.mark.parametrize(("kind", "request_"), [(EMR, emr()), (BATCH, batch())], ids=["emr", "batch"])
 def test_the_message_says_how_many_are_left(kind, request_):
-    """The message about too many tags counts our tags, and has the number of tags that the user may set."""
+    """The message about too many tags includes our tags in the count, and contains the number of tags that the user may
+    set."""
     form = sent(kind, {**request_, "tags": {f"k{number}": "v" for number in range(49)}})
     with pytest.raises(ValidationError) as raised:
         kind.model.model_validate(form)
@@ -23,7 +24,8 @@ def test_the_message_says_how_many_are_left(kind, request_):
 
 
 def test_our_prefix_is_reserved():
-    """A user's tag with our prefix is refused at its key. Other tags and tags of the wrong shape are not."""
+    """A user's tag that starts with our prefix is refused at its key. Other tags, and tags of the wrong type, are not
+    refused here."""
     problems = user_tag_problems(emr(tags={"reconciler:token": "x", "team": "reconciler:x", "reconciler": "y"}))
     expected = [(("tags", "reconciler:token"), "reserved-tag")]
     assert expected == [(problem.loc, problem.rule) for problem in problems]

@@ -1,4 +1,4 @@
-"""Requests as workflow engines, command lines and scripts send them. All of them are accepted."""
+"""Tests requests in the form that workflow engines, command lines and scripts send."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ REQUESTS = JOBS | RUNS
 
 @in_one_test("name", REQUESTS)
 def test_a_usual_request_is_accepted_without_warning(name):
-    """A request as these programs send it is neither refused nor warned about."""
+    """A request in the form that these programs send causes neither an error nor a warning."""
     request = REQUESTS[name]
     kind = kind_of(request)
     assert not problems(kind, request)
@@ -113,6 +113,6 @@ def test_a_usual_request_is_accepted_without_warning(name):
 
 
 def test_both_kinds_are_covered():
-    """The requests include both kinds."""
+    """The requests cover both kinds."""
     assert {BATCH} == {kind_of(request) for request in JOBS.values()}
     assert {EMR} == {kind_of(request) for request in RUNS.values()}

@@ -1,4 +1,4 @@
-"""Values that AWS accepts but that are probably mistakes, together with similar values that must have no warning."""
+"""Tests values that AWS accepts but that are probably mistakes, and similar values that must not cause a warning."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def remarks(request: dict[str, Any]) -> list[str]:
 
 
 def logs(uri: str) -> dict[str, Any]:
-    """Returns a run with logs at a location."""
+    """Returns a run that writes logs to a location."""
     return monitoring(s3MonitoringConfiguration={"logUri": uri})
 
 
@@ -153,7 +153,7 @@ MISTAKES = LOCATIONS | TEMPLATES | REGIONS_AND_ARNS | OTHERS
 
 @in_one_test(("request_", "expected"), MISTAKES.values(), ids=MISTAKES)
 def test_a_value_that_cannot_be_meant_gives_one_warning(request_, expected):
-    """Each value has one warning, which describes the mistake and the correction."""
+    """Each value causes one warning, which describes the mistake and the correction."""
     (message,) = remarks(request_)
     assert expected in message
 
@@ -201,7 +201,7 @@ SILENT = {
 
 @in_one_test("request_", SILENT.values(), ids=SILENT)
 def test_a_value_that_may_be_meant_is_silent(request_):
-    """Requests that only look like mistakes have no warning."""
+    """Requests that only look like mistakes cause no warning."""
     assert remarks(request_) == []
 
 
@@ -240,13 +240,13 @@ PLACED = {
 
 @pytest.mark.parametrize(("request_", "expected"), PLACED.values(), ids=PLACED)
 def test_arns_fit_the_account_and_region_of_the_target(request_, expected):
-    """An ARN in an account, region or partition other than the target's has a warning."""
+    """An ARN in an account, region or partition other than the target's causes a warning."""
     (remark,) = place_remarks(request_, kind_of(request_).placed, "123456789012", "eu-west-1")
     assert expected in remark.message
 
 
 def test_arns_of_the_target_are_silent():
-    """ARNs in the target's account, names, and AWS's own policies have no warning in any target."""
+    """ARNs in the target's account, plain names, and AWS's own policies cause no warning in any target."""
     policies = {"policyArns": [POLICY_ARN, "arn:aws:iam::aws:policy/ReadOnlyAccess"]}
     for request in (
         emr(executionIamPolicy=policies),

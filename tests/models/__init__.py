@@ -1,1 +1,1 @@
-"""Checks the models of the protocol in docs/models with spin."""
+"""Checks the models of the protocol in docs/models with the model checker spin."""

@@ -1,4 +1,4 @@
-"""Runs every check of the models, two at a time, and prints a table: `make model`."""
+"""Runs all checks of the models, two at a time, and prints a table: `make model`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> int:
             return 1
     print(f"{'model':6} {'flag':24} {'expected':15} {'result':15} {'states':>9} {'seconds':>7}")
     wrong = 0
-    with ThreadPoolExecutor(2) as searches:  # each only waits for spin and gcc
+    with ThreadPoolExecutor(2) as searches:  # the threads only wait for spin and gcc
         for check, outcome in zip(CHECKS, searches.map(run_check, CHECKS), strict=True):
             wrong += outcome.result != check.expected
             mark = "" if outcome.result == check.expected else "  WRONG"

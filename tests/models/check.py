@@ -1,4 +1,4 @@
-"""Checks a model with one flag: spin searches it exhaustively."""
+"""Checks a model with one flag: spin searches its states exhaustively."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 MODELS = Path(__file__).resolve().parents[2] / "docs/models"
 
 HOLDS = "holds"
-"""Every state was visited, and no assertion failed in any."""
+"""Every state was visited, and no assertion failed in any of them."""
 
 COUNTEREXAMPLE = "counterexample"
 """An assertion failed."""
@@ -41,7 +41,7 @@ BROKEN = (
     "SUPERSEDED_AT_ONCE",
     "SUPERSEDED_UNASKED",
 )
-"""Each removes one rule, or breaks one condition, in both models."""
+"""Each flag removes one rule, or breaks one condition, in both models."""
 
 BROKEN_BATCH = ("COMES_TWICE",)
 BROKEN_EMR = (
@@ -53,17 +53,17 @@ BROKEN_EMR = (
     "SECOND_ANSWER",
 )
 REACHES = ("REACHES_ADOPTION", "REACHES_RESEND", "REACHES_HOLD", "REACHES_GIVING_UP")
-"""Each claims that something good never happens: a model in which the claim held would prove nothing."""
+"""Each flag claims that a desirable state is never reached; if the claim held, the model would prove nothing."""
 
 REACHES_EMR = ("REACHES_SAME_RUN",)
 
 SECONDS = 300
-"""The time limit of one search."""
+"""The time limit of a search in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A model, the flag that it is compiled with (empty: none), and the expected result."""
+    """A model, the flag that it is compiled with (or an empty text), and the expected result."""
 
     model: str
     flag: str
@@ -72,7 +72,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a search. `result` is `HOLDS`, `COUNTEREXAMPLE`, or why the search proved nothing."""
+    """The result of a search. `result` is `HOLDS`, `COUNTEREXAMPLE`, or the reason why the search proved nothing."""
 
     result: str
     states: int
@@ -87,7 +87,7 @@ CHECKS = _checks("batch", BROKEN + BROKEN_BATCH + REACHES) + _checks("emr", BROK
 
 
 def run_check(check: Check) -> Outcome:
-    """Compiles the model and searches it, in a temporary folder.
+    """Compiles and searches the model in a temporary folder.
 
     Raises `subprocess.CalledProcessError` if spin or gcc refuse it.
     """
@@ -107,7 +107,8 @@ def run_check(check: Check) -> Outcome:
 
 
 def verdict(output: str) -> str:
-    """Returns the result that the output of a search shows. A search that was cut off proves only a counterexample."""
+    """Returns the result according to the output of a search. A search that was cut off can only prove a
+    counterexample."""
     if "assertion violated" in output:
         return COUNTEREXAMPLE
     if "max search depth too small" in output or "Search not completed" in output or "out of memory" in output:

@@ -1,4 +1,4 @@
-"""Checks that models, script and document agree on the flags, and that spin gives the expected results."""
+"""Tests that the models, the script and the document list the same flags, and that spin gives the expected results."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.models.check import CHECKS, COUNTEREXAMPLE, HOLDS, MODELS, verdict
 from tests.project.place import ROOT, environment, run
 
 SIZES = {"NP", "SENDS", "SETTLE", "MAXT"}
-"""Parameters of a model, which are not flags."""
+"""The parameters of a model, which are not flags."""
 
 
 def flags_in(name: str) -> set[str]:
-    """Returns the flags that a model file reads from the preprocessor."""
+    """Returns the flags that a model file tests in the preprocessor."""
     text = (MODELS / name).read_text("utf-8")
     return set(re.findall(r"(?:#ifn?def\s+|defined\()(\w+)", text)) - SIZES
 
 
 @pytest.mark.parametrize("model", ["batch", "emr"])
 def test_every_flag_of_a_model_is_checked(model: str):
-    """The script tries exactly the flags that the model and the file that it includes read."""
+    """The script uses exactly the flags that the model and its included file test."""
     flags = flags_in(f"{model}.pml") | flags_in("protocol.pml")
     tried = {check.flag for check in CHECKS if check.model == model} - {""}
 
@@ -55,12 +55,13 @@ def test_the_document_has_every_check():
     ],
 )
 def test_a_search_that_was_cut_off_proves_nothing(output: str, result: str):
-    """Only a complete search without an error holds, and only a failed assertion is a counterexample."""
+    """Only a complete search without an error counts as HOLDS, and only a failed assertion counts as a
+    counterexample."""
     assert verdict(output) == result
 
 
 def test_without_spin_the_script_fails_and_names_the_packages_to_install(tmp_path: Path):
-    """Without spin the script exits 1 and prints which packages to install."""
+    """Without spin, the script exits 1 and prints the packages to install."""
     done = run([sys.executable, "-m", "tests.models"], ROOT, environment(PATH=str(tmp_path)))
 
     assert done.returncode == 1
@@ -69,7 +70,7 @@ def test_without_spin_the_script_fails_and_names_the_packages_to_install(tmp_pat
 
 @pytest.mark.soak
 def test_the_protocol_holds_and_each_flag_breaks_it():
-    """`make model` passes; skipped if spin is not installed."""
+    """`make model` succeeds; this test is skipped if spin is not installed."""
     if shutil.which("spin") is None:
         pytest.skip("spin is not installed")
 

@@ -22,7 +22,8 @@ def evaluated(text: str, contexts: Mapping[str, Any]) -> Any:
 
 
 def condition(text: str | bool, contexts: Mapping[str, Any], *, failed: bool, cancelled: bool = False) -> bool:
-    """Returns whether an `if:` holds. Without a status function, it holds only if nothing before has failed."""
+    """Returns whether the condition of an `if:` is true. Without a status function, it is true only if no earlier step
+    has failed."""
     words = str(text).strip()
     words = EXPRESSION.fullmatch(words)[1] if EXPRESSION.fullmatch(words) else words  # type: ignore[index]
     status = {"always": True, "cancelled": cancelled, "failure": failed, "success": not failed}
@@ -32,7 +33,7 @@ def condition(text: str | bool, contexts: Mapping[str, Any], *, failed: bool, ca
 
 
 def as_text(value: Any) -> str:
-    """Returns a value as GitHub writes it into a text."""
+    """Returns a value in the form that GitHub inserts into text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -41,7 +42,7 @@ def as_text(value: Any) -> str:
 
 
 def value_of(source: str, contexts: Mapping[str, Any]) -> Any:
-    """Returns the value of one expression. Raises `ValueError` for what it does not understand."""
+    """Returns the value of one expression. Raises `ValueError` for syntax that it does not support."""
     parser = _Parser(source, contexts)
     value = parser.either()
     if parser.at != len(parser.tokens):
@@ -61,7 +62,7 @@ class _Parser:
             position = match.end()
 
     def taken(self, *wanted: str) -> str | None:
-        """Takes the next token if it is one of `wanted`."""
+        """Consumes the next token if it is one of `wanted`."""
         if self.at < len(self.tokens) and self.tokens[self.at] in wanted:
             self.at += 1
             return self.tokens[self.at - 1]
@@ -142,5 +143,5 @@ def _item(value: Any, key: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Returns whether two values are equal. Null equals an empty text, as on GitHub, where both become 0."""
+    """Returns whether two values are equal. As on GitHub, null equals an empty text, because both become 0."""
     return (one or 0) == (other or 0) if not (one and other) else one == other

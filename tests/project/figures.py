@@ -1,7 +1,7 @@
 """Prints figures about the code: sizes, imports, and the modules and types that one command uses.
 
-Run ``python -m tests.project.figures`` (or ``make figures``) in a checkout. They are signs, not aims. With ``--list``,
-the names of the modules and types are printed too.
+Run ``python -m tests.project.figures`` (or ``make figures``) in a checkout. The figures are indications, not goals.
+With ``--list``, the names of the modules and types are printed too.
 
 * modules, lines, median and longest module, and the share of import lines, of `reconciler/` with the emulator;
 * for ``plan`` and ``apply`` of one BatchJob on the emulator: our modules that a call enters after the imports, without
@@ -106,7 +106,7 @@ def passage(*command: str) -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    """Prints every figure on its own line."""
+    """Prints each figure on a line."""
     for name, value in sizes().items():
         print(f"{name:24}{value:g}")
     for command in (("plan",), ("apply", "--yes")):

@@ -36,7 +36,7 @@ def save(world: Path, state: dict[str, Any]) -> None:
 
 
 def answer(world: Path, arguments: list[str]) -> bytes:
-    """Answers one call. Raises `LookupError` for what does not exist."""
+    """Answers one call. Raises `LookupError` for a path that does not exist."""
     url = next(part for part in arguments if part.startswith("repos/"))
     path = "/".join(url.partition("?")[0].split("/")[3:])
     method = arguments[arguments.index("--method") + 1] if "--method" in arguments else "GET"
@@ -67,7 +67,7 @@ def _write(state: dict[str, Any], method: str, path: str, text: str) -> None:
 def _read(world: Path, state: dict[str, Any], path: str, url: str) -> bytes:
     if match := re.fullmatch(r"issues/(\d+)/comments", path):
         comments = state["comments"].get(match[1], [])
-        return json.dumps([comments[:1], comments[1:]]).encode()  # two pages: the comment may be on the second
+        return json.dumps([comments[:1], comments[1:]]).encode()  # two pages, because the comment may be on the second
     if match := re.fullmatch(r"commits/([0-9a-f]+)/pulls", path):
         return json.dumps(state["pulls"].get(match[1], [])).encode()
     if match := re.fullmatch(r"environments/([\w-]+)", path):
@@ -94,7 +94,7 @@ def _zipped(file: Path) -> bytes:
 
 
 def main(world: Path, arguments: list[str]) -> int:
-    """Runs one call, as `gh` does."""
+    """Runs one call as `gh` does."""
     with (world / "calls.jsonl").open("a") as calls:
         calls.write(json.dumps(arguments) + "\n")
     assert arguments[0] == "api", arguments

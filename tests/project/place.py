@@ -1,4 +1,4 @@
-"""Paths of the checkout, and functions that run programs in it."""
+"""Contains the paths of the checkout, and functions that run programs in it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 INSTALLED = BIN / "reconciler"
 COMMAND = "reconciler"
-"""The installed command, found on the PATH of `environment`. It runs in a forked process, which is much faster."""
+"""The installed command, looked up on the PATH of `environment`. It runs in a forked process, which is much faster."""
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Returns the test's environment with the command on PATH and without the developer's git settings."""
+    """Returns the test's environment, with the command on PATH and without the developer's git settings."""
     who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _PERSON.items()}
     plain = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "COLUMNS": "100", "NO_COLOR": "1"}
     path = os.pathsep.join([str(command()), str(BIN), os.environ["PATH"]])
@@ -32,7 +32,7 @@ _PERSON = {"NAME": "Team", "EMAIL": "team@example.com"}
 def run(
     arguments: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program without a terminal and without input; never raises for its exit code."""
+    """Runs a program without a terminal and without input; does not raise an error for its exit code."""
     return subprocess.run(
         [str(argument) for argument in arguments],
         cwd=cwd,
@@ -60,9 +60,9 @@ def commit(cwd: Path, subject: str) -> str:
 
 
 def project_copy(folder: Path, *, instant: bool = True) -> Path:
-    """Makes a git repository in `folder` with a copy of specs/, committed, and returns `folder`.
+    """Creates a git repository in `folder` with a committed copy of specs/, and returns `folder`.
 
-    With `instant`, runs on its emulator take no time, so that nothing has to wait for their end.
+    With `instant`, runs on its emulator end at once, so that tests need not wait for them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "specs", folder / "specs", ignore=shutil.ignore_patterns(".reconciler"))

@@ -1,10 +1,10 @@
-"""Runs commands without their start-up time: a process that has imported everything forks for each command.
+"""Runs commands without their start-up time, by forking a process that has already imported everything.
 
-`command()` returns a folder with an executable `reconciler`, for a PATH. The executable passes its arguments,
-folder, environment, standard streams and the signals in FORWARDED to the forked process, and exits with the same
-code. If it is killed, the forked process is killed a moment later. Use the installed command if the exact moment
-matters, to freeze a command, and for tests of start-up. Coverage runs do not measure these commands, because
-commands in the process of a test cover the same code.
+`command()` returns a folder to put on PATH, which contains an executable `reconciler`. The executable passes its
+arguments, folder, environment, standard streams and the signals in FORWARDED to the forked process, and exits with the
+same code. If the executable is killed, the forked process is killed shortly afterwards. Use the installed command
+instead if exact timing matters, if the test freezes the command, or if the test is about its start. Coverage does not
+measure these commands, because commands that run in the process of a test cover the same code.
 """
 
 from __future__ import annotations
@@ -96,29 +96,29 @@ def not_measured() -> dict[str, str]:
 
 
 _servers: list[subprocess.Popen[bytes]] = []
-"""The forking processes. Their standard input remains open as long as this process runs."""
+"""The forking processes. The standard input of these processes stays open as long as this process runs."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A running command: its process, and the connection to the client that waits for it."""
+    """A running command, with its process and the connection to the client that waits for it."""
 
     pid: int
     ended: int
-    """A descriptor that can be read when the process has ended."""
+    """A file descriptor that becomes readable when the process has ended."""
     client: socket.socket
 
     def finish(self) -> None:
         """Sends the exit code of the ended process."""
         _, status = os.waitpid(self.pid, 0)
-        with suppress(BrokenPipeError):  # nobody waits for the command any more
+        with suppress(BrokenPipeError):  # the client no longer waits
             self.client.send(str(os.waitstatus_to_exitcode(status)).encode())
         self.client.close()
         os.close(self.ended)
 
 
 def serve(address: str) -> None:
-    """Answers until standard input ends; then removes the folder of the socket."""
+    """Serves clients until standard input ends, and then removes the folder of the socket."""
     preload()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
@@ -133,7 +133,7 @@ def serve(address: str) -> None:
 
 def _answer(listener: socket.socket) -> None:
     """Starts the commands of clients, and sends each its exit code, until standard input ends."""
-    commands: dict[int, Command] = {}  # each by both of its descriptors
+    commands: dict[int, Command] = {}  # by both of its descriptors
     while 0 not in (ready := select.select([listener.fileno(), 0, *commands], [], [])[0]):
         for descriptor in ready:
             if descriptor == listener.fileno():
@@ -149,7 +149,7 @@ def _answer(listener: socket.socket) -> None:
 
 
 def _start(listener: socket.socket) -> Command:
-    """Reads one request, has a child become the command, and sends its process id."""
+    """Reads one request, forks a child that becomes the command, and sends its process id."""
     client, _ = listener.accept()
     message, streams, _, _ = socket.recv_fds(client, LONGEST_REQUEST, 3)
     arguments, folder, environ = marshal.loads(message)

@@ -31,7 +31,7 @@ OURS = "/.github/actions/reconciler"
 
 @dataclass
 class JobRun:
-    """One job of a matrix: its result, outputs, environment, assumed role, and the output of its steps."""
+    """One job of a matrix, with its result, outputs, environment, assumed role, and the output of its steps."""
 
     name: str
     matrix: Mapping[str, Any]
@@ -43,14 +43,14 @@ class JobRun:
     log: list[tuple[str, int, str]] = field(default_factory=list)
 
     def printed(self, step: str) -> str:
-        """Returns what a step printed."""
+        """Returns the output of a step."""
         return "".join(text for name, _, text in self.log if name == step)
 
 
 @dataclass
 class Hub:
-    """A repository on GitHub with its runner. `variables` are the variables of the repository, and `of_environment`
-    those of its environments."""
+    """Simulates a repository on GitHub and its runner. `variables` are the variables of the repository, and
+    `of_environment` are those of its environments."""
 
     world: Path
     environ: dict[str, str] = field(default_factory=dict)
@@ -168,7 +168,7 @@ class _Steps:
         return self.hub.world / "workspace"
 
     def prepare(self) -> None:
-        """Deletes everything that does not outlive a job."""
+        """Deletes all files that do not outlive a job."""
         shutil.rmtree(self.workspace, ignore_errors=True)
         self.workspace.mkdir()
         (self.hub.world / "summary.md").write_text("")

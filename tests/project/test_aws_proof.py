@@ -1,4 +1,4 @@
-"""Runs the suite for a real AWS account against the emulator. A plain test run does not include it."""
+"""Runs the tests for a real AWS account against the emulator. An ordinary test run does not include the suite."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def asked(aws: Emulator) -> dict[str, str]:
 
 
 def test_the_suite_runs_only_on_request():
-    """A plain run does not include the suite. With the marker alone, the suite is skipped and lists the missing
-    variables."""
+    """An ordinary run does not include the suite. With only the marker given, the suite is skipped and lists the
+    missing variables."""
     (plain, output), (marked, why) = suites([[], ["-m", "aws", "-rs"]])
 
     assert (plain, "passed" in output, "deselected" in output) == (5, False, True), output
@@ -70,7 +70,7 @@ SAME_TOKEN = "same token with another body: ConflictException, HTTP 409"
 
 
 def test_questions_about_a_token_are_asked_and_answered():
-    """The suite asks the emulator about a token that is sent again, and leaves no run behind."""
+    """The suite sends the same token to the emulator twice, and leaves no live run behind."""
     with standin(run_seconds=None) as aws:
         code, output = suite("-m", "aws", "-k", "same_token", **asked(aws))
         live = [run for run in aws.runs() if not stopped(aws, run.id)]
@@ -85,7 +85,8 @@ def test_questions_about_a_token_are_asked_and_answered():
     [("failed", 1, 3, 2), pytest.param("succeeded", 0, 5, 0, marks=pytest.mark.soak)],
 )
 def test_questions_about_spark_parameters_are_asked_and_answered(outcome: str, code: int, ok: int, wrong: int):
-    """A job that succeeds proves that its setting arrived. A job that fails is reported as a broken promise."""
+    """If the job succeeds, its setting arrived. If the job fails, this is reported as a broken assumption of the
+    promise."""
     with standin(run_seconds=0, outcome=outcome) as aws:
         check = {"RECONCILER_AWS_PROOF_CHECK_SETTING": "s3://bucket/check_setting.py"}
         ended, output = suite("-m", "aws", "-k", "test_spark_parameters", **asked(aws), **check)
@@ -113,7 +114,8 @@ def test_every_question_is_asked_and_answered(server: Server):
 
 @pytest.mark.soak
 def test_an_answer_that_breaks_the_promise_is_a_failure():
-    """An AWS that forgets tokens and accepts old signatures fails the suite, and the table names the questions."""
+    """With an AWS that forgets tokens and accepts old signatures, the suite fails, and its table contains these
+    questions."""
     with standin(run_seconds=None) as aws:
         aws.inject(Plan(settings={"token_seconds": 0.1}))
         code, output = suite("-m", "aws", "-k", "remembered or held_back", **asked(aws))

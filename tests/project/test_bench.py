@@ -21,15 +21,15 @@ def plan_of(folder: Path) -> Any:
 
 
 def test_the_plain_programs_accept_the_generated_specs(tmp_path: Path) -> None:
-    """The process that commands are compared with reads the same specs, and both find them valid."""
+    """The program that validates the same specs for the comparison accepts them, and so does reconciler."""
     generate(tmp_path, 3)
     assert run([sys.executable, "-c", MODELS, "."], tmp_path).cpu > 0
     assert len(load(tmp_path).specs["prod"]) == 3
 
 
 def test_a_settled_project_has_nothing_to_do(tmp_path: Path) -> None:
-    """The specs that are recorded without reading them equal those in the files, even if a number also occurs
-    elsewhere in a spec."""
+    """Specs that are recorded without being read equal those in the files, even if a number also occurs elsewhere in a
+    spec."""
     settled(tmp_path / "project", 80)
     result = plan_of(tmp_path / "project")
     assert {action["reason"] for action in result["actions"]} == {"in-sync"}
@@ -37,7 +37,7 @@ def test_a_settled_project_has_nothing_to_do(tmp_path: Path) -> None:
 
 
 def test_a_plan_without_rendering_prints_nothing(tmp_path: Path) -> None:
-    """The process that rendering is compared with makes a plan, but does not render it."""
+    """The program that rendering is compared with makes a plan but does not render it."""
     generate(tmp_path, 1)
     new_ledger(tmp_path)
     command = [sys.executable, "-c", SILENT, "plan", "--no-refresh", "--no-cache"]
@@ -45,7 +45,7 @@ def test_a_plan_without_rendering_prints_nothing(tmp_path: Path) -> None:
 
 
 def test_terraform_gets_the_same_specs(tmp_path: Path) -> None:
-    """Each spec is a block in the configuration, and each block is in the state."""
+    """Each spec is a block in Terraform's configuration, and each block is in its state."""
     terraform(tmp_path / "tf", 3)
     assert (tmp_path / "tf/main.tf").read_text().count('resource "terraform_data"') == 3
     state = json.loads((tmp_path / "tf/terraform.tfstate").read_text())
@@ -53,7 +53,7 @@ def test_terraform_gets_the_same_specs(tmp_path: Path) -> None:
 
 
 def test_missed_and_unmeasured_goals_are_shown() -> None:
-    """The table has a line for every goal, and its last line counts the goals that are not met."""
+    """The table has a line for every goal, and its last line counts the goals that were not met."""
     report = Report(say=lambda _: None)
     report.add(
         Goal("a", 1.0, 2), Goal("b", 3.0, 2), Goal("c", 3.0, 2, at_least=True), Goal("d", None, 2, note="no way")
@@ -65,7 +65,7 @@ def test_missed_and_unmeasured_goals_are_shown() -> None:
 
 
 def test_a_ratio_is_the_median_of_pairs() -> None:
-    """A slow moment that affects one pair does not change the ratio."""
+    """A slow moment that affects only one pair does not change the ratio."""
     ours, theirs = Row("ours", "s", [2.0, 40.0, 2.0]), Row("theirs", "s", [1.0, 20.0, 1.0])
     ours.compare(theirs)
     assert ours.ratio == 2.0

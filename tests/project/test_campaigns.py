@@ -1,4 +1,4 @@
-"""Checks what `make soak` runs and reports."""
+"""Tests what `make soak` runs and reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def case(
 
 
 def test_the_table_counts_the_cases_of_each_campaign():
-    """The table has a line for each test with its cases, failures, time and counts. Fixtures do not count as cases."""
+    """The table has a line for each test, with its cases, failures, time and counts. Fixtures do not count as cases."""
     reports = [
         case("tests/a.py::test_loop[1]", "passed", 60.2, "seed 1: 7 kills"),
         case("tests/a.py::test_loop[2]", "failed", 61.0),
@@ -39,13 +39,13 @@ def test_the_table_counts_the_cases_of_each_campaign():
 
 @in_one_test(("first", "second"), [(1, 1), (2, 3), (3, None)], ids=["same", "other", "none"])
 def differs(first: int, second: int | None, wanted: bool):
-    """A test of three cases, for the test below."""
+    """A test with three cases, for the test below."""
     assert (first == second) == wanted
     assert second or pytest.fail("no second")
 
 
 def test_one_test_of_many_cases_lists_those_that_fail():
-    """The failure contains each failing case with its title, and the other cases still run."""
+    """The failure message contains each failing case with its title, and the other cases still run."""
     with pytest.raises(BaseExceptionGroup, match="2 of 3 cases failed") as failure:
         differs(wanted=False)
     with pytest.raises(BaseExceptionGroup) as all_failures:
@@ -56,7 +56,7 @@ def test_one_test_of_many_cases_lists_those_that_fail():
 
 
 def test_soak_fails_if_nothing_ran():
-    """pytest exits 5 if it finds no campaign, and the Makefile does not hide that."""
+    """If there is no campaign, pytest exits 5, and the Makefile passes the error on."""
     recipe = re.search(r"^soak:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
     assert recipe is not None

@@ -9,7 +9,8 @@ from tests.project.preloaded import command
 
 
 def test_demo_shows_the_whole_workflow_and_leaves_no_files(tmp_path: Path):
-    """Nine jobs are submitted, a second plan has no changes, an edit is planned field by field, and `why` finds it."""
+    """Nine jobs are submitted, a second plan has no changes, an edit is planned field by field, and `why` shows its
+    commit."""
     done = run([ROOT / ".ci/demo.sh"], tmp_path, environment(DEMO_BIN=str(command()), TMPDIR=str(tmp_path)))
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -24,7 +25,7 @@ def test_demo_shows_the_whole_workflow_and_leaves_no_files(tmp_path: Path):
 
 
 def test_demo_stops_at_the_first_unexpected_exit_code(tmp_path: Path):
-    """If a command exits with another code than expected, the demo fails and names the command."""
+    """If a command exits with an unexpected code, the demo fails and prints the command."""
     broken = tmp_path / "bin/reconciler"
     broken.parent.mkdir()
     broken.write_text("#!/bin/sh\necho broken\nexit 1\n")

@@ -1,4 +1,4 @@
-"""Tests the files in docs/deploy: their policies are those of `iam`, their commands exist, and their steps work."""
+"""Tests the files in docs/deploy: their policies match those of `iam`, their commands exist, and their steps work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IMAGE = (DEPLOY / "Dockerfile").read_text("utf-8")
 
 
 class _Template(yaml.CSafeLoader):
-    """Reads the short forms of CloudFormation's functions as their arguments."""
+    """Reads the short forms of CloudFormation's functions as plain arguments."""
 
 
 def _arguments(loader: _Template, _suffix: str, node: yaml.Node) -> Any:
@@ -45,7 +45,7 @@ _Template.add_multi_constructor("!", _arguments)
 
 
 def resources() -> dict[str, Any]:
-    """The resources of the CloudFormation template."""
+    """Returns the resources of the CloudFormation template."""
     template: dict[str, Any] = yaml.load((DEPLOY / "cloudformation.yaml").read_text("utf-8"), _Template)
     found: dict[str, Any] = template["Resources"]
     return found
@@ -74,7 +74,7 @@ def _granted(statements: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("role", ["plan", "apply", "operate"])
 def test_the_template_has_the_policies_of_iam(world: World, role: str) -> None:
-    """Each role of the template has the permissions that `iam` prints, and can be assumed by the same workflows."""
+    """Each role in the template has the permissions that `iam` prints, and the same workflows can assume it."""
     done = world.run("iam", "--role", role, "--repository", "acme/jobs")
     assert 0 == done.code, done.err
     name, found = role.title(), resources()
@@ -97,7 +97,7 @@ def _flat(condition: dict[str, dict[str, Any]]) -> set[tuple[str, str, str]]:
 
 
 def test_the_table_is_that_of_ledger_init() -> None:
-    """The table has the keys of a ledger and deletion protection."""
+    """The table has the keys of a ledger, and deletion protection."""
     from reconciler.ledger.prepare import KEYS
 
     table = resources()["Ledger"]["Properties"]
@@ -138,7 +138,7 @@ COMMANDS = list(commands())
 
 @pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=[name for name, _ in COMMANDS])
 def test_the_commands_in_the_files_exist(name: str, arguments: list[str]) -> None:
-    """Each command accepts the options and values in the file."""
+    """Each command accepts the options and values that the file contains."""
     context = click.Context(program)
     command = program.get_command(context, arguments[0])
     assert command is not None, name
@@ -146,7 +146,7 @@ def test_the_commands_in_the_files_exist(name: str, arguments: list[str]) -> Non
 
 
 def test_there_are_commands_in_every_file() -> None:
-    """Every file contains a command, so none is missed because of a different notation."""
+    """Every file contains a command, so no file is skipped because of a different notation."""
     names = [name.partition(",")[0] for name, _ in commands()]
     assert {"Dockerfile", "cloudformation.yaml", "kubernetes.yaml", "reconciler.service", "gitlab-ci.yml"} <= set(names)
     assert 2 == names.count("kubernetes.yaml")
@@ -154,7 +154,7 @@ def test_there_are_commands_in_every_file() -> None:
 
 
 def test_the_image_runs_as_a_user_and_checks_its_health() -> None:
-    """The last stage has an unprivileged user, and the command of the health check depends on /healthz."""
+    """The last stage has an unprivileged user, and its health check calls /healthz."""
     last = IMAGE.rpartition("\nFROM ")[2]
     assert re.search(r"^USER 10001$", last, re.MULTILINE)
     assert last.index("USER 10001") < last.index("ENTRYPOINT")
@@ -200,8 +200,8 @@ def test_the_image_copies_what_exists() -> None:
 
 @pytest.mark.soak
 def test_the_steps_of_the_image_install_the_program(tmp_path: Path) -> None:
-    """The steps of the first stage, run one by one in a folder, lead to a program with the version that was set, and
-    the program has the options of the image's command."""
+    """Run one by one in a folder, the steps of the first stage install a program with the version that was set, and the
+    program accepts the options of the image's command."""
     stage = IMAGE.split("\nFROM ")[1].replace("\\\n", "")
     stage = stage.replace("/opt/reconciler", str(tmp_path / "opt")).replace(
         "python -m venv", f"{sys.executable} -m venv"
@@ -229,11 +229,11 @@ def test_the_steps_of_the_image_install_the_program(tmp_path: Path) -> None:
     assert shown.startswith("reconciler 9.8.7")
     usual = json.loads(re.findall(r"^CMD (.*)$", IMAGE, re.MULTILINE)[-1])
     done = subprocess.run([command, *usual], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "name the project folder" in done.stderr  # there is no project here, but the options are accepted
+    assert "name the project folder" in done.stderr  # the folder contains no project, but the options are accepted
 
 
 def test_the_steps_of_gitlab_work(world: World, tmp_path: Path) -> None:
-    """The scripts of each job run in a clone, with the shell of the runner."""
+    """The scripts of each job succeed in a clone, with the shell of the runner."""
     jobs = yaml.safe_load((DEPLOY / "gitlab-ci.yml").read_text("utf-8"))
     world.write("reconciler.yaml", project_text(ledger=f"sqlite:///{tmp_path}/ledger.sqlite"))
     world.ledger = f"sqlite:///{tmp_path}/ledger.sqlite"
@@ -269,7 +269,7 @@ def test_the_steps_of_gitlab_work(world: World, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    """The units are valid, with a program and a user that exist."""
+    """The units are valid, and their program and user exist."""
     service = (DEPLOY / "reconciler.service").read_text()
     service = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", service, flags=re.MULTILINE).replace(
         "User=reconciler", "User=root"

@@ -1,4 +1,5 @@
-"""Checks README and docs: commands print the shown output, and the mentioned links, files, options and tests exist."""
+"""Checks README and docs: commands print the output that is shown, and the links, files, options and tests in the text
+exist."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 DOCUMENTS = sorted([*(ROOT / name for name in PAGES), *(ROOT / "docs").rglob("*.md")])
 WITH_COMMANDS = [path for path in DOCUMENTS if "```console\n" in path.read_text("utf-8")]
 ABSENT = {"--every"}
-"""Options that documents mention only because this release does not have them."""
+"""Options that documents mention only to say that this release does not have them."""
 FOREIGN = {
     "--strict",
     "--cli-input-json",
@@ -47,8 +48,8 @@ def _prose(path: Path) -> str:
 
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=_name)
 def test_commands_print_what_the_document_shows(path: Path, tmp_path: Path):
-    """Every command in the console blocks of a document prints the output below it. The commands run in a fresh
-    clone, and those of the quickstart in an empty folder.
+    """Every command in the console blocks of a document prints the output below it. The commands run in a fresh clone;
+    those of the quickstart run in an empty folder.
 
     Times, run ids, commits and durations may differ. UPDATE_DOCS=1 writes the real output into the document.
     """
@@ -103,7 +104,7 @@ def _anchors(path: Path) -> set[str]:
 
 @in_one_test("path", DOCUMENTS, ids=_name)
 def test_paths_in_documents_exist(path: Path):
-    """Every path in a document exists in the repository, or the document contains the file."""
+    """Every path in a document exists in the repository, or is titles of code blocks in the document."""
     named = re.findall(r"`((?:reconciler|tests|docs|specs|\.ci|\.github)/[\w./-]*)`", _prose(path))
     given = set(re.findall(r"^`([\w./-]+)`:$", path.read_text("utf-8"), re.MULTILINE))  # the title of a code block
 
@@ -144,7 +145,7 @@ def test_every_command_and_option_is_documented():
 
 @in_one_test("path", DOCUMENTS, ids=_name)
 def test_documents_name_no_option_that_does_not_exist(path: Path):
-    """Each `--option` in the documents is an option of some command."""
+    """Each `--option` in the documents is an option of a command."""
     known = (
         {flag for name in COMMANDS for flag in _options(_command(name))} | _options(program) | ABSENT | {"--version"}
     )

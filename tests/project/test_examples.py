@@ -1,4 +1,4 @@
-"""Runs the workflows of docs/github in a repository that contains only these files of this repository.
+"""Runs the workflows of docs/github in a repository that contains no other files of this repository.
 
 AWS is an emulator, the ledger is a file beside it, and `tests/project/gh.py` simulates GitHub.
 """
@@ -31,7 +31,7 @@ spec:
       region: eu-west-1
       ledger: sqlite:///{ledger}
 """
-NUMBERS = count(1)  # the emulator is shared, but each test must see only its own runs
+NUMBERS = count(1)  # the emulator is shared, and each test must see only its own runs
 SPEC = """\
 apiVersion: reconciler/v1
 kind: BatchJob
@@ -52,7 +52,7 @@ def aws() -> Iterator[dict[str, str]]:
 
 
 class Repository:
-    """A repository on GitHub, and the clone of a developer who opens and merges pull requests."""
+    """Contains a repository on GitHub, and the clone of a developer who opens and merges pull requests."""
 
     def __init__(self, folder: Path, aws: dict[str, str]) -> None:
         self.clone = folder / "clone"
@@ -82,7 +82,7 @@ class Repository:
         self.write(f"specs/{name}.yaml", SPEC.format(name=name, argument=argument))
 
     def open(self, number: int, *, fork: str = REPOSITORY) -> dict[str, list[JobRun]]:
-        """Pushes the changes of the clone to a pull request from main, and runs the workflow for it."""
+        """Pushes the changes of the clone to a new pull request, and runs the workflow for it."""
         branch = f"change-{number}"
         git(self.clone, "checkout", "--quiet", "-B", branch)
         head = commit(self.clone, f"Change {number}")
@@ -92,7 +92,7 @@ class Repository:
         return self.plan(number)
 
     def plan(self, number: int) -> dict[str, list[JobRun]]:
-        """Runs the workflow for a pull request, on the merge of its branch and main."""
+        """Runs the workflow for a pull request, on the merge of its branch with main."""
         git(self.clone, "checkout", "--quiet", "--detach", "main")
         git(self.clone, "merge", "--quiet", "--no-ff", "--no-edit", f"change-{number}")
         merged = git(self.clone, "rev-parse", "HEAD")
@@ -123,14 +123,14 @@ class Repository:
         return self.clone / ".github/workflows" / f"{name}.yml"
 
     def reconciler(self, *arguments: str) -> str:
-        """Runs a command of the developer, and returns what it prints."""
+        """Runs a command as the developer, and returns its output."""
         done = run([COMMAND, *arguments, "-t", "prod-eu"], self.clone, environment(**self.hub.environ))
         return done.stdout
 
 
 @pytest.fixture
 def repository(tmp_path: Path, aws: dict[str, str]) -> Repository:
-    """A new repository whose ledger exists."""
+    """Creates a new repository whose ledger exists."""
     return Repository(tmp_path, aws)
 
 
@@ -145,15 +145,15 @@ def head(repository: Repository) -> str:
 
 
 def runs(repository: Repository) -> list[tuple[str, int, str]]:
-    """Returns name, attempt and actor of each intended run."""
+    """Returns the name, attempt and actor of each intent in the ledger."""
     events = map(json.loads, repository.reconciler("ledger", "export").splitlines())
     return [(e["name"], e["attempt"], e["actor"]) for e in events if e["type"] == "intended"]
 
 
 def test_from_pull_request_to_retry(repository: Repository):
-    """A pull request gets a comment with the plan for the real target. Merging applies the plan and reports the run.
-    The scheduled pass reports that the run failed. An operator retries it with a form, and the ledger records the
-    user."""
+    """A pull request gets a comment with the plan for the real target. Merging it applies the plan and reports the run.
+    The scheduled pass then reports that the run failed. An operator retries the run with the form, and the ledger
+    records the operator."""
     repository.spec()
     planned = repository.open(7)
     comment = repository.hub.comments(7)[0]["body"]
@@ -182,9 +182,9 @@ def test_from_pull_request_to_retry(repository: Repository):
 
 @pytest.mark.soak
 def test_a_plan_that_changed_between_approval_and_merge_is_not_applied(repository: Repository):
-    """Two pull requests are merged before the first is applied, so the second plan differs from the reviewed one.
-    The job stops and explains how to continue. The scheduled pass does not apply the changes. With the id of the new
-    plan, an operator applies both."""
+    """Two pull requests are merged before the first is applied, so the second plan differs from the reviewed one. The
+    job stops and explains how to proceed. The scheduled pass does not apply the changes. With the id of the new plan,
+    an operator applies both."""
     repository.spec("orders")
     repository.open(7)
     repository.spec("clicks")
@@ -215,8 +215,8 @@ FORGED = "<!-- reconciler plan: prod-eu -->\n<!-- reconciler plan id: {} -->\nlo
 
 @pytest.mark.soak
 def test_only_a_comment_of_the_bot_approves(repository: Repository):
-    """A user who posts the marker and the right id, before or after the bot's comment, approves nothing. A commit
-    without a pull request is not approved either."""
+    """A user who posts the marker and the right id, before or after the bot's comment, does not approve anything. A
+    commit without a pull request is not approved either."""
     repository.spec()
     repository.open(7)
     bot = repository.hub.comments(7)[0]
@@ -266,8 +266,8 @@ def test_a_pull_request_of_a_stranger(repository: Repository):
 
 @pytest.mark.soak
 def test_two_projects_of_one_repository(repository: Repository):
-    """A second project in a subfolder has its own comment and artifacts, and its plan is approved and applied
-    separately."""
+    """A second project in a subfolder has a separate comment and separate artifacts, and its plan is approved and
+    applied separately."""
     ledger = repository.hub.world.parent / "growth.sqlite"
     repository.write("teams/growth/reconciler.yaml", PROJECT.format(name="growth", ledger=ledger))
     uses = re.compile(r"^( +)((?:- )?)uses: OWNER/reconciler/.*\n(?: +with:\n)?", re.MULTILINE)
@@ -311,8 +311,8 @@ def test_two_projects_of_one_repository(repository: Repository):
 
 @pytest.mark.soak
 def test_errors_are_in_the_comment(repository: Repository):
-    """An invalid spec fails both jobs, and the comment contains the error with its location. The next push replaces
-    the comment with the plan. An unreadable project file has its own comment, which the next push resolves."""
+    """An invalid spec fails both jobs, and the comment contains the error with its location. The next push replaces the
+    comment with the plan. An unreadable project file has a separate comment, which the next push resolves."""
     project = (repository.clone / "specs/reconciler.yaml").read_text("utf-8")
     repository.write("specs/orders.yaml", SPEC.format(name="orders", argument="A").replace("jobQueue", "jobQeue"))
     invalid = repository.open(7)
@@ -388,7 +388,8 @@ WORKS = {"status", "suspensions", "accept"}
 
 @pytest.mark.soak
 def test_every_decision_of_the_form_reaches_its_command(repository: Repository):
-    """Each command of the form works or explains why not. A name that looks like an option is treated as a name."""
+    """Each command in the form either works or explains why it does not. A name that looks like an option is treated as
+    a name."""
     repository.spec()
     commit(repository.clone, "A spec")
     git(repository.clone, "push", "--quiet", "origin", "main")

@@ -50,7 +50,7 @@ def test_top_level_holds_only_what_a_newcomer_expects():
 
 @in_one_test("path", MODULES, ids=_name)
 def test_modules_and_functions_are_short_enough_to_read(path: Path):
-    """A module has 40 to 400 lines, and a function at most 40, docstrings not counted."""
+    """A module has 40 to 400 lines and a function at most 40 lines, without docstrings."""
     source = path.read_text("utf-8")
 
     too_long = [f"{f.name}: {_lines(f)}" for f in _functions(ast.parse(source)) if _lines(f) > LONGEST_FUNCTION]
@@ -62,13 +62,13 @@ def test_modules_and_functions_are_short_enough_to_read(path: Path):
 
 
 def test_module_names_say_what_is_inside():
-    """No module has a name that fits any content."""
+    """No module has a name that would fit any content, such as utils."""
     assert SHAPELESS.isdisjoint(part for path in MODULES for part in path.relative_to(ROOT).with_suffix("").parts)
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
 def test_every_package_says_what_may_live_in_it(path: Path):
-    """The docstring of each package states what is allowed there; that of a subpackage describes it."""
+    """The docstring of each package states what the package may contain; that of a subpackage describes it."""
     docstring = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split())
 
     assert docstring != ""
@@ -77,7 +77,7 @@ def test_every_package_says_what_may_live_in_it(path: Path):
 
 
 def test_imports_go_one_way():
-    """import-linter finds every layer contract of pyproject.toml kept."""
+    """import-linter reports that every layer contract in pyproject.toml is kept."""
     done = run([BIN / "lint-imports", "--no-logo", "--no-cache"], ROOT)
 
     assert done.returncode == 0, done.stdout + done.stderr

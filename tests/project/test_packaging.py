@@ -1,4 +1,4 @@
-"""Checks pins, versions and licence, and how make installs."""
+"""Tests pins, versions and the licence, and how make installs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _pins() -> dict[str, str]:
 
 
 def _closure(name: str, extra: str) -> set[str]:
-    """Returns every distribution that `name[extra]` needs here, without itself."""
+    """Returns every distribution that `name[extra]` needs here, except itself."""
     found: set[str] = set()
     pending = [(name, extra)]
     while pending:
@@ -63,7 +63,7 @@ def test_every_dependency_is_pinned_to_one_version():
 
 
 def test_tests_run_with_the_pinned_versions():
-    """The installed versions are the pinned ones, so that a passing run covers the pins."""
+    """The installed versions equal the pinned ones, so that a passing run is evidence for the pins."""
     needed = sorted(_closure(DISTRIBUTION, "dev"))
 
     assert {name: _pins()[name] for name in needed} == {name: version(name) for name in needed}
@@ -71,7 +71,7 @@ def test_tests_run_with_the_pinned_versions():
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_pins_are_meant_for_every_supported_python(python: str):
-    """No pinned distribution that is installed here excludes one of the Python versions of the CI matrix."""
+    """No pinned distribution that is installed here excludes a Python version of the CI matrix."""
     needed = sorted({*_closure(DISTRIBUTION, "dev"), DISTRIBUTION})
     ranges = {name: ",".join(distribution(name).metadata.get_all("Requires-Python") or ()) for name in needed}
 
@@ -79,7 +79,7 @@ def test_pins_are_meant_for_every_supported_python(python: str):
 
 
 def test_pins_satisfy_what_the_project_accepts():
-    """Every pin, including that of the build backend, is in the range in pyproject.toml."""
+    """Every pin, including that of the build backend, is within the range in pyproject.toml."""
     project = _project()
     wanted = [
         *project["project"]["dependencies"],
@@ -126,7 +126,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def _archive(repository: Path, folder: Path) -> Path:
-    """Unpacks an archive of the newest commit, as GitHub makes one, and returns its folder."""
+    """Unpacks an archive of the newest commit, as GitHub creates it, and returns its folder."""
     folder.mkdir()
     git(repository, "archive", "--output", f"{folder}.tar", "HEAD")
     run(["tar", "xf", f"{folder}.tar"], folder)
@@ -134,9 +134,9 @@ def _archive(repository: Path, folder: Path) -> Path:
 
 
 def test_the_version_comes_from_the_newest_tag(repository: Path, tmp_path: Path):
-    """Without tags, the version is a development version of the next release. At a tag, even in an archive of it,
-    the version is the tag. Later, it is a development version of the next patch. A shallow clone and plain files can
-    be built too."""
+    """Without tags, the version is a development version of the next release. At a tag, even in an archive of it, the
+    version is the tag. After a tag, it is a development version of the next patch. A build from a shallow clone, or
+    from plain files without git, is possible too."""
     before, untagged = _scm_version(repository), _archive(repository, tmp_path / "untagged")
     git(repository, "tag", "v0.2.0")
     tagged, archive = _scm_version(repository), _archive(repository, tmp_path / "archive")
@@ -157,8 +157,8 @@ SECTIONS = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security", "N
 
 
 def test_the_changelog_is_in_order():
-    """Unreleased changes come first. Versions follow once each, newest first, with the usual headings. Each tag in
-    this clone has a section."""
+    """The changelog starts with the unreleased changes. Each version follows once, newest first, with the usual
+    headings. Each tag in this clone has a section."""
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     versions = re.findall(r"^## \[([^]]+)\](?: - \d{4}-\d\d-\d\d)?$", text, re.MULTILINE)
     released = [Version(number) for number in versions[1:]]
@@ -173,8 +173,9 @@ def test_the_changelog_is_in_order():
 
 @pytest.mark.soak
 def test_a_release_is_built_from_a_tag_with_a_section_in_the_changelog(tmp_path: Path):
-    """The release contains an sdist and a wheel with the version of the tag, an SBOM, and the notes of the section.
-    Without a section, there is no release. The same wheel can be built from the sdist alone."""
+    """The release contains an sdist and a wheel with the version of the tag, an SBOM, and the notes of the section. If
+    the changelog has no section for the version, the release fails. The same wheel can be built from the sdist
+    alone."""
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(ROOT), str(clone))
     git(clone, "tag", "v0.2.0")
@@ -200,7 +201,7 @@ def test_a_release_is_built_from_a_tag_with_a_section_in_the_changelog(tmp_path:
 
 
 def test_licence_is_there_and_named():
-    """The licence text is in the repository and the package says which one it is."""
+    """The licence text is in the repository, and the package metadata contains its name."""
     assert _project()["project"]["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
 
@@ -221,8 +222,8 @@ def _make(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProc
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with a space in its name that contains the Makefile, the files it depends on, and a `python` that
-    records its calls instead of installing anything."""
+    """Returns a folder with a space in its name that contains the Makefile, the files that it depends on, and a
+    `python` that records its calls instead of installing packages."""
     folder = tmp_path / "a clone"
     (folder / ".ci").mkdir(parents=True)
     (folder / "Makefile").write_text((ROOT / "Makefile").read_text("utf-8"))
@@ -236,7 +237,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_make_installs_once_and_again_when_pins_change(checkout: Path):
-    """Setting up twice installs only once. A newer constraints file or pyproject.toml leads to another installation."""
+    """A second setup installs nothing. After a change of the constraints file or pyproject.toml, make installs
+    again."""
     calls = checkout / "calls"
 
     assert _make(checkout, "setup").returncode == 0
@@ -276,7 +278,7 @@ def test_make_names_a_python_that_is_too_old(checkout: Path, tmp_path: Path):
 
 
 def test_make_alone_lists_the_targets():
-    """Without a target, make prints every target with a line of help and does nothing else."""
+    """Without a target, make prints every target with its help, and does nothing else."""
     done = _make(ROOT)
 
     assert done.returncode == 0
@@ -286,7 +288,8 @@ def test_make_alone_lists_the_targets():
 
 @pytest.mark.parametrize(("measure", "measured"), [("", [False, True]), ("1", [True, False])])
 def test_ci_runs_the_tests_once(measure: str, measured: list[bool]):
-    """With MEASURE, as in CI, `make test` measures coverage and `make check` reports it, without running the tests."""
+    """With MEASURE, as in CI, `make test` measures coverage, and `make check` reports it without running the tests
+    again."""
     commands = [_make(ROOT, "-n", goal, MEASURE=measure).stdout for goal in ("test", "coverage")]
 
     assert [" --cov " in text for text in commands] == measured
@@ -294,7 +297,7 @@ def test_ci_runs_the_tests_once(measure: str, measured: list[bool]):
 
 
 def test_ci_script_runs_both_commands_and_fails_with_either(tmp_path: Path):
-    """.ci/run calls `make test` and `make check` as they are, both of them, and fails if one of them does."""
+    """.ci/run calls both `make test` and `make check` unchanged, and fails if either fails."""
     fake = tmp_path / "bin/make"
     fake.parent.mkdir()
     fake.write_text(f'#!/bin/sh\necho "$* CI=$CI MEASURE=$MEASURE" >> {tmp_path}/calls\n[ "$1" != "$FAILING" ]\n')

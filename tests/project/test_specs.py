@@ -1,4 +1,4 @@
-"""Checks the example project: it is valid, has a current schema, and runs on the emulator."""
+"""Tests the example project: it is valid, has a current schema, and runs on the emulator."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SPECS = {path.stem: yaml.load(path.read_text("utf-8"), yaml.CSafeLoader) for pat
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the example project in a git repository of its own."""
+    """Returns a copy of the example project in a separate git repository."""
     return project_copy(tmp_path / "repository", instant=False)
 
 
 def test_example_project_is_valid_without_a_warning(project: Path):
-    """validate accepts every spec for every target without a warning."""
+    """`validate` accepts every spec for every target without a warning."""
     done = run([COMMAND, "validate"], project)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{len(FILES)} specs valid\n", "")
@@ -37,7 +37,7 @@ def test_schema_of_the_example_project_is_the_one_the_command_prints():
 
 @pytest.mark.parametrize("path", [*FILES, ROOT / "specs/reconciler.yaml"], ids=lambda path: path.name)
 def test_files_lead_editors_to_the_schema(path: Path):
-    """The first line of each file names the schema, and the second starts a comment that explains the file."""
+    """The first line of each file names the schema, and on the second line, a comment that explains the file starts."""
     first, second, *_ = path.read_text("utf-8").splitlines()
 
     assert (first, second) == ("# yaml-language-server: $schema=./.schema.json", "#")
@@ -60,12 +60,12 @@ def test_example_project_shows_what_people_look_for():
 
 
 def test_file_names_are_spec_names():
-    """Each file is named after its spec."""
+    """Each file has the name of its spec."""
     assert {stem: spec["metadata"]["name"] for stem, spec in SPECS.items()} == {stem: stem for stem in SPECS}
 
 
 def test_example_project_runs_on_the_emulator_once(project: Path):
-    """apply submits every spec of the target and gets a run id for each; a second apply finds nothing to do."""
+    """`apply` submits every spec of the target and gets a run id for each; a second apply finds nothing to do."""
     first = run([COMMAND, "apply", "--yes", "--format", "json"], project)
     second = run([COMMAND, "apply", "--yes", "--format", "json"], project)
 

@@ -20,7 +20,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def imported(arguments: list[str], cwd: Path) -> set[str]:
-    """Returns the top-level packages that the installed command imports; it must succeed."""
+    """Returns the top-level packages that the installed command imports. The command must succeed."""
     quiet = {name: value for name, value in environment().items() if not name.startswith("COV")}
     done = run([sys.executable, "-X", "importtime", INSTALLED, *arguments], cwd, quiet)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
@@ -48,7 +48,7 @@ def test_reading_commands_need_no_aws_library(arguments: list[str], project: Pat
 
 
 def test_a_first_plan_imports_no_comparison(project: Path):
-    """Without an earlier request to compare with, deepdiff is not imported, because only the digest matters."""
+    """Without an earlier request to compare with, deepdiff is not imported, because only the digests are compared."""
     assert "deepdiff" not in imported(["plan", "--no-refresh"], project)
 
 

@@ -56,14 +56,14 @@ def _name(path: Path) -> str:
 
 
 def _triggers(path: Path) -> dict[str, Any]:
-    """Returns the `on:` of a workflow; YAML reads that key as true."""
+    """Returns the `on:` block of a workflow, whose key YAML reads as true."""
     found: dict[str, Any] = WORKFLOWS[path][True]
     return found
 
 
 def own_form(example: Path) -> str:
-    """Returns the form that an example has in this repository: it uses the action of its own checkout, and plans
-    only for the emulator unless a variable lists targets."""
+    """Returns the form that an example has in this repository: it uses the action in its own checkout, and plans only
+    for the emulator unless a variable lists targets."""
     text = OURS.sub("./.github/actions/reconciler", example.read_text("utf-8"))
     text = text.replace("vars.RECONCILER_TARGETS }}", "vars.RECONCILER_TARGETS || 'local' }}")
     text = re.sub(
@@ -79,7 +79,8 @@ def own_form(example: Path) -> str:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_the_repository_uses_its_own_examples(example: Path):
-    """Each workflow of this repository equals the example with the action of this checkout. UPDATE_DOCS=1 writes it."""
+    """Each workflow of this repository equals its example, with the action of this checkout. UPDATE_DOCS=1 writes
+    it."""
     own = ROOT / ".github/workflows" / example.name
     if os.environ.get("UPDATE_DOCS"):
         own.write_text(own_form(example), "utf-8")
@@ -98,7 +99,7 @@ def test_permissions_are_none_by_default_and_minimal_for_each_job():
 
 @in_one_test("key", JOBS)
 def test_jobs_use_no_secrets_leave_no_credentials_and_end(key: str):
-    """No key is a secret. The token of a checkout is not kept in .git. Every job has a time limit."""
+    """Jobs use no GitHub secrets. The token of a checkout is not kept in .git. Every job has a time limit."""
     checkouts = [step for step in JOBS[key]["steps"] if step.get("uses", "").startswith("actions/checkout@")]
 
     assert "secrets." not in json.dumps(JOBS[key])
@@ -135,7 +136,8 @@ def test_an_action_has_the_same_pin_everywhere():
 
 @pytest.mark.parametrize("path", [*FILES, ACTION / "action.yml"], ids=_name)
 def test_nothing_a_user_can_write_becomes_part_of_a_script(path: Path):
-    """Scripts contain no expressions: values are passed in the environment, where a shell does not execute them."""
+    """Scripts contain no expressions; values are passed in environment variables, where a shell does not execute
+    them."""
     form = yaml.safe_load(path.read_text("utf-8"))
     jobs = form["jobs"].values() if "jobs" in form else [form["runs"]]
 
@@ -144,13 +146,13 @@ def test_nothing_a_user_can_write_becomes_part_of_a_script(path: Path):
 
 @pytest.mark.parametrize("name", ["plan/plan", "plan/plan-of-fork", "apply/apply", "reconcile/reconcile"])
 def test_planning_sees_the_whole_history(name: str):
-    """Jobs that plan check out every commit: a shallow clone cannot tell an old checkout from a new one."""
+    """Jobs that plan fetch every commit, because a shallow clone cannot distinguish an old checkout from a new one."""
     assert JOBS[f"github/{name}"]["steps"][0]["with"]["fetch-depth"] == 0
 
 
 def test_pull_requests_from_forks_get_no_credentials():
-    """The job with credentials runs only for branches of this repository, and the trigger is never the privileged
-    one."""
+    """The job with credentials runs only for branches of this repository, and the trigger is never
+    pull_request_target."""
     plan = JOBS["github/plan/plan"]["if"]
 
     assert set(_triggers(ROOT / "docs/github/plan.yml")) == {"pull_request", "merge_group"}
@@ -193,7 +195,7 @@ def test_ci_runs_the_same_commands_on_every_supported_python():
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make test", "make check", "make demo"]
 
 
-# --- the action's questions to GitHub ---------------------------------------------------------------------------------
+# --- the action's queries to GitHub -----------------------------------------------------------------------------------
 
 MARKER = "<!-- reconciler plan: prod-eu -->"
 RIGHT = "p-0123456789abcdef"
@@ -212,7 +214,7 @@ REVIEWS = {
 
 
 def _asked(world: Path, question: str) -> Any:
-    """Returns the answer of the action's module `github` to a question, in Python."""
+    """Evaluates an expression in the action's module `github`, and returns its result."""
     program = world / "bin/gh"
     program.parent.mkdir(exist_ok=True)
     program.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{gh.__file__}' '{world}' \"$@\"\n")
@@ -232,7 +234,7 @@ def _asked(world: Path, question: str) -> Any:
 
 
 def test_only_the_first_lines_of_a_comment_of_the_bot_approve(tmp_path: Path):
-    """A plan id is an approval only in the second line of a comment of the bot, below the marker of the target."""
+    """A plan id counts as approved only in the second line of a comment by the bot, below the marker of the target."""
     comments = {
         str(number): [{"id": number, "user": {"login": who}, "body": body}]
         for number, (who, body, _) in enumerate(REVIEWS.values())
@@ -271,7 +273,8 @@ PULLS = {
 
 @pytest.mark.parametrize(("more", "expected"), PULLS.values(), ids=PULLS)
 def test_the_merged_pull_request_is_the_one_that_made_the_commit(tmp_path: Path, more: dict[str, Any], expected: int):
-    """A pull request that only contains the commit, or has another base branch, does not count as the reviewed one."""
+    """A pull request that merely contains the commit, or that has another base branch, does not count as the reviewed
+    one."""
     pull = {"number": 7, "merged_at": "now", "merge_commit_sha": "c0ffee", "base": {"ref": "main"}, **more}
     gh.save(tmp_path, {**gh.initial(), "pulls": {"c0ffee": [pull]}})
 
@@ -279,7 +282,7 @@ def test_the_merged_pull_request_is_the_one_that_made_the_commit(tmp_path: Path,
 
 
 def test_a_snapshot_comes_from_a_run_of_the_default_branch(tmp_path: Path):
-    """Artifacts of pull requests, of forks and of other branches are not used, whatever their names and ages."""
+    """Artifacts from pull requests, forks and other branches are not used, whatever their names and ages are."""
     own = {"id": 1, "repository_id": 1, "head_repository_id": 1, "head_branch": "main"}
     runs = [own, {**own, "head_repository_id": 2}, {**own, "head_branch": "feature"}, own, own]
     expired = [False, False, False, True, False]
@@ -343,7 +346,8 @@ def test_linters_find_what_they_are_for(linter: str, tmp_path: Path):
 
 
 def test_the_hook_for_pre_commit_validates(tmp_path: Path):
-    """The command of the hook passes for a valid project, also with its arguments, and fails for an invalid spec."""
+    """The pre-commit hook's command passes for a valid project, also with its arguments, and fails for an invalid
+    spec."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     assert [hook["id"] for hook in hooks] == ["reconciler-validate"]
     folder = project_copy(tmp_path / "project")

@@ -1,4 +1,4 @@
-"""Reads, runs, compares and rewrites the console blocks of documents."""
+"""Reads, runs, compares and rewrites the console blocks in documents."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ VOLATILE = (
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s|seconds?|min|minutes?)\b( ago)?"), "<duration>"),
     (re.compile(r"^(  actor +).*$", re.MULTILINE), r"\1<actor>"),
     (re.compile(r"^(  tool version +).*$", re.MULTILINE), r"\1<version>"),
-    (re.compile(r" +"), " "),  # columns are as wide as what was taken out
+    (re.compile(r" +"), " "),  # the width of columns depends on what was replaced
 )
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a document, with the output that the document shows."""
+    """One command in a document, with the output that the document shows."""
 
     command: str
     shown: str
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Block:
-    """One console block: its position in the text, the specs whose runs must end before it, and its steps."""
+    """One console block: its position in the text, the specs whose runs must have ended before it, and its steps."""
 
     start: int
     end: int

@@ -1,4 +1,4 @@
-"""Masking of field changes."""
+"""Tests how field changes are masked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOTH = ("(sensitive, changed)", "(sensitive, changed)")
     ],
 )
 def test_paths_are_read_back(path, keys):
-    """The path of a change is parsed into its keys; other text is one key."""
+    """The path of a change is parsed into its keys; any other text is a single key."""
     assert path_keys(path) == keys
 
 
@@ -49,5 +49,6 @@ def test_paths_are_read_back(path, keys):
     ],
 )
 def test_changes_are_masked(change, expected):
-    """A secret is masked on both sides. If only a part of a value is secret, the rest is shown for review."""
+    """A secret is masked in the old and in the new value. If only a part of a value is secret, the rest is shown to
+    reviewers."""
     assert masked_change(change) == expected

@@ -1,4 +1,4 @@
-"""Masking of secrets in command lines that can only be recognized by the options of the program."""
+"""Tests how secrets in command lines are masked if they can only be recognized by the options of the program."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ SHOWN = [
 
 @in_one_test(("text", "expected"), HIDDEN, ids=[text[:40] for text, _ in HIDDEN])
 def test_secrets_in_a_shell_s_text(text, expected):
-    """The secret is hidden in shell text, in JSON and in a list, at the positions that the program's manual
+    """The secret is masked in shell text, in JSON and in a list, at the positions that the program's manual
     documents."""
     assert expected == mask_text(text)
     assert expected == mask_text(expected)
@@ -161,7 +161,8 @@ def test_secrets_in_a_shell_s_text(text, expected):
 
 @in_one_test("text", SHOWN)
 def test_other_arguments_are_shown(text):
-    """Ports, folders, users without a password, references and the same letters of other programs stay visible."""
+    """Ports, folders, users without a password and references are shown, and so are the same options of other
+    programs."""
     assert text == mask_text(text)
 
 
@@ -191,7 +192,7 @@ ARGUMENTS = [
 
 @in_one_test(("arguments", "hidden"), ARGUMENTS, ids=str)
 def test_secrets_in_arguments(arguments, hidden):
-    """In a list, the option and its value are entries of their own; each hidden one is located."""
+    """In a list, the option and its value may be separate entries; each masked value is located."""
     request = {"containerOverrides": {"command": arguments}}
     expected = [hidden.get(index, argument) for index, argument in enumerate(arguments)]
     assert masked(request) == {"containerOverrides": {"command": expected}}
@@ -204,7 +205,7 @@ def test_secrets_in_arguments(arguments, hidden):
     secret=st.text(alphabet="abcXYZ0129!#^*+_/.~", min_size=4, max_size=30).map(lambda text: "q7" + text),
 )  # fmt: skip
 def test_a_secret_argument_is_hidden_whatever_surrounds_it(command, around, secret):
-    """Quotes, operators and other commands around a command line do not reveal its secret, nor does JSON."""
+    """Quotes, operators and other commands around a command line do not reveal its secret, and neither does JSON."""
     text = around.format(command.format(secret))
     assert secret not in mask_text(text)
     assert secret not in mask_text(json.dumps({"command": text}))

@@ -1,4 +1,4 @@
-"""Escaping of characters that control a terminal or are invisible."""
+"""Tests how characters that control a terminal, or that are invisible, are escaped."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from reconciler.redact.escape import escape
     ],
 )
 def test_hidden_characters_become_visible(text, expected):
-    """Control characters, overrides, invisible characters and line ends are escaped; letters of any script stay."""
+    """Control characters, overrides, invisible characters and line ends are escaped; letters of any script are kept."""
     assert expected == escape(text)
 
 
 def test_several_lines_keep_their_ends():
-    """In text of several lines, line ends and tabs stay; carriage returns, which overwrite a line, do not."""
+    """In multi-line text, line ends and tabs are kept; carriage returns, which overwrite a line, are escaped."""
     assert escape("a\n\tb\rc", single_line=False) == "a\n\tb\\rc"
 
 

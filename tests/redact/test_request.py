@@ -74,7 +74,7 @@ def batch(**overrides: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_requests_are_masked(request_, expected, places):
-    """Secrets are masked and located, everything else stays, and the request itself is not changed."""
+    """Secrets are masked and located, all other values are kept, and the request itself is not changed."""
     before = copy.deepcopy(request_)
     assert masked(request_) == (request_ if expected is None else expected)
     assert secret_places(request_) == places
@@ -94,7 +94,7 @@ def test_requests_are_masked(request_, expected, places):
     ],
 )
 def test_secrets_by_their_path(keys, value):
-    """A single value is judged by its path, its content, or both."""
+    """A single value is classified by its path, its content, or both."""
     assert is_secret_at(keys, value)
     assert "x" not in json.dumps(masked_at(keys, value)).replace("(sensitive)", "") or value == 1234
 
@@ -111,12 +111,12 @@ def test_secrets_by_their_path(keys, value):
     ],
 )
 def test_values_that_their_path_does_not_make_secret(keys, value):
-    """The name of a container does not make its command secret, and a single argument is not known to be a secret."""
+    """The name of a container does not make its command secret, and a single argument is not known to be secret."""
     assert not is_secret_at(keys, value)
     assert masked_at(keys, value) == value
 
 
 def test_embedded_json_that_is_too_deep_is_masked_as_text():
-    """A string nested too deep for a JSON parser is still searched for secrets."""
+    """A string that is nested too deeply for a JSON parser is still searched for secrets."""
     deep = '{"a":' * 3000 + '{"password": "x"}' + "}" * 3000
     assert '"x"' not in masked({"v": deep})["v"]

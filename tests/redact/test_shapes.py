@@ -1,4 +1,4 @@
-"""Recognition of secrets by name and by shape."""
+"""Tests how secrets are recognized by their name and their form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.campaigns import in_one_test
     ],
 )  # fmt: skip
 def test_names_of_secrets(key):
-    """Names that match Spark's redaction pattern or that other tools use for secrets, in each spelling."""
+    """These names match Spark's redaction pattern, or are used for secrets by other tools, in each spelling."""
     assert secret_key(key)
 
 
@@ -41,7 +41,7 @@ def test_names_of_secrets(key):
     ],
 )  # fmt: skip
 def test_names_of_other_things(key):
-    """Identifiers, word counters and ordinary settings are not names of secrets."""
+    """Identifiers, counts of words and ordinary settings are not names of secrets."""
     assert not secret_key(key)
 
 
@@ -71,7 +71,7 @@ def test_names_of_other_things(key):
     ],
 )
 def test_harmless_values(key, value):
-    """A reference, count, class, path or empty value is shown, so that people can review it."""
+    """A reference, count, class name, path or empty value is shown, so that it can be reviewed."""
     assert secret_key(key)
     assert harmless(key, value)
 
@@ -92,7 +92,7 @@ def test_harmless_values(key, value):
     ],
 )
 def test_values_that_may_be_secrets(key, value):
-    """A value that does not match the last word of its name may be the secret itself."""
+    """A value that does not fit the last word of its name may be a secret."""
     assert not harmless(key, value)
 
 
@@ -103,7 +103,7 @@ def test_words_of_a_name():
 
 
 def test_the_package_is_cheap_to_import():
-    """Every module that logs imports it, so it imports neither pydantic nor deepdiff."""
+    """Every module that logs imports this package, so it imports neither pydantic nor deepdiff."""
     modules = ["commands", "escape", "request", "shapes", "text"]
     program = f"import sys, {', '.join(f'reconciler.redact.{module}' for module in modules)}\n"
     program += "sys.exit(any(name in sys.modules for name in ('pydantic', 'deepdiff', 'yaml', 'click')))"
@@ -111,8 +111,8 @@ def test_the_package_is_cheap_to_import():
 
 
 def characters(length: int, alphabet: str = "a1B2c3D4e5F6g7H8i9J0kLmNoPqRsTuVwXyZ") -> str:
-    """Returns this many characters of a token. Generating them keeps secret scanners from reporting the samples
-    below."""
+    """Returns this many characters of a token. They are generated, because otherwise secret scanners would report the
+    samples below."""
     return (alphabet * (length // len(alphabet) + 1))[:length]
 
 
@@ -214,7 +214,7 @@ TOKENS = {
 @in_one_test("token", TOKENS.values(), ids=TOKENS)
 @in_one_test("around", ["{}", "run --x={} --y", '{{"x": "{}"}}', "export X='{}'; run", "a,{},b", "see {}."])
 def test_tokens_of_providers(token, around):
-    """A token in the provider's format is hidden, whatever its name and the text around it."""
+    """A token in a provider's format is masked, whatever its name and the surrounding text are."""
     masked = mask_text(around.format(token))
     assert masked.rstrip(".") == around.format("(sensitive)").rstrip(".")
 
@@ -246,7 +246,8 @@ def test_tokens_of_providers(token, around):
     ],
 )  # fmt: skip
 def test_secrets_in_addresses_and_files(url, expected):
-    """The secret part of a URL, a connection string, a web hook or a key file is hidden, and the rest is shown."""
+    """The secret part of a URL, a connection string, a webhook address or a key file is masked, and the rest is
+    shown."""
     assert mask_text(url) == expected
     assert mask_text(expected) == expected
 
@@ -269,5 +270,5 @@ def test_secrets_in_addresses_and_files(url, expected):
     ],
 )  # fmt: skip
 def test_ordinary_texts_are_shown(text):
-    """Addresses, digests, commits, ARNs, references and words that begin like a token stay visible."""
+    """Addresses, digests, commits, ARNs, references, and words that start like a token are shown."""
     assert mask_text(text) == text

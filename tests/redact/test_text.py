@@ -1,4 +1,4 @@
-"""Masking of text and of log records."""
+"""Tests how text and log records are masked."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ SHOWN = [
 
 @in_one_test(("text", "expected"), HIDDEN, ids=[text[:40] for text, _ in HIDDEN])
 def test_secrets_are_hidden(text, expected):
-    """Anything that looks like a secret, by name or shape, is replaced; the text around it stays."""
+    """Anything that looks like a secret, by its name or its form, is replaced; the text around it is kept."""
     assert expected == mask_text(text)
 
 
 @in_one_test("text", SHOWN)
 def test_harmless_text_is_shown(text):
-    """Identifiers, counts, class names, references and addresses are shown under any name."""
+    """Identifiers, counts, class names, references and addresses are shown, whatever their name is."""
     assert text == mask_text(text)
 
 
@@ -127,7 +127,7 @@ def test_masking_twice_changes_nothing(text):
 
 
 def test_a_sentence_keeps_text_after_a_colon():
-    """In our own messages a colon follows a field's name, so only shapes and assignments are masked."""
+    """In our own messages, a colon follows the name of a field, so only forms and assignments are masked."""
     assert mask_sentence("spec.request.password: unknown field") == "spec.request.password: unknown field"
     assert mask_sentence("ValidationException: password=hunter2") == "ValidationException: password=(sensitive)"
 
@@ -140,13 +140,13 @@ def test_a_sentence_keeps_text_after_a_colon():
     secret=st.text(alphabet="abcXYZ0129!#$%^*+-_/.~", min_size=6, max_size=30).map(lambda s: "q7" + s),
 )
 def test_a_value_after_a_secret_name_is_always_masked(before, key, separator, after, secret):
-    """The value is masked whatever surrounds the assignment."""
+    """The value of an assignment is masked, whatever surrounds it."""
     assert secret not in mask_text(before + key + separator + secret + after)
 
 
 @given(st.text())
 def test_any_text_can_be_masked(text):
-    """Any text can be masked, and only marks are added."""
+    """Masking accepts any text, and adds nothing but marks."""
     assert len(mask_text(text)) <= len(text) + len(SENSITIVE) * (1 + text.count("\n") + len(text) // 2)
 
 
@@ -161,21 +161,21 @@ REPEATED = [
 
 @pytest.mark.parametrize("piece", REPEATED)
 def test_long_texts_are_masked_in_linear_time(piece):
-    """Four times as much text takes about four times the processor time, whatever the text repeats: sixteen times would
-    be quadratic."""
+    """Masking four times as much text takes about four times the CPU time, whatever the text repeats; sixteen times
+    would be quadratic."""
     short, long = (piece * (size // len(piece)) for size in (8_000, 32_000))
-    # Other programs can only lengthen a measurement, so one good pair is enough.
+    # Other processes can only make a measurement longer, so one good pair is enough.
     assert any(_seconds(long) < 10 * _seconds(short) for _ in range(10))
 
 
 def _seconds(text: str) -> float:
-    """The processor time of a masking."""
+    """Returns the CPU time of masking a text."""
     return timeit.timeit(lambda: mask_text(text), timer=time.process_time, number=1)
 
 
 @pytest.fixture
 def log():
-    """A logger with the filter, and the stream it writes to."""
+    """Contains a logger with the filter, and the stream that it writes to."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.addFilter(MaskingFilter())
@@ -212,7 +212,7 @@ def test_tracebacks_and_stacks_are_masked(log):
 
 
 def test_a_wrong_format_loses_nothing(log):
-    """A message that does not match its arguments is still written, masked."""
+    """A message that does not match its arguments is still written, with secrets masked."""
     logger, stream = log
     logger.warning("two %s %s", "password=hunter2")  # noqa: PLE1206 - the mistake is the case
     assert stream.getvalue() == "two %s %s ('password=(sensitive)',)\n"

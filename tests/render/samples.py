@@ -1,4 +1,4 @@
-"""Builds plans, records and events, each with one obvious default."""
+"""Builds plans, records and events, each with an obvious default."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ def changed(name: str = "orders-daily", before: JSON | None = None, after: JSON 
 
 
 def plan(*actions: Action, **fields: Any) -> Plan:
-    """Returns a plan of some actions, in the order of a plan."""
+    """Returns a plan of these actions, in the order that plans have."""
     given = {"place": PLACE, "created_at": NOW, "ledger_position": 17, "commit": COMMIT}
     return Plan(**{**given, **fields}, actions=tuple(sorted(actions, key=lambda a: a.name)))
 
 
 def every_kind_of_action() -> Plan:
-    """Returns a plan with every type of action, with messages and warnings."""
+    """Returns a plan with actions of every type, with messages and warnings."""
     adopt, cancel, skip = ActionType.ADOPT, ActionType.CANCEL, ActionType.SKIP
     return plan(
         action("orders-new"),
@@ -144,7 +144,7 @@ def undecided(name: str, since: str, settles_at: str) -> SuggestedCommands:
 
 
 def held_and_waiting() -> list[Action]:
-    """Returns actions that do nothing now although their specs are not in sync."""
+    """Returns actions that wait or hold, although their specs are not in sync."""
     wait, hold = ActionType.WAIT, ActionType.HOLD
     lost = "ReadTimeout: no answer"
     return [
@@ -235,7 +235,8 @@ def recorded(*events: e.Event) -> Recorded:
 
 
 def spec_change(action: Action, change: ChangeType = ChangeType.CHANGED, **fields: Any) -> SpecChange:
-    """Returns the change in git that an action carries out. For a changed spec, it has the fields of the action."""
+    """Returns the change in git that an action applies. For a changed spec, it contains the changed fields of the
+    action."""
     given: dict[str, Any] = {"effect": Effect.RUNS_NOW, "content": action.content}
     if change is ChangeType.CHANGED:
         given["fields"] = tuple(replace(each, path=f"request.{each.path}") for each in action.changes)

@@ -1,4 +1,4 @@
-"""A secret planted anywhere in a request never appears in text for people."""
+"""Tests that a secret anywhere in a request never appears in text output."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def variants(request: JSON, secret: str) -> Iterator[JSON]:
 
 
 def renderings(kind: str, before: JSON, after: JSON) -> str:
-    """Returns all text for people about a new spec and about a changed spec."""
+    """Returns all text output about a new spec and about a changed spec."""
     new = action(kind=kind, request=after)
     differs = changed(kind=kind, before=before, after=after)
     waits = changed(kind=kind, before=before, after=after)
@@ -101,7 +101,7 @@ def renderings(kind: str, before: JSON, after: JSON) -> str:
 
 
 def check_variants(kind: str, request: JSON) -> None:
-    """Asserts that no rendering of any variant contains the canary, except the JSON, which is complete."""
+    """Asserts that no output of any variant contains the canary, except JSON, which is not masked."""
     pairs = zip(variants(request, CANARY), variants(request, CANARY + "new"), strict=True)
     for before, after in pairs:
         assert CANARY not in renderings(kind, before, after), after
@@ -127,7 +127,7 @@ def test_a_secret_planted_in_real_requests_is_nowhere_to_be_read(file):
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
 @pytest.mark.parametrize("file", FILES)
 def test_real_requests_hold_no_secrets(file):
-    """Nothing in the corpus of real requests is masked."""
+    """Nothing in the corpus of real requests is masked, because it contains no secrets."""
     for line in (CORPUS / file).read_text().splitlines():
         request = json.loads(line)["request"]
         assert secret_places(request) == [], request
@@ -142,7 +142,7 @@ NO_SECRET = {"name", "jobName", "type", "clientToken"}  # names and identities
 
 
 def whole(shapes: Mapping[str, Any], name: str, text: Callable[[], str], depth: int = 0) -> Any:
-    """Returns a value of an input shape with all of its members. `text` generates each string."""
+    """Returns a value for an input shape, with all of its members. `text` generates each string."""
     shape = shapes[name]
     match shape["type"]:
         case "structure":
@@ -165,7 +165,7 @@ def whole(shapes: Mapping[str, Any], name: str, text: Callable[[], str], depth: 
 @pytest.mark.parametrize("kind", OPERATIONS)
 @pytest.mark.parametrize("number", [0, pytest.param(5, marks=pytest.mark.soak)])
 def test_a_secret_in_every_member_of_the_api_is_nowhere_to_be_read(kind, number):
-    """A different secret in every string of AWS's own model of the operation is masked."""
+    """A request with a different secret in every string of AWS's own model of the operation is masked completely."""
     service, version, name = OPERATIONS[kind]
     shapes, canaries = service_shapes(service, version), [f"{CANARY}-{place:04}" for place in range(1000)]
     used = enumerate(canaries, number)
@@ -186,7 +186,7 @@ def test_a_secret_in_every_member_of_the_api_is_nowhere_to_be_read(kind, number)
 
 
 def test_what_others_say_is_told_without_the_secrets_of_the_request():
-    """Known secrets are removed from foreign text, however a program quotes them."""
+    """Known secrets are removed from foreign text, in whatever way a program quotes them."""
     secret = 'a"b<c>&d é/ \\'
     secrets = secrets_of(
         {"parameters": {"password": secret, "x": "y"}, "containerOverrides": {"command": ["--pwd", "no"]}}
@@ -206,7 +206,8 @@ def test_what_others_say_is_told_without_the_secrets_of_the_request():
 
 
 def test_an_argument_that_only_its_neighbour_gives_away():
-    """If only the value of an option changes, it is masked although the change does not show that it is a secret."""
+    """If only the value of an option changes, it is masked, although the changed value alone does not look like a
+    secret."""
     kind = kind_named("BatchJob")
     before = batch_request(containerOverrides={"command": ["--password", CANARY]})
     after = batch_request(containerOverrides={"command": ["--password", CANARY + "new"]})

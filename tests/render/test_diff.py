@@ -184,7 +184,7 @@ def test_differences(before, after, expected):
 
 
 def test_only_inserted_and_removed_entries_need_deepdiff(monkeypatch):
-    """Changed, added and removed fields, and entries with another value, are found without deepdiff."""
+    """Changed, added and removed fields, and list entries with another value, are detected without deepdiff."""
     lists: list[Any] = []
     real = diff._moves
 
@@ -200,7 +200,7 @@ def test_only_inserted_and_removed_entries_need_deepdiff(monkeypatch):
 
 
 def test_the_changes_of_a_run_and_of_a_spec_come_from_one_comparison(monkeypatch):
-    """An action and its spec show the same requests, so these are compared once."""
+    """An action and its spec show the same two requests, so these are compared only once."""
     compared: list[JSON] = []
     real = diff._compare
 
@@ -215,7 +215,7 @@ def test_the_changes_of_a_run_and_of_a_spec_come_from_one_comparison(monkeypatch
 
 
 def test_what_the_reconciler_adds_is_left_out():
-    """Our tags and the token are ignored, so a sent request can be compared with a spec's request."""
+    """Our tags and the token are ignored, so that a request as sent can be compared with that of a spec."""
     asked = {**spark(), "tags": {"team": "growth"}}
     sent = EMR.as_sent(asked, "r1-abc", "a/b/c")
     assert explain(EMR, sent, asked) == ()
@@ -224,7 +224,8 @@ def test_what_the_reconciler_adds_is_left_out():
 
 
 def test_names_and_tags_are_told_beside_other_changes_only():
-    """Names and tags cause no run, so changes of them alone are not listed. Beside another change they are listed."""
+    """Changes of only names and tags start no run, so they are not listed. Together with another change, they are
+    listed."""
     before = {**spark(), "name": "a", "tags": {"cost-center": "1"}}
     after = {**spark(), "name": "b", "tags": {"cost-center": "2"}}
     assert explain(EMR, before, after) == ()
@@ -233,7 +234,7 @@ def test_names_and_tags_are_told_beside_other_changes_only():
 
 
 def test_a_difference_that_the_display_hides_is_told_of_the_request():
-    """Two strings with the same settings have different digests, so the difference is listed."""
+    """Two strings that contain the same settings have different digests, so the difference is listed."""
     before, after = (
         spark(sparkSubmitParameters="--conf  a=b"),
         {**spark(sparkSubmitParameters="--conf a=b"), "name": "n"},
@@ -269,7 +270,7 @@ def test_changes_are_told_exactly_where_the_content_differs(before, after):
 @given(REQUESTS, REQUESTS)
 @settings(max_examples=15, deadline=None)
 def test_the_order_of_keys_is_no_difference(before, after):
-    """The order of keys does not change the explanation."""
+    """The order of keys does not affect the result."""
     turned = dict(reversed(before.items()))
     assert explain(PLAIN, before, after) == explain(PLAIN, turned, after)
 
@@ -277,7 +278,8 @@ def test_the_order_of_keys_is_no_difference(before, after):
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
 @pytest.mark.parametrize(("file", "kind"), [("batch.jsonl", BATCH), ("emr_serverless.jsonl", EMR)])
 def test_real_requests_against_each_other(file, kind):
-    """Adjacent requests in the corpus differ if and only if their content differs. No request differs from itself."""
+    """Two neighbouring requests in the corpus differ if and only if their content differs. No request differs from
+    itself."""
     read = [json.loads(line)["request"] for line in (CORPUS / file).read_text().splitlines()]
     requests = [{key: value for key, value in request.items() if key != kind.token_field} for request in read]
     for before, after in zip(requests, [*requests[1:], requests[0]], strict=True):

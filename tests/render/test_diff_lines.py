@@ -1,4 +1,4 @@
-"""Rendering of changed fields as lines of a diff."""
+"""Tests how changed fields are rendered as lines of a diff."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def changed(before: object, after: object, path: str = "field") -> list[str]:
 
 
 def test_each_line_of_a_change_begins_with_its_sign():
-    """Lines of removed values start with `-` and lines of new values with `+`. A changed order shows both."""
+    """Lines of removed values start with `-` and lines of new values with `+`. If only the order changed, both orders
+    are shown."""
     assert changed("4g", "8g") == ['- field: "4g"', '+ field: "8g"']
     assert changed("1", 1) == ['- field: "1"', "+ field: 1"]
     assert change_lines(Change("a", "add", None, [1])) == ["+ a: [1]"]
@@ -27,7 +28,7 @@ def test_each_line_of_a_change_begins_with_its_sign():
 
 
 def test_secrets_are_masked_on_both_sides():
-    """Secrets are found by the name of the field, inside a text, and in a path."""
+    """Secrets are recognized by the name of the field, within a text, and in a path."""
     assert changed("hunter2", "hunter3", "db.password") == [
         "- db.password: (sensitive)",
         "+ db.password: (sensitive, changed)",
@@ -40,7 +41,7 @@ def test_secrets_are_masked_on_both_sides():
 
 
 def test_a_text_of_several_lines_is_compared_line_by_line():
-    """Only what differs is shown, with two lines around it."""
+    """Only the differing lines are shown, with two lines of context around them."""
     after = SQL.replace("'1'", "'2'").removesuffix("\n") + "\nLIMIT 1"
     assert changed(SQL * 3, SQL * 3 + SQL.replace("x", "y"))[:4] == [
         "  field: 18 lines -> 24 lines", "      …", "        AND x", "      ORDER BY a"
@@ -98,7 +99,7 @@ def test_new_values_are_wrapped_and_say_how_long_they_are():
 
 
 def test_a_value_that_is_too_long_is_cut_with_its_length():
-    """The omitted part is counted."""
+    """The number of omitted lines is shown."""
     lines = added_lines("a", "0123456789" * 5_000)
     assert lines[0] == "+ a: 50,002 characters:"
     assert len(lines) == MOST_LINES + 2
@@ -113,7 +114,7 @@ def test_a_value_that_is_too_long_is_cut_with_its_length():
 @given(st.text(max_size=300), st.text(max_size=300))
 @settings(max_examples=200, deadline=None)
 def test_any_two_values_differ_in_a_line(before, after):
-    """Any two different values have a removed or an added line, and every line fits and is visible."""
+    """Any two different values lead to a removed or an added line, and every line is short enough and printable."""
     lines = changed(before, after)
     assert before == after or any(line.startswith(("- ", "+ ")) for line in lines)
     assert all(line.isprintable() for line in lines)

@@ -1,4 +1,4 @@
-"""Paths of fields in a request."""
+"""Tests the paths of fields in a request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_paths_use_the_field_names_of_aws():
 
 @given(st.lists(st.one_of(st.text(), st.integers(0, 10_000)), min_size=1))
 def test_paths_can_be_read_back(keys):
-    """Masking parses a path into the same keys that the comparison wrote, whatever the keys are."""
+    """For masking, a path is parsed into the same keys that the comparison wrote, whatever the keys are."""
     assert path_keys(path_text(keys)) == tuple(keys)
 
 
@@ -35,8 +35,8 @@ def test_entries_are_named_if_every_name_is_unique():
 
 
 def test_every_field_of_a_request_is_listed():
-    """A list of plain values is one field. The path of a named entry contains its name, and that of any other entry
-    its index."""
+    """A list of plain values counts as one field. The path of a named entry contains its name; the path of any other
+    entry contains its index."""
     request = {
         "a": {"b": 1, "empty": {}, "none": []},
         "command": ["x", "y"],

@@ -1,4 +1,4 @@
-"""Rendering of the history of a spec, and of one run."""
+"""Tests how the history of a spec, and that of one run, is rendered."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_history_reads_well():
 
 
 def test_a_history_in_json_has_the_events_of_the_ledger():
-    """The JSON has the stored events with their positions, complete."""
+    """The JSON contains the stored events completely, with their positions."""
     form = history_json(events())
     assert [each["position"] for each in form["events"]] == list(range(4, 18))
     assert form["events"][1] == {"position": 5, **encode(events()[1][1])}
@@ -64,7 +64,7 @@ def test_a_history_in_json_has_the_events_of_the_ledger():
 
 
 def test_an_empty_history_has_a_message():
-    """An empty history is a sentence."""
+    """For an empty history, a sentence is printed."""
     assert history_text([]) == "Nothing is recorded."
 
 
@@ -76,7 +76,8 @@ def test_why_reads_well():
 
 
 def test_why_of_a_first_run_compares_with_nothing():
-    """Without a previous run, there is no comparison. An equal previous run has the same request."""
+    """Without a previous run, there is no comparison. If the previous run is equal, the output says that its request is
+    the same."""
     assert "compared with" not in why_text(of(1))
     assert why_json(of(1))["previous"] is None
     previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
@@ -84,7 +85,7 @@ def test_why_of_a_first_run_compares_with_nothing():
 
 
 def test_a_slot_and_several_runs_are_shown():
-    """A submission for a slot with several runs shows both."""
+    """For a submission for a slot with several runs, both runs are shown."""
     text = why_text(of(4))
     assert "slot 2026-11-22T02:00:00Z" in text
     assert why_json(of(4))["state"] == "conflicted"
@@ -92,7 +93,7 @@ def test_a_slot_and_several_runs_are_shown():
 
 
 def test_colour_adds_nothing_but_colour():
-    """Without its colour codes, a coloured history equals the plain history."""
+    """Without its colour codes, a coloured history equals the plain one."""
     for plain, painted in [
         (history_text(events()), history_text(events(), color=True)),
         (why_text(of(1)), why_text(of(1), color=True)),
@@ -102,8 +103,8 @@ def test_colour_adds_nothing_but_colour():
 
 
 def test_a_history_locates_each_new_run():
-    """The events that record a new run have its location and its console page, and JSON has them by run id. Other
-    events, and the embedded emulator, have none."""
+    """The events that record a new run contain its location and its console page, and JSON contains these by run id.
+    Other events, and those of the embedded emulator, contain neither."""
     text = history_text(events(), place=PLACE)
     (line,) = [line for line in text.splitlines() if "adopted " in line]
     assert "applicationId 00f1abcdefg" in line

@@ -1,4 +1,4 @@
-"""The page: its files, their content, and hostile text in them."""
+"""Tests the page: its files, their content, and hostile text in them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def row(name: str, **more: object) -> StatusRow:
 
 
 def run(name: str, hours_ago: float = 1, minutes: float = 30, state: str = "succeeded", **more: object) -> RunRow:
-    """Returns a run that began some hours ago."""
+    """Returns a run that began `hours_ago`."""
     began = NOW - timedelta(hours=hours_ago)
     ended = None if state in {"running", "submitted"} else time_text(began + timedelta(minutes=minutes))
     fields: dict[str, object] = {
@@ -89,7 +89,7 @@ class Links(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collects `href` and `src`."""
+        """Collects the values of `href` and `src`."""
         for name, value in attrs:
             if name in {"href", "src"} and value and not value.startswith(("https://", "#", "data:")):
                 self.links.append(value)
@@ -103,7 +103,7 @@ class Links(HTMLParser):
 
 
 def test_holds_come_first_with_their_commands():
-    """Specs on hold are followed by failed runs. Specs in sync are not listed."""
+    """The list starts with the specs on hold, followed by failed runs. Specs in sync are not in this list."""
     commands = SuggestedCommands(("reconciler resolve held --resubmit",))
     rows = (
         row("calm"),
@@ -153,7 +153,7 @@ def test_hostile_text_is_inert_everywhere():
 
 
 def test_no_page_loads_anything_from_elsewhere():
-    """Pages also contain no inline script or style, which the policy would have to allow."""
+    """The pages contain no inline script or style, which the content security policy would have to allow."""
     site = Site(content(row("job"), runs=(run("job"),)))
     for name in site.names():
         text = site.file(name) or ""
@@ -177,7 +177,8 @@ def test_a_bar_shows_when_a_run_was_live():
 
 @pytest.mark.parametrize("titled", [True, False])
 def test_runs_too_close_to_draw_share_a_bar_that_shows_the_worst(titled: bool):
-    """This limits the number of bars in a lane, and no failure is hidden. Many successful runs are one shape."""
+    """Runs that are too close to be drawn separately share a bar, which limits the number of bars and hides no failure.
+    Many successful runs are drawn as one shape."""
     runs = tuple(run("job", number / 4, 5, "failed" if number == 50 else "succeeded") for number in range(1, 2000))
     views = Views(content(row("job"), runs=runs))
     for drawn in timelines(views, views.specs, titled=titled):
@@ -193,7 +194,8 @@ def test_runs_too_close_to_draw_share_a_bar_that_shows_the_worst(titled: bool):
     ("hours", "shown"), [((), "week"), ((2,), "day"), ((2, 50), "week"), ((2, 500), "week"), ((500,), "month")]
 )
 def test_the_zoom_that_is_shown_first(hours: tuple[float, ...], shown: str):
-    """The first drawing contains runs: the day if there are no older ones, the month if there are no newer ones."""
+    """The period that is shown first contains runs: it is the day if there are no older runs, and the month if there
+    are no newer ones."""
     views = Views(content(row("job"), runs=tuple(run("job", each) for each in hours)))
     assert first_shown(timelines(views, views.specs)) == shown
 
@@ -210,7 +212,8 @@ def test_missed_slots_are_drawn_as_a_range():
 
 
 def test_few_runs_have_texts():
-    """In a lane with few runs, each run has a text. In a drawing of many lanes, only runs that did not succeed do."""
+    """If a lane has few runs, each run has a tooltip. In a drawing of many lanes, only runs that did not succeed have
+    one."""
     runs = (run("job", 3), run("job", 9, state="failed"))
     views = Views(content(row("job"), runs=runs))
     assert [bar.title.partition(",")[0] for bar in timelines(views, views.specs)[0].lanes[0].bars] == ["#1", "#1"]
@@ -221,8 +224,8 @@ def test_few_runs_have_texts():
 @pytest.mark.parametrize("zoom", ZOOMS, ids=[zoom.id for zoom in ZOOMS])
 @pytest.mark.parametrize("hours", [0, 1, 23])
 def test_a_period_consists_of_whole_cells(zoom: Zoom, hours: int):
-    """The current time is in the last cell, and each cell starts at a round time, so that the grid can be drawn by the
-    style sheet."""
+    """The current time is in the last cell, and each cell starts at a round time, so that the style sheet can draw the
+    grid."""
     now = NOW + timedelta(hours=hours)
     start, end = zoom.period(now)
     assert start + zoom.cells * zoom.cell == end
@@ -231,7 +234,7 @@ def test_a_period_consists_of_whole_cells(zoom: Zoom, hours: int):
 
 
 def test_the_lists_divide_the_specs_by_state():
-    """Each state has a list, also without JavaScript, and so have the specs that need attention."""
+    """There is a list for each state, even without JavaScript, and one for the specs that need attention."""
     site = Site(content(row("a"), row("b", state="failed"), row("c", state="running")))
     lists = {name for name in site.names() if name.startswith("specs-")}
     assert lists == {f"specs-{each}.html" for each in ("attention", "succeeded", "failed", "running")}
@@ -241,7 +244,7 @@ def test_the_lists_divide_the_specs_by_state():
 
 
 def test_a_long_list_links_to_its_nearest_pages():
-    """A page links to the first and the last page and to those near it, not to all."""
+    """A page of a list links to the first and last pages and to the neighbouring ones, not to all."""
     site = Site(content(*(row(f"job-{number:05}") for number in range(ROWS * 12))))
     text = site.file("specs-6.html") or ""
     links = re.findall(r'href="(specs(?:-\d+)?\.html)"', text[text.index('class="pages"') :])
@@ -249,7 +252,7 @@ def test_a_long_list_links_to_its_nearest_pages():
 
 
 def test_a_spec_shows_its_newest_runs_and_older_failures():
-    """The table of a spec that runs often is limited, and says how many runs there are."""
+    """The table of a spec that runs often is limited, and shows the total number of runs."""
     runs = tuple(run("job", number, state="failed" if number > 190 else "succeeded") for number in range(1, 201))
     text = Site(content(row("job"), runs=runs)).file("specs/job.html") or ""
     table = text[text.index("<tbody>") :]
@@ -271,8 +274,8 @@ def test_a_page_of_many_specs_is_small():
 
 
 def test_the_numbers_count_what_they_say():
-    """The numbers are the live runs, the failures and costs of the last seven days, and the specs that need
-    attention."""
+    """The figures are the numbers of live runs and of specs that need attention, and the failures and costs of the last
+    seven days."""
     runs = (
         run("a", 1, state="running"),
         run("a", 30, state="failed", cost=1.5),
@@ -300,7 +303,7 @@ def test_a_spec_shows_its_request_runs_and_neighbours():
 
 
 def test_the_drawing_puts_dependents_to_the_right():
-    """The drawing also has a line for each dependency."""
+    """The drawing has a line for each dependency."""
     specs = {
         "a": spec(name="a"),
         "b": after("b", "a"),
@@ -314,7 +317,7 @@ def test_the_drawing_puts_dependents_to_the_right():
 
 
 def test_connected_specs_are_drawn_together():
-    """Groups of connected specs do not overlap, and in each column specs have the order of those before them."""
+    """Groups of connected specs do not overlap, and each column is sorted like the column before it."""
     specs = {name: spec(name=name) for name in "abz"}
     specs |= {"y": after("y", "a"), "x": after("x", "b"), "m": after("m", "z"), "c": after("c", "y", "x")}
     drawn = drawing(Views(content(*map(row, specs), specs=specs)))
@@ -334,7 +337,7 @@ def test_an_empty_project_has_a_page():
 
 
 def test_a_live_page_knows_its_version():
-    """A served page contains its version, but a page in a file does not."""
+    """A served page contains its version, and a page in a file does not."""
     given = content(row("job"))
     assert f'data-live="{given.plan.created_at}"' in (Site(given, live=True).file("index.html") or "")
     assert "data-live" not in (Site(given).file("index.html") or "")

@@ -1,4 +1,4 @@
-"""Writing plans as JSON and reading them back."""
+"""Tests how plans are written as JSON and read back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DOCUMENTED = [
 
 
 def test_every_kind_of_action_in_json():
-    """The JSON of a plan with every kind of action equals the golden file."""
+    """The JSON of a plan with actions of every type equals the golden file."""
     check("plan.json", "".join(dumped(plan_form(every_kind_of_action()))))
 
 
@@ -52,7 +52,7 @@ def test_the_json_is_complete():
 
 
 def test_a_plan_survives_its_file():
-    """A plan that is written and read is equal to the original."""
+    """A plan that was written and read equals the original."""
     made = every_kind_of_action()
     assert plan_from_json(json.loads(dumps(plan_json(made)))) == made
 
@@ -112,7 +112,7 @@ def _changed(path: list[Any], value: Any) -> JSON:
     ],
 )
 def test_an_invalid_plan_file_is_refused_with_the_place(path, value, words):
-    """A plan file with a missing or wrong value is refused, and the error contains its location."""
+    """A plan file with a missing or wrong value is refused, and the error contains its path."""
     with pytest.raises(PlanFileError) as raised:
         plan_from_json(_changed(path, value))
     assert words in str(raised.value)
@@ -147,13 +147,13 @@ def test_an_invalid_change_or_declaration_is_refused_with_the_place(key, value, 
 
 @pytest.mark.parametrize("data", [None, [], "plan", 1])
 def test_other_json_is_no_plan(data):
-    """A file with other JSON is refused."""
+    """A file with any other JSON is refused."""
     with pytest.raises(PlanFileError, match="not a JSON object"):
         plan_from_json(data)
 
 
 def test_a_sensitive_change_stays_sensitive():
-    """A change that is secret only because of its neighbours stays marked in a saved plan."""
+    """A change that is secret only because of a neighbouring value is still marked in a saved plan."""
     made = plan(changed(changes=(Change("args[1]", "change", "x", "y", sensitive=True),)))
     form = plan_json(made)
     assert form["actions"][0]["changes"][0]["sensitive"] is True
@@ -161,7 +161,7 @@ def test_a_sensitive_change_stays_sensitive():
 
 
 def test_results_are_added_to_the_plan():
-    """The JSON of an apply is the plan with outcome, run id and error on each action."""
+    """The JSON of an apply is that of the plan, with an outcome, a run id and an error for each action."""
     adopted = action("found", action=ActionType.ADOPT, reason=Reason.FOUND, run_id="00found")
     made = plan(action("a"), action("b"), adopted)
     results = [
@@ -179,13 +179,13 @@ def test_results_are_added_to_the_plan():
 
 
 def test_results_that_do_not_fit_their_plan_are_refused():
-    """A number of results that differs from the number of actions is an error of the caller."""
+    """If the numbers of results and actions differ, this is a bug of the caller and raises an error."""
     with pytest.raises(ValueError, match="shorter"):
         result_json(plan(action()), [])
 
 
 def test_the_status_in_json():
-    """Each spec is one object with the documented fields."""
+    """The JSON contains one object for each spec, with the documented fields."""
     made = plan(action(action=ActionType.NONE, reason=Reason.IN_SYNC))
     form = status_json(rows(made, recorded(intended())))
     assert list(form["specs"][0]) == [
@@ -196,7 +196,7 @@ def test_the_status_in_json():
 
 
 def test_unknowns_have_suggested_commands_in_json():
-    """Plan and status contain the commands and times for an unknown outcome. Other specs do not have the key."""
+    """Plan and status contain the commands and times for an unknown outcome. For other specs, the key is missing."""
     made = plan(*held_and_waiting())
     suggested = {entry["name"]: entry["remedy"] for entry in plan_json(made)["actions"] if "remedy" in entry}
     in_status = {entry["name"] for entry in status_json(rows(made, recorded()))["specs"] if "remedy" in entry}
@@ -214,7 +214,7 @@ KEYS = st.text('az "') | st.integers() | st.booleans() | st.none()
 
 @given(st.dictionaries(KEYS, st.recursive(PLAIN, lambda v: st.lists(v) | st.tuples(v) | st.dictionaries(KEYS, v))))
 def test_json_has_the_layout_of_the_standard_library(form):
-    """The text of an object, whole or in parts, is that of ``json.dumps`` with an indent of two."""
+    """The text of an object, as a whole or in parts, equals that of ``json.dumps`` with an indent of two."""
     expected = json.dumps(form, indent=2, ensure_ascii=False)
     assert dumps(form) == expected
     in_parts = {key: Each(copy.deepcopy, part) if isinstance(part, list) else part for key, part in form.items()}
@@ -237,8 +237,8 @@ def test_no_more_than_one_change_of_a_plan_is_converted_before_it_is_written():
     st.recursive(TEXTS | st.integers() | st.none() | st.booleans(), lambda v: st.lists(v) | st.dictionaries(TEXTS, v))
 )
 def test_dumped_json_is_safe_and_the_same(value):
-    """Any value, even with lone surrogates or control characters, is dumped as printable UTF-8 and is unchanged when it
-    is read back."""
+    """Any value, even with lone surrogates or control characters, is written as printable UTF-8 and is unchanged when
+    it is read back."""
     text = dumps(value)
     text.encode()
     assert text.replace("\n", "").isprintable()
@@ -246,7 +246,7 @@ def test_dumped_json_is_safe_and_the_same(value):
 
 
 def test_blank_letters_are_visible_in_json():
-    """Blank letters are escaped."""
+    """Invisible letters are escaped."""
     assert dumps("a\u3164\x7f") == '"a\\u3164\\u007f"'
 
 

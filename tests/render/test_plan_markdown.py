@@ -1,4 +1,4 @@
-"""Rendering of plans as Markdown."""
+"""Tests how plans are rendered as Markdown."""
 
 from __future__ import annotations
 
@@ -47,31 +47,31 @@ def size(text: str) -> int:
 
 
 def test_every_kind_of_action_on_a_pull_request():
-    """The comment for a plan with every kind of action equals the golden file."""
+    """The comment for a plan with actions of every type equals the golden file."""
     check("plan.md", plan_markdown(every_kind_of_action()))
 
 
 def test_a_small_plan_on_a_pull_request():
-    """A plan in sync has a marker, the summary and a footer."""
+    """The comment for a plan in sync has a marker, the summary and a footer."""
     same = [action(f"same-{number}", action=ActionType.NONE, reason=Reason.IN_SYNC) for number in range(57)]
     check("plan-in-sync.md", plan_markdown(plan(*same)))
 
 
 def test_a_plan_that_is_too_large():
-    """Rows and fields that do not fit are left out as a whole, and counted."""
+    """Rows and fields that do not fit are left out completely, and the number of omitted ones is shown."""
     check("plan-cut.md", plan_markdown(many(40, fields=3), options=PageOptions(max_bytes=2_600)))
 
 
 def test_the_marker_is_first_and_the_same_for_every_plan():
-    """The first line of the comment is the same for every plan, so that the comment can be found again."""
+    """The first line of the comment is the same for every plan, so that the comment can be recognized later."""
     first = "<!-- reconciler:plan analytics/prod -->"
     assert plan_markdown(plan()).splitlines()[0] == first
     assert plan_markdown(every_kind_of_action()).splitlines()[0] == first
 
 
 def test_the_order_of_sections():
-    """The summary comes first, followed by changes, other actions, waiting specs and holds. Old holds are last and
-    folded."""
+    """The summary is followed by changes, other actions, waiting specs and holds. Old holds come last and are
+    collapsed."""
     made = every_kind_of_action()
     old = action("old-hold", action=ActionType.HOLD, reason=Reason.LOST, since="2026-11-20T00:00:00Z")
     edited = changed("edited")
@@ -96,7 +96,7 @@ def test_new_holds_come_before_older_ones():
 
 
 def test_removals_come_before_changes_and_new_specs():
-    """Changes that stop something come first."""
+    """Changes that stop a run or a schedule come first."""
     gone = action("z", action=ActionType.NONE, reason=Reason.RETIRED)
     edited, new = changed("y"), action("x")
     changes = (
@@ -110,7 +110,7 @@ def test_removals_come_before_changes_and_new_specs():
 
 
 def test_changes_of_the_pull_request_come_before_those_of_its_base():
-    """Each change is shown with its origin, whatever kind of change it is."""
+    """Each change is shown with its origin, whatever its type is."""
     theirs, ours = changed("a"), changed("b")
     origins = {"a": Origin.ALREADY_ON_BASE, "b": Origin.THIS_CHANGE}
     changes = tuple(spec_change(each, origin=origins[each.name]) for each in (theirs, ours))
@@ -123,7 +123,7 @@ def test_changes_of_the_pull_request_come_before_those_of_its_base():
 
 
 def test_changes_that_this_checkout_may_not_make_are_shown_with_their_fields():
-    """The changes are on hold, but a reviewer sees their fields."""
+    """The changes are on hold, but reviewers still see their fields."""
     edited = changed("edited")
     hold = action("edited", action=ActionType.HOLD, reason=Reason.STALE_CHECKOUT, message="older")
     text = plan_markdown(plan(hold, changes=(spec_change(edited, stale=True),)))
@@ -133,7 +133,7 @@ def test_changes_that_this_checkout_may_not_make_are_shown_with_their_fields():
 
 
 def test_long_diffs_are_folded_and_short_ones_are_not():
-    """A diff of up to twelve lines is open, a longer one is folded, and so is every new spec."""
+    """A diff of up to twelve lines is expanded; a longer diff and every new spec are collapsed."""
     new = action("new")
     assert "<details>" not in plan_markdown(many(1, fields=6))
     assert "<details><summary>7 fields</summary>" in plan_markdown(many(1, fields=7))
@@ -141,7 +141,7 @@ def test_long_diffs_are_folded_and_short_ones_are_not():
 
 
 def test_specs_with_the_same_content_share_a_row():
-    """The same change of many specs is shown once, with the name of each spec."""
+    """If many specs have the same change, it is shown once, with the name of each spec."""
     actions = [changed(f"job-{at}") for at in range(5)]
     text = plan_markdown(plan(*actions, changes=tuple(map(spec_change, actions))))
     assert "`+` **5 specs** · will be submitted: spec changed (generation 3)<br>`job-0`, `job-1`, " in text
@@ -149,7 +149,7 @@ def test_specs_with_the_same_content_share_a_row():
 
 
 def test_specs_that_differ_only_in_a_secret_share_a_row():
-    """Specs whose lines are the same share a row, in the order of the plan, although their hidden values differ."""
+    """Specs with the same rendered lines share a row, in the order of the plan, even if their masked values differ."""
     same = emr_request(entryPointArguments=["--password", "one"])
     given = [
         action("a", request=same),
@@ -186,7 +186,7 @@ def test_only_rows_on_the_page_are_made(monkeypatch):
     pairs([(0, 0, 0), (120, 1, 10), (3, 500, 100), (2, 1, 90_000), (900, 2, 8)], [2_000, 2_001, 5_000, 60_000]),
 )
 def test_the_limit_holds_and_the_count_is_exact(number, fields, length, max_bytes):
-    """The comment never exceeds the limit, rows are left out from the last, and the note counts what is missing."""
+    """The comment never exceeds the limit; rows are left out starting with the last one, and a note counts them."""
     text = plan_markdown(many(number, fields, length), PageOptions("reconciler plan -t prod", max_bytes=max_bytes))
     assert size(text) < max_bytes
     shown = re.findall(r"^`\+` `(job-\d+)`", text, re.MULTILINE)
@@ -202,7 +202,7 @@ def test_the_limit_holds_and_the_count_is_exact(number, fields, length, max_byte
 
 @given(st.integers(2_000, 9_000), st.text(max_size=30), st.integers(0, 40))
 def test_the_limit_counts_bytes_of_any_text(max_bytes, text, number):
-    """Multi-byte characters are counted in bytes, whatever is left out."""
+    """Multi-byte characters count as several bytes, whatever is left out."""
     lost: dict[str, Any] = {"action": ActionType.HOLD, "reason": Reason.LOST, "message": text * 3}
     held = [action(f"h{at}{text}", **lost) for at in range(number)]
     edited = [changed(f"e{at}{text}", changes=(Change(text, "change", text, text * at),)) for at in range(number)]
@@ -227,13 +227,14 @@ def test_changes_are_kept_before_waiting_specs():
 
 
 def test_a_limit_that_is_too_small_is_refused():
-    """A limit below the size of the smallest comment is an error of the caller, which contains both numbers."""
+    """A limit that is too small for the smallest comment is a bug of the caller, and the error contains both
+    numbers."""
     with pytest.raises(ValueError, match="1999; a plan needs at least 2000"):
         plan_markdown(plan(), options=PageOptions(max_bytes=1999))
 
 
 def test_warnings_beyond_their_share_are_counted():
-    """Many warnings do not displace the plan."""
+    """Even with many warnings, the plan is shown."""
     text = plan_markdown(plan(changed(), warnings=("w" * 300,) * 30), options=PageOptions(max_bytes=4_000))
     assert "`orders-daily` will be submitted" in text
     assert re.search(r"Not shown here: \d+ warnings\.\*\*", text)
@@ -243,7 +244,7 @@ REPOSITORY = Repository("https://github.com/acme/jobs/blob/3f2a9c1d3f2a/", "spec
 
 
 def test_names_link_to_the_file_and_line_of_their_spec():
-    """A removed spec has no file and no link. A path with any characters is quoted correctly."""
+    """A removed spec has no file and no link. A path with any characters is quoted correctly in a link."""
     edited, new = changed("a"), action("b", source=Source("päth/(x) y|z.yaml", 7))
     gone = action("c", action=ActionType.CANCEL, reason=Reason.ASKED, source=None)
     held = action("d", action=ActionType.HOLD, reason=Reason.LOST)
@@ -274,20 +275,20 @@ def test_a_pull_request_of_five_hundred_specs():
 
 
 def test_a_small_pull_request_shows_everything():
-    """Nothing is left out, and specs are links."""
+    """Nothing is left out, and the names of specs are links."""
     text = plan_markdown(pull_request(20), PageOptions(repository=REPOSITORY))
     assert "Not shown" not in text
     assert "[`team-1-job-0001`](https://github.com/acme/jobs/blob/3f2a9c1d3f2a/specs/team-1-job-0001.yaml#L1)" in text
 
 
 def test_a_plan_that_an_apply_refuses_says_so():
-    """The refusal is on top of the plan."""
+    """If the plan is refused, the refusal is shown above the plan."""
     text = plan_markdown(plan(action()), PageOptions(refusal="maxSubmissions is 1, and this plan has 2"))
     assert "**An apply refuses this plan:** maxSubmissions is 1, and this plan has 2" in text
 
 
 def test_problems_of_files_take_the_place_of_the_plan():
-    """Each problem has its location as a link, its masked message, and its line."""
+    """Each problem is shown with its location as a link, its masked message, and its line."""
     problem = Problem("a.yaml", 3, 5, "unknown field pasword; @you", source_line="    password: hunter2\n")
     text = failure_markdown(PLACE, "", [problem], PageOptions(repository=REPOSITORY))
     assert text.startswith("<!-- reconciler:plan analytics/prod -->\n### No plan for analytics/prod\n")
@@ -298,7 +299,7 @@ def test_problems_of_files_take_the_place_of_the_plan():
 
 
 def test_an_error_takes_the_place_of_the_plan():
-    """The error is shown as code with secrets masked. A long error is truncated at a line break."""
+    """The error is shown as code, with secrets masked. A long error is truncated at a line break."""
     error = "AccessDenied: @you\n" + "password=hunter2 ```\n" * 500
     text = failure_markdown(None, error, options=PageOptions(max_bytes=2_000))
     assert text.startswith("<!-- reconciler:plan unknown -->\n### No plan\n")
@@ -317,13 +318,13 @@ MENTION = re.compile(r"@everyone|#1\b|https://evil|www\.evil|<script|GH-12|:smil
 
 
 def without_blocks(text: str) -> str:
-    """Returns Markdown without its blocks of code."""
+    """Returns Markdown without its code blocks."""
     return re.sub(r"^(`{3,})(?:diff|text)\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def without_code(text: str) -> str:
-    """Returns Markdown without code spans and blocks: the text in which a code host finds markup, mentions and
-    links."""
+    """Returns Markdown without code spans and code blocks, which is the text in which GitHub looks for markup, mentions
+    and links."""
     return re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)|<code>[^<]*</code>", "", without_blocks(text))
 
 
@@ -347,7 +348,7 @@ def without_code(text: str) -> str:
     ],
 )
 def test_no_text_of_users_is_markup(place, evil):
-    """No text of users or AWS becomes markup, a mention, a reference, a link, a table cell or a runner command."""
+    """No text from users or AWS becomes markup, a mention, a reference, a link, a table cell or a runner command."""
     held = action(evil or "x", action=ActionType.HOLD, reason=Reason.LOST, message=evil)
     given = {
         "name": lambda: plan_markdown(plan(action(evil))),
@@ -375,7 +376,7 @@ def test_no_text_of_users_is_markup(place, evil):
 
 @given(st.text(max_size=40))
 def test_code_spans_and_blocks_cannot_be_closed_early(text):
-    """The fence is longer than any run of backticks inside."""
+    """The fence is longer than any sequence of backticks in the text."""
     for span in (code(text), *map(prose, text.split(" "))):
         if span.startswith("`"):
             fence = span[: len(span) - len(span.lstrip("`"))]
@@ -387,7 +388,7 @@ def test_code_spans_and_blocks_cannot_be_closed_early(text):
 
 
 def test_plain_phrases_stay_plain():
-    """Words without a special meaning in Markdown are unchanged. All other words become code."""
+    """Words without a special meaning in Markdown are unchanged. All other words are written as code."""
     assert prose("will be submitted: new (generation 1)") == "will be submitted: new (generation 1)"
     assert prose("by @ops and by #1 now") == "by `@ops` and by `#1` now"
     assert prose("a_b_c") == "`a_b_c`"

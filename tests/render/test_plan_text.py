@@ -1,4 +1,4 @@
-"""Rendering of plans as text."""
+"""Tests how plans are rendered as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.render.samples import PLACE, action, changed, every_kind_of_action, p
 
 
 def test_every_kind_of_action_reads_well():
-    """The text of a plan with every kind of action equals the golden file."""
+    """The text of a plan with actions of every type equals the golden file."""
     check("plan.txt", plan_text(every_kind_of_action()))
 
 
@@ -35,7 +35,7 @@ def test_a_plan_in_sync_is_one_line():
 
 
 def test_the_summary_counts_actions():
-    """Types without actions are not listed, but the number of specs in sync always is."""
+    """Types without actions are not listed, but the number of specs in sync is always shown."""
     submits = [action(f"job-{number}") for number in range(2)]
     gone = action("gone", action=ActionType.CANCEL, reason=Reason.SPEC_REMOVED, run_id="00f")
     assert plan_text(plan(*submits, gone)).splitlines()[-1] == "Plan: 2 to submit now, 1 to cancel. 0 in sync."
@@ -48,20 +48,21 @@ def test_holds_alone_are_no_changes():
 
 
 def test_a_field_is_one_line():
-    """A changed field is one line with its sign, path, old value and new value."""
+    """A changed field is one line with its sign, its path, and the old and new values."""
     lines = plan_text(plan(changed())).splitlines()
     assert '      ~ jobDriver.sparkSubmit.conf["spark.executor.memory"]: "4g" -> "8g"' in lines
 
 
 def test_a_changed_order_shows_both_orders():
-    """A change of only the order shows both orders."""
+    """If only the order changed, both orders are shown."""
     shown = plan_text(plan(changed(changes=(Change("environment", "reorder", ["A", "B"], ["B", "A"]),))))
     assert '      ~ environment: order changed\n          ["A", "B"]\n       -> ["B", "A"]' in shown
 
 
 @pytest.mark.parametrize("place", ["name", "message", "value", "path", "source", "warning", "run"])
 def test_no_text_of_users_reaches_the_terminal_raw(place):
-    """Terminal escapes, overrides, line ends and runner commands are escaped wherever users and AWS can put them."""
+    """Terminal escapes, overrides, line ends and runner commands are escaped wherever text from users or AWS can
+    occur."""
     evil = "x\x1b[2J\u202e\n::error::boom ##[error]"
     from reconciler.core.identity import Source
 
@@ -82,13 +83,13 @@ def test_no_text_of_users_reaches_the_terminal_raw(place):
 
 
 def test_the_place_is_named_first():
-    """The first line names the project and target of the plan."""
+    """The first line contains the project and target of the plan."""
     first = plan_text(plan()).splitlines()[0]
     assert first == f"Project {PLACE.project}, target {PLACE.target} (account {PLACE.account}, region {PLACE.region})"
 
 
 def test_an_unknown_kind_is_shown_as_it_is_sent():
-    """A plan file may contain a kind that this version does not know. Its request is still shown."""
+    """A plan file may contain a kind that this version does not support. Its request is still shown."""
     assert '+ applicationId: "00f1abcdefg"' in plan_text(plan(action(kind="NewKind")))
 
 

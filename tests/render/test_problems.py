@@ -1,4 +1,4 @@
-"""Rendering of problems in files."""
+"""Tests how problems in files are rendered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINE = "  executionRoleArn: arn:aws:iam::444455556666:role/emr-jobs"
 
 
 def test_problems_read_well():
-    """Errors and warnings of several files are sorted, each with its line and a caret, and counted."""
+    """Errors and warnings in several files are sorted and counted, each with its line and a caret."""
     problems = [
         Problem(
             "orders.yaml", 12, 3, "unknown field `executionRolArn`: did you mean `executionRoleArn`?", source_line=LINE
@@ -33,19 +33,19 @@ def test_problems_read_well():
 
 
 def test_no_problems_give_no_text():
-    """Without problems the text is empty."""
+    """Without problems, the text is empty."""
     assert problems_text([]) == ""
 
 
 def test_colour_adds_nothing_but_colour():
-    """Without its colour codes, the coloured text is the plain one."""
+    """Without its colour codes, the coloured text equals the plain one."""
     problems = [Problem("x", 1, 1, "m", source_line="l"), Problem("x", 1, 1, "m", severity="warning")]
     assert re.sub(r"\x1b\[[0-9;]*m", "", problems_text(problems, color=True)) == problems_text(problems)
     assert problems_text(problems).splitlines()[-1] == "1 error, 1 warning"
 
 
 def test_a_runner_takes_no_command_from_a_problem():
-    """File names, messages and lines of a pull request cannot be commands to the CI runner that prints them."""
+    """File names, messages and lines from a pull request cannot be commands to the CI runner that prints them."""
     evil = "::error::x ##[error]y\x1b[2J\u202e\r"
     text = problems_text([Problem(evil, 1, 5, evil, source_line=evil)])
     assert all(line.isprintable() for line in text.split("\n"))
@@ -54,7 +54,7 @@ def test_a_runner_takes_no_command_from_a_problem():
 
 
 def test_a_secret_is_masked_in_the_line_and_in_the_message():
-    """The secret is masked in the message too, because messages often quote the wrong value."""
+    """The secret is also masked in the message, because messages often quote the wrong value."""
     line = "- {name: DB_PASSWORD, value: hunter2x, x: 1}"
     text = problems_text([Problem("x", 1, 40, "'hunter2x' is not allowed", source_line=line)])
     assert "hunter2x" not in text
@@ -68,7 +68,7 @@ def caret(text: str) -> tuple[str, str]:
 
 
 def test_the_caret_is_under_the_column():
-    """The caret is at the right place after a masked secret, inside one, and in a long line that is truncated."""
+    """The caret is at the right position after a masked secret, inside one, and in a long line that is truncated."""
     line = "{password: hunter2, x: 1}"
     assert caret(problems_text([Problem("x", 1, line.index("x:") + 1, "m", source_line=line)]))[0] == "x"
     within = caret(problems_text([Problem("x", 1, line.index("nter2") + 1, "m", source_line=line)]))
@@ -89,7 +89,7 @@ def test_any_line_and_column_can_be_shown(line, column, message):
 
 
 def test_annotations_are_commands_that_nothing_in_them_ends():
-    """Line ends, percent signs and separators are encoded as GitHub decodes them; secrets are masked."""
+    """Line ends, percent signs and separators are encoded in the form that GitHub decodes; secrets are masked."""
     wrong = Problem("a,b:c%.yaml", 3, 5, "100% of\npassword=hunter2 ::error::x", severity="warning")
 
     [line] = annotation_lines([wrong], "jobs/")
@@ -100,7 +100,7 @@ def test_annotations_are_commands_that_nothing_in_them_ends():
 
 
 def test_a_hold_is_annotated_with_the_commands_that_resolve_it():
-    """The annotation is at the line of the spec. A removed spec has no annotation."""
+    """The annotation is on the line of the spec. A removed spec has no annotation."""
     held = {"action": ActionType.HOLD, "reason": Reason.REJECTED, "message": "AWS rejected generation 1"}
     commands = retry("a", None, Invocation("prod"))
     whole = plan(action("a", **held, suggested=commands), action("b", **held, source=None))

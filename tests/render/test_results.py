@@ -1,4 +1,4 @@
-"""Rendering of the results of an apply."""
+"""Tests how the results of an apply are rendered."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RESULTS = [
 
 
 def test_results_read_well():
-    """Each effective action has a line with its error, and all outcomes are counted."""
+    """Each action with an effect has a line with its error, and all outcomes are counted."""
     check("results.txt", results_text(SOME, RESULTS))
 
 

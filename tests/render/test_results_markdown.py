@@ -1,4 +1,4 @@
-"""Rendering of results as Markdown."""
+"""Tests how results are rendered as Markdown."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ HOSTILE = "<img src=x> @team #1 | [x](javascript:0) `code` ](x) --> <!-- reconci
 
 
 def result_of(made: Plan) -> tuple[ActionResult, ...]:
-    """Returns a result for each action. Submits have a run, one submit is rejected, and the other actions do
-    nothing."""
+    """Returns a result for each action. The submissions have a run, except one that is rejected, and the other actions
+    have no effect."""
     refused = {"export-new": ActionResult(ActionOutcome.REJECTED, error="ClientException: no such queue")}
     nothing = ActionResult(ActionOutcome.NONE)
     return tuple(
@@ -40,7 +40,8 @@ def test_the_results_of_every_kind_of_action():
 
 
 def test_text_of_others_is_no_markup():
-    """An error and a message that are full of markup remain plain text, and none of their lines begins a comment."""
+    """An error and a message that contain a lot of markup remain plain text, and none of their lines starts a
+    comment."""
     hold = action("held", action=ActionType.HOLD, reason=Reason.REJECTED, message=HOSTILE, source=Source("a b.yaml", 1))
     made = plan(action("orders"), hold)
     results = (ActionResult(ActionOutcome.NONE), ActionResult(ActionOutcome.REJECTED, error=HOSTILE))
@@ -54,7 +55,7 @@ def test_text_of_others_is_no_markup():
 
 
 def test_a_page_that_is_too_large_counts_what_is_left_out():
-    """Rows that do not fit are counted, and the page stays within its size."""
+    """Rows that do not fit are counted, and the page keeps within its size limit."""
     made = plan(*(action(f"job-{at:04}") for at in range(500)))
     results = [ActionResult(ActionOutcome.SUBMITTED, f"00f9{at:012}") for at in range(500)]
 

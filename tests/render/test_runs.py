@@ -1,4 +1,4 @@
-"""Rendering of runs: the tables of `status` and `runs`, CSV, JSON, and links to the console."""
+"""Tests how runs are rendered: the tables of `status` and `runs`, CSV, JSON, and links to the console."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REASON = (
     "can be met by the CE(s) attached to the job queue. password=hunter2 \x1b[31m"
 )
 FOREIGN = "容量が不足しています🚀🚀 Verbindung fehlgeschlagen: e\u0301te\u0301 한국어 오류 메시지, ❤\ufe0f 🇩🇪 नमस्ते" * 3
-"""A text whose number of characters differs from the number of columns that it takes on a terminal."""
+"""A text whose number of characters differs from its width on a terminal."""
 RUN_ID = "9f8a2c1e-4a55-4d8a-9a3b-0c1d2e3f4a5b"
 
 
@@ -59,7 +59,7 @@ def waiting(name: str = "orders-daily", number: int = 1, run_id: str = RUN_ID, d
 
 
 def status_rows(*names: str, detail: str = REASON) -> tuple[StatusRow, ...]:
-    """Returns rows with a waiting run for each name, and two for the first name."""
+    """Returns rows with a waiting run for each name, and two runs for the first name."""
     events = [event for name in names for event in waiting(name, detail=detail)]
     events += waiting(names[0], 2, "00f7second")
     actions = [
@@ -89,7 +89,8 @@ def without_space(text: str) -> str:
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_wide_characters_fit_the_terminal(width: int):
-    """Chinese characters, emoji and combining marks are counted as the columns that they take. No text is lost."""
+    """Chinese characters, emoji and combining marks are counted with their width on a terminal. No text is lost by
+    wrapping."""
     table = status_rows("orders-daily", "b", detail=FOREIGN)
     runs = found(*finished(detail=FOREIGN, state="failed"), *waiting("orders-daily", 2, detail=FOREIGN))
     for text in (
@@ -104,7 +105,7 @@ def test_wide_characters_fit_the_terminal(width: int):
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_a_narrow_table_shows_all_that_a_wide_one_shows(width: int):
-    """Every cell of a table without a terminal is also in a narrow table, and the states are below each other."""
+    """Every cell of an unlimited table is also in a narrow table, and the states are aligned in a column."""
     runs = found(*finished(detail=FOREIGN, state="failed"), *waiting("orders-daily", 2, detail=FOREIGN))
     table = status_rows("orders-daily", "b", detail=FOREIGN)
     for wide, narrow in (
@@ -121,8 +122,8 @@ def test_a_narrow_table_shows_all_that_a_wide_one_shows(width: int):
 
 @pytest.mark.parametrize("width", [None, 60, 200])
 def test_hostile_text_is_inert_in_tables(width: int | None):
-    """Colours, links, changes of direction, null characters and commands of CI runners in AWS's words are escaped. A
-    very long word is folded."""
+    """Colours, links, changes of direction, null characters and CI runner commands in text from AWS are escaped. A very
+    long word is broken across lines."""
     hostile = "\x1b[31m\x1b]8;;https://evil.example\x07\u202e\x00\n::error::x ##[error]x \n" + "x" * 3000
     table = status_rows("orders-daily", detail=hostile)
     runs = found(*finished(detail=hostile, state="failed"), *waiting("orders-daily", 2, detail=hostile))
@@ -140,13 +141,13 @@ def test_hostile_text_is_inert_in_tables(width: int | None):
 
 
 def test_wide_columns_are_aligned():
-    """A cell with wide characters takes as much space as it shows."""
+    """A cell with wide characters takes as much space as it needs on screen."""
     lines = columns([("名前", "b"), ("e\u0301", "c"), ("🚀", "d"), ("abcd", "e")])
     assert [cell_len(line[:-1]) for line in lines] == [6, 6, 6, 6]
 
 
 def test_a_pipe_gets_one_line_for_each_run():
-    """Without a terminal, nothing is folded. Each live run has one line, which ends with AWS's state and reason."""
+    """Without a terminal, nothing is wrapped. Each live run is one line, which ends with AWS's state and reason."""
     lines = status_text(status_rows("orders-daily", "b"), AT).split("\n")
     assert [line.split()[0] for line in lines[1:4]] == ["b", "orders-daily", "orders-daily"]
     assert all("RUNNABLE 3h: MISCONFIGURATION" in line for line in lines[1:4])
@@ -166,7 +167,7 @@ def test_status_in_json_has_what_aws_says():
 
 
 def test_wide_adds_where_a_run_is():
-    """With `wide`, each row is one line and shows the application, kind and console page."""
+    """With `wide`, each row is one line and contains the application, the kind and the console page."""
     wide = status_text(status_rows("orders-daily"), AT, width=60, wide=True)
     assert "CONSOLE" in wide
     assert "applicationId 00f1abcdefg" in wide
@@ -179,7 +180,7 @@ def test_wide_adds_where_a_run_is():
 
 
 def test_rows_are_selected_and_sorted():
-    """Rows are selected by state and sorted by age and next slot."""
+    """Rows can be filtered by state, and sorted by age and by next slot."""
     ended = observed("b", finished_at=before(60))
     events = [*waiting("a"), intended("b"), submitted("b"), ended]
     quiet: dict[str, Any] = {"action": ActionType.NONE, "reason": Reason.IN_SYNC}
@@ -200,7 +201,8 @@ def test_rows_are_selected_and_sorted():
     ],
 )
 def test_links_to_the_console(kind: str, region: str, url: str | None):
-    """Links depend on the partition and quote the id. Unknown kinds and the emulator have no links."""
+    """The links depend on the AWS partition, and the id in them is quoted. Unknown kinds and the emulator have no
+    links."""
     expected = None if url is None else f"https://{url}"
     assert expected == Place("p", "t", "444455556666", region).console_url(kind, {}, "a(b")
     assert Place("p", "t", EMULATOR_ACCOUNT, region).console_url(kind, {}, "run") is None
@@ -208,8 +210,8 @@ def test_links_to_the_console(kind: str, region: str, url: str | None):
 
 
 def test_a_plan_says_what_is_usual():
-    """If there are at least two successful runs, text, Markdown and JSON show the usual durations and cost of a
-    submit."""
+    """If a spec has at least two successful runs, text, Markdown and JSON show the usual durations and cost of a
+    submission."""
     typical = Usual(20, Spread(60, 180), Spread(720, 900), Spread(0.42, 0.6), "USD")
     made = plan(replace(action(), typical=typical), replace(action("other"), typical=replace(typical, runs=1)))
     words = "waits 1m (90% within 3m), runs 12m (90% within 15m), costs 0.42 USD (90% up to 0.60 USD)"
@@ -223,12 +225,12 @@ def test_a_plan_says_what_is_usual():
 
 
 def found(*events: e.Event, prices: Prices | None = None) -> Runs:
-    """Returns the runs of the spec with these events."""
+    """Returns the runs of the spec, according to these events."""
     return runs_of(recorded(*events), ["orders-daily"], PLACE, AT, prices)
 
 
 def finished(**more: Any) -> list[e.Event]:
-    """Returns a run that waited one minute, ran ten minutes, and was billed."""
+    """Returns a run that waited for one minute, ran for ten minutes, and was billed."""
     usage = {"billedResourceUtilization": {"vCPUHour": 2.0, "memoryGBHour": 8.0, "storageGBHour": 20.0}}
     times: dict[str, Any] = {"created_at": before(3660), "started_at": before(3600), "finished_at": before(3000)}
     return [intended(), submitted(), observed(usage=usage, **times, **more)]
@@ -236,7 +238,7 @@ def finished(**more: Any) -> list[e.Event]:
 
 @pytest.mark.parametrize("width", [None, 60, 80, 120, 200])
 def test_runs_fit_the_terminal(width: int | None):
-    """The table shows the times, the billed resources, the cost and the usual durations."""
+    """The table shows times, billed resources, costs and usual durations."""
     runs = found(*finished(), *waiting("orders-daily", 2), prices=Prices(vCPUHour=0.05, memoryGBHour=0.01))
     text = runs_text(runs, AT, width=width)
     shown = " ".join(text.split())
@@ -254,7 +256,7 @@ def test_runs_fit_the_terminal(width: int | None):
 
 
 def test_runs_in_json_and_csv():
-    """JSON contains every field. CSV has a column for each part of a nested value, and contains no formula."""
+    """JSON contains every field. CSV has a column for each part of a nested value, and no cell is a formula."""
     runs = found(*finished(detail="=cmd() password=hunter2", state="failed"), prices=Prices(vCPUHour=1))
     form = json.loads(json.dumps(runs_json(runs)))
     assert form["runs"][0]["billed"] == {"vcpu_hours": 2.0, "memory_gb_hours": 8.0, "storage_gb_hours": 20.0}
@@ -282,6 +284,6 @@ def test_runs_are_selected_by_time_and_end():
     [(None, "-"), (0, "0s"), (59, "59s"), (60, "1m"), (61, "1m 1s"), (7500, "2h 5m"), (90_000, "1d 1h")],
 )
 def test_durations_have_two_units(seconds: float | None, text: str):
-    """A duration is shown in its largest unit and the next smaller unit."""
+    """A duration is shown with its largest unit and the next smaller one."""
     assert duration_text(seconds) == text
     assert seconds is None or age_text(seconds) == text.split(maxsplit=1)[0]

@@ -1,4 +1,4 @@
-"""Rendering of schedules, slots and missed slots."""
+"""Tests how schedules, slots and missed slots are rendered."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ BEGIN = ScheduleChange("nightly", "EmrServerlessJobRun", "0 * * * *", "Europe/Ma
 
 
 def test_a_plan_survives_its_file() -> None:
-    """A plan file has everything that applying a slot needs."""
+    """A plan file contains everything that is needed to apply a slot."""
     made = replace(plan(skip(), slot_action()), schedule_changes=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
     assert plan_from_json(plan_json(made)) == made
 
 
 def test_a_plan_as_text_has_the_next_slots() -> None:
-    """The next slots are listed below the actions, and the summary counts schedules that start or stop."""
+    """The next slots are listed below the actions, and the summary counts the schedules that start or stop."""
     made = replace(plan(skip(), slot_action()), schedule_changes=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
     text = plan_text(made)
     assert f"  nightly  {NEXT}, after an apply has started its schedule\n" in text
@@ -63,19 +63,20 @@ def test_a_plan_as_text_has_the_next_slots() -> None:
 
 
 def test_the_first_slot_shows_its_whole_request() -> None:
-    """The first slot of a spec shows its whole request. A later slot shows the differences from the previous slot."""
+    """For the first slot of a spec, the whole request is shown. For a later slot, the differences from the previous
+    slot are shown."""
     assert '+ applicationId: "' in plan_text(plan(slot_action()))
     assert '+ applicationId: "' not in plan_text(plan(replace(slot_action(), compared_with=3)))
 
 
 def test_a_plan_as_markdown_has_the_next_slots_folded() -> None:
-    """The next slots are folded on a pull request."""
+    """On a pull request, the next slots are collapsed."""
     text = plan_markdown(plan(skip(), slot_action()))
     assert "<details><summary>2 next slots</summary>\n\n| spec | due |" in text
 
 
 def test_the_status_has_a_column_for_schedules() -> None:
-    """The column exists if any spec has a schedule. A spec without a schedule has a dash."""
+    """The column is shown if any spec has a schedule. For a spec without a schedule, it contains a dash."""
     table = rows(plan(slot_action(), action("orders")), recorded(scheduled("nightly")))
     assert {row.name: row.next_slot for row in table} == {"nightly": NEXT, "orders": None}
     assert "NEXT SLOT" in status_text(table, NOW)
@@ -83,7 +84,7 @@ def test_the_status_has_a_column_for_schedules() -> None:
 
 
 def test_a_history_has_schedules_and_slots() -> None:
-    """The history of a scheduled spec has its schedules, its missed slots with the reason, and backfills."""
+    """The history of a scheduled spec contains its schedules, its missed slots with the reason, and its backfills."""
     of: dict[str, Any] = {"at": at(), "name": "orders"}
     events: list[e.Event] = [
         scheduled(stopped="suspended"),

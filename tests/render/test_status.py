@@ -1,4 +1,4 @@
-"""Rendering of the status of specs."""
+"""Tests how the status of specs is rendered."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ AT = "2026-11-22T01:00:02.000Z"
 
 
 def unclear() -> e.Unclear:
-    """Returns the events of a send without a reply."""
+    """Returns the event that a send got no reply."""
     name = "orders-daily"
     return e.Unclear(at=AT, name=name, token=token(name), send=1, code="ReadTimeoutError", message="no reply")
 
 
 def rejected(name: str = "orders-daily") -> e.Rejected:
-    """Returns the events of a send that AWS rejected."""
+    """Returns the event that AWS rejected a send."""
     return e.Rejected(
         at=AT, name=name, token=token(name), send=1, code="ValidationException", message="password=hunter2"
     )
 
 
 def unsent(name: str = "orders-daily") -> e.Unsent:
-    """Returns the events of a send that never reached AWS."""
+    """Returns the event that a send did not reach AWS."""
     return e.Unsent(at=AT, name=name, token=token(name), send=1, code="EndpointConnectionError", message="no route")
 
 
 def conflicted(name: str = "orders-daily") -> e.Conflicted:
-    """Returns the events of a submission with two runs."""
+    """Returns the event that a submission has two runs."""
     return e.Conflicted(at=AT, name=name, token=token(name), run_ids=("a", "b"))
 
 
 def superseded(name: str = "orders-daily") -> e.Superseded:
-    """Returns the events of a submission that is proven absent and no longer wanted."""
+    """Returns the event that a submission was proven absent and is no longer needed."""
     return e.Superseded(at=AT, name=name, token=token(name))
 
 
 def row(*events: e.Event, **fields: Any) -> StatusRow:
-    """Returns the row of one spec with these events. Keyword arguments are fields of its action."""
+    """Returns the status row of a spec with these events. Keyword arguments are fields of its action."""
     given: dict[str, Any] = {"action": ActionType.NONE, "reason": Reason.IN_SYNC, **fields}
     return rows(plan(action(**given)), recorded(*events))[0]
 
@@ -78,7 +78,7 @@ def test_states_in_one_word(events, state):
 
 
 def test_a_row_is_about_the_newest_submission():
-    """Run, token, digest and times are those of the newest submission, not of the planned one."""
+    """Run, token, digest and times are those of the newest submission, not those of the planned one."""
     actual = row(intended(), submitted(), observed(), generation=7, client_token="r1-planned")
     assert (actual.generation, actual.attempt, actual.run_id, actual.client_token) == (1, 1, "00f7run1", token())
     assert (actual.submitted_at, actual.finished_at) == (AT, "2026-11-22T01:29:30.000Z")
@@ -87,7 +87,7 @@ def test_a_row_is_about_the_newest_submission():
 
 
 def test_a_spec_that_never_ran_has_no_run():
-    """Without a submission there is no generation, token or time, only the digest of the spec."""
+    """Without a submission, there is no generation, token or time, but only the digest of the spec."""
     actual = row(action=ActionType.SUBMIT, reason=Reason.NEW)
     assert (actual.generation, actual.attempt, actual.run_id, actual.client_token) == (None, None, None, None)
     assert actual.digest is not None
@@ -99,7 +99,8 @@ def test_a_spec_that_never_ran_has_no_run():
     ("event", "words"), [(rejected(), "rejected: ValidationException"), (unsent(), "unsent: Endpoint")]
 )
 def test_a_spec_without_a_run_gives_the_reason(event, words):
-    """The reason of `none` after a rejection or a failed send is shown, whatever the plan is about."""
+    """If a spec has no run because of a rejection or a failed send, the reason is shown, whatever its current action
+    is."""
     assert words in row(intended(), event, action=ActionType.WAIT, reason=Reason.SUSPENDED).reason
     explained = row(
         intended(), event, action=ActionType.HOLD, reason=Reason.REJECTED, message=f"AWS: {event.code}: {event.message}"
@@ -108,8 +109,7 @@ def test_a_spec_without_a_run_gives_the_reason(event, words):
 
 
 def test_a_row_is_about_the_submission_of_the_plan():
-    """If git returns from content that never ran to content that ran, the row is about the run of the current
-    content."""
+    """If git returns from content that never ran to content that ran, the row shows the run of the current content."""
     actual = row(
         intended(), submitted(), intended(number=2), e.Superseded(at=AT, name="orders-daily", token=token(number=2))
     )
@@ -117,14 +117,14 @@ def test_a_row_is_about_the_submission_of_the_plan():
 
 
 def test_a_superseded_submission_is_named():
-    """The reason of `none` for a superseded submission is shown."""
+    """If a spec has no run because its submission was superseded, this is shown as the reason."""
     assert (
         row(intended(), superseded(), action=ActionType.WAIT, reason=Reason.SUSPENDED).reason == "suspended; superseded"
     )
 
 
 def test_a_name_with_several_actions_has_one_row():
-    """Two unresolved submissions of one spec make one row, not in sync, with both reasons."""
+    """If a spec has two unresolved submissions, it has one row, which is not in sync and contains both reasons."""
     held = action(action=ActionType.HOLD, reason=Reason.UNKNOWN)
     waiting = action(action=ActionType.WAIT, reason=Reason.SETTLING, client_token=token(number=2))
     (actual,) = rows(plan(held, waiting), recorded(intended(), intended(number=2)))
@@ -147,7 +147,7 @@ def test_the_table_reads_well():
 
 
 def test_colour_adds_nothing_but_colour():
-    """Without its colour codes, the coloured table is the plain one."""
+    """Without its colour codes, the coloured table equals the plain one."""
     table = rows(every_kind_of_action(), recorded(intended(), submitted()))
     painted = status_text(table, parse_time(NOW), color=True)
     assert painted != status_text(table, parse_time(NOW))
@@ -155,7 +155,7 @@ def test_colour_adds_nothing_but_colour():
 
 
 def test_an_empty_project_has_a_message():
-    """Without rows, a sentence replaces the table."""
+    """If there are no rows, a sentence is printed instead of the table."""
     assert status_text((), parse_time(NOW)) == "No specs, and nothing recorded."
 
 
@@ -163,5 +163,5 @@ def test_an_empty_project_has_a_message():
     ("seconds", "text"), [(-5, "0s"), (0, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (90000, "1d")]
 )
 def test_ages(seconds, text):
-    """An age is shown in its largest whole unit. It is never negative, even if clocks differ."""
+    """An age is shown in its largest whole unit. It is never negative, even if the clocks differ."""
     assert age_text(seconds) == text

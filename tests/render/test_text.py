@@ -1,4 +1,4 @@
-"""Columns that are aligned and fit the terminal."""
+"""Tests columns that are aligned and fit the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROWS = [("name", "what"), ("[bold]orders[/bold]", "a :smile: sentence of many wo
 
 
 def test_columns_are_aligned_without_a_terminal():
-    """Without a terminal, each row is one line of any length, without trailing spaces."""
+    """Without a terminal, each row is one line of any length without trailing spaces."""
     assert columns([("a", "b", ""), ("longer", "c", "d")]) == ["a       b", "longer  c  d"]
     assert columns(ROWS)[1] == "  ".join(ROWS[1])
     assert columns([]) == []
@@ -28,7 +28,7 @@ def test_colours_take_no_space():
 
 
 def test_columns_fold_to_fit_the_terminal():
-    """No line is wider than the terminal, no text is lost, and names are neither markup nor emoji."""
+    """No line is wider than the terminal, no text is lost, and names are interpreted neither as markup nor as emoji."""
     lines = columns(ROWS, 60)
     assert max(map(len, lines)) <= 60
     assert "".join("".join(lines).split()) == "".join("".join("".join(row) for row in ROWS).split())
@@ -44,7 +44,7 @@ def test_names_fold_too_on_a_very_narrow_terminal():
 
 
 def test_folded_columns_keep_their_colours(monkeypatch):
-    """The caller decides on colours, so variables such as NO_COLOR have no effect here."""
+    """The caller decides about colours, so variables such as NO_COLOR have no effect here."""
     for name, value in (("NO_COLOR", "1"), ("COLUMNS", "10"), ("TERM", "dumb")):
         monkeypatch.setenv(name, value)
     painted = columns([[Style(color=True).paint(cell, "red") for cell in row] for row in ROWS], 40)
@@ -53,7 +53,7 @@ def test_folded_columns_keep_their_colours(monkeypatch):
 
 
 def test_a_status_fits_the_terminal():
-    """The table is folded, but the commands below it are not, so that they can be pasted."""
+    """The table is wrapped, but the commands below it are not, so that they can be pasted."""
     table = rows(every_kind_of_action(), recorded())
     text = status_text(table, parse_time(NOW), width=80)
     head, *_ = text.split("\n\n")
@@ -63,7 +63,8 @@ def test_a_status_fits_the_terminal():
 
 
 def test_rich_is_only_loaded_to_fold():
-    """Output to a pipe, or that fits the terminal, does not import rich, which takes a third of a second."""
+    """Output to a pipe, and output that fits the terminal, does not import rich, whose import takes a third of a
+    second."""
     program = (
         "import sys\nfrom reconciler.render.text import columns\ncolumns([('a', 'b')])\ncolumns([('a', 'b')], 80)\n"
     )

@@ -1,4 +1,4 @@
-"""Plays many stories, counts what happened in them, and collects the stories that broke a promise."""
+"""Plays many stories, counts the events in them, and collects the stories that broke a promise."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.simulation.patches import all_applied
 from tests.simulation.schedule import Story, play
 
 MOST_STORIES = 10_000
-"""The maximum number of stories, with any seeds, within which a mutant must be detected."""
+"""The maximum number of stories, with any seeds, before a mutant must be detected."""
 
 
 @dataclass(slots=True)
 class Campaign:
-    """The result of a campaign. `counts` contains how often each thing happened, and `broken` the stories that broke
-    a promise."""
+    """The result of a campaign. `counts` contains how often each event happened, and `broken` contains the stories that
+    broke a promise."""
 
     stories: int = 0
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -39,7 +39,7 @@ def run(seeds: Iterable[int]) -> Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """A detected mutant: the seed of the story that detected it, the number of stories played, and the broken
+    """A detected mutant: the seed of the story that detected it, the number of stories until then, and the broken
     promise."""
 
     seed: int

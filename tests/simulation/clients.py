@@ -1,5 +1,5 @@
-"""Simulates the parts of boto3's clients that the shipped adapters use, with botocore's order of hooks. The machine
-can stop between any two hooks."""
+"""Simulates the parts of boto3's clients that the shipped adapters use, with botocore's order of hooks. The machine can
+stop between any two hooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BY_QUEUE = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job was cancelled by its queue"
 TIMED_OUT = "The job run timed out in the queue"
-"""AWS's reasons for a run that did not start within the time limit of its queue."""
+"""The reasons that AWS gives for a run that did not start within the time limit of its queue."""
 
 
 class SimulatedAws(Aws):
@@ -44,7 +44,7 @@ class Hooks:
         self._by_event: dict[str, list[Callable[..., None]]] = {}
 
     def register_last(self, event: str, hook: Callable[..., None], unique_id: str) -> None:
-        """Registers a hook that runs last, as in botocore."""
+        """Registers a hook that runs last, as botocore does."""
         assert unique_id
         self._by_event.setdefault(event, []).append(hook)
 
@@ -55,7 +55,7 @@ class Hooks:
 
 
 class _Client:
-    """One client of one command. `retries` are those of its `Config`."""
+    """One client in one process. `retries` is the value in its `Config`."""
 
     def __init__(self, command: Command, retries: Mapping[str, Any]) -> None:
         self._command, self._cloud, self._dice = command, command.world.cloud, command.world.dice
@@ -64,7 +64,7 @@ class _Client:
         self.meta = SimpleNamespace(events=Hooks(), endpoint_url=URL)
 
     def close(self) -> None:
-        """Does nothing, because nothing is open."""
+        """Does nothing, because there is no connection."""
 
     def _submit(self, **request: Any) -> dict[str, Any]:
         for attempt in range(self._attempts):
@@ -120,7 +120,7 @@ class _Client:
 
     def _page(self, token: str | None, key: str, shown: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
         """Returns one page of a listing, which contains the runs that existed when its first page was read. With
-        `paging`, a page has one run."""
+        `paging`, each page contains one run."""
         start = int(token or 0)
         if not start:
             self._listing = [shown(run) for run in self._cloud.listed()]
@@ -138,14 +138,14 @@ class BatchClient(_Client):
         return self._submit(**request)
 
     def list_jobs(self, *, jobQueue: str, filters: Any, nextToken: str | None = None) -> dict[str, Any]:  # noqa: N803
-        """ListJobs by name, which ignores case, so it includes other users' jobs."""
+        """Simulates ListJobs by name, which ignores case and therefore includes jobs of other users."""
         assert jobQueue
         assert filters
         failed = self._read()
         return self._page(nextToken, "jobSummaryList", lambda run: {"jobId": run.run_id}) if failed is None else failed
 
     def describe_jobs(self, *, jobs: list[str]) -> dict[str, Any]:
-        """DescribeJobs, which leaves out unknown ids."""
+        """Simulates DescribeJobs, which leaves out unknown ids."""
         failed = self._read()
         if failed is not None:
             return failed
@@ -191,7 +191,7 @@ class EmrClient(_Client):
         mode: str | None = None,
         nextToken: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
-        """ListJobRuns. Its runs have no tags. A listing of streaming runs is always empty."""
+        """ListJobRuns. The runs in it have no tags. In the simulation, a listing of streaming runs is always empty."""
         assert applicationId
         assert maxResults
         failed = self._read()

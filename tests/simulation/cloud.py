@@ -1,4 +1,4 @@
-"""Simulates AWS: it accepts or refuses requests, stores client tokens, lists runs late, and deletes old runs."""
+"""Simulates AWS, which accepts or refuses requests, stores client tokens, lists runs late, and deletes old runs."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ URL = "https://aws.example"
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A run that AWS accepted. Times are true seconds. `memory` is how long its token is stored. `clone` means that
-    somebody copied another run with its tags. `by_queue` means that the time limit of its queue ends it before it
-    starts."""
+    """A run that AWS accepted. Times are true times in seconds. `memory` is the time for which its token is stored.
+    `clone` means that another user copied a run with its tags. `by_queue` means that the run ends before its start,
+    because of the time limit of its queue."""
 
     run_id: str
     token: str | None
@@ -62,7 +62,7 @@ class Run:
 @dataclass(slots=True, eq=False)
 class Flight:
     """A transmission in progress: the request, the time of its signature by AWS's clock, the latest time of its
-    arrival, and what the client receives: an exception, a reply, or nothing before its timeout."""
+    arrival, and what the client receives, which is an exception, a reply, or nothing before its timeout."""
 
     request: JSON
     token: str
@@ -102,7 +102,7 @@ _ERRORS: dict[str, Callable[[], Exception]] = {
 
 @dataclass(slots=True)
 class Cloud:
-    """One AWS account. `runs` contains every run that was ever accepted, and `left_out` how often descriptions
+    """One AWS account. `runs` contains every run that was ever accepted, and `left_out` counts how often descriptions
     omitted each run."""
 
     timeline: Timeline
@@ -158,7 +158,7 @@ class Cloud:
             self._answer(flight, fate, self._accept(flight, cloned=fate == "cloned"))
 
     def _answer(self, flight: Flight, fate: str, run: Run | None) -> None:
-        """Returns the reply to the client. `run` is `None` if the request was not processed."""
+        """Returns the reply for the client. `run` is `None` if the request was not processed."""
         if fate in {"500 before", "500 after"}:
             flight.error = _ERRORS["500"]()
         elif fate in {"proxy 403", "page 200", "reset"}:
@@ -175,8 +175,8 @@ class Cloud:
             flight.answer = {"jobId": run.run_id, "jobArn": "arn", "jobName": flight.request["jobName"]}
 
     def _accept(self, flight: Flight, *, cloned: bool) -> Run | None:
-        """Returns a new run. For a stored token, returns its earlier run, or `None` if the token belongs to another
-        request."""
+        """Returns a new run. If AWS has stored the token, returns its earlier run, or `None` if the token belongs to
+        another request."""
         if self.faults.kind == EMR and (known := self._remembered(flight.token)) is not None:
             self.oracle.record("cloud", "a token was remembered")
             return known if self.dice.random() < 0.5 else None
@@ -273,7 +273,7 @@ class Cloud:
         return now >= run.shown or (self.faults.flicker > 0 and self.dice.random() < self.faults.flicker)
 
     def _glitches(self, now: float) -> bool:
-        """Returns whether listings are empty at this time. This happens once in a story, for less than a minute."""
+        """Returns whether listings are empty at this time. This happens once per story, for less than a minute."""
         if not self.faults.glitch:
             return False
         intents = self.oracle.intent_times
@@ -284,7 +284,7 @@ class Cloud:
 
 
 def foreign_request(kind: str) -> dict[str, Any]:
-    """Returns another user's request with the same name."""
+    """Returns a request of another user with the same name."""
     if kind == EMR:
         return {"name": NAME, "applicationId": "app", "tags": {}}
     return {"jobName": NAME.upper(), "jobQueue": "etl", "tags": {}}

@@ -1,5 +1,5 @@
-"""Simulates one process: a reconciler that starts, observes, plans and applies. It can be stopped between any two
-steps."""
+"""Simulates one reconciler process, which starts, observes, plans and applies. The process can be stopped between any
+two steps."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ CALLS = {"submit", "replace", "cancel"}
 
 
 class Killed(BaseException):
-    """Raised when the process is killed, as by SIGKILL. It is not an `Exception`, so that no shipped code can catch
-    it."""
+    """Raised when the process is killed, as by SIGKILL. It does not derive from `Exception`, so that the shipped code
+    cannot catch it."""
 
 
 class LocalClock:
-    """The clocks of one machine. The wall clock is some seconds off, and the boot-time clock may stop while the
+    """The clocks of one machine. The wall clock is wrong by a few seconds, and the boot-time clock may stop while the
     machine sleeps."""
 
     def __init__(self, command: Command, offset: float) -> None:
@@ -66,8 +66,8 @@ class LocalClock:
 
 
 class Command:
-    """One `reconcile` command with a single pass, or with several passes as with ``--every``. `wanted` is what it
-    read from git."""
+    """One `reconcile` command, with a single pass or, as with ``--every``, with several. `wanted` is the desired state
+    that it read from git."""
 
     def __init__(self, world: World, number: int, passes: int = 1) -> None:
         self.world, self.who, self.owner = world, f"command {number}", f"host:{number}"
@@ -99,7 +99,7 @@ class Command:
             self.world.timeline.at(self.world.timeline.now + delay, self._step)
 
     def pace(self, point: str) -> float:
-        """Lets the time of the step before this point pass. The process can be killed or frozen here."""
+        """Lets the duration of the step before this point pass. The process can be killed or frozen at this point."""
         world = self.world
         faults, roll = world.faults, world.dice.random()
         if world.oracle.lines is not None:
@@ -114,8 +114,8 @@ class Command:
         return roll * 0.4
 
     def _frozen(self, point: str) -> float:
-        """Freezes the process. It is stopped, or the machine sleeps and its boot-time clock stops, or the virtual
-        machine is paused and its wall clock stops, which is corrected some time later."""
+        """Freezes the process. The process is stopped, or the machine sleeps and its boot-time clock stops, or the
+        virtual machine is paused and its wall clock stops, which is corrected some time later."""
         dice, timeline, clock = self.world.dice, self.world.timeline, self.clock
         seconds = dice.choice(FREEZES)
         self.world.oracle.record("frozen", point)
@@ -133,7 +133,7 @@ class Command:
         return seconds
 
     def _asked_to_stop(self) -> None:
-        """Sends SIGTERM. The process ends after some seconds."""
+        """Sends SIGTERM. Ends the process after some seconds."""
         if not self.stop.is_set():
             self.world.oracle.record("asked to stop", "")
             self.stop.set()
@@ -152,10 +152,10 @@ class Command:
     # --- one pass -----------------------------------------------------------------------------------------------------
 
     def _run(self) -> Generator[float, None, None]:
-        """Runs the process with the same steps as `app.reconcile` and `app.service`."""
+        """Runs the process through the same steps as `app.reconcile` and `app.service`."""
         yield self.pace("start")
         log = Log(FaultyStore(self.world.store, self), PLACE, "0", self.clock, self.world.nonce)
-        ahead = self.clock.offset + self.world.dice.random()  # AWS's `Date` has whole seconds; read once
+        ahead = self.clock.offset + self.world.dice.random()  # AWS's `Date` has whole seconds; it is read once
         for number in range(self._passes):
             if number:
                 yield self.world.dice.choice((5.0, 61.0, 1500.0))
@@ -204,8 +204,7 @@ class Command:
         self.world.oracle.record("result", str(result[1].outcome))
 
     def _drive(self, steps: groups.Steps, world: driver.World) -> Generator[float, None, None]:
-        """Carries out the effects as `apply.interpreter` does, but lets other processes continue before every
-        effect."""
+        """Executes the effects as `apply.interpreter` does, but lets other processes continue before every effect."""
         answer: object = None
         failure: Exception | None = None
         while True:
@@ -228,7 +227,7 @@ class Command:
                 if isinstance(reply, Moved) and _point(part) == "append intended":
                     self.world.oracle.record("lost", "the race for an intent")
 
-    # --- what it is made of -------------------------------------------------------------------------------------------
+    # --- parts of a process -------------------------------------------------------------------------------------------
 
     def service(self, kind: str) -> Service:
         """Returns the shipped adapter of a kind, connected to the simulated cloud."""

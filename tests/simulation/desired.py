@@ -19,8 +19,9 @@ BATCH, EMR = "BatchJob", "EmrServerlessJobRun"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The spec in one commit. `content` determines what runs, and is `None` if the spec is absent. A change of `tag`
-    runs nothing. `pending` is the time within which a run must start, and `backoff` the number of further attempts."""
+    """The spec as of one commit. `content` determines what runs, and is `None` if the spec is absent. A changed `tag`
+    does not start a run. `pending` is the time within which a run must start, and `backoff` is the number of further
+    attempts."""
 
     content: str | None = "A"
     suspended: bool = False
@@ -32,13 +33,13 @@ class Wanted:
 
     @property
     def asks(self) -> str | None:
-        """The content that must run, or `None`."""
+        """Returns the content that must run, or `None`."""
         return None if self.suspended else self.content
 
 
 def edited(wanted: Wanted, dice: Random) -> Wanted:
-    """Returns the next commit. It usually has other content. Sometimes the spec is removed or suspended, or has
-    another tag."""
+    """Returns the next commit. The content of the spec usually changes. Sometimes the spec is removed or suspended, or
+    gets another tag."""
     roll = dice.random()
     if wanted.content is None or wanted.suspended:
         return replace(wanted, content=dice.choice("AB"), suspended=False)
@@ -53,7 +54,7 @@ def edited(wanted: Wanted, dice: Random) -> Wanted:
 
 @cache
 def desired(kind: str, wanted: Wanted, on_unknown: str) -> Desired:
-    """Returns the desired state for the plan. It contains another spec that is not selected, so that the project is
+    """Returns the desired state for the plan. It also contains a spec outside the selection, so that the project is
     never empty."""
     spec = _spec(kind, wanted)
     return Desired(

@@ -27,7 +27,7 @@ def settled(made: Plan) -> bool:
 
 
 def judge(world: World, made: Plan) -> None:
-    """Ends the story with a violation if a promise is broken."""
+    """Ends the story with a violation if a promise was broken."""
     for action in made.actions:
         if not _justified(world, action):
             world.oracle.broken(f"{action.action} {action.reason} without a cause: {action.message}")
@@ -37,7 +37,7 @@ def judge(world: World, made: Plan) -> None:
 
 
 def _justified(world: World, action: Action) -> bool:
-    """Returns whether the reason for which a spec is on hold is true."""
+    """Returns whether the reason why a spec is on hold is true."""
     oracle, token = world.oracle, action.client_token or ""
     runs = oracle.runs.get(token, [])
     match action.reason:
@@ -67,7 +67,7 @@ def _asked(oracle: Oracle, token: str) -> bool:
 
 
 def _forgotten(world: World, run_id: str | None) -> bool:
-    """Returns whether AWS no longer returns how a run ended."""
+    """Returns whether AWS no longer shows how a run ended."""
     run = next((run for run in world.cloud.runs if run.run_id == run_id), None)
     return run is not None and world.timeline.now >= run.forgotten
 
@@ -96,7 +96,7 @@ def _nothing_missing(world: World, made: Plan) -> None:
 
 
 def _no_content_twice(oracle: Oracle) -> None:
-    """Checks that the same content runs again only after other content ran, because the story requests no
+    """Checks that the same content runs again only after other content ran, because the story never requests a
     repetition."""
     contents = [content_of(run.request) for run in _accepted(oracle) if _key(oracle, run).attempt == 1]
     for before, after in pairwise(contents):

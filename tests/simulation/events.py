@@ -1,4 +1,5 @@
-"""Lists what must happen in a campaign, because a campaign proves nothing about situations that never occurred."""
+"""Lists the events that must occur in a campaign, because a campaign proves nothing about situations that never
+occurred."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ OFTEN: tuple[tuple[str, str], ...] = (
     ("deadline", "passed"),
     ("lost", "the race for an intent"),
 )
-"""What must happen in some hundred stories."""
+"""The events that must occur within some hundred stories."""
 
 EVERYTHING: tuple[tuple[str, str], ...] = (
     *OFTEN,
@@ -41,9 +42,9 @@ EVERYTHING: tuple[tuple[str, str], ...] = (
     ("plan", "cancel spec-removed"),
     ("cloud", "listings left out everything for a while"),
 )
-"""What must happen in a hundred thousand stories."""
+"""The events that must occur within a hundred thousand stories."""
 
 
 def unmet(counts: Counter[tuple[str, str]], wanted: tuple[tuple[str, str], ...]) -> list[str]:
-    """Returns what never happened."""
+    """Returns the events that never occurred."""
     return sorted({f"{where}: {what}" for where, what in wanted if not counts[where, what]})

@@ -1,4 +1,4 @@
-"""Draws the faults of a story. Each seed has a few faults that happen often, instead of all faults rarely."""
+"""Draws the faults of a story at random. Each seed has a few faults that happen often, instead of all faults rarely."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FATES = (
     "connect timeout",
     "cloned",
 )
-"""What can happen to a transmission besides acceptance with a reply. If the outcome is open, as after a reset, a
-second draw decides whether the request was accepted."""
+"""The fates of a transmission other than acceptance with a reply. If the outcome is open, as after a reset, another
+random draw decides whether the request was accepted."""
 
 REFUSALS = {"throttled", "credentials"}
-"""Fates after which a request is repeated many times, so a story with one of them needs another fate too."""
+"""Fates after which a request is repeated many times, so a story with one of them needs another fate as well."""
 
 SLOW = {operation: Rate(perSecond=0.02, burst=1) for operation in ("StartJobRun", "SubmitJob")}
 """Quotas that delay the second request of a process by most of a minute."""
@@ -64,7 +64,7 @@ POINTS = (
     "cancel",
     "append cancel-accepted",
 )
-"""The points at which a process can be killed or frozen. A story can aim at one of them."""
+"""The points at which a process can be killed or frozen. A story can aim at one of these points."""
 
 DANGEROUS = ("ledger: written", "connecting", "signed", "checked", "in flight", "answered", "append unsent")
 """The points at which a stop is most dangerous."""
@@ -72,15 +72,15 @@ DANGEROUS = ("ledger: written", "connecting", "signed", "checked", "in flight", 
 
 @dataclass(slots=True)
 class Faults:
-    """The faults of one story. Numbers below one are probabilities of each occurrence. Times are in seconds.
+    """The faults in one story. Numbers below one are probabilities per occurrence. Times are in seconds.
 
     `aim` is a point at which a process is stopped almost every time, in the way that `freezing` determines. `fates`
-    contains the possible fates of a transmission. `lag` is the delay with which a listing shows a run, `flicker` the
-    probability that it shows the run earlier, and `glitch` the probability that listings are empty for less than a
-    minute. `edges` selects the most unfavourable times. `rates` contains the client's quotas. `clocks` is the
-    maximum error of clocks, and `wrong` the probability of a clock that is off by hours. If `pending_seconds` is
-    set, it is the spec's `pendingTimeoutSeconds`, and many runs start late or never; `queue_seconds` is the time
-    limit of the queue itself, after which AWS cancels a run that has not started.
+    contains the possible fates of a transmission. `lag` is the delay until a listing shows a run, `flicker` is the
+    probability that it shows the run earlier, and `glitch` is the probability that listings are empty for less than a
+    minute. `edges` selects the most unfavourable times. `rates` contains the quotas of the client. `clocks` is the
+    maximum error of the clocks, and `wrong` is the probability of a clock that is off by hours. If `pending_seconds` is
+    set, it is the spec's `pendingTimeoutSeconds`, and many runs start late or never; `queue_seconds` is the time limit
+    of the queue itself, after which AWS cancels a run that has not started.
     """
 
     kind: str

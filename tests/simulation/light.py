@@ -1,9 +1,9 @@
-"""Makes campaigns fast without changing any decision. A test compares stories with and without these shortcuts.
+"""Makes campaigns faster without changing any decision. A test compares stories with and without these shortcuts.
 
-A batch is encoded or decoded only once, because its events are immutable. Settings of botocore, tokens and the
-secrets of a request are computed once. The store is never asked for snapshots, the search for a lost ledger covers
-fewer generations, and stop flags have no lock. Work that shipped code does in parallel threads is done sequentially,
-because nothing may depend on the order of threads.
+A batch is encoded or decoded only once, because its events are immutable. botocore's settings, tokens, and the secrets
+of a request are computed only once. The store is never asked for snapshots, the search for a lost ledger covers fewer
+generations, and stop flags need no lock. Work that the shipped code does in parallel threads is done sequentially,
+because the result must not depend on the order of threads.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from reconciler.redact.request import secrets_of
 from tests.simulation import command
 
 KEPT = 500
-"""The maximum number of cached batches, which is more than a story has."""
+"""The maximum number of cached batches, which is more than a story contains."""
 
 GENERATIONS = 4
 """The number of generations that are searched for if a ledger is empty, which is enough for a story."""
 
 GARBAGE = (50_000, 1, 1)
-"""The thresholds of the garbage collector: it runs rarely, and skips objects that existed before the stories."""
+"""The thresholds of the garbage collector, with which it runs rarely and skips objects that existed before the
+stories."""
 
 
 class OneAfterTheOther:
@@ -109,7 +110,7 @@ def light() -> Iterator[None]:
 
 
 class _Flag:
-    """The parts of `threading.Event` that a single thread needs."""
+    """Implements the parts of `threading.Event` that a single thread needs."""
 
     def __init__(self) -> None:
         self._on = False
@@ -122,7 +123,8 @@ class _Flag:
 
 
 class _NoStore:
-    """Replaces `ports.Snapshots`, which no store of a story implements, because checking a protocol takes long."""
+    """Replaces `ports.Snapshots`, which no store in a story implements, because checking for the protocol takes
+    long."""
 
 
 def _remembered(asked: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:

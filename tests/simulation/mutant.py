@@ -11,8 +11,8 @@ from tests.simulation.patches import Patch, Text
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One broken rule. `says` describes what the patched code does instead. `faults` sets fields of `Faults` in
-    every story, if only rare stories would detect the mutant otherwise."""
+    """One broken rule. `says` describes what the patched code does instead. `faults` sets fields of `Faults` in every
+    story, if only rare stories would detect the mutant otherwise."""
 
     name: str
     rule: str
@@ -34,4 +34,4 @@ def mutant(name: str, rule: str, says: str, *patches: Patch, **faults: Any) -> M
 PROTOCOL, DECIDED = "apply.protocol", "apply.actions"
 SUBMISSION, UNRESOLVED, DECIDE = "core.submission", "core.unresolved", "core.decide"
 OUTCOME, LOG, FOLD = "aws.outcome", "ledger.log", "core.fold"
-"""Shipped modules, below ``reconciler``."""
+"""The shipped modules to patch, below ``reconciler``."""

@@ -1,4 +1,5 @@
-"""Collects the mutants. Each removes or weakens one rule of the protocol, with patches to the shipped modules.
+"""Collects the mutants. Defines mutants. Each removes or weakens one rule of the protocol, by patching the shipped
+modules.
 
 The simulation must detect every mutant. `rule` is the name of the rule in docs/protocol.md.
 """

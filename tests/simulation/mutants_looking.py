@@ -62,7 +62,7 @@ LOOKS = (
 SETTLES = "return parse_time(self.newest_send.at) + timedelta(seconds=settle_seconds)"
 
 BLIND = {"fates": ("reply lost",), "on_unknown": "Resubmit", "glitch": 0.5, "clocks": 1.0, "lag": 0.0}
-"""Every reply is lost, and listings are empty for some time."""
+"""Faults in which every reply is lost, and listings are empty for some time."""
 
 ABSENCE = (
     mutant(

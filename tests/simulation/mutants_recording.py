@@ -35,7 +35,7 @@ ENDS = (
 
 WAITING = {"pending_seconds": 600, "read_faults": 0.2, "fates": ("accepted", "reply lost"), "wrong": 0.0}
 QUEUED = {**WAITING, "queue_seconds": 900.0}
-"""Runs that start late or never, without and with a time limit of the queue."""
+"""Faults in which runs start late or never, with and without a time limit of the queue."""
 
 NOT_STARTED = "core.cancels:cancel_not_started"
 
@@ -145,7 +145,7 @@ TAKEN_BACK = {
     "kind": BATCH, "on_unknown": "Resubmit", "fates": ("request lost", "reply lost"), "lag": 300.0,
     "aim": "append superseded", "freezing": True, "crash": 0.0, "freeze": 0.0, "ledger_faults": 0.0,
 }  # fmt: skip
-"""No request has a reply, and a process that is about to give up a submission is frozen."""
+"""Faults in which no request gets a reply, and a process that is about to give up a submission is frozen."""
 
 CHANGES = (
     mutant(

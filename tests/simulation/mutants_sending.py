@@ -1,4 +1,4 @@
-"""Defines mutants of R1 to R3, the rules about sending and about what a reply proves."""
+"""Defines mutants of R1 to R3, the rules about sending and about the evidence in replies."""
 
 from __future__ import annotations
 

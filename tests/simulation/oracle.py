@@ -1,4 +1,4 @@
-"""Checks what must never happen, and what must be true at the end of a story, against what really happened.
+"""Compares a story with the simulated facts: checks what must never happen, and what must be true at its end.
 
 The oracle reads the events in the ledger and the runs in the simulated AWS. It never relies on the shipped fold or
 plan.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CLOCKS = 130.0
 """The maximum difference between two clocks, plus a margin."""
 LONG_AGO = 120.0
-"""The maximum number of seconds that the calls of a pass without faults take."""
+"""The maximum duration in seconds of the calls of a pass without faults."""
 
 
 class Violation(BaseException):
@@ -34,8 +34,8 @@ class Violation(BaseException):
 
 @dataclass(slots=True)
 class Oracle:
-    """The facts of one story. `counts` maps (where, what) to the number of occurrences, `lines` is the history if it
-    is requested, and `flights` contains all transmissions that arrived or may still arrive."""
+    """The facts about one story. `counts` maps (where, what) to the number of occurrences, `lines` is the history if it
+    was requested, and `flights` contains all transmissions that arrived or may still arrive."""
 
     timeline: Timeline
     faults: Faults
@@ -53,13 +53,13 @@ class Oracle:
     # --- telling ------------------------------------------------------------------------------------------------------
 
     def record(self, where: str, what: str) -> None:
-        """Counts something that happened, and adds it to the history if one is requested."""
+        """Counts an event, and adds it to the history if that was requested."""
         self.counts[where, what] += 1
         if self.lines is not None:
             self.lines.append(f"{_time(self.timeline.now)}  {where}: {what}")
 
     def broken(self, promise: str) -> None:
-        """Ends the story, because a promise was broken."""
+        """Ends the story because a promise was broken."""
         if self.lines is not None:
             self.lines.append(f"{_time(self.timeline.now)}  BROKEN: {promise}")
         raise Violation(promise)
@@ -108,7 +108,7 @@ class Oracle:
                 self.broken(f"a new intent while {token[:9]} has a run nobody recorded, or can still have one")
 
     def _why_again(self, event: e.Intended) -> str:
-        """Returns what justifies sending a submission again."""
+        """Returns the reason that justifies sending a submission again."""
         if not event.proven:
             return "at once, with the token"
         return "after proof of absence" if self._unclear(event) else "after a refusal"
@@ -121,8 +121,8 @@ class Oracle:
             self.broken("one of two runs with the tag was adopted, and nobody was asked")
 
     def transmitted(self, command: Command, request: Mapping[str, Any], token: str) -> None:
-        """Checks a transmitted request: its intent must be stored, its bytes must equal those of the first request,
-        and its content must be wanted."""
+        """Checks a transmitted request: its intent must be stored, its bytes must equal those of the first request, and
+        its content must be required by the spec."""
         intents = self.intents.get(token, [])
         own = next((intent for intent in reversed(intents) if intent.owner == command.owner), None)
         if own is None:
@@ -167,7 +167,7 @@ class Oracle:
             )
 
     def _check_not_started(self, command: Command, run: Run) -> None:
-        """Checks that a run that is cancelled because it has not started waited long enough, and did not start some
+        """Checks that a run that is cancelled because it has not started has waited long enough, and did not start some
         time ago."""
         now = self.timeline.now
         self.record("cancelled", "a run that had not started")
@@ -177,7 +177,7 @@ class Oracle:
             self.broken(f"{command.who} gives {run.run_id} up, which has long started")
 
     def late(self, token: str) -> bool:
-        """Returns whether the run of a submission was ended only because it had not started in time."""
+        """Returns whether the run of a submission was ended only because it did not start in time."""
         asked = [o for o in self.outcomes.get(token, ()) if isinstance(o, e.CancelAsked)]
         given_up = bool(asked) and all(o.not_started for o in asked)
         return any(run.by_queue or (run.cancelled and given_up) for run in self.runs.get(token, ()))
@@ -194,8 +194,7 @@ class Oracle:
     # --- what is true -------------------------------------------------------------------------------------------------
 
     def may_still_run(self, token: str) -> bool:
-        """Returns whether a submission has a run that is not in the ledger, or one of its requests can still be
-        accepted."""
+        """Returns whether a submission has a run that is not in the ledger, or a request that can still be accepted."""
         known = self.known(token)
         if any(run.run_id not in known for run in self.runs.get(token, ()) if not run.clone):
             return True
@@ -207,7 +206,7 @@ class Oracle:
         )
 
     def first_intent(self, token: str) -> float:
-        """Returns when a submission was first intended, by the clock of its process."""
+        """Returns the time of a submission's first intent, by the clock of its process."""
         return parse_time(self.intents[token][0].at).timestamp() - EPOCH
 
     def known(self, token: str) -> set[str]:

@@ -1,5 +1,5 @@
-"""Patches shipped code temporarily: the source text of a function, or a constant. A missing text or constant is an
-error."""
+"""Patches shipped code temporarily: the source text of a function, or a constant. If the text or the constant is
+missing, this is an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 
 class PatchedTextMissing(AssertionError):
-    """Raised if the shipped code has changed since the patch was written. Rewrite the patch."""
+    """Raised if the shipped code was changed after the patch was written. Rewrite the patch."""
 
 
 class Patch(Protocol):
@@ -51,7 +51,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Replaces a constant ``module:NAME``, relative to ``reconciler``. Its value must be `was`."""
+    """Replaces a constant ``module:NAME``, relative to ``reconciler``. The value of the constant must be `was`."""
 
     where: str
     was: Any
@@ -83,7 +83,7 @@ def _function(original: Any) -> Any:
 
 
 def _found(where: str) -> tuple[Any, Any, str, Any]:
-    """Returns the module, the object that contains the name, the name, and its current value."""
+    """Returns the module, the object that contains the name, the name itself, and its current value."""
     path, _, dotted = where.partition(":")
     module = import_module(f"reconciler.{path}")
     *owners, name = dotted.split(".")

@@ -1,4 +1,4 @@
-"""Plays the story of one seed: first passes with faults, then passes without faults, and then the checks of the end."""
+"""Plays the story of one seed: first passes with faults, then passes without faults, and then the final checks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.timeline import Timeline
 
 QUIET_PASSES = 10
-"""The number of passes without faults after which nothing may be pending any more."""
+"""The number of passes without faults after which nothing may be pending."""
 
 AROUND = (-120.0, -61.0, -1.0, 1.0, 61.0)
-"""Offsets in seconds from the time at which a submission settles by correct clocks."""
+"""Offsets in seconds from the time at which a submission settles if clocks are correct."""
 
 
 class World:
-    """The whole state of one story."""
+    """The complete state of one story."""
 
     def __init__(
         self, seed: int, counts: Counter[tuple[str, str]], lines: list[str] | None, faults: Mapping[str, Any]
@@ -70,7 +70,7 @@ class World:
     # --- trouble ------------------------------------------------------------------------------------------------------
 
     def trouble(self) -> None:
-        """Runs some passes, sequentially and in parallel, while the spec is edited and faults happen."""
+        """Runs some passes, one after the other and in parallel, while the spec is edited and faults occur."""
         if self.faults.paging or self.dice.random() < 0.1:
             self.cloud.foreign(foreign_request(self.faults.kind))
         self._launch(self.dice.choice((2, 3, 3, 4, 5)))
@@ -87,12 +87,12 @@ class World:
             self.timeline.at(self.timeline.now + self._gap(), lambda: self._launch(left - 1))
 
     def edit(self) -> None:
-        """Makes the next commit."""
+        """Creates the next commit."""
         self.wanted = edited(self.wanted, self.dice)
         self.oracle.record("git", f"asks for {self.wanted}" if self.oracle.lines is not None else "an edit")
 
     def _gap(self) -> float:
-        """Returns the seconds until the next start: none, a few, until a submission settles, or days."""
+        """Returns the pause before the next start: none, a few seconds, until a submission settles, or days."""
         dice, now = self.dice, self.timeline.now
         roll = dice.random()
         if roll < 0.25:
@@ -102,13 +102,13 @@ class World:
         if roll < 0.9 and self.oracle.intent_times:
             since = now - self.oracle.intent_times[-1]
             if since < SETTLE - 130:
-                early = dice.random() < 0.3  # a look that must not count
+                early = dice.random() < 0.3  # a lookup that must not count
                 return dice.random() * (SETTLE - since) if early else SETTLE - since + dice.choice(AROUND)
             return dice.choice((1.0, 20.0, 61.0) if self.faults.glitch else (1.0, 61.0, 61.0, 122.0))
         return dice.choice((400.0, 1000.0, 1600.0, 100_000.0))
 
     def _late_runs(self) -> list[Run]:
-        """Returns our waiting runs that are cancelled if they do not start in time."""
+        """Returns those waiting runs of ours that are cancelled if they do not start in time."""
         if not self.faults.pending_seconds or self.wanted.asks is None:
             return []
         known = {run_id for token in self.oracle.runs for run_id in self.oracle.known(token)}
@@ -117,7 +117,7 @@ class World:
     # --- quiet --------------------------------------------------------------------------------------------------------
 
     def quiet(self) -> None:
-        """Runs passes without faults until nothing is pending, and then checks the end."""
+        """Runs passes without faults until nothing is pending, and then runs the final checks."""
         self.faults.calm()
         for _ in range(QUIET_PASSES):
             command = self.command()
@@ -147,8 +147,8 @@ def play(
     tell: bool = False,
     faults: Mapping[str, Any] | None = None,
 ) -> Story:
-    """Plays the story of a seed, which is the same every time. Counts in `counts` what happened, and with `tell`
-    also records it as lines. `faults` replaces fields of the drawn `Faults`."""
+    """Plays the story of a seed, which is the same every time. Counts events in `counts`, and with `tell` also records
+    them as lines. `faults` replaces fields of the drawn `Faults`."""
     lines: list[str] | None = [] if tell else None
     world = World(seed, counts if counts is not None else Counter(), lines, faults or {})
     if lines is not None:

@@ -1,4 +1,4 @@
-"""Simulates one command's access to the store: replies are lost, writes arrive late, and other commands write in
+"""Simulates a command's access to the store: replies are lost, writes arrive late, and other commands write in
 between."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FaultyStore:
-    """One command's access to the store of the story, as a `ports.Store`."""
+    """Gives one command access to the store of the story, as a `ports.Store`."""
 
     def __init__(self, store: MemoryStore, command: Command) -> None:
         self._store, self._command = store, command

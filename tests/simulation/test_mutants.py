@@ -1,4 +1,4 @@
-"""The stories detect each rule of the protocol that a patch breaks in the shipped code."""
+"""Tests that the stories detect each rule of the protocol that a patch breaks in the shipped code."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ ROW = re.compile(r"^\| `(?P<name>[a-z0-9-]+)` \| (?P<rule>R\d+) \|.*\| (?P<stori
 
 
 def _documented() -> dict[str, tuple[str, int]]:
-    """Returns from the table of the page the rule of each mutant and the seed of the story that detects it."""
+    """Returns the rows of the table in the page: for each mutant, its rule and the seed of the story that detects
+    it."""
     return {row["name"]: (row["rule"], int(row["stories"]) - 1) for row in ROW.finditer(PAGE.read_text())}
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_a_broken_rule_is_detected(name: str) -> None:
-    """The story that the page names detects the mutant."""
+    """The story given in the page detects the mutant."""
     _, seed = _documented()[name]
     stale = "this story no longer detects it; python -m tests.simulation mutants looks for others"
     assert hunt(BY_NAME[name], [seed]) is not None, stale
@@ -35,7 +36,7 @@ def test_a_broken_rule_is_detected(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(name for name, mutant in BY_NAME.items() if mutant.faults))
 @pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 100), marks=pytest.mark.soak)], ids=str)
 def test_shipped_code_keeps_its_promises_under_the_faults_of_a_mutant(name: str, seeds: range) -> None:
-    """If a mutant has its own set of faults, the shipped code keeps its promises under them."""
+    """If a mutant has its own faults, the shipped code keeps its promises under these faults."""
     unharmed = Mutant(name, BY_NAME[name].rule, "does what is shipped", (), BY_NAME[name].faults)
     assert hunt(unharmed, seeds) is None
 
@@ -43,17 +44,17 @@ def test_shipped_code_keeps_its_promises_under_the_faults_of_a_mutant(name: str,
 @pytest.mark.soak
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_a_broken_rule_is_detected_by_any_stories(name: str) -> None:
-    """Stories that were not chosen for it detect each mutant."""
+    """Each mutant is also detected by stories that were not chosen for it."""
     assert hunt(BY_NAME[name], range(5_000_000, 5_000_000 + MOST_STORIES)) is not None
 
 
 def test_the_page_has_every_mutant() -> None:
-    """The table of docs/simulation.md lists exactly the mutants that exist, each with its rule."""
+    """The table in docs/simulation.md lists exactly the existing mutants, each with its rule."""
     assert {mutant.name: mutant.rule for mutant in MUTANTS} == {n: rule for n, (rule, _) in _documented().items()}
 
 
 def test_every_rule_is_broken_by_some_mutant() -> None:
-    """At least one mutant breaks each of the rules R1 to R11."""
+    """Each of the rules R1 to R11 is broken by at least one mutant."""
     assert {f"R{number}" for number in range(1, 12)} == {mutant.rule for mutant in MUTANTS}
 
 
@@ -73,7 +74,7 @@ def _shipped(name: str) -> list[object]:
 
 
 def test_a_patch_of_code_that_has_changed_is_an_error() -> None:
-    """A patch of text or of a value that no longer exists raises an error."""
+    """A patch of a text or a value that no longer exists raises an error."""
     absent = Text("core.unresolved:proving_looks", (("this is not there", "nor this"),))
     other = Value("core.unresolved:LOOKS_APART", 24, 1)
     gone = Text("core.unresolved:no_such_function", (("a", "b"),))

@@ -1,4 +1,4 @@
-"""The shipped protocol keeps its promises in every story, under every fault."""
+"""Tests that the shipped protocol keeps its promises in every story, under every fault."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.simulation.schedule import Story, play
 ROOT = Path(__file__).parents[2]
 
 SHARDS, STORIES = 16, 250
-"""4,000 stories: `make test` plays 250, and `make soak` the others. Everything in `OFTEN` happens in each shard."""
+"""4,000 stories: `make test` plays 250, and `make soak` the others. Every event in `OFTEN` occurs in each shard."""
 
 EVERYDAY_SHARDS = 1
 
 SOAK_SHARDS, SOAK_STORIES = 10, 100_000
-"""`make soak` plays a million further stories."""
+"""`make soak` plays another million stories."""
 
 
 def _report(story: Story) -> str:
@@ -47,7 +47,7 @@ def _check(campaign: Campaign, stories: int, wanted: tuple[tuple[str, str], ...]
     [*range(EVERYDAY_SHARDS), *(pytest.param(n, marks=pytest.mark.soak) for n in range(EVERYDAY_SHARDS, SHARDS))],
 )
 def test_every_promise_is_kept(shard: int) -> None:
-    """No story breaks a promise, although every fault occurs in some story."""
+    """No story breaks a promise, although every fault occurs in at least one story."""
     _check(run(range(shard * STORIES, (shard + 1) * STORIES)), STORIES, OFTEN)
 
 
@@ -77,7 +77,7 @@ def test_runs_that_start_late_are_given_up_and_attempted_again(seeds: range) -> 
 
 @pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, 60), marks=pytest.mark.soak)], ids=str)
 def test_quick_stories_are_the_same_stories(seeds: range) -> None:
-    """The shortcuts of a campaign change nothing: a story with them has the same counts and the same lines."""
+    """The shortcuts of a campaign do not change its result: a story with them has the same counts and lines."""
     slow: Counter[tuple[str, str]] = Counter()
     quick: Counter[tuple[str, str]] = Counter()
     with threadless():
@@ -89,7 +89,7 @@ def test_quick_stories_are_the_same_stories(seeds: range) -> None:
 
 
 def test_a_seed_always_gives_the_same_story() -> None:
-    """A seed gives the same story in another process."""
+    """A seed leads to the same story in another process."""
     with threadless():
         first = play(11, tell=True)
     command = [sys.executable, "-m", "tests.simulation", "11"]

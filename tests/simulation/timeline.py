@@ -10,11 +10,11 @@ EPOCH = 1_795_312_800.0
 
 
 class Timeline:
-    """Scheduled actions, sorted by time and then by the order in which they were scheduled. `now` is the true time,
-    in seconds since the start.
+    """Holds scheduled actions, sorted by time and then by the order in which they were scheduled. `now` is the true
+    time in seconds since the start.
 
     If a command waits inside a call, such as a write to the ledger or a transmission, other commands continue inside
-    that wait. So waits are nested: the newest wait ends first. All other interleavings arise from waits between
+    that wait. Waits are therefore nested: the newest wait ends first. All other interleavings arise from waits between
     calls.
     """
 

@@ -1,4 +1,4 @@
-"""Builds projects for tests: files in a folder, each with one obvious default."""
+"""Builds projects for tests: files in a folder, each with an obvious default."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ spec:
 
 
 def batch(name: str = "job", policy: str = "", request: str = "") -> str:
-    """Returns a Batch spec. `policy` and `request` are additional lines for its `spec:` and for its request, which are
-    indented here."""
+    """Returns a Batch spec. `policy` and `request` are additional lines for its `spec:` and its request, which this
+    function indents."""
     text = BATCH.replace("NAME", name).replace("spec:\n", "spec:\n" + _indented(policy, 2))
     return text + _indented(request, 4)
 

@@ -1,5 +1,5 @@
-"""Small files that would need excessive time or memory: each is reported as a problem with a location, in bounded time
-and memory."""
+"""Tests small files that would need excessive time or memory: each is reported as a problem with a location, in limited
+time and memory."""
 
 import os
 import resource
@@ -31,8 +31,7 @@ SIZES = [pytest.param(SMALL, id="small"), pytest.param(WHOLE, id="whole", marks=
 
 
 def seconds_to_read(root: Path) -> tuple[float, tuple[Any, ...], str]:
-    """Returns the processor time of reading a project and printing its problems, and also the problems and their
-    text."""
+    """Returns the CPU time of reading a project and printing its problems, and also the problems and their text."""
     began = time.process_time()
     reported: tuple[Any, ...] = ()
     try:
@@ -44,7 +43,7 @@ def seconds_to_read(root: Path) -> tuple[float, tuple[Any, ...], str]:
 
 
 def is_quick(root: Path, ordinary: float, seconds: float) -> bool:
-    """Returns whether `seconds`, or the shortest of a few more measurements, is at most RATIO times `ordinary`."""
+    """Returns whether `seconds`, or the shortest of a few repeated measurements, is at most RATIO times `ordinary`."""
     return seconds < RATIO * ordinary or any(
         seconds_to_read(root)[0] < RATIO * ordinary for _ in range(MORE_MEASUREMENTS)
     )
@@ -52,7 +51,7 @@ def is_quick(root: Path, ordinary: float, seconds: float) -> bool:
 
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], float]:
-    """Measures the processor time of reading a file of valid specs of a size, in this run."""
+    """Measures the CPU time of reading a file of valid specs of this size, in the current run."""
 
     @cache
     def measure(size: int) -> float:
@@ -70,7 +69,7 @@ def filled(unit: str, size: int) -> str:
 
 
 def bomb(entry: str, first: str) -> str:
-    """Returns nine references to nine references to …, in one of YAML's spellings."""
+    """Returns nine references to nine references, and so on, in one of YAML's notations."""
     lines = [f"a0: &a0 {first}"]
     return "\n".join([*lines, *(f"a{i}: &a{i} {entry.replace('*', f'*a{i - 1}')}" for i in range(1, 30))]) + "\n"
 
@@ -91,7 +90,7 @@ ALIASES = {
 @pytest.mark.campaign
 @pytest.mark.parametrize("name", ALIASES)
 def test_aliases_are_counted_in_every_spelling(tmp_path, ordinary, name):
-    """A few hundred characters that expand to 10^30 nodes are a problem, in every spelling."""
+    """A few hundred characters that expand to 10^30 nodes are a problem, in every notation."""
     root = write(tmp_path, {"a.yaml": ALIASES[name]})
     seconds, reported, _ = seconds_to_read(root)
     assert reported
@@ -146,8 +145,7 @@ FILES = {
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", FILES)
 def test_a_bomb_is_a_problem_within_bounds(tmp_path, ordinary, name, size):
-    """A file of up to 1 MiB leads to at most a thousand problems, in bounded memory and about as fast as valid
-    specs."""
+    """A file of up to 1 MiB causes at most a thousand problems, in limited memory and about as fast as valid specs."""
     file, text = FILES[name]
     root = write(tmp_path, {file: text(size)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -168,7 +166,8 @@ def test_at_most_a_thousand_problems_of_a_document_are_reported(tmp_path):
 
 
 def test_the_project_file_is_read_as_strictly(tmp_path):
-    """A bomb in the project file, or a pattern that expands to very many patterns, is a problem in the project file."""
+    """An alias bomb in the project file, or a pattern that expands to very many patterns, is a problem in the project
+    file."""
     assert "aliases expand" in problems(write(tmp_path, project=ALIASES["aliases in a list"]))[0]
     many = "{" + "," * 200_000 + "}" + "x" * 200_000
     text = PROJECT.replace("spec:\n", f"spec:\n  specs: ['{many}']\n", 1)
@@ -181,7 +180,7 @@ def test_the_project_file_is_read_as_strictly(tmp_path):
 
 
 def test_a_pattern_is_matched_without_backtracking(monkeypatch):
-    """A pattern with twenty depths compares each of its segments with each folder at most once."""
+    """A pattern with twenty `**` compares each of its segments with each folder at most once."""
     steps: list[str] = []
 
     def counting(segment: str) -> Callable[[str], bool | None]:
@@ -220,7 +219,7 @@ def test_symlinks_between_folders_are_counted(tmp_path, monkeypatch):
 
 
 def test_very_deep_folders_are_a_problem(tmp_path):
-    """Folders nested deeper than the limit are a problem and are not walked."""
+    """Folders that are nested deeper than the limit are a problem and are not searched."""
     root = write(tmp_path, {"a.yaml": SPEC})
     (root / "/".join("d" * 100)).mkdir(parents=True)
     (line,) = problems(root)

@@ -1,4 +1,4 @@
-"""Finding the usable specs in a project with errors."""
+"""Tests which specs are usable in a project with errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def test_a_valid_project_has_nothing_else(project: Path):
 
 
 def test_dependents_are_valid_by_themselves(project: Path):
-    """Dependents are usable, and are listed with their cause. A chain of dependents has one cause."""
+    """Specs that depend on a broken one are usable, and are listed with the cause. A chain of dependents has a single
+    cause."""
     found = usable(
         project,
         a=batch_text("a", oops="1"),
@@ -70,7 +71,7 @@ def test_a_cycle_holds_all_of_its_specs(project: Path):
     ids=["syntax", "empty", "other", "number", "nameless", "two metadata", "two names", "character"],
 )
 def test_a_document_that_does_not_tell_its_name_is_unnamed(project: Path, text: str):
-    """As long as a name is unknown, no missing spec is treated as removed."""
+    """As long as a name cannot be read, no missing spec is treated as removed."""
     found = usable(project, x=text, a=batch_text("a"))
     assert found.unnamed is not None
     assert found.unnamed.message.startswith("x.yaml:")
@@ -94,7 +95,7 @@ def test_the_documents_of_an_unreadable_file_are_invalid(project: Path):
 
 
 def test_former_names_and_labels_of_a_broken_spec_are_read(project: Path):
-    """They are needed so that a rename removes nothing and selections find the spec."""
+    """They are still needed, so that a rename does not remove a spec and selections find the spec."""
     text = batch_text("new", labels="{team: a, odd: 1}", oops="1").replace("name: new", "name: new\n  renamedFrom: old")
     found = usable(project, new=text)
     assert (found.invalid["new"].elsewhere, found.invalid["old"].elsewhere) == (False, True)
@@ -111,7 +112,7 @@ def test_only_the_requested_target_counts(project: Path):
 
 
 def test_a_folder_of_another_tool_is_one_problem(project: Path):
-    """The folder is one problem, as in `validate`, and no missing spec is treated as removed."""
+    """The unreadable folder is one problem, as in `validate`, and no missing spec is treated as removed."""
     (project / "charts").mkdir()
     for name in ("a", "b"):
         (project / "charts" / f"{name}.yaml").write_text("replicas: 2\n")
@@ -122,7 +123,7 @@ def test_a_folder_of_another_tool_is_one_problem(project: Path):
 
 
 def test_a_rename_to_the_name_of_another_spec_holds_both(project: Path):
-    """It is unknown which of the two specs the record belongs to."""
+    """The ledger record could belong to either of the two specs."""
     new = batch_text("new").replace("name: new", "name: new\n  renamedFrom: old", 1)
     found = usable(project, new=new, old=batch_text("old"), a=batch_text("a"))
     assert (list(found.specs), {name: why.elsewhere for name, why in found.invalid.items()}) == (

@@ -1,4 +1,4 @@
-"""Reading real requests as specs."""
+"""Tests that real requests are read as specs."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 
 VALID = [(row, kind) for file, kind in KINDS.items() for row in rows(file) if row["verdict"] == "valid"]
-INVALID = [row for row in rows("invalid") if row["id"] != "021-emr-args-empty-string"]  # AWS accepts it now
+INVALID = [row for row in rows("invalid") if row["id"] != "021-emr-args-empty-string"]  # now AWS accepts it
 
 pytestmark = pytest.mark.skipif(not INVALID, reason="the corpus is not here")
 
@@ -43,8 +43,8 @@ def without_token(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_valid_requests_load_unchanged(tmp_path, scheduled):
-    """Every real request loads as a spec with that request, field for field in the same order."""
-    # each of them is a spec of one project
+    """Every real request loads as a spec with that request, with the same fields in the same order."""
+    # each is a spec in one project
     files = {}
     for number, (row, kind) in enumerate(VALID):
         document = wrapped(escaped(without_token(row)), kind, f"n{number}")
@@ -58,12 +58,12 @@ def test_valid_requests_load_unchanged(tmp_path, scheduled):
     for number, (row, kind) in enumerate(VALID):
         expected = {**without_token(row), NAMES[kind]: row["request"].get(NAMES[kind], f"n{number}")}
         request = specs[f"n{number}"].request
-        # A template keeps its escapes, so that literal text is not interpreted.
+        # Escapes remain in a template, so that literal text is not interpreted.
         assert json.dumps(escaped(expected) if scheduled else expected) == json.dumps(request), row["id"]
 
 
 def test_invalid_requests_are_refused_at_a_location(tmp_path):
-    """Every request that AWS refuses is a problem inside the request of its file."""
+    """Every request that AWS refuses is a problem with a location inside the request."""
     files = {
         f"n{number}.json": dumped(wrapped(escaped(row["request"]), KINDS[row["service"]], f"n{number}"))
         for number, row in enumerate(INVALID)
@@ -73,5 +73,5 @@ def test_invalid_requests_are_refused_at_a_location(tmp_path):
     by_path = {problem.path: problem for problem in caught.value.problems}
     assert set(files) == set(by_path)
     for problem in caught.value.problems:
-        assert problem.line >= 7, str(problem)  # where the request begins
+        assert problem.line >= 7, str(problem)  # where the request starts in the file
         assert "spec.request" in problem.message

@@ -1,4 +1,4 @@
-"""Tests what `validate` reports about mistakes from the field. Each mistake is one line of the corpus."""
+"""Tests the messages of `validate` about real mistakes of users. Each mistake is one line of the corpus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ spec:
   targets:
     prod: {account: "123456789012", region: eu-west-1, ledger: "dynamodb://ledger"}
 """
-SPARK_PARAMETERS = "ssp-"  # have their own test
+SPARK_PARAMETERS = "ssp-"  # they have a separate test
 ESSENCE = {
     "s3-one-slash": "s3:// has two slashes",
     "jinja-left": "${run.slot:%Y-%m-%d}",
@@ -37,7 +37,7 @@ ESSENCE = {
 
 
 def reported(root: Any, case: dict[str, Any]) -> list[tuple[str, str]]:
-    """Returns the severity and message of everything that is reported about a case."""
+    """Returns the severity and message of each problem and warning for a case."""
     if "raw" in case:
         files = {"a.yaml": case["raw"]}
     else:
@@ -53,7 +53,7 @@ def reported(root: Any, case: dict[str, Any]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("case", [case for case in corpus("field") if not str(case.id).startswith(SPARK_PARAMETERS)])
 def test_mistakes_from_the_field(tmp_path, case):
-    """Each mistake is an error or a warning with its remedy, and nothing is reported for correct input."""
+    """Each mistake causes an error or a warning with its remedy, and correct input causes neither."""
     problems = reported(tmp_path, case)
     if case["want"] == "silent":
         assert problems == []

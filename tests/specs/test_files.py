@@ -1,4 +1,4 @@
-"""Listing the files of a project and reading their text."""
+"""Tests how the files of a project are listed and read."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ NOBODY = 65534
 
 @contextmanager
 def as_somebody_else():
-    """Runs tests of permissions as the user nobody if possible, because permissions do not restrict root."""
+    """Runs tests about permissions as the user nobody if possible, because permissions do not restrict root."""
     if os.geteuid() != 0:
         yield
         return
@@ -33,7 +33,7 @@ def as_somebody_else():
 
 @pytest.fixture
 def open_root():
-    """A folder that every user can reach, unlike those of pytest."""
+    """A folder that every user can access, unlike pytest's folders."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -55,7 +55,7 @@ def open_root():
     ],
 )
 def test_patterns(pattern, path, expected):
-    """Stars, question marks, sets, depths and alternatives match files as in a shell."""
+    """Stars, question marks, sets, `**` and alternatives match files as in a shell."""
     assert expected == any(matches(segments, tuple(path.split("/"))) for segments in expanded(pattern))
 
 
@@ -66,7 +66,8 @@ SELECTIONS = ("*.y", "**/*.y", "a/*", "a/**", "**", "a/**/x.y", "**/b/*", "a", "
 @pytest.mark.parametrize("excluded", ["", *SELECTIONS])
 @pytest.mark.parametrize("included", SELECTIONS)
 def test_a_folder_selects_the_files_that_the_patterns_match(included, excluded):
-    """Comparing only names with the patterns of a folder selects the same files as comparing whole paths."""
+    """For a single folder, comparing only file names with the patterns selects the same files as comparing whole
+    paths."""
     chosen = patterns([included, *(["!" + excluded] if excluded else [])])
     for folder in FOLDERS:
         selects = chosen.in_folder(folder)
@@ -86,13 +87,13 @@ def test_a_folder_selects_the_files_that_the_patterns_match(included, excluded):
     ],
 )
 def test_folders_that_cannot_hold_a_match_are_not_read(pattern, folder, expected):
-    """Only folders that can contain a match are walked."""
+    """Only folders that can contain a match are searched."""
     assert expected == any(may_hold(segments, tuple(folder.split("/"))) for segments in expanded(pattern))
 
 
 @pytest.mark.parametrize("pattern", ["", "/a", "../a", "a/../b", "a/", "{a,}", "{a,b}" * 20])
 def test_invalid_patterns(pattern):
-    """A pattern that is absolute, leaves the project, matches no file or expands to thousands is invalid."""
+    """A pattern is invalid if it is absolute, leaves the project, can match no file, or expands to thousands."""
     with pytest.raises(ValueError, match="pattern"):
         expanded(pattern)
 
@@ -104,7 +105,7 @@ def test_hidden_files_and_the_project_file_are_skipped(tmp_path):
 
 
 def test_a_project_file_in_a_subfolder_is_an_error(tmp_path):
-    """A project inside a project is an error."""
+    """A project within a project is an error."""
     (line,) = problems(write(tmp_path, {"sub/reconciler.yaml": PROJECT}))
     assert line.startswith("sub/reconciler.yaml:2:7: kind: a Project is allowed only in reconciler.yaml")
 
@@ -199,7 +200,7 @@ def test_file_names_that_cannot_be_printed_are_errors(tmp_path, name):
 
 
 def test_the_project_folder(tmp_path):
-    """The project folder is the given folder or, without one, the current folder or ./specs."""
+    """The project folder is the given folder; by default, it is the current folder or ./specs."""
     here = write(tmp_path / "here")
     above = tmp_path / "above"
     below = write(above / "specs")
@@ -255,14 +256,14 @@ SWAPS = {
 
 @pytest.mark.parametrize(("make", "message"), SWAPS.values(), ids=SWAPS)
 def test_a_file_replaced_before_opening_is_checked_again(tmp_path, monkeypatch, make, message):
-    """If a file is replaced between listing and opening, the opened file is checked."""
+    """If a file is replaced between listing and opening, the file that was opened is checked."""
     root = write(tmp_path, {"a.yaml": batch("a")})
     swapped(root / "a.yaml", make, monkeypatch)
     assert [f"a.yaml:1:1: {message}"] == problems(root)
 
 
 def test_a_folder_replaced_by_a_symlink_is_not_followed(tmp_path, monkeypatch):
-    """A folder on the path that is replaced by a symlink out of the project is not followed."""
+    """If a folder on the path is replaced with a symlink out of the project, the symlink is not followed."""
     other = write(tmp_path / "other", {"a.yaml": batch("stolen")})
     root = write(tmp_path / "project", {"jobs/a.yaml": batch("a")})
     path = root / "jobs" / "a.yaml"
@@ -317,14 +318,14 @@ def test_a_project_file_outside_the_project_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("target", ["reconciler.yaml", "nowhere", "/dev/zero"])
 def test_an_unreadable_project_file_is_an_error(tmp_path, target):
-    """A project file that is a symlink loop, broken or a device is an error, and nothing hangs."""
+    """A project file that is a symlink loop, a broken symlink or a device is an error, and reading it does not hang."""
     (tmp_path / "reconciler.yaml").symlink_to(target)
     (line,) = problems(find_root(None, tmp_path))
     assert line.startswith("reconciler.yaml:1:1: ")
 
 
 def test_the_project_folder_may_be_a_symlink(tmp_path):
-    """The project folder may be a symlink, as tools that sync a branch make it."""
+    """The project folder may be a symlink, as created by tools that sync a branch."""
     root = write(tmp_path / "v1", {"a.yaml": batch("a"), "b/c.yaml": batch("c")})
     (tmp_path / "current").symlink_to(root)
     assert 2 == load(tmp_path / "current").count
@@ -332,7 +333,7 @@ def test_the_project_folder_may_be_a_symlink(tmp_path):
 
 
 def test_a_file_that_grows_while_it_is_read_is_bounded(tmp_path, monkeypatch):
-    """A file that grows while it is read is read only up to the limit."""
+    """If a file grows while it is read, it is read only up to the limit."""
     root = write(tmp_path, {"a.yaml": batch("a")})
     path = root / "a.yaml"
 

@@ -1,4 +1,4 @@
-"""Reading the checkout, in real git repositories."""
+"""Tests how the checkout is read, with real git repositories."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from reconciler.specs.git_pull import pull
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Runs git with a user's name, and returns its output."""
+    """Runs git with the name of a user, and returns its output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_SYSTEM": os.devnull,
@@ -27,7 +27,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def commit(folder: Path, message: str) -> str:
-    """Makes an empty commit, and returns its id."""
+    """Creates an empty commit, and returns its id."""
     git(folder, "commit", "-q", "--allow-empty", "-m", message)
     return git(folder, "rev-parse", "HEAD")
 
@@ -48,7 +48,7 @@ def test_outside_git_there_is_no_check(tmp_path, monkeypatch):
 
 
 def test_before_the_first_commit_there_is_no_check(repository):
-    """A repository without a commit has no commit to check, which the result shows."""
+    """A repository without commits has no commit to check, which the result shows."""
     assert Checkout(unborn=True) == read_checkout(repository, [])
 
 
@@ -68,7 +68,8 @@ def test_specs_that_git_does_not_track(repository):
 
 
 def test_a_repository_without_a_git_program_is_an_error(repository, monkeypatch):
-    """In a repository, and in a folder below it, a missing git program is an error: the check is never skipped."""
+    """In a repository, and in a folder inside it, a missing git program is an error, so that the check is never
+    skipped."""
     commit(repository, "one")
     (repository / "jobs").mkdir()
     monkeypatch.setenv("PATH", "")
@@ -78,14 +79,14 @@ def test_a_repository_without_a_git_program_is_an_error(repository, monkeypatch)
 
 
 def test_outside_git_and_without_it_there_is_no_check(tmp_path, monkeypatch):
-    """Without a repository and without git there is no commit to check."""
+    """Without a repository and without git, there is no commit to check."""
     monkeypatch.setenv("PATH", "")
     assert Checkout() == read_checkout(tmp_path, [])
 
 
 @pytest.mark.parametrize(("name", "uncommitted"), [("new.yaml", True), ("sub/new.json", True), ("notes.txt", False)])
 def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
-    """Only files that may be specs are uncommitted changes. A ledger beside them is not."""
+    """Only changes to files that may be specs count as uncommitted changes. A ledger beside them does not count."""
     commit(repository, "one")
     assert not read_checkout(repository, []).uncommitted
     (repository / name).parent.mkdir(exist_ok=True)
@@ -94,8 +95,8 @@ def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
 
 
 def test_plan_files_are_no_uncommitted_changes(repository):
-    """A new plan file is not a change of the project. A committed plan file that differs is, and so is a new spec
-    beside it."""
+    """A new plan file does not count as a change of the project. A changed plan file that was committed counts, and so
+    does a new spec beside it."""
     (repository / "kept.json").write_text("{}")
     git(repository, "add", ".")
     commit(repository, "one")
@@ -110,14 +111,14 @@ def test_plan_files_are_no_uncommitted_changes(repository):
 
 
 def test_contained_newer_and_diverged(repository):
-    """HEAD and its ancestors are contained, and its descendants are newer. All other commits are unknown, or missing
-    if they are not in this repository."""
+    """HEAD and its ancestors are contained, and its descendants are newer. A diverged commit is unknown, and a commit
+    that is not in this repository is missing."""
     # the commits one, two (checked out) and three on main, and a branch from one
     one, two, three = (commit(repository, message) for message in ("one", "two", "three"))
     git(repository, "checkout", "-q", "-b", "side", one)
     side = commit(repository, "side")
     git(repository, "checkout", "-q", "--detach", two)
-    # all of them are queried, with commits that do not exist here and words that are no commits
+    # all are queried, with missing commits and words that are not commits
     strange = ["0" * 40, "--all", "HEAD", "", one[:8]]
     checkout = read_checkout(repository, [one, two, three, side, *strange])
     # then
@@ -169,7 +170,7 @@ def test_a_repository_that_git_refuses_is_an_error(repository):
 
 
 def test_a_history_that_git_cannot_list_is_an_error(repository):
-    """A damaged history is an error, never an unknown ancestry."""
+    """A damaged history is an error and is never treated as an unknown ancestry."""
     one, two, three = (commit(repository, message) for message in ("one", "two", "three"))
     git(repository, "checkout", "-q", "--detach", one)
     (repository / ".git" / "objects" / two[:2] / two[2:]).unlink()
@@ -178,7 +179,7 @@ def test_a_history_that_git_cannot_list_is_an_error(repository):
 
 
 def test_the_actor(repository, tmp_path, monkeypatch):
-    """The actor is GitHub's actor or, without one, git's user or the local account."""
+    """The actor is GitHub's actor; without one, it is git's user or the local account."""
     git(repository, "config", "user.email", "ops@example.org")
     assert "octo" == actor({"GITHUB_ACTOR": "octo"}, repository)
     assert "hand" == actor({"GITHUB_ACTOR": "octo", "GITHUB_TRIGGERING_ACTOR": "hand"}, repository)
@@ -222,7 +223,7 @@ PROGRAMS = {
     "gc.recentObjectsHook": "{program}",
     "interactive.diffFilter": "{program}",
 }
-"""Settings of git 2.39 to 2.52 that contain a program or make git run one, from git-config(1)."""
+"""Settings of git 2.39 to 2.52, from git-config(1), that contain a program or make git run one."""
 
 
 @pytest.fixture
@@ -243,8 +244,8 @@ def configure(folder: Path, key: str, program: Path) -> None:
 
 
 def with_spec(folder: Path) -> str:
-    """Commits a spec to which attributes apply a filter, and returns the commit. Git must read the spec's content
-    again."""
+    """Commits a spec to which git attributes apply a filter, and returns the commit. Afterwards, git must read the
+    spec's content again."""
     (folder / ".gitattributes").write_text("*.yaml filter=x diff=x merge=x\n")
     (folder / "a.yaml").write_text("x")
     git(folder, "add", ".")
@@ -264,8 +265,8 @@ def test_reading_runs_no_program_of_any_setting(repository, program, tmp_path):
 
 
 def test_a_pull_runs_no_program_of_any_setting(repository, program, tmp_path):
-    """A pull refuses settings with a program that it would run, and lists them. It runs no program from other
-    settings."""
+    """A pull refuses settings with a program that it would run, and lists these settings. It runs no program from other
+    settings either."""
     with_spec(repository)
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(repository), str(clone))
@@ -285,7 +286,7 @@ def test_a_pull_runs_no_program_of_any_setting(repository, program, tmp_path):
 
 
 def test_filters_do_run_in_git_itself(repository, program, tmp_path):
-    """Shows that the tests above can fail: plain `git status` runs the filter that attributes select."""
+    """Shows that the tests above can fail: plain `git status` runs the filter that git attributes select."""
     with_spec(repository)
     configure(repository, "filter.x.clean", program)
     git(repository, "status")
@@ -312,7 +313,7 @@ def test_a_folder_laid_out_as_a_bare_repository_brings_no_settings(repository, p
 
 
 def test_a_bare_layout_outside_any_repository_is_a_plain_folder(program, tmp_path):
-    """Without a repository above the folder, there is no commit, and no program from its settings runs."""
+    """If no parent folder is a repository, there is no commit, and no program from the folder's settings runs."""
     git(tmp_path, "init", "-q", "--bare", "jobs")
     configure(tmp_path / "jobs", "core.fsmonitor", program)
     assert Checkout() == read_checkout(tmp_path / "jobs", [])
@@ -320,7 +321,7 @@ def test_a_bare_layout_outside_any_repository_is_a_plain_folder(program, tmp_pat
 
 
 def test_the_lock_of_a_killed_merge_of_ours_is_removed(repository, tmp_path):
-    """A pull after a killed merge succeeds. A lock of another git process is not removed and causes an error."""
+    """A pull after a killed merge succeeds. The lock of another git process is not removed and causes an error."""
     with_spec(repository)
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(repository), str(clone))
@@ -329,13 +330,13 @@ def test_the_lock_of_a_killed_merge_of_ours_is_removed(repository, tmp_path):
     lock.touch()
     with pytest.raises(ReconcilerError, match=r"index\.lock"):
         pull(clone)
-    (clone / ".git" / "reconciler-pull.lock").write_text(repr(lock.stat().st_mtime - 0.5))  # as if killed in the merge
+    (clone / ".git" / "reconciler-pull.lock").write_text(repr(lock.stat().st_mtime - 0.5))  # killed in the merge
     assert newer == pull(clone)
     assert not lock.exists()
 
 
 def test_two_pulls_at_once(repository, tmp_path):
-    """While one pull merges, another one is an error."""
+    """While one pull is merging, another pull is an error."""
     commit(repository, "one")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(repository), str(clone))
@@ -361,7 +362,7 @@ def test_names_in_any_encoding(repository):
 
 @pytest.mark.parametrize("damage", ["a worktree that was pruned", "no HEAD"])
 def test_a_damaged_repository_is_an_error(repository, damage):
-    """A repository that git no longer accepts is an error, not a folder outside git."""
+    """A repository that git no longer accepts is an error, and is not treated as a folder outside git."""
     commit(repository, "one")
     if damage == "no HEAD":
         (repository / ".git" / "HEAD").unlink()
@@ -375,7 +376,7 @@ def test_a_damaged_repository_is_an_error(repository, damage):
 
 
 def test_git_has_a_timeout(repository, tmp_path, monkeypatch):
-    """A git process that hangs is ended with an error."""
+    """A git process that hangs is terminated, and an error is raised."""
     commit(repository, "one")
     (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "git").chmod(0o755)
@@ -385,7 +386,7 @@ def test_git_has_a_timeout(repository, tmp_path, monkeypatch):
 
 
 def test_git_never_prompts(repository):
-    """Git asks for no password, neither on a terminal nor with a program."""
+    """git never prompts for a password, neither on a terminal nor through a program."""
     git(repository, "config", "core.askPass", "/bin/echo")
     asked = run_git(repository, "credential", "fill", stdin="protocol=https\nhost=example.org\n\n")
     assert 0 != asked.returncode
@@ -394,7 +395,7 @@ def test_git_never_prompts(repository):
 
 @pytest.mark.parametrize("reference", ["refs/heads/-x", "refs/heads/\u202ename", "refs/tags/HEAD", "refs/heads/HEAD"])
 def test_reference_names_do_not_matter(repository, reference):
-    """A branch or tag with an odd name does not change what is read."""
+    """A branch or tag with an unusual name does not change what is read."""
     one, two = commit(repository, "one"), commit(repository, "two")
     git(repository, "update-ref", reference, one)
     checkout = read_checkout(repository, [one, two])

@@ -1,4 +1,4 @@
-"""The golden output for a project with many errors."""
+"""Tests the golden output for a project with many errors."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def test_all_errors_of_all_files_at_once(tmp_path):
     """All problems of a project are reported together, sorted by location, each with its line."""
-    # a copy, so that files around this repository do not matter
+    # a copy, so that files around this repository have no effect
     root = shutil.copytree(GOLDEN / "many-errors", tmp_path / "project")
     # when
     with pytest.raises(SpecErrors) as caught:

@@ -1,4 +1,4 @@
-"""The text of an imported spec is read back as the same request, whatever the request contains."""
+"""Tests that the text of an imported spec is read back as the same request, whatever the request contains."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_request_reads_back(value: Any, comment: str) -> None:
 
 
 def test_texts_are_easy_to_read() -> None:
-    """Lists are indented, long texts folded, scripts kept by line, and nothing is quoted without need."""
+    """Lists are indented, long texts are folded, scripts keep their lines, and nothing is quoted unnecessarily."""
     text = spec_text(
         "BatchJob", "x", {}, {"a": ["s3://b/c", "1"], "b": "one\ntwo\n", "c": "--conf a=b " * 12 + "end"}, ["y"]
     )
@@ -75,12 +75,13 @@ def test_texts_are_easy_to_read() -> None:
     ],
 )
 def test_names_are_valid_and_free(wanted: str, name: str) -> None:
-    """A name is a DNS label similar to the wanted name, with a number if the name is taken."""
+    """The name is a DNS label similar to the original name, with a number if that is taken."""
     assert name == unique_name(wanted, {"taken", "taken-2", "b" * 63})
 
 
 def test_the_folder_is_one_that_is_read() -> None:
-    """Specs are written to a folder that a pattern covers. If there is none, the user must choose one."""
+    """Specs are written to a folder that a file pattern covers. If there is no such folder, the user must choose
+    one."""
     assert "" == default_folder(["**/*.yaml"])
     assert "jobs/a" == default_folder(["jobs/a/*.yaml", "!charts"])
     with pytest.raises(ReconcilerError, match="--out DIR"):

@@ -79,14 +79,14 @@ def test_streaming_defaults(tmp_path):
 
 
 def test_a_streaming_job_that_forbids_warns(tmp_path):
-    """A streaming job with concurrencyPolicy Forbid gives a warning."""
+    """A streaming job with concurrencyPolicy Forbid causes a warning."""
     root = write(tmp_path, {"a.yaml": EMR.replace("spec:\n", "spec:\n  concurrencyPolicy: Forbid\n", 1)})
     (warning,) = warnings(root)
     assert warning.startswith("a.yaml:5:22: spec.concurrencyPolicy: Forbid never deploys a change")
 
 
 def test_a_scheduled_spec_keeps_its_slot(tmp_path):
-    """The slot remains a placeholder in the request, so slots with the same content share a digest."""
+    """The slot remains a placeholder in the request, so all slots of the same content have the same digest."""
     text = batch(
         policy='schedule: "0 2 * * *"\ntimeZone: Europe/Madrid',
         request='parameters: {day: "${run.slot:%Y-%m-%d}", b: "${var.bucket}", e: "$${x}"}',
@@ -97,7 +97,7 @@ def test_a_scheduled_spec_keeps_its_slot(tmp_path):
 
 
 def test_fields_without_effect_warn(tmp_path):
-    """Fields that need a schedule cause a warning without one."""
+    """Fields that require a schedule cause a warning if there is none."""
     root = write(tmp_path, {"a.yaml": batch(policy="catchup: false\nstartingDeadlineSeconds: 0\ntimeZone: UTC")})
     expected = [
         "a.yaml:6:3: spec.catchup has no effect without a schedule",
@@ -108,7 +108,7 @@ def test_fields_without_effect_warn(tmp_path):
 
 
 def test_secrets_warn_without_being_shown(tmp_path):
-    """A value that looks like a secret gives a warning at its location that does not repeat it."""
+    """A value that looks like a secret causes a warning at its location, and the warning does not repeat the value."""
     request = "containerOverrides:\n  environment:\n    - {name: DB_PASSWORD, value: hunter2hunter2}"
     (warning,) = warnings(write(tmp_path, {"a.yaml": batch(request=request)}))
     assert warning.startswith("a.yaml:11:38: spec.request.containerOverrides.environment[0].value: looks like a secret")
@@ -116,7 +116,7 @@ def test_secrets_warn_without_being_shown(tmp_path):
 
 
 def test_a_refused_secret_is_not_shown(tmp_path):
-    """Neither the message nor the shown line repeats a refused secret."""
+    """If a secret is refused, neither the message nor the displayed line repeats it."""
     request = (
         "containerOverrides:\n  environment:\n    - {name: DB_PASSWORD, value: 918273}\nparameters: {password: 1_234_5}"
     )
@@ -553,15 +553,15 @@ WARNED = {
 
 @pytest.mark.parametrize(("text", "expected"), WARNED.values(), ids=WARNED)
 def test_what_is_valid_and_cannot_be_meant_has_a_location(tmp_path, text, expected):
-    """Policies and ARNs that are valid but cannot be intended cause a warning at their location."""
+    """Policies and ARNs that are valid but probably not intended cause a warning at their location."""
     lines = warnings(write(tmp_path, {"a.yaml": text}))
     for line, start in zip(lines, expected, strict=True):
         assert line.removeprefix("a.yaml:").startswith(start)
 
 
 def test_the_account_of_an_emulator_is_not_compared(tmp_path):
-    """Targets without an account of their own accept ARNs of every account. The warning for other targets contains
-    the target."""
+    """Targets without an account accept ARNs of every account. The warning for other targets contains the name of the
+    target."""
     text = batch().replace("queue\n", "arn:aws:batch:eu-west-1:111122223333:job-queue/q\n", 1)
     assert warnings(write(tmp_path, {"a.yaml": text})) == []
     (line,) = warnings(write(tmp_path, {"a.yaml": text.replace("1111", "2222")}))
@@ -577,7 +577,7 @@ SIZES = {
 
 @pytest.mark.parametrize(("size", "expected"), SIZES.values(), ids=SIZES)
 def test_arrays_that_wait_for_each_other_have_one_size(tmp_path, size, expected):
-    """N_TO_N between specs whose arrays differ, or that are no arrays, causes a warning at the reference."""
+    """N_TO_N causes a warning at the reference if the arrays of the two specs differ, or if one is not an array."""
     files = {
         "a.yaml": batch("a", request="arrayProperties: {size: 2}\ndependsOn: [{spec: b, type: N_TO_N}]"),
         "b.yaml": batch("b", request=f"arrayProperties: {size}" if size else ""),
@@ -590,7 +590,7 @@ def test_arrays_that_wait_for_each_other_have_one_size(tmp_path, size, expected)
 
 
 def test_an_empty_project_warns(tmp_path):
-    """A project without specs is valid but gives a warning."""
+    """A project without specs is valid but causes a warning."""
     root = write(tmp_path)
     assert 0 == load(root).count
     assert ["no file matches"] == [line.split(": ")[-1].rsplit(" ", 1)[0] for line in warnings(root)]
@@ -609,7 +609,7 @@ def test_only_some_files(tmp_path):
     assert 1 == load(root, only_paths=[root / "a.yaml"]).count
     warned, unknown = problems(root, only_paths=[root / "sub"])
     assert warned.startswith("sub/b.yaml:6:3: spec.catchup")
-    # the warning about another file is reported together with the error
+    # the warning about another file is still reported
     assert unknown.startswith("sub/c.yaml:9:5: unknown field spec.request.nope; expected one of")
     (warning,) = load(root, only_paths=[root / "sub/b.yaml"]).warnings
     assert "sub/b.yaml" == warning.path
@@ -651,7 +651,7 @@ def test_a_chosen_file_is_checked_with_the_specs_that_it_names(tmp_path, monkeyp
 
 
 def digest_of(root: Path, text: str, path: str = "a.yaml") -> str:
-    """Returns the digest of the only spec in a project with one file."""
+    """Returns the digest of the only spec in a project that has one file."""
     for old in root.glob("**/*.yaml"):
         old.unlink()
     for old in root.glob("**/*.json"):
@@ -677,7 +677,7 @@ SAME = {
 
 @pytest.mark.parametrize(("text", "path"), SAME.values(), ids=SAME)
 def test_cosmetic_changes_keep_the_digest(tmp_path, text, path):
-    """Comments, quotes, order, file, format, labels, policy, tags and names do not change a digest."""
+    """Comments, quotes, order, file, format, labels, policy, tags and names do not affect a digest."""
     expected = digest_of(tmp_path, batch())
     assert expected == digest_of(tmp_path, text, path)
 
@@ -688,7 +688,7 @@ COMMANDS = st.lists(st.text(alphabet="ab -=$\u00e9\"'\\\n#:", min_size=1, max_si
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(COMMANDS, COMMANDS)
 def test_any_change_of_an_argument_changes_the_digest(tmp_path, one, other):
-    """Two commands have the same digest only if they are equal. Commands are read unchanged."""
+    """Two commands have the same digest only if they are equal. Commands are not changed when they are read."""
 
     def spec(command: list[str]) -> str:
         request = {"jobQueue": "q", "jobDefinition": "d", "containerOverrides": {"command": command}}
@@ -700,7 +700,7 @@ def test_any_change_of_an_argument_changes_the_digest(tmp_path, one, other):
 
 
 def test_requests_that_grow_without_bound_are_refused(tmp_path):
-    """Neither aliases nor variables turn a small file into a request that fills the memory."""
+    """Neither aliases nor variables can turn a small file into a request that fills the memory."""
     # a long text with many aliases, and a long variable that is used many times
     long = "x" * 10_000
     aliased = batch("a", request=f"parameters: {{k: &k {long}, {', '.join(f'k{i}: *k' for i in range(200))}}}")

@@ -1,4 +1,4 @@
-"""Files in a project that are not specs: plan files, files of other tools, and patterns that exclude files."""
+"""Tests files in a project that are not specs: plan files, files of other tools, and files that a pattern excludes."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def test_a_plan_file_can_be_larger_than_a_spec(tmp_path):
 
 
 def test_a_plan_file_is_no_project_file(tmp_path):
-    """A plan file in the place of the project file is an error."""
+    """A plan file under the name of the project file is an error."""
     assert ["reconciler.yaml:1:1: a plan file, which is not part of a project"] == problems(
         write(tmp_path, project=json.dumps(PLAN))
     )
 
 
 def test_a_file_that_is_no_spec_is_an_error_once(tmp_path):
-    """A file of another tool causes one error, which contains the pattern that excludes it, however many documents
-    and tags it has."""
+    """A file of another tool causes one error, which contains the pattern to exclude it, however many documents and
+    tags the file has."""
     text = "apiVersion: v1\nkind: Pod\nx: !Ref y\n---\napiVersion: v1\nz: ~\n"
     (line,) = problems(write(tmp_path, {"pods.yaml": text}))
     assert line.startswith(
@@ -55,7 +55,7 @@ def test_a_file_that_is_no_spec_is_an_error_once(tmp_path):
 
 
 def test_a_folder_without_specs_is_an_error_once(tmp_path):
-    """A folder without specs causes one error. Each other file beside specs causes its own error."""
+    """A folder that contains no specs causes one error. Among specs, each other file causes an error of its own."""
     files = {
         "charts/values.yaml": "a: 1\n",
         "charts/templates/pod.yaml": "{{- if .Values.x }}\na: b\n",
@@ -80,7 +80,7 @@ def test_a_folder_without_specs_is_an_error_once(tmp_path):
 
 def test_a_broken_spec_is_not_taken_for_another_file(tmp_path):
     """A syntax error in a file with a spec's apiVersion is reported as such. For any other file, the message explains
-    how to exclude it."""
+    how to exclude the file."""
     broken = batch() + "  x: [\n"
     lines = problems(write(tmp_path, {"a.yaml": broken, "b.yaml": "a: [\n"}))
     assert not lines[0].endswith(ADD)
@@ -100,8 +100,8 @@ def test_a_broken_spec_is_not_taken_for_another_file(tmp_path):
     ],
 )
 def test_patterns_that_leave_files_out(written, path, expected):
-    """A pattern with ! excludes files, and folders with all their content. Without other patterns, it excludes from the
-    default files."""
+    """A pattern with ! excludes files, and folders with all their content. If there are no other patterns, it excludes
+    files from the default."""
     assert expected == patterns(written).match(tuple(path.split("/")))
 
 
@@ -115,6 +115,6 @@ def test_folders_that_are_left_out_are_not_read(tmp_path):
 
 
 def test_an_invalid_pattern_that_leaves_out_is_a_problem(tmp_path):
-    """A pattern with ! is checked like the others."""
+    """A pattern with ! is validated in the same way as the others."""
     (line,) = problems(write(tmp_path, project=with_patterns("!../a.yaml")))
     assert line.startswith("reconciler.yaml:5:11: spec.specs[0]: !../a.yaml: a pattern must be relative")

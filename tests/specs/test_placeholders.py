@@ -33,7 +33,8 @@ def refused(text: str, scope: Scope = ONE_OFF) -> str:
     ],
 )
 def test_a_one_off_is_rendered_whole(text, expected):
-    """Placeholders are replaced with their values, and escapes with ``${``. Values are not parsed again."""
+    """Placeholders are replaced with their values, and escapes with ``${``. The values themselves are not searched for
+    placeholders."""
     assert expected == render(text, ONE_OFF)
 
 
@@ -56,8 +57,8 @@ def test_a_scheduled_spec_keeps_a_template(text, template, slot_text):
 
 @given(st.text(alphabet="${}a:run.slot", max_size=20))
 def test_escaped_text_is_itself_again(text):
-    """Any escaped text renders to itself, directly and through a template."""
-    # Doubling cannot distinguish a single $ before an opening from an escape.
+    """Any escaped text is rendered unchanged, directly and through a template."""
+    # Doubling cannot express a single $ before a placeholder, because it would look like an escape.
     assert text == render(escape(text), ONE_OFF)
     assert {"a": text} == render_slot({"a": render(escape(text), SCHEDULED)}, SLOT, "UTC")
 
@@ -73,7 +74,7 @@ def test_escaped_text_is_itself_again(text):
     ],
 )
 def test_formats_are_in_the_time_zone_of_the_spec(slot_format, expected):
-    """A format shows the slot's time in the spec's zone, independent of the locale."""
+    """A format renders the slot's time in the spec's zone, independent of the locale."""
     rendered = render_slot({"a": f"${{run.slot:{slot_format}}}"}, "2026-12-30T23:30:00Z", "Europe/Madrid")
     assert {"a": expected} == rendered
 
@@ -127,12 +128,12 @@ def test_a_format_of_another_notation_names_the_directives(slot_format, expected
     "slot_format", ["%Y", "year=%Y/month=%m", "%Hh%Mm", "%Y-%m-%dT%H:%M:%SZ", "%Y%m%d", "W%V", "100%% %d"]
 )
 def test_a_format_with_directives_is_accepted(slot_format):
-    """Other letters of a format are text."""
+    """Other letters in a format are kept as text."""
     assert f"${{run.slot:{slot_format}}}" == render(f"${{run.slot:{slot_format}}}", SCHEDULED)
 
 
 def test_a_recorded_template_without_directives_still_renders():
-    """A template that an earlier version accepted and recorded is rendered as before."""
+    """A template that an earlier version accepted and recorded is rendered as it was then."""
     assert {"a": "YYYY"} == render_slot({"a": "${run.slot:YYYY}"}, SLOT, "UTC")
 
 

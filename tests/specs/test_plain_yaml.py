@@ -1,4 +1,4 @@
-"""Tests that the quick reader of YAML reads the same documents, at the same locations, as the complete one."""
+"""Tests that the fast YAML reader reads the same documents, with the same locations, as the complete reader."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PIECES = [
 
 
 def read(documents: Iterator[Document]) -> list[str]:
-    """Returns everything that a reader returns for a text: values, types, locations, flaws, and the error that
-    stopped it."""
+    """Returns everything that a reader returns for a text: values, types, locations, flaws, and the error that stopped
+    it."""
     results: list[str] = []
     try:
         for document in documents:
@@ -48,14 +48,14 @@ def complete(text: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("text", [text for text, _ in RULES.values()], ids=list(RULES))
 def test_flawed_texts_are_read_as_by_the_complete_reader(text: str, monkeypatch: pytest.MonkeyPatch):
-    """A text with a flaw has the same flaws and values, also after a plain document."""
+    """For a text with a flaw, both readers return the same flaws and values, even after a plain document."""
     for each in (text, f"a: b\n---\n{text}", f"a: [1, {{c: on}}]\n---\nb: 1\n---\n{text}"):
         assert read(yaml_documents(each)) == complete(each, monkeypatch)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_texts_of_any_pieces_are_read_as_by_the_complete_reader(seed: int, monkeypatch: pytest.MonkeyPatch):
-    """Texts of random, mostly unusual pieces of YAML lead to the same documents, locations and errors."""
+    """Texts of random, mostly unusual pieces of YAML give the same documents, locations and errors."""
     chosen = random.Random(seed)
     for _ in range(100):
         text = "".join(chosen.choices(PIECES, k=chosen.randint(1, 12)))
@@ -75,7 +75,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 @given(value=st.dictionaries(st.text(max_size=5), JSON, max_size=4), flow=st.sampled_from([None, True, False]))
 def test_dumped_values_are_read_as_by_the_complete_reader(value: dict[str, Any], flow: bool | None):
-    """Values that PyYAML writes, in block and flow style, are read alike by both readers."""
+    """Both readers read values that PyYAML wrote, in block and flow style, in the same way."""
     text = yaml.safe_dump(value, default_flow_style=flow, allow_unicode=True)
     with pytest.MonkeyPatch.context() as patched:
         assert read(yaml_documents(text)) == complete(text, patched)
@@ -93,7 +93,7 @@ def test_nesting_has_the_same_limit():
     ("loc", "times"), [((), 0), (("metadata", "name"), 0), (("spec", "request", "jobQueue"), 1)], ids=str
 )
 def test_only_a_location_deep_inside_is_read_again(loc: Loc, times: int, monkeypatch: pytest.MonkeyPatch):
-    """The parser reads a document of usual lines only if a problem needs a location deep inside, and then once."""
+    """The parser reads a document of usual lines only if a problem needs a nested location, and then only once."""
     loader, parsed = parse.LOADER, list[str]()
 
     def counted(text: str) -> Any:

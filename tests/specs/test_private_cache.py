@@ -1,4 +1,4 @@
-"""The cache folder of the user: private, bounded, atomic, and never an error."""
+"""Tests the cache folder of the user: it is private, bounded and atomic, and never causes an error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 def test_what_was_written_is_read_and_private(cache: PrivateCache, tmp_path: Path):
-    """Nobody else can read an entry or its folder."""
+    """No other user can read an entry or its folder."""
     cache.write("name", b"content")
     assert cache.read("name") == b"content"
     assert file(tmp_path).stat().st_mode & 0o777 == 0o600
@@ -69,14 +69,14 @@ def test_what_was_written_is_read_and_private(cache: PrivateCache, tmp_path: Pat
 def test_a_damaged_or_foreign_entry_counts_as_missing(
     cache: PrivateCache, tmp_path: Path, damage: Callable[[Path], object]
 ):
-    """An entry with any kind of damage is read as missing."""
+    """An entry with any kind of damage is treated as missing."""
     cache.write("name", b"content " * 10)
     damage(file(tmp_path))
     assert cache.read("name") is None
 
 
 def test_an_entry_of_another_user_counts_as_missing(cache: PrivateCache, monkeypatch: pytest.MonkeyPatch):
-    """A folder that belongs to someone else is neither read nor written, as with sudo and the home of another user."""
+    """A folder that belongs to another user is neither read nor written, as with sudo and another user's home."""
     cache.write("name", b"content")
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert cache.read("name") is None
@@ -94,7 +94,7 @@ def test_without_a_usable_folder_nothing_is_remembered(environ: dict[str, str]):
 
 
 def test_a_full_disk_leaves_no_draft(cache: PrivateCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """If an entry cannot be put in place, its draft is removed."""
+    """If an entry cannot be moved to its final name, its temporary file is removed."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -105,7 +105,7 @@ def test_a_full_disk_leaves_no_draft(cache: PrivateCache, tmp_path: Path, monkey
 
 
 def test_writers_at_the_same_time_leave_a_whole_entry(cache: PrivateCache):
-    """A reader sees the content of one writer, never a mixture."""
+    """A reader gets the content of one writer and never a mixture."""
     contents = [bytes([number]) * 50_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda content: cache.write("name", content), contents))
@@ -127,7 +127,7 @@ def test_the_oldest_entries_make_room(cache: PrivateCache, tmp_path: Path, monke
 
 
 def test_another_installation_has_another_version(monkeypatch: pytest.MonkeyPatch):
-    """Entries of an earlier version of the program, Python or a library are not used."""
+    """Entries of another version of the program, of Python or of a library are not used."""
     version = code_version()
     for name, value in (("version", "3.99"), ("path", ["", "/usr"])):
         code_version.cache_clear()

@@ -1,4 +1,4 @@
-"""Several processes read the same specs as one process."""
+"""Tests that several processes read the same specs as one process does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILES = {
 
 
 def read(root: Path) -> Read:
-    """Returns everything that is read from a project, with warnings."""
+    """Returns everything that is read from a project, including warnings."""
     file = read_project(root)
     problems: list[Problem] = []
     paths, _ = file.files.find(file.patterns)
@@ -35,7 +35,7 @@ def read(root: Path) -> Read:
 
 @pytest.mark.parametrize("processes", [2, 3, 50])
 def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int):
-    """Specs, problems and warnings are the same and in the same order."""
+    """Specs, problems and warnings are the same, in the same order."""
     root = write(tmp_path, FILES)
     alone = read(root)
     monkeypatch.setattr(project, "processes_for", lambda *_: processes)
@@ -67,7 +67,7 @@ def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: p
 
 
 def test_few_files_are_read_by_one_process(monkeypatch: pytest.MonkeyPatch):
-    """Another process is started only if there is enough to read, and never while unknown threads exist."""
+    """Another process is started only if there is enough to read, and only if no unknown threads exist."""
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert [processes_for(files, 400) for files in (0, 1, 500, 10_000)] == [1, 1, 1, 2]

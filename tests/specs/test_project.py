@@ -11,7 +11,7 @@ LOCAL = "targets: {local: {emulator: true}}"
 
 
 def project(spec: str, head: str = HEAD) -> str:
-    """A project file with these lines as its `spec:`."""
+    """Returns a project file with these lines as its `spec:`."""
     return head + "spec:\n" + "".join(f"  {line}\n" for line in spec.splitlines())
 
 
@@ -142,7 +142,7 @@ def test_every_problem_of_the_project_file_has_its_location(tmp_path, text, expe
 
 
 def test_a_pattern_without_files_warns(tmp_path):
-    """A pattern that matches no file gives a warning."""
+    """A pattern that matches no file causes a warning."""
     text = project("specs: ['jobs/*.yaml', '*.{yml,yaml}']\n" + LOCAL)
     write(tmp_path, {"a.yaml": batch()}, project=text)
     assert ["reconciler.yaml:5:11: spec.specs[0]: no file matches jobs/*.yaml"] == warnings(tmp_path)
@@ -162,14 +162,15 @@ def test_a_pattern_without_files_warns(tmp_path):
     ],
 )
 def test_unsafe_settling(target, overridden, safe):
-    """A short settleSeconds is a problem on AWS, unless the target allows it."""
+    """A short settleSeconds is a problem in AWS, unless the target allows it."""
     problem = target.settling_problem(overridden=overridden)
     assert safe == (problem is None)
     assert safe or "allowUnsafeSettling" in str(problem)
 
 
 def test_a_region_that_does_not_exist_warns(tmp_path):
-    """A region with an unknown name causes a warning with the intended one. Other regions cause no warning."""
+    """A region that does not exist causes a warning that suggests an existing one. An existing region causes no
+    warning."""
     project = PROJECT.replace("region: eu-west-1", "region: eu-west-9")
     (line,) = warnings(write(tmp_path, {"a.yaml": batch()}, project))
     assert line.startswith(
@@ -179,8 +180,7 @@ def test_a_region_that_does_not_exist_warns(tmp_path):
 
 
 def test_placeholders_in_the_project_file(tmp_path):
-    """For a placeholder that a field refuses, and for one that a text keeps, the message says that it is not
-    replaced."""
+    """If a field refuses a placeholder, or a text keeps it, the message says that the placeholder is not replaced."""
     project = PROJECT.replace('"111122223333"', '"${ACCOUNT}"')
     (line,) = problems(write(tmp_path, project=project))
     assert line.endswith("; placeholders are for text of the request; this is outside of it: write the value itself")

@@ -1,4 +1,4 @@
-"""Reading texts of YAML and JSON strictly."""
+"""Tests the strict reading of YAML and JSON texts."""
 
 from collections.abc import Callable, Iterator
 
@@ -112,7 +112,7 @@ RULES = {
 
 @in_one_test(("text", "expected"), RULES.values(), ids=RULES)
 def test_every_flaw_has_its_location(text, expected):
-    """Everything that a text must not contain is reported at its line and column."""
+    """Everything that a text must not contain is reported with its line and column."""
     assert expected == flaws_in(text)
 
 
@@ -122,7 +122,7 @@ def test_nesting_of_64_is_read():
 
 
 def bomb(levels: int) -> str:
-    """Returns lists of nine aliases to lists of nine aliases …"""
+    """Returns lists of nine aliases to lists of nine aliases, and so on."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]
     return "\n".join(lines) + "\n"
@@ -138,22 +138,22 @@ def test_an_alias_bomb_is_counted_and_not_built():
 
 def test_aliases_count_towards_nesting():
     """The depth of an alias is its own depth plus that of its value."""
-    # a list of 40 levels, and an alias to it below 30 more
+    # a list with 40 levels, and an alias to it, 30 levels further down
     text = f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 30}*a{']' * 30}\n"
-    # that is deeper than allowed, but below 23 levels it is not
+    # this is too deep; 23 levels further down, it is not
     assert ["2:34: *a nests deeper than 64 levels"] == flaws_in(text)
     assert [] == flaws_in(f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 23}*a{']' * 23}\n")
 
 
 def test_an_alias_is_located_at_its_anchor():
-    """An aliased value is the anchored one, with its location."""
+    """The value of an alias is that of its anchor, with the location of the anchor."""
     (document,) = yaml_documents("a: &a {x: [1]}\nb: *a\n&k c: *k\n")
     assert {"a": {"x": [1]}, "b": {"x": [1]}, "c": "c"} == document.value
     assert find(document, ("a", "x", 0)) == find(document, ("b", "x", 0))._replace(loc=("a", "x", 0))
 
 
 def test_documents_are_independent():
-    """Anchors, flaws and locations of one document do not affect the next."""
+    """Anchors, flaws and locations in one document do not affect the next one."""
     first, second = yaml_documents("a: &x 1\na: 2\n---\na: &x 3\nb: *x\n")
     assert 1 == len(first.flaws)
     assert [] == second.flaws
@@ -167,7 +167,7 @@ def test_the_whole_value_of_a_duplicate_key_is_dropped():
 
 
 def test_values_keep_their_text():
-    """Plain scalars have their plain meaning; quoted and block scalars are strings."""
+    """Plain scalars have the type that they appear to have; quoted and block scalars are strings."""
     (document,) = yaml_documents("a: [1, true, on, 'on', \"1\", 1.50, |\n  x\n  ]\n".replace(", |\n  x\n  ", ""))
     assert [1, True, Unquoted("on"), "on", "1", 1.5] == document.value["a"]
 
@@ -192,7 +192,7 @@ JSON_RULES = {
 
 @pytest.mark.parametrize(("text", "expected"), JSON_RULES.values(), ids=JSON_RULES)
 def test_json_is_strictly_json(text, expected):
-    """A JSON file is strictly JSON, and every error has its location."""
+    """A JSON file must be strict JSON, and every error has its location."""
     flaws = flaws_in(text, json_documents)
     assert flaws == expected if expected is not None else flaws
 
@@ -216,20 +216,20 @@ def test_a_huge_integer_is_no_crash():
 
 @given(st.text(alphabet=st.sampled_from("ab:-?[]{},&*!|>'\"%@#~<\n\t \\0123.\u00e9\U0001f600$/"), max_size=60))
 def test_any_text_is_read_or_refused(text):
-    """Any text is read or raises `Unreadable`."""
+    """Any text is either read or raises `Unreadable`."""
     flaws_in(text)
     flaws_in(text, json_documents)
 
 
 @given(st.text(max_size=30))
 def test_any_characters_are_read_or_refused(text):
-    """Any characters are read or raise `Unreadable`."""
+    """Any sequence of characters is either read or raises `Unreadable`."""
     flaws_in(text)
     flaws_in(text, json_documents)
 
 
 def test_positions_follow_editors():
-    """Lines end at newline, carriage return or both; columns count characters."""
+    """Lines end at a newline, a carriage return or both; columns are counted in characters."""
     source = SourceText("x", "é\r\nb\rc\nd")
     assert [(1, 1), (1, 2), (2, 1), (3, 1), (4, 1)] == [source.position(i) for i in (0, 1, 3, 5, 7)]
     assert ["é", "b", "c", "d", None] == [source.line(i) for i in (1, 2, 3, 4, 5)]
@@ -249,18 +249,18 @@ TABS = {
 
 @pytest.mark.parametrize(("text", "expected"), TABS.values(), ids=TABS)
 def test_tabs_in_indentation_are_named(text, expected):
-    """A tab in the indentation is reported at the tab, with the other lines that have one."""
+    """A tab in the indentation is reported at its location, together with the other lines that contain one."""
     assert [expected] == flaws_in(text)
 
 
 @pytest.mark.parametrize("text", ["a:\tb\n", "a: {x: 1,\n\tz: 2}\n", "a: b \t# c\n", "a: 'x\n\ty'\n"])
 def test_tabs_elsewhere_are_allowed(text):
-    """Tabs between words, and before lines of flow mappings and quoted strings, are no flaw."""
+    """Tabs between words, and at the start of lines in flow mappings and quoted strings, are allowed."""
     assert [] == flaws_in(text)
 
 
 def test_other_spaces_in_indentation_are_named():
-    """A no-break space, as copied from web pages, does not count as indentation."""
+    """A no-break space, as in text copied from web pages, does not count as indentation."""
     assert (
         flaws_in("a:\n\u00a0\u00a0b: c\n")[1]
         == "2:1: : the character U+00A0 in the indentation is not a space: use spaces"
@@ -268,7 +268,7 @@ def test_other_spaces_in_indentation_are_named():
 
 
 def test_another_error_on_a_line_with_a_tab_is_named():
-    """A line that may begin with a tab keeps its own error."""
+    """On a line that may start with a tab, another error is still reported."""
     assert "tab" not in flaws_in("a: {x: 1,\n\ty: 2 z: 3}\n")[0]
 
 

@@ -19,13 +19,13 @@ def test_a_new_project_is_valid(tmp_path):
 
 @pytest.mark.parametrize(("folder", "name"), [("My Jobs!", "my-jobs"), ("___", "my-project"), ("a" * 80, "a" * 63)])
 def test_a_project_is_called_like_its_folder(tmp_path, folder, name):
-    """Without a name the project is named after its folder, with invalid characters removed."""
+    """Without a name, the project is named after its folder, without invalid characters."""
     init(tmp_path / folder)
     assert name == read_project(tmp_path / folder).project.name
 
 
 def test_nothing_is_overwritten(tmp_path):
-    """If one of the files exists already, nothing is written."""
+    """If one of the files already exists, nothing is written."""
     (tmp_path / "word-count.yaml").write_text("mine")
     with pytest.raises(UsageError, match="word-count"):
         init(tmp_path, "p")
@@ -43,7 +43,7 @@ def test_a_broken_symlink_is_not_written_through(tmp_path):
 
 
 def test_ledgers_and_plan_files_are_ignored(tmp_path):
-    """A new .gitignore contains ledgers, plan files and the state of the emulator."""
+    """A new .gitignore lists ledgers, plan files and the state of the emulator."""
     assert "made" == init(tmp_path, "p")[tmp_path / ".gitignore"]
     expected = ["/.reconciler/", "*.sqlite", "*.sqlite-*", "plan.json", "*.plan", "*.plan.json"]
     assert expected == (tmp_path / ".gitignore").read_text().splitlines()
@@ -68,7 +68,7 @@ def test_a_gitignore_is_extended_by_what_it_lacks(tmp_path, before, after):
     ("existing", "folder"), [((), "specs"), (("specs",), "jobs"), (("specs", "jobs"), "reconciler")]
 )
 def test_the_root_of_a_repository_has_other_files(tmp_path, existing, folder):
-    """In the root of a repository, the specs are in a subfolder, so that other YAML files cause no errors."""
+    """In the root of a repository, the specs are put in a subfolder, so that other YAML files cause no errors."""
     for name in (".git", *existing):
         (tmp_path / name).mkdir()
     (tmp_path / "docker-compose.yml").write_text("services: {}\n")
@@ -90,7 +90,7 @@ def test_invalid_names(tmp_path):
 
 
 def test_a_folder_that_cannot_be_created(tmp_path):
-    """If a file has the name of the folder, the error contains the name."""
+    """If a file has the name of the folder, the error contains this name."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ReconcilerError, match="cannot write"):
         init(tmp_path / "file" / "p", "p")

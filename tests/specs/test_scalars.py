@@ -38,13 +38,13 @@ OTHER = {
 
 @pytest.mark.parametrize("text", TEXT)
 def test_text_needs_no_quotes(text):
-    """A scalar that YAML 1.1 and YAML 1.2 both read as a string is a string."""
+    """A scalar that both YAML 1.1 and YAML 1.2 read as a string is a string."""
     assert text == plain(text)
 
 
 @in_one_test(("kind", "text"), [(kind, text) for kind, texts in OTHER.items() for text in texts])
 def test_other_scalars_are_never_strings(kind, text):
-    """A plain scalar with another meaning in YAML 1.1 or 1.2 is `Unquoted` and keeps its text."""
+    """A plain scalar that YAML 1.1 or 1.2 reads as another type is `Unquoted` and keeps its text."""
     assert Unquoted(text) == plain(text)
     assert kind == meaning(text)
 
@@ -64,7 +64,7 @@ def test_booleans_have_one_spelling():
 
 
 def test_fractions_keep_their_text():
-    """A fraction is a number that keeps its text."""
+    """A fraction is a number that keeps its source text."""
     value = plain("1.10")
     assert isinstance(value, SourceFloat)
     assert (1.1, "1.10") == (value, value.source)

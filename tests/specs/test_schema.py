@@ -1,4 +1,4 @@
-"""The JSON Schema for editors."""
+"""Tests the JSON Schema for editors."""
 
 import json
 import re
@@ -32,7 +32,8 @@ KEYWORDS = {
 
 
 def accepts(part: Any, value: Any) -> bool:
-    """Returns whether a schema of the 2020-12 draft accepts a value. Supports the keywords that our schema uses."""
+    """Returns whether a schema of the 2020-12 draft accepts a value. Supports the keywords that this project's schema
+    uses."""
     if isinstance(part, bool):
         return part
     assert set(part) <= KEYWORDS, set(part) - KEYWORDS
@@ -98,14 +99,14 @@ def test_real_requests_are_accepted():
 
 
 def test_most_invalid_requests_are_refused():
-    """The schema refuses most invalid requests; only validate can check rules between fields."""
+    """The schema refuses most invalid requests; rules between fields are checked only by `validate`."""
     kinds = {"emr_serverless": "EmrServerlessJobRun", "batch": "BatchJob"}
     accepted = [row["id"] for row in INVALID if accepts(SCHEMA, wrapped(row["request"], kinds[row["service"]]))]
     assert len(accepted) <= len(INVALID) / 3, accepted
 
 
 def test_the_scaffold_is_accepted_and_carries_the_schema(tmp_path):
-    """The schema that `init` writes accepts the files that it writes."""
+    """The schema that `init` writes accepts the other files that it writes."""
     files = init(tmp_path / "p", "p")
     documents = [d.value for path in files if path.suffix == ".yaml" for d in yaml_documents(path.read_text())]
     assert 3 == len(documents)
@@ -147,13 +148,13 @@ WRONG = {
 
 @pytest.mark.parametrize("text", FINE.values(), ids=FINE)
 def test_what_validate_accepts_is_accepted(text):
-    """The schema accepts placeholders in limited strings, and a spec instead of a job id."""
+    """The schema accepts placeholders in strings with a limited form, and a spec instead of a job id."""
     assert accepts(SCHEMA, value_of(text))
 
 
 @pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
 def test_what_a_schema_can_express_is_refused(text):
-    """The schema refuses unknown fields and wrong types, choices and limits."""
+    """The schema refuses unknown fields, wrong types, unknown choices, and values outside limits."""
     assert not accepts(SCHEMA, value_of(text))
 
 

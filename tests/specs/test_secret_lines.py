@@ -1,4 +1,4 @@
-"""Secrets in the shown lines of problems."""
+"""Tests that secrets are masked in the displayed lines of problems."""
 
 import pytest
 
@@ -15,7 +15,7 @@ JSON_SPEC = (
 
 
 def shown(tmp_path, text, name="a.yaml"):
-    """Returns what `validate` shows about a file: its problems or, if there are none, its warnings."""
+    """Returns the output of `validate` about a file: its problems or, if there are none, its warnings."""
     root = write(tmp_path, {name: text})
     try:
         return problems_text(load(root, warn=True).warnings)
@@ -41,7 +41,7 @@ def shown(tmp_path, text, name="a.yaml"):
     ],
 )
 def test_a_secret_is_not_in_the_line_of_a_problem(tmp_path, request_, line):
-    """The secret is hidden for every problem on its line, and the rest of the line is shown."""
+    """The secret is masked in every problem on its line, and the rest of the line is shown."""
     output = shown(tmp_path, batch(request=request_))
     assert "S3CR" not in output
     assert "9183" not in output
@@ -49,7 +49,7 @@ def test_a_secret_is_not_in_the_line_of_a_problem(tmp_path, request_, line):
 
 
 def test_a_secret_in_json_is_hidden(tmp_path):
-    """Secrets in a line of JSON are hidden too, and the caret still points at the key."""
+    """Secrets in a line of JSON are masked too, and the caret still points at the key."""
     output = shown(tmp_path, JSON_SPEC, "a.json")
     assert "S3CR" not in output
     assert '"password": (sensitive), "x"' in output
@@ -58,7 +58,7 @@ def test_a_secret_in_json_is_hidden(tmp_path):
 
 
 def test_a_hidden_number_gets_advice_without_the_mask(tmp_path):
-    """The advice for an unquoted secret does not suggest writing the mask."""
+    """The advice for an unquoted secret does not suggest the mask as its value."""
     with pytest.raises(SpecErrors) as caught:
         load(write(tmp_path, {"a.yaml": batch(request=ENVIRONMENT + "{name: PIN_TOKEN, value: 9183}")}))
     (problem,) = caught.value.problems
@@ -66,7 +66,7 @@ def test_a_hidden_number_gets_advice_without_the_mask(tmp_path):
 
 
 def test_a_message_does_not_repeat_a_hidden_value():
-    """A value that is hidden in a line is hidden in the message, with and without quotes."""
+    """A value that is masked in a line is also masked in the message, with and without quotes."""
     line = 'a: "S3CR", b: 1'
     assert hidden_message("not S3CR here", line, 100, [(103, 109)]) == "not (sensitive) here"
 
@@ -97,7 +97,8 @@ spec:
     ],
 )
 def test_no_address_of_a_webhook_is_shown(tmp_path, webhooks):
-    """A problem in a webhook of the project file shows neither its address nor a header, wherever they were written."""
+    """A problem in a webhook of the project file shows neither its address nor a header, in whatever form they were
+    written."""
     root = write(tmp_path, {"reconciler.yaml": PROJECT.replace("NOTIFY", webhooks)})
     with pytest.raises(SpecErrors) as refused:
         load(root)

@@ -1,4 +1,5 @@
-"""Stamps show every change of a file or folder. They are reliable only if they are old and from a local file system."""
+"""Tests that stamps change with every change of a file or folder. They are reliable only if they are old enough and
+from a local file system."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from reconciler.specs.stamps import FoundFolder, StampedTree, Start, is_unchange
 
 @pytest.fixture(autouse=True)
 def _no_racy_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trusts recent stamps, because the files of these tests are only milliseconds old."""
+    """Treats recent stamps as reliable, because the files of these tests are only milliseconds old."""
     monkeypatch.setattr(stamps, "RACY_NS", 0)
 
 
@@ -32,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def stamped(root: Path, start: Start | None = None) -> StampedTree | None:
-    """Finds all YAML files as the reader does, and stamps them."""
+    """Lists all YAML files as the reader does, and stamps them."""
     folders: list[FoundFolder] = []
     begun = start or Start.now()
     paths, _ = find_files(root, patterns(["**/*.yaml"]), folders)
@@ -40,7 +41,7 @@ def stamped(root: Path, start: Start | None = None) -> StampedTree | None:
 
 
 def test_a_block_of_stamps_has_the_stamp_of_each_file(root: Path):
-    """The digest is that of all stamps, in the order of the names."""
+    """The digest is computed from all stamps, sorted by name."""
     names = ["b.yaml", "a.yaml", "sub/c.yaml"]
     expected = array("q", [number for name in names for number in stamp_of((root / name).stat())])
     assert stamps._stamped_block(str(root), names).digest == blake2b(expected, digest_size=16).hexdigest()
@@ -85,7 +86,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_every_change_is_noticed(root: Path, change: Callable[[Path], object]):
-    """Files that were edited, swapped, added, removed or moved are no longer those that were stamped."""
+    """The stamps of files that were edited, swapped, added, removed or moved no longer match."""
     (root / "notes").write_text("no spec")
     (root / "copy").write_bytes((root / "a.yaml").read_bytes())
     tree = stamped(root)
@@ -96,7 +97,7 @@ def test_every_change_is_noticed(root: Path, change: Callable[[Path], object]):
 
 
 def test_other_files_in_a_folder_change_nothing(root: Path):
-    """A hidden file that is created and deleted changes the time of its folder, but not the specs in it."""
+    """A hidden file that is created and deleted changes the time of its folder but not the specs in it."""
     tree = stamped(root)
     assert tree is not None
     (root / ".ledger-wal").write_text("")
@@ -104,7 +105,7 @@ def test_other_files_in_a_folder_change_nothing(root: Path):
 
 
 def test_a_symlink_that_leads_elsewhere_is_noticed(root: Path):
-    """The stamp is taken from the file that the symlink points to."""
+    """The stamp is that of the file to which the symlink points."""
     (root / "link.yaml").symlink_to("a.yaml")
     tree = stamped(root)
     assert tree is not None
@@ -114,8 +115,8 @@ def test_a_symlink_that_leads_elsewhere_is_noticed(root: Path):
 
 
 def test_a_young_file_is_no_proof(root: Path, monkeypatch: pytest.MonkeyPatch):
-    """A change less than two seconds before the start, or after it, may be followed by another change with the same
-    stamp."""
+    """A change less than two seconds before the start, or after it, may be followed by another change that leaves the
+    stamp the same."""
     start = Start.now()
     monkeypatch.setattr(stamps, "RACY_NS", 2_000_000_000)
     assert stamped(root, start) is None
@@ -126,13 +127,13 @@ def test_a_young_file_is_no_proof(root: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_file_from_the_future_is_no_proof(root: Path):
-    """If a file's time is after the start, the file was written with another clock."""
+    """If the time of a file is after the start, another clock was used to write it."""
     os.utime(root / "a.yaml", (4e9, 4e9))
     assert stamped(root) is None
 
 
 def test_stamps_are_no_proof_while_the_clock_is_set(root: Path):
-    """If the clock was set since the start, the time of a change may be that of an earlier one."""
+    """If the clock was set after the start, a change may get the same time as an earlier one."""
     now = Start.now()
     assert stamped(root, Start(now.wall + 60_000_000_000, now.monotonic)) is None
 
@@ -148,7 +149,7 @@ def test_a_file_that_appears_while_files_are_read_is_noticed(root: Path):
 
 @pytest.mark.parametrize(("kind", "network"), [("ext4", False), ("nfs4", True), ("fuse.sshfs", True)])
 def test_file_systems_of_other_machines_are_no_proof(tmp_path: Path, kind: str, network: bool):
-    """The times on these file systems come from the clock of another machine."""
+    """On these file systems, times come from the clock of another machine."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 1 8:1 / / rw - xfs /dev/sda rw\n2 1 8:2 / {tmp_path} rw shared:1 - {kind} host:/ rw\n")
     assert on_network(str(tmp_path / "project"), str(mounts)) is network

@@ -1,4 +1,4 @@
-"""Tests that the reader of usual lines reads the same documents as the complete reader, or gives up."""
+"""Tests that the line-by-line reader reads the same documents as the complete reader, or gives up."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ ODD_LINES = [
 
 @pytest.mark.parametrize("text", USUAL.values(), ids=list(USUAL))
 def test_usual_lines_are_read_as_by_the_complete_reader(text: str, monkeypatch: pytest.MonkeyPatch):
-    """A text of usual lines is read line by line, with the values and locations that the complete reader finds."""
+    """A text of usual lines is read line by line, with the values and locations of the complete reader."""
     assert is_read_by_lines(text)
     assert read(yaml_documents(text)) == complete(text, monkeypatch)
 
@@ -105,7 +105,7 @@ def test_other_lines_are_left_to_the_other_readers(text: str, monkeypatch: pytes
 
 
 def nested(chosen: random.Random, indent: int, depth: int, keys: Iterator[int]) -> list[str]:
-    """The lines of a random mapping or list."""
+    """Returns the lines of a random mapping or list."""
     pad, lines = " " * indent, list[str]()
     is_mapping = depth == 0 or chosen.random() < 0.6
     for _ in range(chosen.randint(1, 3)):
@@ -145,7 +145,7 @@ def test_random_texts_are_read_as_by_the_complete_reader(seed: int, monkeypatch:
 
 
 def is_read_by_lines(text: str) -> bool:
-    """Whether a text has only usual lines."""
+    """Returns whether a text has only usual lines."""
     try:
         return list(line_documents(text)) != []
     except NotPlain:
@@ -153,7 +153,7 @@ def is_read_by_lines(text: str) -> bool:
 
 
 def test_the_form_of_a_line_is_found_once(monkeypatch: pytest.MonkeyPatch):
-    """The forms of lines that specs have in common are remembered, and their strings are shared."""
+    """The forms of lines that specs have in common are cached, and their strings are shared."""
     monkeypatch.setattr(yaml_lines, "_FORMS", forms := yaml_lines._Forms())
     list(line_documents(spec_text(1, 1)))
     before = len(forms)
@@ -164,7 +164,7 @@ def test_the_form_of_a_line_is_found_once(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_few_lines_are_remembered(monkeypatch: pytest.MonkeyPatch):
-    """Lines that no other file has do not fill the memory."""
+    """Lines that occur in only one file do not fill the memory."""
     monkeypatch.setattr(yaml_lines, "_FORMS", forms := yaml_lines._Forms())
     monkeypatch.setattr(yaml_lines, "MOST_FORMS", 100)
     for number in range(500):
