@@ -1,4 +1,4 @@
 """Use cases: what each command does with specs, ledger and AWS.
 
-Allowed here: the order of a command's steps. Not allowed: click, boto3, text for people.
+Allowed here: the order of a command's steps. Not allowed: click, boto3, and text output.
 """

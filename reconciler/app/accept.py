@@ -22,7 +22,7 @@ from reconciler.render.diff import all_fields
 
 OPS = {"add": "added", "remove": "removed", "change": "changed", "reorder": "reordered"}
 REFUSED = frozenset({Reason.STALE_CHECKOUT, Reason.RENAME_CONFLICT})
-"""Reasons for holds that leave the current content of a spec unclear."""
+"""Reasons for holds with which it is unclear what the current content of a spec is."""
 
 
 def decide_accept(view: SpecView) -> Decision:
@@ -75,8 +75,8 @@ def _check(view: SpecView) -> None:
 
 
 def _standing(view: SpecView, spec: DesiredSpec) -> Submission | None:
-    """Returns the submission whose run becomes the run of this content; `None` if there is none, or if the way it ended
-    puts the spec on hold. Slots of a scheduled spec keep the content that they ran with."""
+    """Returns the submission whose run becomes the run of this content. Returns `None` if there is none, or if the end
+    of the run puts the spec on hold. Slots of a scheduled spec keep the content that they ran with."""
     baseline = view.record.baseline
     if baseline is None or baseline.replaced or baseline.applied or spec.policy.schedule is not None:
         return None

@@ -25,7 +25,7 @@ CHILD_MARKS = (":", "#")
 
 @dataclass(frozen=True, slots=True)
 class DescribedRun:
-    """The run to adopt: as AWS describes it, or as the ledger recorded it if AWS no longer lists it (`forgotten`)."""
+    """The run to adopt, as AWS describes it or, if AWS no longer lists it (`forgotten`), as the ledger recorded it."""
 
     facts: RunFacts
     report: RunReport

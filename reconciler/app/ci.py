@@ -12,14 +12,14 @@ COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 ADDRESS = re.compile(r"https?://[\w.\-]+(:\d+)?(/[\w.~\-]+)*", re.ASCII)
 WORKSPACES = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR", "CI_WORKSPACE")
 FORGES = {"github": "blob", "gitlab": "-/blob", "gitea": "src/commit", "forgejo": "src/commit"}
-"""The part of a web address that follows the repository and leads to the files of a commit, by kind of host."""
+"""The part of a web address between the repository and the path of a file in a commit, by kind of host."""
 
 
 def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
     """Returns the path of a project folder in its repository. It is empty or ends with a slash.
 
-    The root of the repository is the folder with the nearest ``.git``, else the runner's workspace, else the current
-    folder.
+    The root of the repository is the nearest folder with a ``.git``; otherwise it is the runner's workspace or the
+    current folder.
     """
     folder = root.resolve()
     git = (parent for parent in (folder, *folder.parents) if os.path.lexists(parent / ".git"))
@@ -33,7 +33,8 @@ def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
 
 
 def repository(root: Path, environ: Mapping[str, str]) -> Repository | None:
-    """Returns the web address of the reviewed commit; `None` if the environment lacks the repository or the commit."""
+    """Returns the web address of the reviewed commit, or `None` if the environment lacks the repository or the
+    commit."""
     for address, kind, commit in (_github(environ), _gitlab(environ), _woodpecker(environ)):
         if ADDRESS.fullmatch(address) and COMMIT.fullmatch(commit) and kind in FORGES:
             return Repository(f"{address}/{FORGES[kind]}/{commit}/", folder_in_repository(root, environ))

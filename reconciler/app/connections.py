@@ -36,7 +36,7 @@ QUEUED_PART = 0.25
 state."""
 
 FRESH_SECONDS = 60.0
-"""The number of seconds for which AWS's reply about the account and the time is valid for further sends (R9 of
+"""The number of seconds for which a reply from AWS with the account and the time remains valid for further sends (R9 of
 docs/protocol.md)."""
 
 
@@ -59,7 +59,7 @@ class AwsConnections:
         self._last_answer = (0.0, 0.0)  # wall clock and boot clock at AWS's last reply about the account and the time
 
     def name_runs(self, run_names: Mapping[str, str]) -> None:
-        """Sets the run name of each spec, because the emulator's settings are per spec."""
+        """Sets the run name of each spec, which is needed to apply the emulator's settings per spec."""
         self._run_names.update(run_names)
 
     def service(self, kind: str) -> Service:
@@ -226,7 +226,7 @@ class AwsConnections:
 
 
 def rates(target: Target) -> dict[str, Rate]:
-    """Returns the quota of each operation with a quota."""
+    """Returns the quotas, by operation."""
     if target.is_emulator:
         return target.rates
     return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | target.rates

@@ -1,6 +1,7 @@
-"""Manual decisions as data: what an operator sees of a spec before deciding, and the events that a decision records.
+"""Models manual decisions as data: the state of a spec that an operator sees before deciding, and the events that a
+decision records.
 
-A decision contains the state that the operator saw, and is refused if that state changed. Only a cancellation calls
+A decision contains the state that the operator saw, and is refused if that state has changed. Only a cancellation calls
 AWS; the next pass carries out all other decisions.
 """
 
@@ -47,7 +48,7 @@ class ExpectedState:
     send: int | None = None
 
     def objection(self, recorded: Recorded) -> str | None:
-        """Returns what has changed since then, or `None`. Can be used as a `Precondition`."""
+        """Returns a description of what has changed since then, or `None`. It can be used as a `Precondition`."""
         changed = f"{self.name} changed since it was shown"
         submission = recorded.by_token.get(self.token) if self.token is not None else None
         if submission is not None and submission.phase != self.phase:
@@ -83,7 +84,7 @@ class Decision:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the decision has no effect."""
         return not self.batches and not self.cancels
 
 
@@ -172,7 +173,8 @@ class SpecView:
         warnings: Iterable[str] = (),
         **form: object,
     ) -> DecisionSummary:
-        """Returns the summary of a decision about this spec. `form` has additional JSON fields of the command."""
+        """Returns the summary of a decision about this spec. `form` contains the additional JSON fields of the
+        command."""
         return DecisionSummary(
             command=command,
             place=self.session.place,

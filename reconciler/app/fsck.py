@@ -57,8 +57,8 @@ class Inspection:
         return fsck.findings(after_renames(self.recorded, self.renames), inventory, self.session.invocation)
 
     def spec(self, name: str) -> DesiredSpec | None:
-        """Returns the spec that has the given name in the ledger, which may differ from its new name in git. Returns
-        `None` if git does not have the spec."""
+        """Returns the spec in git for a name in the ledger. Because of a rename, the spec may have another name in git.
+        Returns `None` if git does not have the spec."""
         new = next((new for new, old in self.renames.items() if old == name), name)
         return self.specs.get(new)
 
@@ -133,7 +133,7 @@ def _keys(
             if not tokens:
                 return keys
             for name in names:
-                key = SubmissionKey(name, first.generation, first.slot, attempt)  # `replace` is slow: these are many
+                key = SubmissionKey(name, first.generation, first.slot, attempt)  # `replace` is slow, and keys are many
                 token = client_token(session.place, spec.kind, key, spec.digest)
                 if token in tokens:
                     keys[token] = replace(key, name=recorded_name)
@@ -191,7 +191,7 @@ def _events(
         actor=operator["actor"],
         tool_version=__version__,
     )
-    if run.state in set(RunState):  # otherwise this version does not know the state
+    if run.state in set(RunState):  # another version may have more states
         report = RunReport(True, run.state, run.aws_state, run.detail, run.started_at, run.finished_at)
         yield observed(run.name, token, run.run_id, report, at)
     for other in inspection.inventory.present:  # recorded too, so that an operator decides which run counts

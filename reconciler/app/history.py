@@ -237,7 +237,7 @@ def _of_token(ledger: Log, recorded: Recorded, digits: str) -> list[Submission]:
     """Returns the submissions whose token starts with these digits, except those of content that an operator accepted
     as applied."""
     matches = [s for s in recorded.by_token.values() if s.token.removeprefix(TOKEN_PREFIX).startswith(digits)]
-    if not matches or len(digits) < TOKEN_DIGITS:  # otherwise another archived token starts with other digits
+    if not matches or len(digits) < TOKEN_DIGITS:  # the archived token has other first digits
         archived = ledger.history.find(recorded, lambda entry: entry.token.startswith(digits[:TOKEN_DIGITS]))
         loaded = (ledger.history.load(record, entry) for record, entry in archived)
         matches += [s for s in loaded if s.token.removeprefix(TOKEN_PREFIX).startswith(digits)]
@@ -331,7 +331,7 @@ def _action_changes(
     action: Action, request: JSON, compared_with: Sequence[Event], compare: Comparison
 ) -> tuple[Change, ...]:
     intent = intent_of(compared_with, action.name, action.compared_token or "")
-    if not intent.request:  # a run recorded again after its ledger was lost: its request is unknown
+    if not intent.request:  # the run was recorded again after its ledger was lost, so its request is unknown
         return ()
     return compare.of(action.name, action.kind, intent.request, request).of_content()
 

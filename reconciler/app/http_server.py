@@ -22,7 +22,7 @@ IDLE_SECONDS = 10.0
 """The timeout of an idle connection, in seconds. Each connection serves one request."""
 
 POLL_SECONDS = 0.1
-"""How soon the server notices that it is to stop."""
+"""The interval at which the server checks whether it must stop."""
 
 CONNECTIONS = 32
 """The maximum number of concurrent connections; further ones are closed without a response."""

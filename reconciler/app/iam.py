@@ -90,8 +90,8 @@ def _one_or_all(values: Sequence[str]) -> Any:  # noqa: ANN401 - a text or a lis
 
 
 def _trust(arns: Arns, role: Role, target: str, repository: str) -> JSON:
-    """Returns the trust policy of a role. The plan role may be used for pull requests and in the merge queue. Every
-    other role may be used only in a GitHub environment, which can require reviewers."""
+    """Returns the trust policy of a role. The plan role may be assumed for pull requests and in the merge queue. Every
+    other role may be assumed only in a GitHub environment, which can require reviewers."""
     subject = f"repo:{repository}:"
     subjects = [f"{subject}environment:{each.format(target=target)}" for each in ENVIRONMENTS.get(role, ())]
     if role is Role.PLAN:

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 MOST_BYTES = 16 * 1024**2  # of a file to import; a state machine has at most 1 MiB
 DEEPEST = 200  # levels
 FOLLOWED = {RunState.SUBMITTED, RunState.RUNNING, RunState.SUCCEEDED}
-"""The states of runs that are adopted. A spec is on hold after any other end."""
+"""The states of runs that are adopted. After any other end, a spec is on hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedSpec:
     """One imported spec. `path` is relative to the project. `outcome` is ``adopted``, ``accepted``, ``written`` or
-    ``failed``; `error` contains the reason for a failure. `problems` are the problems in the file that a person must
+    ``failed``; `error` contains the reason for a failure. `problems` are the problems in the file that the user must
     fix."""
 
     payload: Payload
@@ -54,7 +54,7 @@ class ImportedSpec:
 
     @property
     def incomplete(self) -> bool:
-        """Whether the file has a field that a person must fill in."""
+        """Whether the file has a field that the user must fill in."""
         return bool(self.problems or self.payload.variables or self.payload.omitted)
 
 

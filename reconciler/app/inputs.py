@@ -271,7 +271,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
 
 
 def untracked_warnings(session: Session, inputs: PassInputs, made: Plan) -> Iterator[str]:
-    """Yields a warning about specs that are about to run but are not tracked by git."""
+    """Yields a warning about specs that will run but are not tracked by git."""
     submits = {action.name for action in made.actions if action.action in {ActionType.SUBMIT, ActionType.REPLACE}}
     specs = (spec for name, spec in inputs.specs.items() if name in submits and made.commit is not None)
     missing = untracked(session.root, [spec.source.path for spec in specs if spec.source is not None])

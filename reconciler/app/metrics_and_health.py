@@ -69,8 +69,8 @@ class Metrics:
     """The metrics of one service. Thread-safe.
 
     `every` is the interval between passes in seconds. `max_checkout_age` is the maximum age in seconds of the last
-    successful pull for a healthy service, or `None` if the service does not pull. All ages include the time that the
-    machine slept.
+    successful pull for a healthy service, or `None` if the service does not pull. All ages include the time for which
+    the machine slept.
     """
 
     def __init__(self, clock: Clock, every: float, max_checkout_age: float | None = None) -> None:
@@ -168,11 +168,11 @@ def cost_of_day(recorded: Recorded, now: datetime, prices: Prices) -> float:
 
 
 REASON_CODE = re.compile(r"[A-Z]+:[A-Z_]+")
-"""The form of AWS's codes for why a job is waiting, such as ``CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY``."""
+"""The format of AWS's codes for the reason why a job waits, such as ``CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY``."""
 
 
 def _code(run: Submission) -> str:
-    """Returns the code at the start of AWS's reason, ``other`` for a reason without a code, and ``none`` without a
+    """Returns the code at the start of AWS's reason, ``other`` for a reason without a code, or ``none`` without a
     reason. Using the whole text as a label would create a new time series for each run."""
     if not run.detail:
         return "none"

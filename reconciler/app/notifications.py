@@ -50,7 +50,7 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
 
     Raises `NotificationFailed`, which does not contain the address, because every part of the address may be a secret.
     """
-    from urllib3.util import Retry, Timeout  # takes longer than all other imports of a pass without webhooks
+    from urllib3.util import Retry, Timeout  # its import takes longer than all others in a pass without webhooks
 
     sent = {"Content-Type": "application/json", "User-Agent": f"reconciler/{__version__}", **(headers or {})}
     unconnected = Retry(RETRIES, read=0, status=0, other=0, backoff_factor=PAUSE_SECONDS)
@@ -60,8 +60,8 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
         try:
             with _pool(url) as pool:
                 for retry in range(RETRIES + 1):
-                    # The body is not read, because a receiver could send it for ever. A `Retry-After` is not waited
-                    # for, because it may be hours: later passes post the notification again.
+                    # The body is not read, because a receiver could send it forever. A `Retry-After` is not waited for,
+                    # because it may be hours: later passes post the notification again.
                     answer = pool.request(
                         "POST", url, body=body, headers=sent, retries=unconnected, timeout=timeout, redirect=False,
                         preload_content=False,
@@ -137,8 +137,8 @@ def notification_json(
 
 
 def chat_text(text: str) -> str:
-    """Returns text with which nobody can mention a channel or disguise a link: Slack's control characters are escaped,
-    and a long text is truncated.
+    """Returns text that cannot mention a channel or disguise a link: Slack's control characters are escaped, and a long
+    text is truncated.
 
     https://docs.slack.dev/messaging/formatting-message-text
     """
@@ -185,8 +185,8 @@ def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Non
 
 
 def _logs(session: Session, run: Submission | None) -> str | None:
-    """Returns the command that shows the logs of a run. Returns `None` without a run, and for the emulator, which has
-    no logs."""
+    """Returns the command that shows the logs of a run. Returns `None` if there is no run, and for the emulator,
+    because it has no logs."""
     if run is None or run.run_id is None or run.started_at is None or session.target.is_emulator:
         return None
     return session.invocation.command("logs", run.run_id)

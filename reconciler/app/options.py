@@ -1,4 +1,4 @@
-"""The options that all commands share, and the target and specs that they select."""
+"""The options that all commands share, with the target and the specs that they select."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Searches AWS for this place's runs that are missing from the ledger, because they were started from another ledger or
-because this ledger lost them."""
+"""Searches AWS for runs of this project and target that are missing from the ledger, because another ledger started
+them or because this ledger lost them."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def _is_file(session: Session) -> bool:
 
 
 def _look(session: Session, sends: Sequence[Action], recorded: Recorded) -> Sighting | None:
-    """Returns the runs that AWS has for some submits. Returns `None` if there is nothing to look for, and for the
-    emulator, which is not shared."""
+    """Returns the runs that AWS has for some submits. Returns `None` if there is nothing to look for. Also returns
+    `None` for the emulator, which is not shared."""
     from reconciler.aws.observe import look_before_sending
 
     if session.target.is_emulator or not sends:

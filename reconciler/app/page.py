@@ -1,4 +1,4 @@
-"""The page of a target: its content after a pass, its files, and the application that serves it."""
+"""The page of a target: its content after a pass, its files, and the application that serves them."""
 
 from __future__ import annotations
 
@@ -42,14 +42,15 @@ HEADERS = [
 
 
 MOST_BATCHES = 500
-"""The maximum number of batches of the ledger that are read for missed slots. A spec adds one for each missed range."""
+"""The maximum number of batches of the ledger that are read for missed slots. A spec adds one batch for each missed
+range."""
 
 
 class MissedSlots:
-    """The slots of the last month that never ran, read from the ledger.
+    """The slots of the last month that were missed, read from the ledger.
 
-    The state of the ledger has only ranges that still matter to a pass. Each batch is read once, because a service
-    renders the page after every pass.
+    The state of the ledger contains only the ranges that still matter to a pass. Each batch is read once, because a
+    service renders the page after every pass.
     """
 
     def __init__(self) -> None:
@@ -90,8 +91,8 @@ def content_of(
     specs: Mapping[str, DesiredSpec],
     missed: MissedSlots | None = None,
 ) -> PageContent:
-    """Returns the content of the page from a plan and the state of the ledger. `missed` has the missed slots of earlier
-    passes. Raises `LedgerError`."""
+    """Returns the content of the page from a plan and the state of the ledger. `missed` contains the missed slots of
+    earlier passes. Raises `LedgerError`."""
     plan = explain(session, plan) if plan.changes or plan.pending else plan
     now, prices = parse_time(plan.created_at), session.target.prices
     since = now - SHOWN

@@ -70,7 +70,7 @@ def check_asked(session: Session, plan: Plan) -> None:
     caused = again(inputs, moment)
     problems = [*_other_problems(plan, caused, inputs)]
     open_actions = [action for action in plan.pending if not _is_in(action, caused)]
-    if open_actions:  # what follows from run states that no pass has recorded yet
+    if open_actions:  # this follows from run states that no pass has recorded yet
         observed = replace(inputs, recorded=deepcopy(inputs.recorded))
         assume(observed, observe(at_commit, observed), absence=False)
         later = [again(observed, moment), again(observed, session.now())]
@@ -101,7 +101,7 @@ def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool
     plan's commit."""
     checkout = read_checkout(session.root, [plan.commit] if plan.commit is not None else [])
     file, commit, from_objects = session.project_file, checkout.commit, False
-    if plan.commit is None and commit is not None:  # an intent without a commit would end the check of old checkouts
+    if plan.commit is None and commit is not None:  # else the check of old checkouts would end
         raise PlanFileError(
             f"the plan contains no commit, but this checkout is at {commit[:12]}: nothing was sent. Plan again"
         )

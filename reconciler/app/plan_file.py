@@ -61,8 +61,8 @@ def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
 
 
 def save(file: Path, content: Iterable[bytes], what: str) -> None:
-    """Writes a file atomically, part by part, replacing an older one. Only its owner can read it. `what` is the kind of
-    file that the message names. Raises `PlanFileError`."""
+    """Writes a file atomically, part by part, replacing an older one. Only its owner can read it. `what` names the kind
+    of file in messages. Raises `PlanFileError`."""
     try:
         number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
@@ -156,7 +156,8 @@ def _hmac(form: JSON, key: str) -> str:
 
 
 def _canonical(form: object) -> Iterator[bytes]:
-    """Yields the canonical bytes of a plan in parts, because its lists may be long, and some are made meanwhile."""
+    """Yields the canonical bytes of a plan in parts, because its lists may be long, and some are generated while they
+    are read."""
     if not isinstance(form, dict):
         yield canonical(form)
         return
@@ -237,7 +238,7 @@ def _check_heads(plan: Plan, recorded: Recorded) -> None:
 
 
 def _objection(action: Action, recorded: Recorded) -> str | None:
-    """Returns how a pending action contradicts the ledger, or `None`."""
+    """Returns a description of how a pending action contradicts the ledger, or `None`."""
     name, submission = action.name, recorded.by_token.get(action.client_token or "")
     replaces = action.action is ActionType.REPLACE
     if replaces and all(run.run_id != action.replaces for run in recorded.spec(name).submissions):

@@ -126,7 +126,7 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     sighting.lay_over(recorded)
     lost = lost_runs(recorded, sighting.unseen, now, settle_seconds)
     for event in lost:
-        if isinstance(event, Observed):  # the run is treated as lost, so its state is no longer unclear
+        if isinstance(event, Observed):  # the run is treated as lost, so its state is not unclear any more
             recorded.observe_errors.pop(event.token, None)
     return (*states, *conflicts(recorded, now), *absences(recorded, now, settle_seconds), *lost)
 
@@ -160,7 +160,7 @@ def _is_recorded(recorded: Recorded, event: Observed) -> bool:
 
 
 def _proves_by_its_time(event: SubmissionEvent) -> bool:
-    """Returns whether other passes conclude from the time of this event that a submission is absent, or a run is
+    """Returns whether other passes rely on the time of this event to conclude that a submission is absent or a run is
     lost."""
     return isinstance(event, Absent | Unseen) or (isinstance(event, Observed) and event.state == RunState.LOST)
 
@@ -216,7 +216,7 @@ def preview(
 ) -> tuple[PassInputs, Plan]:
     """Reads the inputs and makes a plan without writing anything, for commands that show state. Calls AWS only with
     `refresh`. `applied_later` is set if the plan is saved in a file. `tolerant` is as in `read`. `shown` is the format
-    of a plan that may skip files of specs that have nothing to do, unless it is saved or made for another time."""
+    of a plan that may skip files of specs without pending actions, unless it is saved or made for another time."""
     settled = SettledSpecs.of(session, shown) if shown and now is None and not applied_later else None
 
     def attempt() -> tuple[PassInputs, Plan]:

@@ -43,7 +43,8 @@ Line = tuple[LogStream, str]
 
 @dataclass(frozen=True, slots=True)
 class LoggedRun:
-    """A run whose logs are read. `ref` names the child or node if the user gave one. `kind` is the name of its kind."""
+    """A run whose logs are read. `ref` identifies the child or node if the user gave one. `kind` is the name of its
+    kind."""
 
     name: str
     kind: str
@@ -180,7 +181,7 @@ class _Followed:
         for stream, cursor in self._cursors.items():
             for line in cursor.lines():
                 yield stream, line
-                self._ended_at = self._ended_at and self._session.clock.boot()  # more lines may follow the last one
+                self._ended_at = self._ended_at and self._session.clock.boot()  # more lines may follow the last line
 
     def is_over(self) -> bool:
         """Returns whether the run has ended and its last lines were written."""
@@ -205,7 +206,7 @@ class _Followed:
         for stream in chosen(logs, self._name):
             if stream not in self._cursors:
                 cursor = self._session.aws.log_cursor(stream, self._newest)
-                if self._newest is not None:  # all at once, so that a failed read starts again from the end
+                if self._newest is not None:  # together, so that a failed read starts again from the end
                     last = [*_first_lines(stream, cursor, self._newest)]
                     self._cursors[stream] = cursor
                     yield from last

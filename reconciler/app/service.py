@@ -182,7 +182,7 @@ class Service:
 
     @staticmethod
     def _show(page: LivePage, session: Session, done: Pass) -> None:
-        """Shows the state after a pass on the page. If that fails, the page stays as it was, and the pass still
+        """Updates the page with the state after a pass. If that fails, the page is not changed, and the pass still
         succeeds."""
         from reconciler.app.page import content_of
 

@@ -111,7 +111,7 @@ class Session(ChosenTarget):
 
     @property
     def invocation(self) -> Invocation:
-        """How to call the commands that messages suggest to the operator."""
+        """The program name, folder and target for the commands that messages suggest to the operator."""
         return replace(self.options.invocation, target=self.place.target)
 
     @property
@@ -144,7 +144,7 @@ def choose_target(options: CommandOptions, fallback_target: str | None = None) -
     project = project_file.project
     name = target_name(options, environ, fallback_target or project.spec.defaultTarget, project.spec.targets)
     target = project.target(name)
-    if target.account is None or target.region is None or target.ledger is None:  # a validated target has all three
+    if target.account is None or target.region is None or target.ledger is None:  # a valid target has all three
         raise AssertionError(f"target {name} was accepted without {', '.join(target.missing())}")
     place = Place(project.name, name, target.account, target.region)
     return ChosenTarget(root, project_file, target, place, target.ledger, environ)

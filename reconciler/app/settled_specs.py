@@ -1,11 +1,12 @@
-"""Caches which specs have nothing to do, so that a plan that is only shown reads and decides the other specs alone.
+"""Caches which specs have no pending action, so that a plan that is only shown needs to read and decide only the other
+specs.
 
-A file is skipped if it is unchanged, and if no spec in it may have anything to do: the earlier plan had exactly one
-action for it, which does nothing, its next slot is in the future, and the ledger has no newer event about it. Every
-other spec is read from its file and decided anew, together with the specs that it refers to. So what is submitted,
-cancelled or shown as a difference never comes from the cache, and `apply` and `reconcile` do not use it.
+A file is skipped if it has not changed and none of its specs may have a pending action: the earlier plan had exactly
+one action for the spec, which does nothing, its next slot is in the future, and the ledger has no newer event about it.
+Every other spec is read from its file and decided anew, together with the specs that it refers to. Therefore what is
+submitted, cancelled or shown as a difference never comes from the cache, and `apply` and `reconcile` do not use it.
 
-The problems between specs are found as always: skipped specs take part with their names, kinds, targets and references.
+Problems between specs are still detected, because the names, kinds, targets and references of skipped specs are cached.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ if TYPE_CHECKING:
     from reconciler.specs.spec import SpecReader
 
 State = tuple[str, str | None]
-"""The reason of the action of a spec, and its next slot."""
+"""The reason of a spec's action, and the spec's next slot."""
 
 ELSEWHERE: State = ("", None)
 """The state of a spec that does not run in the target."""
 
 COUNTING = {"text", "markdown"}
-"""The formats that only count the specs that have nothing to do."""
+"""The formats that show only the number of specs without pending actions."""
 
 At = tuple[int, int, str | None]  # the line, the column, and the text of the line
 Mention = tuple[str, tuple[str | int, ...], At, str | None, str]  # the fields of a `Reference`
@@ -59,8 +60,8 @@ File = tuple[Stamp, tuple[Spec, ...]]
 
 
 class _Content(NamedTuple):
-    """The content of the cache: when the command started that wrote it, the position and checksum of the last batch of
-    the ledger at that time, the number of accepted rollbacks, and the files that can be skipped."""
+    """The content of the cache: when the command that wrote it started, the position and checksum of the ledger's last
+    batch at that time, the number of accepted rollbacks, and the files that can be skipped."""
 
     since: int
     position: int
@@ -75,7 +76,7 @@ def _adapter() -> TypeAdapter[_Content]:
 
 
 class Settled(NamedTuple):
-    """A spec that was not read, because it has nothing to do."""
+    """A spec that was not read, because it has no pending action."""
 
     kind: str
     reason: str
@@ -83,8 +84,8 @@ class Settled(NamedTuple):
 
 
 class SettledSpecs:
-    """The specs of one target that have nothing to do. If `skips` is false, all files are read, and the cache is only
-    written."""
+    """The specs of one target that have no pending action. If `skips` is false, all files are read, and the cache is
+    only written."""
 
     def __init__(self, session: Session, *, skips: bool) -> None:
         self._session, self._skips = session, skips
@@ -97,8 +98,8 @@ class SettledSpecs:
 
     @classmethod
     def of(cls, session: Session, output_format: str) -> SettledSpecs | None:
-        """Returns the specs of a session for a plan in a format, or `None` if the options of the command select specs
-        or turn the cache off."""
+        """Returns the specs of a session for a plan in a format, or `None` if the command's options select specs or
+        turn the cache off."""
         options = session.options
         off = options.no_cache or options.only or options.labels or session.masked
         return None if off else cls(session, skips=output_format in COUNTING)
@@ -107,7 +108,7 @@ class SettledSpecs:
         self, files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]
     ) -> list[ReadSpec]:
         """Returns every document of every file as a spec, as `reading.read_all` does. Specs in skipped files have no
-        desired form."""
+        desired state."""
         session, self._name, self._skipped, self._read = self._session, "", {}, ()
         if not isinstance(files, Folder) or on_network(str(files.root)):
             return read_all(files, paths, reader, problems)
@@ -128,8 +129,9 @@ class SettledSpecs:
         return sorted((*specs, *self._partners(cached)), key=lambda spec: spec.location.path)
 
     def _partners(self, cached: Mapping[str, File]) -> Iterator[ReadSpec]:
-        """Yields the skipped specs that may have a problem together with the specs that were read. If the specs in each
-        file still have the same names, kinds, targets and references, these are only the specs referred to."""
+        """Yields the skipped specs that may have a problem in combination with the specs that were read. If the specs
+        in each file still have the same names, kinds, targets and references, only the specs that others refer to are
+        yielded."""
         before = {path: {_mentioned(form) for form in forms} for path, (_, forms) in cached.items()}
         now: dict[str, set[tuple[object, ...]]] = {path: before[path] for path in self._skipped}
         for spec in self._read:
@@ -140,7 +142,7 @@ class SettledSpecs:
             yield from (_restored(path, form) for form in forms if names is None or form[0] in names)
 
     def _known(self) -> Mapping[str, File]:
-        """Returns the cached files without those of specs that may have something to do by now."""
+        """Returns the cached files, without files whose specs may have a pending action by now."""
         content = self._cache.read(self._name) if self._skips else None
         recorded, now = self._session.ledger.recorded, self._session.now()
         if content is None:
@@ -182,7 +184,8 @@ class SettledSpecs:
         }
 
     def completed(self, made: Plan, inputs: PassInputs) -> Plan:
-        """Returns a plan of the specs that were read, with the actions of the others, which do nothing."""
+        """Returns a plan of the specs that were read, completed with the actions of the other specs, which do
+        nothing."""
         if not inputs.skipped:
             return made
         others = (
@@ -192,7 +195,7 @@ class SettledSpecs:
         return replace(made, actions=tuple(sorted((*made.actions, *others), key=attrgetter("name"))))
 
     def keep(self, inputs: PassInputs, made: Plan) -> None:
-        """Caches the files that were read, if no spec in them has anything to do."""
+        """Caches the files that were read, if none of their specs has a pending action."""
         session, recorded, checksum = self._session, inputs.recorded, self._session.ledger.head_checksum
         if not self._name or checksum is None or recorded.position != made.ledger_position:
             return
@@ -205,7 +208,7 @@ class SettledSpecs:
             self._cache.write(self._name, json.dumps(content, separators=(",", ":")).encode())
 
     def _new_files(self, settled: Mapping[str, State]) -> Iterator[tuple[str, File]]:
-        """Yields the files that were read, did not change meanwhile, and can be skipped next time."""
+        """Yields the files that were read, did not change in the meantime, and can be skipped next time."""
         by_path: dict[str, list[Spec | None]] = {}
         for spec in self._read:
             elsewhere = spec.targets is not None and self._session.place.target not in spec.targets
@@ -221,8 +224,8 @@ class SettledSpecs:
 
 
 def _is_touched(record: SpecRecord, position: int) -> bool:
-    """Returns whether the ledger has an event about a spec after a position. A run that was taken over by another spec
-    counts, because the event is about the other one."""
+    """Returns whether the ledger has an event about a spec after a position. A run that another spec took over counts
+    too, because its event is about the other spec."""
     if record.positions and record.positions[-1] > position:
         return True
     return any(
@@ -237,15 +240,15 @@ def _referred(specs: Iterable[ReadSpec]) -> set[str]:
 
 
 def _mentioned(form: Spec) -> tuple[object, ...]:
-    """Returns the parts of a spec that matter to other specs."""
+    """Returns the parts of a spec that affect other specs."""
     name, kind, _, _, targets, references, former, _, _ = form
     return name, kind, targets, *((each[0], *each[3:]) for each in references), former and former[0]
 
 
 def _settled(inputs: PassInputs, made: Plan, open_names: set[str]) -> dict[str, State]:
-    """Returns the state of each spec that was read and has nothing to do before its next slot, unless the ledger
-    changes. `open_names` are the specs with runs that AWS may still report something about. Specs with a suspension or
-    `renamedFrom` are left out, because what is shown of them changes with time or with other specs."""
+    """Returns the state of each spec that was read and has no pending action before its next slot, unless the ledger
+    changes. `open_names` are the specs with runs about which AWS may still report details. Specs with a suspension or
+    `renamedFrom` are left out, because what is shown for them changes with time or with other specs."""
     busy = open_names | {change.name for change in made.changes} | {change.name for change in made.schedule_changes}
     settled: dict[str, State] = {}
     for action in made.actions:
@@ -258,7 +261,7 @@ def _settled(inputs: PassInputs, made: Plan, open_names: set[str]) -> dict[str, 
 
 
 def _form(spec: ReadSpec, state: State = ELSEWHERE) -> Spec | None:
-    """Returns a spec as it is cached; `None` for a spec with a problem."""
+    """Returns a spec in its cached form, or `None` for a spec with a problem."""
     if spec.name is None or spec.kind is None or spec.problems:
         return None
     former = None if spec.former is None else _mention(spec.former)

@@ -1,12 +1,12 @@
-"""Caches the output of commands that found nothing to do, so that they return at once as long as nothing changes.
+"""Caches the output of commands that had no pending action, so that they return at once as long as nothing changes.
 
-An output is cached only if nothing is due, live, held, waiting, unresolved or reported. It is valid until the next
-slot or the end of a suspension, as long as the stamps of all files and the head of the ledger are unchanged. Only
-commands that show something use the cache. `apply` and `reconcile` always read and plan again, so no cached output can
+An output is cached only if nothing is due, live, held, waiting, unresolved or reported. It is valid until the next slot
+or the end of a suspension, as long as the stamps of all files and the head of the ledger are unchanged. The cache is
+used only by commands that show state. `apply` and `reconcile` always read and plan again, so no cached output can
 change what runs. A service keeps its last quiet pass in memory.
 
-This module imports neither the models nor the planner, because a cached output must cost little more than the start of
-Python.
+This module imports neither the models nor the planner, because printing a cached output should cost little more than
+starting Python.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ VARIABLES = ("CI", "RECONCILER_TARGET", "RECONCILER_NOTIFY_ALLOWED")
 
 
 AgedLine = tuple[str, float | str, str]
-"""A line of a table: the text before the age, the time from which the age is computed (in seconds since the epoch) or
-other text for this column, and the text after it, which may be empty."""
+"""A line of a table, in three parts: the text before the age; the time from which the age is computed (in seconds since
+the epoch), or another text for this column; and the text after it, which may be empty."""
 
 
 class StoredOutput:
-    """The stored output of one command with its options. `details` are further values that the output depends on."""
+    """The stored output of one command with its options. `details` are further values that affect the output."""
 
     def __init__(self, options: CommandOptions, command: str, *details: object) -> None:
         self._cache = PrivateCache(os.environ)
@@ -93,8 +93,8 @@ class StoredOutput:
         *,
         asks: bool,
     ) -> None:
-        """Caches the output of a command that shows a plan, if the plan is quiet. `asks` is true if the command queries
-        AWS about ended runs whose report is incomplete."""
+        """Caches the output of a command that shows a plan, if the plan has no pending action. `asks` is true if the
+        command queries AWS about ended runs whose report is incomplete."""
         until = _quiet_until(plan, session.ledger.recorded, self._start, _ends(session, specs), asks=asks)
         local = session.ledger_address.startswith(LOCAL_LEDGER)
         if until is not None and local and session.ledger.head_checksum is not None:
@@ -132,7 +132,7 @@ class StoredOutput:
 
 
 def with_ages(lines: Sequence[AgedLine], now: float) -> str:
-    """Returns the lines as text. Each line's age at the time `now` is in a column."""
+    """Returns the lines as text. The age of each line at the time `now` is in a column."""
     ages = [since if isinstance(since, str) else age_text(now - since) for _, since, _ in lines]
     width = max((len(age) for age, line in zip(ages, lines, strict=True) if line[2]), default=0)
     aged = zip(ages, lines, strict=True)
@@ -159,15 +159,15 @@ def _is_at(root: str, head: Sequence[Any] | None) -> bool:
 
 
 class QuietPass:
-    """The last pass of a service, kept in memory if it was quiet. As long as nothing changes, the next pass has the
-    same result."""
+    """The last pass of a service, kept in memory if it had nothing to do. As long as nothing changes, the next pass has
+    the same result."""
 
     def __init__(self) -> None:
         self._start = Start.now()
         self._kept: tuple[StampedTree, tuple[int, str | None], float, Pass] | None = None
 
     def again(self, session: Session) -> Pass | None:
-        """Returns the last pass as if it had run now, or `None` if a new pass must run. Raises `LedgerError`."""
+        """Returns the last pass as if it had run now, or `None` if a new pass is required. Raises `LedgerError`."""
         from reconciler.core.times import seconds_text
         from reconciler.specs.git import read_head
 
@@ -187,7 +187,7 @@ class QuietPass:
         return replace(done, plan=plan, recorded=session.ledger.recorded)
 
     def keep(self, session: Session, done: Pass) -> None:
-        """Keeps a pass if it was quiet."""
+        """Keeps a pass if it had nothing to do."""
         until = _quiet_until(done.plan, done.recorded, self._start, _ends(session, done.specs), asks=True)
         tree = None if until is None else _read_tree(str(session.root), session.project_file, self._start)
         if until is not None and tree is not None:
@@ -205,7 +205,8 @@ def _read_tree(root: str, file: ProjectFile, start: Start) -> StampedTree | None
 
 
 def _ends(session: Session, specs: Mapping[str, DesiredSpec]) -> set[str]:
-    """Returns when suspensions end. They are overdue then, which commands show and exit with 3."""
+    """Returns the times at which suspensions end. After these, they are overdue, which commands show and report with
+    exit code 3."""
     suspended = (session.project.spec.suspend, *(spec.policy.suspend for spec in specs.values()))
     return {each.until for each in suspended if not isinstance(each, bool) and each.until is not None}
 
@@ -220,9 +221,9 @@ def _quiet_until(plan: Plan, recorded: Recorded, start: Start, ends: set[str], *
 
     now = parse_time(plan.created_at)
     if asks and incomplete(recorded, now):
-        return None  # AWS may still add details to the end of a run
+        return None  # AWS may still add details about the end of a run
     if not start.wall / NANO - 1 <= now.timestamp() <= time.time():
-        return None  # a plan for another time
+        return None  # the plan is for another time
     reported = plan.warnings or plan.problems or plan.overdue
     pending = plan.changes or plan.schedule_changes  # a plan does not show declarations without a change of content
     acting = any(action.action is not ActionType.NONE for action in plan.actions)

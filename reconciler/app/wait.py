@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from reconciler.core.identity import SubmissionKey
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
-"""Seconds between passes. The pause is short after a change and then grows."""
+"""Seconds between passes. The pause between passes is short after a change and then grows."""
 GROWTH = 1.5
 MOST_FAILURES = 10
 """The number of failed passes in a row after which waiting ends with their error."""
@@ -84,8 +84,8 @@ def wait(
     timeout: float | None,
     stop: threading.Event,
 ) -> Waited:
-    """Runs passes over the specs `names` (`None` for all specs) until the runs with these `keys` are done. The default
-    is the runs that are open after the first pass. `report` is called after each pass.
+    """Runs passes over the specs `names` (`None` for all specs) until the runs with these `keys` are done. By default,
+    these are the runs that are open after the first pass. `report` is called after each pass.
 
     The passes submit dependents of ended runs, retries and due slots. They do not apply changes in git that no `apply`
     has applied. A failed pass is repeated. After `MOST_FAILURES` failures in a row, its error is raised.

@@ -109,8 +109,8 @@ def _name(event: AnyDeclared) -> str:
 
 
 def _batches(events: Iterable[AnyDeclared]) -> Iterator[list[AnyDeclared]]:
-    """Yields the events in batches of limited length and size. An event that exceeds the maximum size is a batch of its
-    own."""
+    """Yields the events in batches of limited length and size. An event that exceeds the maximum size is put in a batch
+    by itself."""
     batch: list[AnyDeclared] = []
     size = 0
     for event in events:

@@ -97,7 +97,7 @@ def _started(group: Steps, world: World) -> Thread:
 
 
 def _group_size(specs: int, threads: int) -> int:
-    """Returns how many specs one thread runs together. The number is small enough that every thread has work."""
+    """Returns how many specs one thread processes together. The number is small enough to give every thread work."""
     return max(1, min(MOST_TOGETHER, MOST_OPEN // threads, specs // threads))
 
 
@@ -177,7 +177,7 @@ def _procedure(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one 
         case ActionType.SUBMIT:
             return protocol.submit(intent(action, task))
         case ActionType.ADOPT:
-            if action.request is not None:  # the ledger has no intent for this run
+            if action.request is not None:  # the ledger contains no intent for this run
                 return actions.adopt_unintended(adoption(action, task), action)
             return actions.adopt(action, action.run_id or "")
         case ActionType.CANCEL:

@@ -29,7 +29,7 @@ class RecordedProvenance(TypedDict):
 class Provenance:
     """The person or service that applies a plan, and the checkout. Recorded with each intent.
 
-    `commit` is the checked-out commit, `None` outside git. `uncommitted` is whether the project has changes that are
+    `commit` is the checked-out commit, or `None` outside git. `uncommitted` is true if the project has changes that are
     not in the commit. `owner` names the process, such as ``host:pid:random``.
     """
 
@@ -41,7 +41,7 @@ class Provenance:
 
     @property
     def fields(self) -> RecordedProvenance:
-        """The fields of an event."""
+        """The values for the fields of an event."""
         return {
             "commit": self.commit,
             "uncommitted": self.uncommitted or None,
@@ -84,7 +84,7 @@ def intent(action: Action, task: Task) -> protocol.Intent:
 
 
 def _describing(action: Action, task: Task, token: str, content: Content) -> Callable[[int, str, str, bool], Intended]:
-    """Returns a function that makes the event of a send: its number, time, deadline, and whether earlier sends are
+    """Returns a function that creates the event of a send: its number, time and deadline, and whether earlier sends are
     proven absent."""
     key = action.key
     assert key is not None  # noqa: S101 - a submit has a key

@@ -132,8 +132,8 @@ def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[Answer]:
 
 
 def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[Answer | None, Mapping[int, str]]:
-    """Appends some parts in one batch. Returns the answer, or `None` if nothing was written. Also returns why parts are
-    no longer valid, keyed by index."""
+    """Appends some parts in one batch. Returns the answer, or `None` if nothing was written. Also returns the reasons
+    why parts are no longer valid, by index."""
     objections: dict[int, str] = {}
 
     def valid(recorded: Recorded) -> str | None:

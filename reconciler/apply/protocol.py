@@ -68,11 +68,11 @@ class Intent:
     """One submit of a plan, with everything that its `intended` events record.
 
     `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are settings of the target.
-    `idempotent` is whether AWS accepts our token and returns the run of the first send if the request is sent again.
-    `began` is the time of the first intent of this submission, `None` if this is the first. `repeats` is whether
-    earlier sends are unresolved and another send is safe because the token is still valid in AWS (R6). `describe` makes
-    the event of a send from its number, the times of its intent and deadline, and whether all earlier sends are proven
-    absent. `outdated` is the precondition of the whole plan.
+    `idempotent` is true if AWS accepts our token and returns the run of the first send when the request is sent again.
+    `began` is the time of the first intent of this submission, or `None` if there is none yet. `repeats` is true if
+    earlier sends are unresolved and another send is safe because the token is still valid in AWS (R6). `describe`
+    creates the event of a send from its number, the times of its intent and deadline, and whether all earlier sends are
+    proven absent. `outdated` is the precondition of the whole plan.
     """
 
     action: Action

@@ -100,7 +100,7 @@ def unknown_state(word: object, reason: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """The tags of a run, and when AWS created it, or `None` if AWS does not return the time."""
+    """The tags of a run, and the time when AWS created it, or `None` if AWS does not return it."""
 
     tags: Mapping[str, str]
     created_at: datetime | None
@@ -124,7 +124,7 @@ def answers(wanted: Sequence[Wanted], runs: Mapping[str, Tagged]) -> dict[str, S
 
 
 def merged(lookups: Iterable[Mapping[str, Sequence[str] | str]]) -> dict[str, Sequence[str] | str]:
-    """Merges the results of several listings. The runs of one owner may be in more than one of them."""
+    """Merges the results of several listings. The runs of one owner may be in several of them."""
     whole: dict[str, Sequence[str] | str] = {}
     for key, answer in (pair for lookup in lookups for pair in lookup.items()):
         before = whole.get(key, ())

@@ -176,8 +176,8 @@ class Batch:
         return {job_id: self._children[job_id][1] for job_id in arrays if job_id in self._children}
 
     def _hours_of_children(self, job: Described) -> float | None:
-        """Returns the hours that the children of an ended array ran in total, which ListJobs returns; `None` if they
-        are not known. An ended array is listed once."""
+        """Returns how many hours the children of an ended array ran in total, according to ListJobs, or `None` if this
+        is not known. An ended array is listed once."""
         counts, job_id = batch_runs.ended_children(job), job["jobId"]
         if counts and job_id not in self._hours:
             self._hours = self._hours if len(self._hours) < MOST_ARRAYS else {}

@@ -1,4 +1,5 @@
-"""What the action asks GitHub, with the `gh` of the runner: comments, merged pull requests, artifacts, environments."""
+"""Queries GitHub for the action, with the `gh` of the runner: comments, merged pull requests, artifacts,
+environments."""
 
 from __future__ import annotations
 
@@ -21,19 +22,19 @@ MOST_COMMENT_BYTES = 65_000  # GitHub refuses more than 65,536 characters
 
 
 class Refused(Exception):
-    """GitHub refused a call. The message is for the log."""
+    """GitHub refused a call. Its message is written to the log."""
 
 
 @dataclass
 class GitHub:
-    """The repository of a workflow run. `bot` is the user that its token comments as."""
+    """The repository of a workflow run. `bot` is the user as whom the job's token comments."""
 
     environ: Mapping[str, str]
     bot: str
     event: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Reads the event that started the run; empty if there is none."""
+        """Reads the event that started the run. The result is empty if there is no event."""
         file = self.environ.get("GITHUB_EVENT_PATH")
         self.event = json.loads(Path(file).read_text("utf-8")) if file and Path(file).is_file() else {}
 
@@ -50,8 +51,8 @@ class GitHub:
 
     @property
     def pull_request(self) -> int | None:
-        """Returns the number of the pull request that started the run, if the token may comment on it: not for forks,
-        whose token can only read."""
+        """Returns the number of the pull request that started the run if the token may comment on it. For a fork, it
+        may not, because the token can only read."""
         pull = self.event.get("pull_request")
         head = ((pull or {}).get("head") or {}).get("repo") or {}
         if pull is None or head.get("full_name", self.repository) != self.repository:
@@ -66,7 +67,7 @@ class GitHub:
         return done.stdout
 
     def comment(self, number: int, marker: str, body: str, folder: Path, *, create: bool = True) -> None:
-        """Writes the comment that begins with `marker`: updates the bot's own, or adds one if `create` is set."""
+        """Writes the comment that begins with `marker`: updates the bot's own comment or, with `create`, adds one."""
         text = folder / "comment.md"
         text.write_text(shortened(f"{marker}\n{body}"), "utf-8")
         own = self.own_comment(number, marker)
@@ -77,7 +78,8 @@ class GitHub:
             self.api("--method", "POST", f"{issues}/{number}/comments", "-F", f"body=@{text}")
 
     def own_comment(self, number: int, marker: str) -> dict[str, Any] | None:
-        """Returns the bot's comment whose first line is `marker`, else `None`. Others may quote the marker."""
+        """Returns the bot's comment whose first line is `marker`, or `None`. Comments of other users are ignored,
+        because anyone can quote the marker."""
         pages = json.loads(
             self.api("--paginate", "--slurp", f"repos/{self.repository}/issues/{number}/comments?per_page=100")
         )
@@ -89,7 +91,8 @@ class GitHub:
         return None
 
     def merged_pull_request(self) -> int | None:
-        """Returns the number of the pull request whose merge made the commit of this run; `None` for a direct push."""
+        """Returns the number of the pull request whose merge created the commit of this run, or `None` for a direct
+        push."""
         commit, branch = self.environ["GITHUB_SHA"], self.environ.get("GITHUB_REF_NAME", "")
         for pull in json.loads(self.api(f"repos/{self.repository}/commits/{commit}/pulls")):
             made = pull.get("merge_commit_sha", commit)
@@ -98,18 +101,18 @@ class GitHub:
         return None
 
     def reviewed_plan(self, number: int, marker: str) -> str | None:
-        """Returns the plan id in the bot's comment, which is the second line, below `marker`; `None` without one."""
+        """Returns the plan id from the second line of the bot's comment, below `marker`, or `None` if there is none."""
         comment = self.own_comment(number, marker)
         lines = comment["body"].splitlines()[1:2] if comment else []
         found = ID_LINE.fullmatch(lines[0]) if lines else None
         return found[1] if found else None
 
     def has_reviewers(self, environment: str) -> bool:
-        """Returns whether a job in this environment waits for the approval of a person."""
+        """Returns whether jobs in this environment wait for the approval of a reviewer."""
         try:
             form = json.loads(self.api(f"repos/{self.repository}/environments/{environment}"))
         except Refused:
-            return False  # it does not exist: GitHub would make it, without any protection
+            return False  # if it does not exist, GitHub would create it without any protection
         return any(rule.get("type") == "required_reviewers" for rule in form.get("protection_rules") or [])
 
     def artifacts_of_run(self) -> list[str]:
@@ -119,8 +122,9 @@ class GitHub:
         return [artifact["name"] for artifact in form["artifacts"]]
 
     def download(self, name: str, folder: Path) -> Path | None:
-        """Downloads the file of the newest artifact of this name that a run on the default branch of this repository
-        made; `None` without one. A pull request can upload an artifact of any name, so its runs do not count."""
+        """Downloads the file of the newest artifact with this name from a run on the default branch of this repository.
+        Returns `None` if there is none. Runs of pull requests are ignored, because a pull request can upload an
+        artifact with any name."""
         listed = json.loads(self.api(f"repos/{self.repository}/actions/artifacts?per_page=100&name={name}"))
         repository = self.event.get("repository") or {}
         branch = repository.get("default_branch", "main")
@@ -139,7 +143,7 @@ class GitHub:
 
 
 def shortened(text: str) -> str:
-    """Returns the text of a comment, without its end if GitHub would refuse it. Closes a block of code that is cut."""
+    """Returns the text of a comment, truncated if GitHub would refuse it. Closes a code block that is cut off."""
     if len(text.encode()) <= MOST_COMMENT_BYTES:
         return text
     shown = text.encode()[:MOST_COMMENT_BYTES].decode(errors="ignore").rpartition("\n")[0]
@@ -151,7 +155,7 @@ def shortened(text: str) -> str:
 
 
 def output(environ: Mapping[str, str], name: str, value: str) -> None:
-    """Sets an output of the step. Raises `ValueError` for a value of several lines."""
+    """Sets an output of the step. Raises `ValueError` for a multi-line value."""
     if "\n" in value or "\r" in value:
         raise ValueError(f"the output {name} has several lines")
     with open(environ.get("GITHUB_OUTPUT", os.devnull), "a", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
 """Runs one command of reconciler in a GitHub workflow, and shows its result: summary, comment, outputs and artifacts.
 
-All values come from the environment and the event file; none of them becomes part of a script. Pages are Markdown that
-reconciler made, in which no text of users or AWS is markup. Other output is shown in a block of code.
+All values come from the environment and the event file and are never inserted into a script. The pages are Markdown
+from reconciler, in which text from users and AWS is never markup. Other output is shown in a code block.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from github import PLAN_ID, GitHub, Refused, output
 
-MOST_SUMMARY_BYTES = 900_000  # GitHub refuses more than 1 MiB for each step
+MOST_SUMMARY_BYTES = 900_000  # GitHub refuses more than 1 MiB per step
 MOST_OUTPUT_BYTES = 50_000
 MOST_FINDINGS_BYTES = 4_000  # below a plan of at most 60,000 bytes
 ATTENTION = 3  # the exit code of reconciler if an action is required, or an outcome is unknown
@@ -27,7 +27,7 @@ ATTENTION = 3  # the exit code of reconciler if an action is required, or an out
 
 @dataclass(frozen=True)
 class Done:
-    """The end of a command: its exit code, standard output and standard error."""
+    """The result of a command: its exit code, standard output and standard error."""
 
     code: int
     out: str
@@ -35,7 +35,7 @@ class Done:
 
     @property
     def page(self) -> str:
-        """Returns the page that the command printed, or else its error."""
+        """Returns the page that the command printed or, without a page, its error."""
         return self.out.strip("\n") or fenced(self.err)
 
 
@@ -50,7 +50,7 @@ class Action:
         self.folder.mkdir(exist_ok=True)
 
     def input(self, name: str) -> str:
-        """Returns an input of the action without spaces around it; empty if it is not given."""
+        """Returns an input of the action, without spaces around it. It is empty if it was not given."""
         return self.environ.get("INPUT_" + name.upper().replace("-", "_"), "").strip()
 
     def is_set(self, name: str) -> bool:
@@ -60,7 +60,7 @@ class Action:
     # --- commands -----------------------------------------------------------------------------------------------------
 
     def targets(self) -> int:
-        """Lists the targets for a matrix. On a pull request, a comment says why if the project cannot be read."""
+        """Lists the targets for a matrix. If the project cannot be read, a comment on the pull request explains why."""
         done = self.reconciler("targets", "--format", "json")
         broken = f"### The project cannot be read\n\n{done.page}\n\n{self.log_link()}"
         body = broken if done.code else "### The project can be read again\n"
@@ -87,13 +87,13 @@ class Action:
         return 0
 
     def validate(self) -> int:
-        """Validates every spec, for the target or for all of them."""
+        """Validates every spec, for one target or for all."""
         done = self.reconciler("validate", *self.place(), *(["--strict"] if self.is_set("strict") else []))
         self.summarize(f"### Validation\n\n{fenced(done.out + done.err)}")
         return done.code
 
     def plan(self) -> int:
-        """Shows the plan as a comment on the pull request, which is updated, and in the summary of the job."""
+        """Shows the plan in the job summary and in a comment on the pull request, which is updated on each push."""
         base = self.input("base") or self.base_of_event()
         snapshot = self.input("snapshot")
         arguments = ["--base", base] if base else []
@@ -119,7 +119,8 @@ class Action:
         return done.code
 
     def verified(self) -> str:
-        """Returns what AWS lacks of the things that the specs name. It does not change the result of the plan."""
+        """Returns the findings of `verify`: resources in the specs that AWS lacks. They do not change the result of the
+        plan."""
         done = self.reconciler("verify", *self.where(), "--quiet")
         if done.code == 0:
             return "\n\nAWS has everything that the specs name, as far as it could be asked."
@@ -178,7 +179,8 @@ class Action:
     # --- plans --------------------------------------------------------------------------------------------------------
 
     def made_plan(self, *arguments: str) -> tuple[Done, dict[str, Any] | None]:
-        """Plans, and keeps the plan as an artifact. Returns the end of the command and the plan, `None` without one."""
+        """Plans, and keeps the plan as an artifact. Returns the result of the command and the plan, or `None` if there
+        is no plan."""
         file = self.folder / "plan.json"
         file.unlink(missing_ok=True)
         done = self.reconciler(
@@ -194,7 +196,7 @@ class Action:
         return done, made
 
     def not_applied(self, number: int | None, page: str, plan_id: str) -> int:
-        """Shows that the plan is not the expected one. Returns 0 if it waits for approval."""
+        """Shows that the plan is not the expected one. Returns 0 if the plan now waits for approval."""
         environment = f"{self.target}-approval"
         waits = self.input("on-difference") == "approve" and self.input("expect") == "reviewed"
         if waits and self.github.has_reviewers(environment):
@@ -211,22 +213,22 @@ class Action:
         if number is not None and self.is_set("comment"):
             try:
                 self.github.comment(number, self.marker("apply"), f"{page}\n", self.folder)
-            except Refused as error:  # such as a locked conversation; the result is that of the apply
+            except Refused as error:  # such as a locked conversation; the result of the apply is kept
                 print(f"::warning::the result is only in the summary: {plain(str(error))}")
         return code
 
     def merged_pull_request(self) -> int | None:
-        """Returns the merged pull request, if the apply needs it or comments on it."""
+        """Returns the merged pull request if it is needed to check the plan or to comment on it."""
         if self.input("expect") != "reviewed" and not self.is_set("comment"):
             return None
         return self.github.merged_pull_request()
 
     def cannot_be_applied(self, code: int) -> str:
-        """Returns the sentence below the page of a plan that failed."""
+        """Returns the sentence that is shown below the page of a failed plan."""
         return f"**This cannot be applied to `{plain(self.target)}`** (exit code {code}). {self.log_link()}"
 
     def how_to_go_on(self, plan_id: str) -> str:
-        """Returns how a person applies the plan that is shown."""
+        """Returns instructions for applying the plan that is shown."""
         return (
             f"Nothing was submitted. To apply the plan below, start the workflow with the target "
             f"`{plain(self.target)}` and the plan id `{plan_id}`. {self.log_link()}"
@@ -267,7 +269,7 @@ class Action:
         return any(target["name"] == self.target and target["emulator"] for target in listed)
 
     def base_of_event(self) -> str:
-        """Returns the commit that the pull request or the group of a merge queue changes."""
+        """Returns the base commit of the pull request or of the merge group."""
         branch = self.environ.get("GITHUB_BASE_REF", "")
         if branch:
             return f"origin/{branch}"
@@ -294,20 +296,20 @@ class Action:
         return self.artifact("snapshot", self.target)
 
     def artifact(self, what: str, target: str) -> str:
-        """Returns the name of an artifact, which no other target and no other project of the repository has."""
+        """Returns the name of an artifact, which is unique for the target and the project in the repository."""
         folder = self.input("working-directory").strip("./")
         words = re.sub(r"[^A-Za-z0-9]+", "-", folder)
         place = f"-in-{words}-{sha256(folder.encode()).hexdigest()[:8]}" if folder else ""
         return f"reconciler-{what}-{target}{place}"
 
     def marker(self, what: str) -> str:
-        """Returns the hidden first line of the comment for this target and, if it is not the root, this folder."""
+        """Returns the hidden first line of the comment for this target and, unless it is the root, this folder."""
         folder = self.input("working-directory").strip("./")
         place = f"{self.target} in {folder}" if folder else self.target
         return f"<!-- reconciler {what}: {plain(place)} -->"
 
     def comment_on_pull_request(self, marker: str, body: str, *, create: bool = True) -> None:
-        """Comments on the pull request of the event, if the token may."""
+        """Comments on the pull request of the event, if the token permits it."""
         number = self.github.pull_request
         if number is not None and self.is_set("comment"):
             self.github.comment(number, marker, body, self.folder, create=create)
@@ -351,7 +353,7 @@ def rows(targets: list[dict[str, Any]]) -> list[dict[str, object]]:
 
 
 def chosen(targets: list[dict[str, Any]], names: str) -> list[dict[str, object]]:
-    """Returns the named targets; without names, those that are not emulators, or all if there are no others."""
+    """Returns the named targets. Without names, returns those that are not emulators, or all if there are no others."""
     listed = rows(targets)
     if not names:
         return [row for row in listed if not row["emulator"]] or listed
@@ -366,7 +368,7 @@ def chosen(targets: list[dict[str, Any]], names: str) -> list[dict[str, object]]
 
 
 def difference(number: int | None, reviewed: str | None, plan_id: str) -> str:
-    """Returns why the plan is not the one that was reviewed."""
+    """Returns why the plan differs from the reviewed one."""
     if number is None:
         return f"No merged pull request made this commit, so nobody reviewed its plan. The plan is now `{plan_id}`."
     if reviewed is None:
@@ -380,8 +382,8 @@ def plain(text: str) -> str:
 
 
 def fenced(text: str, most: int = MOST_OUTPUT_BYTES) -> str:
-    """Returns output of a command as a block of code, shortened, with a fence that the text does not contain. The
-    annotations in it are for the runner only."""
+    """Returns the output of a command as a code block, shortened, with a fence that does not occur in the text.
+    Annotations in the output are only for the runner."""
     text = "\n".join(line for line in text.splitlines() if not line.startswith("::"))
     shown = text.encode()[:most].decode(errors="ignore").rstrip("\n")
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", shown)), 3)
@@ -389,7 +391,7 @@ def fenced(text: str, most: int = MOST_OUTPUT_BYTES) -> str:
 
 
 def main() -> int:
-    """Runs the command of the inputs, and returns its exit code."""
+    """Runs the command that the inputs select, and returns its exit code."""
     action = Action(dict(os.environ))
     command = COMMANDS.get(action.input("command"))
     if command is None:
