@@ -51,7 +51,7 @@ def _github(environ: Mapping[str, str]) -> tuple[str, str, str]:
 
 
 def _pull_request_head(event: str | None) -> str | None:
-    """Returns the newest commit of a pull request, from the file that describes the event; `None` for any other
+    """Returns the newest commit of a pull request, from the file that describes the event, or `None` for any other
     event."""
     try:
         head = json.loads(Path(event or "").read_text("utf-8"))["pull_request"]["head"]["sha"]

@@ -129,7 +129,7 @@ class SpecView:
 
     @property
     def spec(self) -> DesiredSpec | None:
-        """The spec in git; `None` if only the ledger has it."""
+        """The spec in git, or `None` if only the ledger has it."""
         return self.inputs.specs.get(self.name)
 
     @property

@@ -28,7 +28,7 @@ MOST_CHILDREN = 3
 
 
 def stopped_by_queue(job: Described) -> bool:
-    """Returns whether AWS, not a person, cancelled a job because it was in the queue for too long."""
+    """Returns whether AWS, and not a user, cancelled a job because it was in the queue for too long."""
     stopped = bool(job.get("isCancelled") or job.get("isTerminated"))
     return stopped and BY_QUEUE.search(job.get("statusReason") or "") is not None
 
@@ -37,7 +37,7 @@ def reason_of(job: Described, failed_children: Sequence[Described] | None) -> st
     """Joins the reasons that AWS reports for a job, its containers or pod, and the failed children of an array, such as
     ``Essential container in task exited; exit code 137; Killed``.
 
-    `failed_children` are the summaries of the failed children, `None` if they are not known.
+    `failed_children` are the summaries of the failed children, or `None` if they are not known.
     """
     parts = [job.get("statusReason"), *_workload(job), *_last_attempt(job), *_children(job, failed_children)]
     return "; ".join(part for part in dict.fromkeys(parts) if part) or None
@@ -73,7 +73,7 @@ def _failed_count(job: Described) -> int:
 
 
 def _workload(job: Described) -> Iterator[str | None]:
-    """Yields why the containers of a job ended. A single container is described without its name."""
+    """Yields the reasons why the containers of a job ended. A single container is described without its name."""
     attempts: Sequence[Described] = job.get("attempts") or ()
     single = job.get("container", {})
     if "nodeProperties" in job and not _is_live(job) and attempts:
@@ -88,7 +88,7 @@ def _workload(job: Described) -> Iterator[str | None]:
 
 
 def _last_attempt(job: Described) -> Iterator[str | None]:
-    """Yields why the last attempt ended, if AWS is about to start the job again."""
+    """Yields the reason why the last attempt ended, if AWS is about to start the job again."""
     attempts: Sequence[Described] = job.get("attempts") or job.get("eksAttempts") or ()
     if attempts and job.get("status") not in {"SUCCEEDED", "FAILED", "RUNNING"} and _is_live(job):
         last = attempts[-1]
@@ -106,12 +106,12 @@ def _last_attempt(job: Described) -> Iterator[str | None]:
 
 
 def _is_live(job: Described) -> bool:
-    """Returns whether a job has not ended, so that its attempts describe earlier containers."""
+    """Returns whether a job has not ended, which means that its attempts describe earlier containers."""
     return job.get("status") not in {"SUCCEEDED", "FAILED", None}
 
 
 def _containers(job: Described) -> Iterator[Described]:
-    """Yields the containers of a job: those of its tasks or its pod, and if it has ended, those of its last attempt."""
+    """Yields the containers of a job: those of its tasks or its pod or, if it has ended, those of its last attempt."""
     if "container" in job:
         yield job["container"]
     for task in job.get("ecsProperties", {}).get("taskProperties", ()):
@@ -147,7 +147,7 @@ def _container(container: Described) -> str:
 
 
 def _children(job: Described, failed: Sequence[Described] | None) -> Iterator[str]:
-    """Yields how many children of an array failed and which, and the reasons of the first few."""
+    """Yields the number and the indexes of the failed children of an array, and the reasons of the first few."""
     count, size = failed_children_of(job), job.get("arrayProperties", {}).get("size")
     if not count:
         return
@@ -197,8 +197,8 @@ def usage_of(job: Described, child_hours: float | None = None) -> JSON | None:
 
 
 def ended_children(job: Described) -> Mapping[str, int]:
-    """Returns the numbers of children of an ended array, by state; empty if the job is not an ended array, or if there
-    are too many children to read how long they ran."""
+    """Returns the numbers of children of an ended array, by state. The result is empty if the job is not an ended
+    array, or if it has too many children to read how long each ran."""
     array = job.get("arrayProperties", {})
     counts = {state: int(array.get("statusSummary", {}).get(state, 0)) for state in ("SUCCEEDED", "FAILED")}
     ended = job.get("status") in counts and sum(counts.values()) == array.get("size")
@@ -210,7 +210,7 @@ def _is_short(counts: Mapping[str, int]) -> bool:
 
 
 def hours_of(children: Iterable[Described]) -> float | None:
-    """Returns the hours that ended children ran in total; `None` if the end of one is not known. A child that never
+    """Returns the hours that ended children ran in total, or `None` if the end of one is not known. A child that never
     started ran for no time."""
     total = 0
     for child in children:
@@ -229,13 +229,13 @@ def _job_size(job: Described) -> Size | None:
     count = int(nodes.get("numNodes") or 0)
     of_node: dict[int, Size | None] = dict.fromkeys(range(count))
     ranges = [(nodes_of(str(each.get("targetNodes")), count), each) for each in nodes.get("nodeRangeProperties", ())]
-    for targets, each in sorted(ranges, key=lambda pair: -len(pair[0])):  # a range inside another one overrides it
+    for targets, each in sorted(ranges, key=lambda pair: -len(pair[0])):  # a nested range overrides the outer one
         of_node |= dict.fromkeys(targets, _sum(_parts(each)))
     return _sum(of_node.values())
 
 
 def _sum(sizes: Iterable[Size | None]) -> Size | None:
-    """Returns the sum; `None` if a size is not known, or if there is none."""
+    """Returns the sum, or `None` if a size is not known, or if there is none."""
     vcpus = memory = 0.0
     for size in sizes:
         if size is None:

@@ -145,8 +145,9 @@ class Aws(Clients):
     """The clients of the services that run jobs: `Clients` with the one-transmission guard, quotas and a clock.
 
     `endpoint_url` is for the embedded emulator only. `quota` delays reads and cancellations, `on_call` is called after
-    every call. `clock_ahead`, set by `account`, is how many seconds our clock is ahead of AWS's clock. It is `None`
-    until then, and if the reply had no usable date. `arns` makes ARNs, with any account until `account` was called.
+    every call. `clock_ahead`, set by `account`, is the number of seconds by which our clock is ahead of AWS's clock. It
+    is `None` until then, and if the reply had no usable date. `arns` builds ARNs, with a wildcard account until
+    `account` was called.
     """
 
     def __init__(
@@ -223,7 +224,7 @@ class Aws(Clients):
             events.register("response-received", lambda event_name, **reply: _report(on_call, event_name, reply))
 
     def _endpoints_are_set(self) -> bool:
-        """Returns whether any endpoint is configured. Usually none is, and then no client has to be created."""
+        """Returns whether any endpoint is configured. Usually there is none, and then no client has to be created."""
         if any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ):
             return True
         with self._lock:
@@ -241,8 +242,8 @@ class Aws(Clients):
 
 @cache
 def _loader(data_path: str | None) -> Loader:
-    """Returns botocore's descriptions of the services, read once per process because reading takes longer than all
-    calls of a pass."""
+    """Returns botocore's descriptions of the services. They are read once per process, because reading them takes
+    longer than all calls of a pass."""
     return create_loader(data_path)
 
 

@@ -34,7 +34,8 @@ REPLY = Reply(run_id="jobRunId", arn="arn", echo="applicationId")
 
 Query = Mapping[str, object]
 MODES: tuple[Query, ...] = ({}, {"mode": "STREAMING"})
-"""The listings that together have every run. AWS does not document whether a listing without a mode has streaming runs.
+"""The listings that together contain every run. AWS does not document whether a listing without a mode contains
+streaming runs.
 """
 
 RUN_ID = re.compile(

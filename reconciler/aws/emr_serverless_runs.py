@@ -1,7 +1,8 @@
 """Reads runs of EMR Serverless: their states, from listings of an application or one by one, and their details.
 
-A listing has the state of a run and AWS's reason, and therefore proves an end. It has neither the time of the start nor
-what was billed; GetJobRun returns them for one run. A run that is missing from a listing is never considered ended.
+A listing contains the state of a run and AWS's reason, and therefore proves that the run has ended. It contains neither
+the start time nor the billed resources; GetJobRun returns these for one run. A run that is missing from a listing is
+never considered ended.
 """
 
 import re
@@ -50,8 +51,8 @@ PAGE = 50
 FEW = 3
 """The maximum number of runs of one application that are read one by one instead of with a listing."""
 FEW_ENDS = 20
-"""The maximum number of ends whose details are read at once. If more runs end between two passes, later passes read the
-details, so that a pass is not delayed (`observations.MOST_LATE`)."""
+"""The maximum number of ended runs whose details are read in one pass. If more runs end between two passes, later
+passes read the details, so that a pass is not delayed (`observations.MOST_LATE`)."""
 RECENT = timedelta(days=1)
 """The maximum age of the oldest run for which all runs since its creation are listed. With an older one, the listing
 would be long."""
@@ -63,8 +64,8 @@ a margin."""
 def listed_reports(client: Client, application: str, runs: Sequence[RunRef], now: datetime) -> dict[str, RunReport]:
     """Returns the reports that listings of an application prove for some of the runs, keyed by id.
 
-    First lists all runs since the oldest of `runs`, if that is recent, then live runs, then ended ones. Stops if few
-    runs are left, or at an error: a run that is not listed costs a call, but its state is not lost.
+    First lists all runs since the oldest of `runs`, if that one is recent, then live runs, then ended runs. Stops if
+    few runs are left, or at an error: reading a run that is not listed costs one more call, but its state is not lost.
     """
     seen: dict[str, RunReport] = {}
     with suppress(ServiceError):
@@ -81,15 +82,15 @@ def listed_reports(client: Client, application: str, runs: Sequence[RunRef], now
 
 
 def _created_after(runs: Sequence[RunRef]) -> datetime | None:
-    """Returns a time before which none of the runs was created, unless it was adopted; `None` if it is unknown."""
+    """Returns a time before which none of the runs was created, unless it was adopted, or `None` if it is unknown."""
     since = [run.since for run in runs if run.since is not None]
     return parse_time(min(since)) - BEFORE_INTENT if len(since) == len(runs) > 0 else None
 
 
 def _read_listing(seen: dict[str, RunReport], client: Client, wanted: Set[str], **query: object) -> bool:
-    """Adds the reports about wanted runs in a listing to `seen`. Reads at most one page more than the runs fill,
-    because an application may have many runs of others. Returns whether a listing of all states was read to its end.
-    Raises `ServiceError`."""
+    """Adds the reports about wanted runs in a listing to `seen`. Reads at most one page more than the wanted runs fill,
+    because an application may have many other runs. Returns whether a listing of all states was read to its end. Raises
+    `ServiceError`."""
     number, most = 0, 1 + len(wanted) // PAGE
     for page in islice(run_pages(client, **query), most):
         number += 1
@@ -104,7 +105,7 @@ def run_pages(client: Client, **query: object) -> Iterator[dict[str, Described]]
 
 
 def report_or_error(client: Client, run: RunRef) -> RunReport | str:
-    """Returns the whole report about one run, or why it could not be read."""
+    """Returns the complete report about one run, or a message why it could not be read."""
     try:
         described = run_or_none(client, run.location["applicationId"], run.run_id)
     except ServiceError as error:
@@ -113,8 +114,8 @@ def report_or_error(client: Client, run: RunRef) -> RunReport | str:
 
 
 def report_of(run: Described, *, whole: bool = True) -> RunReport | str:
-    """Returns the report for a run from GetJobRun or, if not `whole`, from ListJobRuns; a message for an unknown
-    state."""
+    """Returns the report for a run, from GetJobRun or, if not `whole`, from ListJobRuns. For an unknown state, returns
+    a message."""
     word = run.get("state")
     state = STATES.get(str(word))
     if state is None:
@@ -122,7 +123,7 @@ def report_of(run: Described, *, whole: bool = True) -> RunReport | str:
     if state is RunState.CANCELLED and TIMED_OUT.search(run.get("stateDetails") or ""):
         state = RunState.FAILED
     ended = None if state.live else run.get("endedAt") or run.get("updatedAt")
-    # vCPU hours and GB hours, available some time after the end
+    # vCPU hours and GB hours, which AWS reports some time after the end
     usage = {name: dict(run[name]) for name in UTILIZATIONS if run.get(name)}
     lacks_usage = run.get("startedAt") is not None and UTILIZATIONS[0] not in usage
     lacks_reason = state in {RunState.FAILED, RunState.CANCELLED} and not run.get("stateDetails")

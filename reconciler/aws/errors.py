@@ -117,9 +117,9 @@ def request_id_of(error: ClientError) -> str | None:
 
 
 def is_from_aws(answer: Mapping[str, Any]) -> bool:
-    """Returns whether a reply has S3's or DynamoDB's request id. A reply without one may be from a proxy.
+    """Returns whether a reply has S3's or DynamoDB's request id. A reply without a request id may be from a proxy.
 
-    `request_id_of` does not accept S3's header, because services that run jobs never send it and their replies must be
+    `request_id_of` does not accept S3's header, because services that run jobs never send it, and their replies must be
     checked more strictly.
     """
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -300,7 +300,7 @@ def translate_ledger_errors(site: LedgerSite, action: str, *, writing: bool = Fa
     except ValueError as error:  # botocore failed to parse a reply: text that is not UTF-8, an invalid number
         raise no_answer(site, "its reply could not be read") from error
     except Exception as error:
-        # Making a client fails with a ServiceError; its cause is botocore's error.
+        # If making a client fails, the cause of the ServiceError is botocore's error.
         cause = error.__cause__ if isinstance(error, ServiceError) else None
         raise _ledger_error(cause if isinstance(cause, Exception) else error, site, action, writing) from error
 

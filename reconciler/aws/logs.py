@@ -20,7 +20,7 @@ MOST_EVENTS = 10_000
 CHUNK = 256 * 1024
 """The number of bytes of an object that are read at a time."""
 LONGEST_LINE = 64 * 1024
-"""The maximum number of characters in a line. Longer lines are split, so that they do not fill the memory."""
+"""The maximum number of characters in a line. Longer lines are split so that they do not fill the memory."""
 GZIP = zlib.MAX_WBITS | 16
 ABSENT = frozenset({"ResourceNotFoundException", "NoSuchKey", "404"})
 UNCHANGED = frozenset({"304", "NotModified"})
@@ -57,8 +57,8 @@ def bucket_hints(bucket: str) -> dict[str, str]:
 
 
 class Cursor(Protocol):
-    """A log stream, and how much of it has been read. `absent` is the reason why it does not exist, if AWS said so in
-    the last call."""
+    """A log stream and the position up to which it has been read. `absent` is the reason why the log does not exist, if
+    AWS reported this in the last call."""
 
     absent: str | None
 
@@ -198,7 +198,7 @@ class ObjectCursor:
 
 
 def decoded(chunks: Iterable[bytes], *, gzip: bool) -> Iterator[str]:
-    """Yields text from the bytes of a log, decompressed if `gzip` is set. Invalid UTF-8 becomes U+FFFD.
+    """Yields text from the bytes of a log, which are decompressed if `gzip` is set. Invalid UTF-8 becomes U+FFFD.
 
     A compressed log may consist of several gzip members, and its last member may be incomplete.
     """

@@ -57,7 +57,7 @@ def observe(
     """Reads the live runs of the specs in `names` (`None` for all) from AWS, and looks for the run of every unresolved
     submission.
 
-    Returns the new states, ordered by name, and the runs that were found. An ended run is read again only until AWS has
+    Returns the new states, sorted by name, and the runs that were found. An ended run is read again only until AWS has
     reported its reason and usage (`core.observations`). If a service fails, nothing is raised; instead, the sighting
     contains the error for each token of the service. The sighting also contains an error for each run that does not
     exist at AWS; such a run is not considered ended. `request_of` returns the request that a submission sent, or an
@@ -65,7 +65,7 @@ def observe(
     """
     questions = _questions(recorded, names, now)
     sys.audit("reconciler.observing", *questions)
-    with ThreadPoolExecutor(max(1, len(questions))) as pool:  # the services reply independently, so call them at once
+    with ThreadPoolExecutor(max(1, len(questions))) as pool:  # services reply independently: call in parallel
         answers = pool.map(lambda kind: _ask(kind, questions[kind], services, request_of), questions)
         by_kind = dict(zip(questions, answers, strict=True))
     sys.audit("reconciler.observed", *questions)
@@ -119,8 +119,8 @@ def _wanted(submission: Submission, request_of: Callable[[Submission], JSON]) ->
 
 
 def runs_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:
-    """Returns the runs that have each token's tag, or a string with the reason if they are unknown. Raises `GuardError`
-    if the service must not be used."""
+    """Returns the runs that have each token's tag, or a string with the reason why they are unknown. Raises
+    `GuardError` if the service must not be used."""
     try:
         return _answers(services(kind).find, wanted)
     except GuardError:
@@ -159,7 +159,7 @@ def _collect(
                 unseen.update({submission.token} if problem is UNKNOWN_RUN else ())
             elif isinstance(report, RunReport) and differs(submission, report):
                 events.append(_event(submission, report, now))
-        for submission in asked.incomplete:  # an error does not matter for a run that has ended
+        for submission in asked.incomplete:  # an error is irrelevant for a run that has ended
             report = answers[kind].reports.get(submission.token, "")
             if isinstance(report, RunReport) and completes(submission, report):
                 events.append(_event(submission, report, now))
@@ -178,7 +178,7 @@ def _runs_and_errors(lookups: Mapping[str, Sequence[str] | str]) -> tuple[dict[s
 
 
 def _problem(report: RunReport | str) -> str | None:
-    """Returns why a report contains no state, or `None` if it contains one."""
+    """Returns the reason why a report contains no state, or `None` if it contains one."""
     if isinstance(report, str):
         return report
     if not report.exists:
@@ -362,8 +362,8 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
 
 
 def _location(where: _Place, facts: RunFacts) -> Mapping[str, str]:
-    """Returns the location with which the run can be found again. It is the location of this listing, plus the run's
-    own name if locations of this kind contain a name.
+    """Returns a location with which the run can be found again. It is the location of this listing, plus the run's own
+    name if locations of this kind contain a name.
     """
     field_of_name = kind_named(where.kind).name_field
     named = {field_of_name: facts.name} if field_of_name in where.location and facts.name else {}

@@ -103,10 +103,10 @@ before.
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Describes how a service confirms that it accepted a request.
+    """Describes the reply with which a service confirms that it accepted a request.
 
-    `run_id` and `arn` are fields of its reply. `echo` is a field that must be equal in reply and request. `declined`
-    are the service's codes for a refusal of the content, in addition to `DECLINED`.
+    `run_id` and `arn` are fields of its reply. `echo` is a field that must be equal in the reply and the request.
+    `declined` are the service's codes for a refusal of the content, in addition to `DECLINED`.
     """
 
     run_id: str

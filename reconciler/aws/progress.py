@@ -1,5 +1,5 @@
-"""Logs the progress of work that takes long, so that a command that waits for AWS, or reads a long ledger, does not
-look stuck. Such lines are on standard error, on a terminal or not."""
+"""Logs the progress of long operations, so that a command that waits for AWS, or reads a long ledger, does not seem to
+hang. The lines are written to standard error, whether or not it is a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ APART_SECONDS = 15.0
 
 
 class Progress:
-    """The progress of one operation. `what` describes it at the beginning of each line. Thread-safe."""
+    """Tracks the progress of one operation. `what` describes the operation at the beginning of each line.
+    Thread-safe."""
 
     def __init__(self, what: str, clock: Clock) -> None:
         self._what, self._clock = what, clock
@@ -29,7 +30,8 @@ class Progress:
         self._lock = Lock()
 
     def step(self, unit: str, number: int = 1) -> None:
-        """Counts `number` things of a type, such as ``positions``, and logs all counts if the last line is old."""
+        """Counts `number` items of a type, such as ``positions``, and logs all counts if the last line is old
+        enough."""
         with self._lock:
             self._counts[unit] += number
             now = self._clock.boot()

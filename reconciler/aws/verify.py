@@ -25,7 +25,7 @@ SERVICES = {
 """Maps each type of resource to boto3's name of its service."""
 
 Said = tuple[Answer, str]
-"""An answer, and the sentence that explains it to the user."""
+"""The result of a check, and the sentence that explains it to the user."""
 
 INVENTED = Answer.NOT_ASKED, "settings of the resources: not checked, because resources in the emulator have none"
 
@@ -139,7 +139,7 @@ class SharedResources:
         )
 
     def quota(self, service: str, name: str) -> float | None:
-        """Returns the account's quota with this name, or AWS's default if the account has no other value; `None` if
+        """Returns the account's quota with this name, or AWS's default if the account has no other value, or `None` if
         AWS lists neither. Raises `ServiceError`."""
         for listing, operation in (
             ("list_service_quotas", "ListServiceQuotas"),

@@ -32,7 +32,8 @@ Environment = Mapping[str, Any]
 
 
 def definition_fits(request: JSON, definition: JSON) -> Iterator[tuple[Loc, Said]]:
-    """Yields what does not fit a job definition: overrides for another type of job, and arrays of multi-node jobs."""
+    """Yields the overrides that do not fit a job definition: those for another type of job, and arrays of multi-node
+    jobs."""
     name = request.get("jobDefinition")
     for field, properties in OVERRIDES.items() if definition else ():
         if field in request and properties not in definition:
@@ -46,7 +47,8 @@ def definition_fits(request: JSON, definition: JSON) -> Iterator[tuple[Loc, Said
 
 
 def queue_fits(request: JSON, queue: JSON) -> Iterator[tuple[Loc, Said]]:
-    """Yields whether the queue and the job agree about fair-share scheduling; AWS refuses jobs otherwise."""
+    """Yields the result of the check whether the queue and the job agree on fair-share scheduling. If they do not, AWS
+    refuses the job."""
     name, is_shared = request.get("jobQueue"), bool(queue.get("schedulingPolicyArn"))
     if is_shared and not request.get("shareIdentifier"):
         message = f"job queue {name} has a scheduling policy, so AWS refuses jobs without shareIdentifier"
@@ -59,7 +61,8 @@ def queue_fits(request: JSON, queue: JSON) -> Iterator[tuple[Loc, Said]]:
 def environments_fit(
     request: JSON, definition: JSON, environments: Sequence[Environment]
 ) -> Iterator[tuple[Loc, Said]]:
-    """Yields whether a job of this definition can start in one of the environments, and whether one has its vCPUs."""
+    """Yields the results of the checks whether a job of this definition can start in one of the environments, and
+    whether one has enough vCPUs."""
     queue = request.get("jobQueue")
     if not (able := usable(environments)):
         states = ", ".join(f"{_name(each)} is {_condition(each)}" for each in environments)
@@ -148,7 +151,8 @@ def usable(environments: Sequence[Environment]) -> list[Environment]:
 
 
 def most_vcpus(environment: Environment) -> float:
-    """Returns the maximum number of vCPUs of an environment. An unmanaged one has no limit that Batch knows."""
+    """Returns the maximum number of vCPUs of an environment. An unmanaged environment has no limit that Batch
+    reports."""
     resources = environment.get("computeResources")
     return float(resources["maxvCpus"]) if resources and "maxvCpus" in resources else float("inf")
 
@@ -191,7 +195,8 @@ class BatchVerifier:
                 yield Verdict(next(iter(mine)), ("jobQueue",), *said)
 
     def _fit(self, request: JSON) -> Iterator[tuple[Loc, Said]]:
-        """Yields the answers about what the job definition names, and about what does not fit it or the queue."""
+        """Yields the results for the resources in the job definition, and the conflicts with the definition or the
+        queue."""
         _, definition = self._definition(str(request.get("jobDefinition", "")))
         if definition.get("invented"):
             yield ("jobDefinition",), INVENTED
@@ -211,7 +216,8 @@ class BatchVerifier:
                 yield from environments_fit(request, definition, environments)
 
     def _together(self, name: str, requests: Mapping[str, JSON]) -> Iterator[Said]:
-        """Yields the answers about the compute environments of a queue, and about quotas if all requests ran."""
+        """Yields the results for the compute environments of a queue, and for the quotas if all requests ran at
+        once."""
         queue = self._queue(name)[1]
         if not queue.get("computeEnvironmentOrder"):
             return

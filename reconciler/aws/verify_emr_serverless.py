@@ -109,7 +109,7 @@ class EmrServerlessVerifier:
 
 
 def _fit(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[Loc, Said]]:
-    """Yields requirements that an application does not meet: the driver, features of later releases, capacity."""
+    """Yields the requirements that an application does not meet: the driver, features of later releases, capacity."""
     if application.get("invented"):
         yield ("applicationId",), INVENTED
         return
@@ -132,7 +132,7 @@ def _fit(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[Loc, S
 
 
 def _capacity(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[Loc, Said]]:
-    """Yields what a run needs at its start and the application's maximum capacity does not allow."""
+    """Yields the resources that a run needs at its start and that exceed the application's maximum capacity."""
     limits, name = part(dict(application), "maximumCapacity"), request.get("applicationId")
     wanted = {
         "cpu": (_vcpus(request), "vCPUs"),
@@ -147,7 +147,7 @@ def _capacity(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[L
 
 
 def _concurrent(application: Mapping[str, Any], requests: Sequence[JSON]) -> Said | None:
-    """Returns whether an application allows all runs at once; `None` if it has no limit for them."""
+    """Returns whether an application allows all runs at once, or `None` if it has no limit for them."""
     scheduler, name = application.get("schedulerConfiguration"), application.get("applicationId")
     if not isinstance(scheduler, dict):
         return None
@@ -172,13 +172,13 @@ def _release(application: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def _number(text: object) -> float | None:
-    """Returns the number of a limit such as ``400 vCPU``; `None` if there is none."""
+    """Returns the number of a limit such as ``400 vCPU``, or `None` if there is none."""
     match = re.match(r"\s*(\d+(?:\.\d+)?)", str(text or ""))
     return None if match is None else float(match[1])
 
 
 def _conf(request: JSON) -> Mapping[str, object] | None:
-    """Returns the Spark properties of a run; `None` for Hive."""
+    """Returns the Spark properties of a run, or `None` for Hive."""
     spark = part(request, "jobDriver", "sparkSubmit")
     if not spark:
         return None

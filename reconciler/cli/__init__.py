@@ -1,26 +1,25 @@
-"""The command line: parse, call, print, pick an exit code.
+"""The command line: parses arguments, calls the use case, prints the result, and chooses an exit code.
 
-Allowed here: click commands, and the code for options, output, signals and exit codes that they share. Not
-allowed: decisions, AWS, storage. To keep the start fast, the imports at the top of a module are limited to click and
-modules of this package. Everything else is imported when a command runs, so that ``--help`` and ``--version`` load
-nothing more.
+Allowed here: click commands, and the code for options, output, signals and exit codes that they share. Not allowed:
+decisions, AWS, storage. To keep start-up fast, the modules of this package import only click and each other at the top.
+All other imports happen when a command runs, so that ``--help`` and ``--version`` load nothing more.
 """
 
 import atexit
 import gc
 
 SCANNED_OBJECTS = 100_000
-"""The number of new objects after which the garbage collector scans them. With Python's default of 700, it takes a
-tenth of the start, and finds nothing."""
+"""The number of new objects that triggers the garbage collector. With Python's default of 700, it would take a tenth of
+the start-up time and find nothing."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns its exit code; the entry point of the installed ``reconciler`` script.
+    """Runs one command and returns its exit code. This is the entry point of the installed ``reconciler`` script.
 
-    `arguments` are those after the program's name; `None` means those of the process.
+    `arguments` are those after the program's name; by default, they are those of the process.
     """
     gc.set_threshold(SCANNED_OBJECTS)
-    atexit.register(gc.freeze)  # Python would scan all objects before it exits
+    atexit.register(gc.freeze)  # otherwise Python scans all objects before it exits
     from reconciler.cli.program import run
 
     return run(arguments)

@@ -58,7 +58,7 @@ def emulator(
 
 
 def _announce(url: str) -> None:
-    """Prints the address and how to use it. It is printed immediately, because scripts wait for it."""
+    """Prints the address and how to use it. The address is flushed immediately, because scripts wait for it."""
     exports = [f"  export {name}={url}" for name in VARIABLES]
     keys = "  export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator"
     out("\n".join([f"Serving on {url}. To use it:", "", *exports, keys, "", "Ctrl-C ends it."]))

@@ -43,7 +43,7 @@ def apply_exit_code(
     """Returns the exit code of an apply. `recorded` is the state after the apply.
 
     If another pass performed an action first, this is not an error once AWS has accepted the submission, and it is
-    treated as unknown while the submission is being sent. With `exactly`, as for a plan file, it is an error.
+    treated as unknown while the submission is being sent. With `exactly`, as for a plan file, this is an error.
     """
     codes = {
         _action_exit_code(action, result, recorded, exactly=exactly)

@@ -102,7 +102,7 @@ def init(options: CommandOptions) -> int:
 
 
 def _prepare(session: Session) -> Iterator[Finding | Policy]:
-    """Prepares the store. If this may create something in AWS, checks the account first."""
+    """Prepares the store. If the command may create a resource in AWS, checks the account first."""
     from reconciler.ledger.prepare import prepare
 
     if not session.ledger.address.startswith("sqlite:"):
@@ -200,7 +200,7 @@ def copy(
     others = {field: name for field, name in names.items() if name is not None}
     if others and not rename:
         raise click.UsageError("--from-project, --from-target and --from-region require --rename")
-    origin = replace(chosen.place, **others)  # the account is unknown until the ledger is read
+    origin = replace(chosen.place, **others)  # the account cannot be determined before the ledger is read
     copied, report = copy_ledger(chosen, source, destination, origin, rename=rename, progress=_print_progress)
     there = f", of which {copied.already} were there before" if copied.already else ""
     out(plain(f"{copied.positions} positions of {source} are in {destination}{there}."))
@@ -312,7 +312,8 @@ def export(options: CommandOptions, after: int, *, raw: bool, snapshot: Path | N
 
 
 def _keep_private(stream: TextIO) -> None:
-    """If standard output is redirected to a file, makes the file readable only by its owner, as for a plan file."""
+    """If standard output is redirected to a file, only the owner of the file may read it afterwards, as for a plan
+    file."""
     with suppress(OSError, ValueError):
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             os.fchmod(stream.fileno(), 0o600)

@@ -101,8 +101,8 @@ def _as_json(run: LoggedRun, logs: RunLogs) -> JSON:
 
 
 def _print_lines(lines: Iterable[Line], *, headed: bool | None, raw: bool) -> None:
-    """Prints lines as they arrive. With `headed`, a header is printed before the lines of each log. `None` means that
-    headers are printed once a second log has appeared."""
+    """Prints lines as they arrive. With `headed`, a header is printed before the lines of each log. By default, headers
+    are printed once a second log has appeared."""
     before: LogStream | None = None
     for stream, line in lines:
         if stream != before and (headed or (headed is None and before is not None)):

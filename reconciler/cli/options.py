@@ -85,7 +85,7 @@ SHARED = {"verbose", *(field.name for field in fields(CommandOptions))}
 
 
 def stacked(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """Returns one decorator that adds several options. The help lists them in the given order."""
+    """Returns one decorator that adds several options. The help lists them in this order."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -159,7 +159,7 @@ pass_options = stacked(
         help="Allow up to N cancellations in this command.",
     ),
 )
-"""The limits of one pass."""
+"""The options that limit one pass."""
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Skip confirmation.")
 

@@ -35,11 +35,11 @@ class OutputRefused(ReconcilerError):
 @contextmanager
 def standard_streams() -> Iterator[None]:
     """Makes the three standard streams usable. If the caller has closed a stream, it is replaced: standard input with
-    an empty stream, standard error with one that discards what is written, and standard output with one that cannot be
-    written, because the result of a command must not get lost without an error.
+    an empty stream, standard error with one that discards its input, and standard output with one that cannot be
+    written, so that the result of a command is never lost without an error.
 
-    The replacement takes the lowest free descriptor, so that no file that is opened later becomes a standard stream. A
-    character that the terminal cannot show is escaped instead of raising an error.
+    The replacement takes the lowest free descriptor, so that no file that is opened later can become a standard stream.
+    A character that the terminal cannot show is escaped instead of raising an error.
     """
     with ExitStack() as stack:
         read, write = os.O_RDONLY, os.O_WRONLY
@@ -88,8 +88,8 @@ def inert_text(text: str) -> str:
 
 
 def out_parts(parts: Iterable[str]) -> None:
-    """Prints the result of a command while it is made, so that it is never whole in memory. No line of the parts may be
-    a command to a CI runner. Raises the errors of `out`."""
+    """Prints the result of a command while it is generated, so that it is never completely in memory. No line in the
+    parts may be a command to a CI runner. Raises the errors of `out`."""
     waiting, size = list[str](), 0
     with _refusal_as_error():
         for part in parts:
@@ -178,7 +178,7 @@ def project_folder(options: CommandOptions) -> str:
 def confirm(question: str, *, command: str, refused: str, shown: str | None = None) -> bool:
     """Asks for confirmation on the terminal. If the answer is no, prints ``COMMAND cancelled; nothing was REFUSED.``
 
-    `shown` is printed first: the decision, if a program reads standard output. Raises `ReconcilerError` if there is no
+    First prints `shown`: the decision, if standard output is read by a program. Raises `ReconcilerError` if there is no
     terminal.
     """
     if not sys.stdin.isatty():
@@ -192,8 +192,8 @@ def confirm(question: str, *, command: str, refused: str, shown: str | None = No
 
 
 def ask(question: str) -> bool:
-    """Asks on standard error and reads one line. Only `yes` means yes. If the question cannot be shown, the answer is
-    no."""
+    """Asks on standard error and reads one line. Only `yes` means yes. If the question cannot be shown, the answer
+    counts as no."""
     try:
         click.echo(f"\n{question}\n  Only 'yes' will be accepted.\n\n  Enter a value: ", nl=False, err=True)
         answer = sys.stdin.readline().strip()
@@ -239,9 +239,10 @@ TRACEBACK_FROM = 2
 
 
 def start_logging(verbose: int) -> None:
-    """Sends masked log lines to standard error: our warnings at 0, INFO at 1, DEBUG at 2.
+    """Sends masked log lines to standard error: our warnings with no -v, INFO with one, and DEBUG with two.
 
-    From 2 on, libraries log too, and errors have tracebacks. Below 2, an operator sees one sentence for each error.
+    From two on, libraries log too, and errors are printed with tracebacks. Below two, an operator sees one sentence for
+    each error.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -252,7 +253,8 @@ def start_logging(verbose: int) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
-    # All other libraries, and Python's own messages, such as a traceback if a line cannot be written.
+    # This also applies to other libraries and to Python's own messages, such as a traceback if a line cannot be
+    # written.
     logging.lastResort = None if libraries == SILENT else handler
     logging.raiseExceptions = verbose >= TRACEBACK_FROM
     logging.captureWarnings(True)

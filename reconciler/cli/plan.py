@@ -164,7 +164,7 @@ def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
 
 
 def _plan_id(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """Returns a plan id. Raises a usage error for anything else, such as the empty text of a variable that is not
+    """Returns a plan id. Raises a usage error for any other text, such as the empty value of a variable that is not
     set."""
     if value is None:
         return None
@@ -284,9 +284,10 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How to apply a plan: whether to ask first, the format of standard output, whether the plan must be applied
-    exactly, and the name in a summary line on standard error (`None` for no line), which is JSON with `json_log`. With
-    `waits`, the command then waits at most `timeout` seconds for the runs, and prints JSON and Markdown at the end."""
+    """How to apply a plan: whether to ask for confirmation, the format of standard output, whether the plan must be
+    applied exactly, and the name in the summary line on standard error (`None` for no line), which is JSON with
+    `json_log`. With `waits`, the command then waits at most `timeout` seconds for the runs, and prints JSON and
+    Markdown at the end."""
 
     ask: bool
     format: str
@@ -311,13 +312,13 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     printed after waiting for the runs.
 
     Raises `LimitExceeded` if the plan exceeds `limits` (`None` for no limits), `AccountMismatch` before anything is
-    sent, and `ReconcilerError` if it must ask but there is no terminal.
+    sent, and `ReconcilerError` if confirmation is required but there is no terminal.
     """
     from reconciler.app.reconcile import apply_plan, check_account, record_applied
     from reconciler.render.plan_text import plan_text, plan_text_parts
 
     if how.format != "text":
-        for warning in plan.warnings:  # people read standard error while a program reads the JSON
+        for warning in plan.warnings:  # the user reads standard error while a program reads the JSON
             echo_error(f"Warning: {warning}")
     else:
         out_parts(plan_text_parts(plan, color=coloured()))
@@ -330,7 +331,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
         question = f"Do you want to perform these actions in target {plan.place.target}?"
         if not confirm(question, command="apply", refused="submitted", shown=shown):
             return Applied((), ERROR, is_over=True)
-        session.ledger.refresh()  # the operator may have answered late
+        session.ledger.refresh()  # the operator may have taken long to answer
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
     if how.format == "text" or not how.waits or stop.is_set():
@@ -344,14 +345,14 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     if stop.is_set():
         echo_error("Interrupted. The ledger contains the calls without an outcome; the next pass resolves them.")
     else:
-        session.ledger.refresh()  # another pass may since have completed a submission that it sent first
+        session.ledger.refresh()  # another pass may have completed a submission that it sent first
     recorded = session.ledger.recorded
     code = apply_exit_code(plan, results, recorded, stopped=stop.is_set(), exactly=how.exactly)
     return Applied(results, code, is_over=stop.is_set())
 
 
 def announce_stop() -> None:
-    """Prints how the command will end after the first signal."""
+    """Prints how the command will end, after the first signal."""
     echo_error("Stopping: no new calls are sent. Calls in progress have a few seconds to finish and be recorded.")
 
 

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlanOutput:
-    """The output of one `plan`: its format, and the size of the page for Markdown."""
+    """The output of one `plan` command: its format and, for Markdown, the size of the page."""
 
     options: CommandOptions
     format: str
     max_bytes: int
 
     def show(self, plan: Plan, refusal: LimitExceeded | None) -> str:
-        """Prints a plan, and annotations for its holds. Returns what it printed if the plan has no changes; otherwise
+        """Prints a plan, and annotations for its holds. Returns the printed text if the plan has no changes. Otherwise
         the text may be long, and an empty text is returned. `refusal` is the reason why an apply would refuse the
         plan."""
         parts = self._parts(plan, refusal)
@@ -99,7 +99,7 @@ class PlanOutput:
 
 
 def page_options(options: CommandOptions, target: str | None, command: str) -> PageOptions:
-    """Returns the options of a Markdown page whose note about omissions suggests `command`."""
+    """Returns the options for a Markdown page whose note about omitted parts suggests `command`."""
     from dataclasses import replace
 
     from reconciler.app.ci import repository
@@ -122,7 +122,7 @@ def annotate_holds(plan: Plan, options: CommandOptions) -> None:
 
 
 def annotate_results(plan: Plan, results: Sequence[ActionResult], options: CommandOptions) -> None:
-    """Prints an annotation for each action without success, if the CI runner shows annotations."""
+    """Prints an annotation for each action that did not succeed, if the CI runner shows annotations."""
     if shows_annotations():
         from reconciler.render.problems import unsuccessful_problems
 
@@ -146,8 +146,7 @@ def print_results(
     output_format: str,
     waited: Sequence[Awaited] | None = None,
 ) -> None:
-    """Prints the results. JSON also contains the runs that were `waited` for; `None` means that the command did not
-    wait."""
+    """Prints the results. JSON also contains the runs that the command `waited` for, or `None` if it did not wait."""
     from reconciler.render.plan_json import result_form
     from reconciler.render.results import results_text
 

@@ -68,7 +68,7 @@ Exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan --detaile
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it runs. `table` has the form of `COMMANDS`."""
+    """A group that imports a command only when it runs. `table` has the same form as `COMMANDS`."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **more: Any) -> None:  # noqa: ANN401 - click's own values
         super().__init__(*args, **more)

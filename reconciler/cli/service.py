@@ -1,4 +1,4 @@
-"""`reconciler reconcile`: run one pass without confirmation, or passes at an interval."""
+"""`reconciler reconcile`: run one pass without confirmation, or run passes at an interval."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: boo
     use or closed.
 
     A second signal raises `KeyboardInterrupt`. For a `service`, stopping is not a failure, so the process exits 0
-    immediately at a second signal, or `SERVICE_SECONDS` after the first one. The intents of interrupted calls are in
-    the ledger.
+    immediately at a second signal, or `SERVICE_SECONDS` after the first one. The intents of interrupted calls are
+    already in the ledger.
     """
     stop = threading.Event()
 
@@ -68,7 +68,7 @@ def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: boo
         with suppress(RuntimeError, OSError):
             announce()
 
-    with _handling(handle, wakeup=-1):  # the watcher of `interruptible` must not end the process now
+    with _handling(handle, wakeup=-1):  # the watcher of `interruptible` must no longer end the process
         yield stop
 
 

@@ -42,8 +42,8 @@ class WrittenTime:
     ago: bool = False
 
     def utc(self, time_zone: str = "UTC") -> datetime:
-        """Returns the time in UTC. `time_zone` applies to a time that was written without a zone. Raises `ValueError`,
-        which lists the accepted forms."""
+        """Returns the time in UTC. `time_zone` applies to a time that was written without a zone. Otherwise raises
+        `ValueError` with a list of the accepted forms."""
         text, zone = " ".join(self.text.split()), ZoneInfo(time_zone)
         if len(text) > LONGEST:
             raise ValueError(f"{text[:LONGEST]!r}… is not a time; {FORMS}")
@@ -138,7 +138,7 @@ def _placed(local: datetime, zone: ZoneInfo) -> datetime:
 
 Remedy = Callable[[re.Match[str]], str]
 
-# Texts that are refused although their meaning can be guessed, with what to write instead.
+# Texts that are refused although their meaning could be guessed, with the form to use instead.
 _REMEDIES: tuple[tuple[str, Remedy], ...] = (
     (r"(\d{1,6})", lambda m: f"{m[0]!r} has no unit; write in {m[0]}m or {m[0]}m ago"),
     (r"(\d{10}|\d{13})", lambda m: f"{m[0]!r} looks like seconds since 1970; write {_unix(m[0])}"),

@@ -22,12 +22,12 @@ PLAN_ID_PREFIX = "p-"
 PLAN_ID_HEX_DIGITS = 16
 
 LATER_FIELDS = frozenset({"pendingTimeoutSeconds", "shutdownGracePeriodSeconds"})
-"""Policy fields that are left out of the hash if they are not set, because earlier versions did not have them."""
+"""Policy fields that are left out of the hash unless they are set, because earlier versions did not have them."""
 
 
 def plan_id(changes: Sequence[SpecChange], actions: Sequence[Action], desired: Desired, recorded: Recorded) -> str:
-    """Returns ``p-`` and 16 hex digits: a hash of the place, the changes in git, and the submissions and cancellations
-    that follow from them.
+    """Returns ``p-`` and 16 hex digits: a hash of the project, target, account and region, of the changes in git, and
+    of the submissions and cancellations that follow from them.
 
     Slots, retries, times, wording and the version of the tool are not part of the hash. A submission is part of the
     hash even if it has to wait, because the change still causes it.
@@ -51,7 +51,7 @@ def is_plan_id(text: str) -> bool:
 
 
 def _change(change: SpecChange, desired: Desired, recorded: Recorded) -> JSON:
-    """Returns the values that identify one change: the content before and after it, and whether it submits."""
+    """Returns the values that identify one change: the content before and after it, and whether it submits a run."""
     if change.kind == PROJECT_KIND:
         before_it = declared_digest(recorded.project) if recorded.project is not None else ""
         return {"kind": change.kind, "stale": change.stale, "before": before_it, "after": desired.settings_digest}

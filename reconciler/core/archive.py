@@ -1,5 +1,5 @@
-"""Archived submissions: ended submissions on which no decision depends any more. The state keeps only a summary of them
-for each spec. Everything else about them is read from the ledger on demand, with the help of index entries."""
+"""Archives ended submissions on which no decision depends any more. The state keeps only a summary of them for each
+spec. All other data about them is read from the ledger on demand, with the help of index entries."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexed(Event):
-    """Index entries, which record where the ledger has the events of archived submissions. Each is the text of an
-    `Entry`.
+    """Contains index entries, which record the positions of the events of archived submissions in the ledger. Each is
+    the text of an `Entry`.
 
-    With them, a reader of the state finds a submission without reading the whole ledger.
+    With these, a reader of the state finds a submission without reading the whole ledger.
     """
 
     type: ClassVar[str] = "indexed"
@@ -98,7 +98,7 @@ class Entry:
 
     @property
     def slot(self) -> str | None:
-        """The slot, `None` for a generation or a spec."""
+        """Returns the slot, or `None` for a generation or a spec."""
         return None if self.where == SPEC or self.where.startswith("g") else self.where
 
     @property

@@ -94,7 +94,7 @@ def progress(
 def _alone(
     key: SubmissionKey, action: Action | None, recorded: Recorded, specs: Mapping[str, DesiredSpec]
 ) -> Awaited | None:
-    """Returns the progress of a run; `None` if it depends on the runs that this run waits for."""
+    """Returns the progress of a run, or `None` if it depends on runs that this run waits for."""
     last = _newest(recorded, key)
     if action is not None and action.effective:
         return Awaited(key, Progress.MOVING, _word(last), action.message, last)
@@ -125,8 +125,8 @@ def _progress_of(last: Submission, spec: DesiredSpec | None) -> Progress:
 
 
 def _gated(action: Action, key: SubmissionKey, behind: Collection[str], cause: Action | None) -> Awaited:
-    """Returns the progress of a run that waits for its dependencies. `behind` has the specs whose runs may still be
-    submitted; all others are held, and `cause` is the action that stops them."""
+    """Returns the progress of a run that waits for its dependencies. `behind` contains the specs whose runs may still
+    be submitted; all others are on hold, and `cause` is the action that stops them."""
     if key.name in behind:
         return Awaited(key, Progress.MOVING, "waiting", action.message)
     is_named = cause is not None and cause.run_id is not None and cause.run_id in action.message

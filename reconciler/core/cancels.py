@@ -1,5 +1,5 @@
-"""Decides which runs are cancelled: on request, because their spec left git, or because they have not started in time
-(`pendingTimeoutSeconds`)."""
+"""Decides which runs are cancelled: on request, because their spec was removed from git, or because they have not
+started in time (`pendingTimeoutSeconds`)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ def cancel_asked(
     run: Submission, record: SpecRecord, spec: DesiredSpec | None, desired: Desired, now: datetime
 ) -> Action:
     """Returns the cancel action for a live run whose cancellation was requested but not yet confirmed by AWS, even if
-    the run was found only after the request. Suspended work is not cancelled."""
+    the run was found only after the request. Nothing is cancelled while the spec is suspended."""
     own = suspension(spec.policy.suspend) if spec is not None else None
     for what, how in (("the project", desired.suspension), ("the spec", own)):
         if how is not None:
@@ -31,7 +31,7 @@ def cancel_asked(
 def cancel_not_started(
     spec: DesiredSpec | None, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
 ) -> Sequence[Action]:
-    """Returns a cancel for each run of a spec that has not started within its `pendingTimeoutSeconds`.
+    """Returns a cancel action for each run of a spec that has not started within its `pendingTimeoutSeconds`.
 
     Nothing is cancelled while the spec or the project is suspended, or if the state of the run could not be read in
     this pass, because the run may have started since.
@@ -52,13 +52,14 @@ def _waits(run: Submission) -> bool:
 
 
 def has_started_after_all(run: Submission) -> bool:
-    """Returns whether a run has started even though its cancellation was requested because it had not started. Then the
-    request is not repeated, and the outcome of the run counts."""
+    """Returns whether a run has started even though its cancellation was requested because it had not started. If so,
+    the request is not repeated, and the outcome of the run counts."""
     return run.not_started and run.run_state is RunState.RUNNING
 
 
 def waiting_since(run: Submission) -> datetime:
-    """Returns when AWS created a run, by AWS's clock, or when it was submitted if AWS has not reported that."""
+    """Returns the time when AWS created a run, by AWS's clock, or the time when it was submitted if AWS has not
+    reported that."""
     return parse_time(run.created_at or run.submitted_at or run.first_intent_at)
 
 
@@ -69,8 +70,8 @@ def _late(run: Submission, seconds: int) -> str:
 
 
 def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:
-    """Returns a cancel for each live run whose recorded deletion policy is Cancel, else one action that retires the
-    spec.
+    """Returns a cancel action for each live run whose recorded deletion policy is Cancel, or else one action that
+    retires the spec.
 
     Nothing is cancelled if the project has no spec at all, if the checkout is old, or while the project is suspended.
     """

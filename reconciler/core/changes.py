@@ -31,10 +31,10 @@ LEGACY_STOPS = {"removed", "unscheduled"}  # changes that end a schedule
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The last-applied content of a spec, as far as it is known.
+    """The last-applied content of a spec, as far as the ledger records it.
 
-    `policy` has the known fields. `same_request` is whether the request in git is the same. `compared_with`, `token`
-    and `slot` locate the request in the ledger, as in `SpecChange`.
+    `policy` contains the known fields. `same_request` is true if the request in git is the same. `compared_with`,
+    `token` and `slot` locate the request in the ledger, as in `SpecChange`.
     """
 
     kind: str
@@ -126,7 +126,8 @@ def is_applied(record: SpecRecord) -> bool:
 
 
 def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
-    """Returns the last-applied content, compared with git; `None` if nothing was applied or the spec had left git."""
+    """Returns the last-applied content, compared with git, or `None` if nothing was applied or the spec was already
+    removed from git."""
     declared = record.declaration
     if record.undeclared:
         return None
@@ -147,7 +148,7 @@ def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
 
 def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
     """Returns the last-applied content in a ledger without declarations. It is derived from the newest submission that
-    counts and from the recorded schedule."""
+    counts, and from the recorded schedule."""
     last, schedule = record.baseline or record.newest, record.schedule
     if last is None and schedule is None:
         return None
@@ -343,13 +344,14 @@ def _schedule_that_stops(record: SpecRecord) -> str:
 
 
 def _schedule_that_leaves(record: SpecRecord, now: datetime) -> str:
-    """Returns a sentence about a schedule that a spec no longer has, and about its due slots, which never run."""
+    """Returns a sentence about a schedule that was removed from a spec, and about its due slots, which never run."""
     lost = lost_slots(record, now, MissedReason.RESCHEDULED)
     return _joined(_schedule_that_stops(record), *map(missed_words, lost))
 
 
 def _suspended_schedule(record: SpecRecord) -> str:
-    """Returns a sentence about the schedule of a spec that left git while suspended; empty without a schedule."""
+    """Returns a sentence about the schedule of a spec that was removed from git while it was suspended. It is empty
+    without a schedule."""
     declared = record.declaration.policy.get("schedule") if record.declaration is not None else None
     return f"schedule stops: {declared} (it was suspended)" if declared else ""
 
@@ -359,7 +361,7 @@ def _schedule_that_pauses(record: SpecRecord) -> str:
 
 
 def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: datetime, *, stops: bool) -> Outcome:
-    """Returns the effect of a spec that left git: which runs are cancelled or keep running, which schedule stops,
+    """Returns the effect of removing a spec from git: which runs are cancelled or keep running, which schedule stops,
     and which due slots never run."""
     if not stops:
         return Outcome(

@@ -1,5 +1,5 @@
-"""Computes the slots of schedules in UTC, also around clock changes (daylight saving time) of a time zone, and finds
-steps of a schedule that are probably mistakes: ``*/90`` minutes, ``*/5`` hours, ``*/2`` days."""
+"""Computes the slots of schedules in UTC, also around the clock changes of a time zone (daylight saving time), and
+detects steps in a schedule that are probably mistakes: ``*/90`` minutes, ``*/5`` hours, ``*/2`` days."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ WINDOWS = tuple(timedelta(days=days) for days in (1 / 24, 1, 8, 40, 400, 4000, 4
 
 
 LONGEST_SHIFT = timedelta(hours=25)
-"""Longer than any change of a zone's clocks: Samoa skipped a whole day."""
+"""Longer than any clock change of a zone: Samoa once skipped a whole day."""
 
 
 def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
@@ -50,8 +50,8 @@ def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
 def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[datetime]:
     """Returns the moments of a local time, oldest first: usually one, but two or none around a clock change.
 
-    A schedule at even intervals (`evenly`) is not adjusted, so both moments or none of them are slots. Any other
-    schedule has exactly one slot: the first of two moments, or the end of the gap.
+    A schedule at even intervals (`evenly`) is not adjusted, so both moments, or none of them, are slots. Any other
+    schedule has exactly one slot: the first of the two moments, or the end of the gap.
     """
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:
@@ -60,7 +60,7 @@ def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[dateti
         return (first, second) if evenly else (first,)
     if evenly:
         return ()
-    begin, end = second, first  # the gap ends in between
+    begin, end = second, first  # the gap ends between them
     while end - begin > timedelta(seconds=1):
         middle = begin + (end - begin) // 2
         if middle.astimezone(zone).utcoffset() == second.astimezone(zone).utcoffset():
@@ -71,13 +71,13 @@ def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[dateti
 
 
 def next_slot(schedule: str, time_zone: str, after: datetime) -> str | None:
-    """Returns the first slot after a time, such as ``2026-11-22T02:00:00Z``; `None` if there is none."""
+    """Returns the first slot after a time, such as ``2026-11-22T02:00:00Z``, or `None` if there is none."""
     slot = next(slots(schedule, time_zone, after), None)
     return None if slot is None else seconds_text(slot)
 
 
 def newest_slot(schedule: str, time_zone: str, after: datetime, until: datetime) -> str | None:
-    """Returns the newest slot after `after` up to `until`; `None` if there is none."""
+    """Returns the newest slot after `after` up to `until`, or `None` if there is none."""
     for window in WINDOWS:
         start = max(after, until - window)
         newest = None
@@ -164,7 +164,7 @@ def _warning(field: Field, match: re.Match[str], *, alone: bool, following: str)
         limit = f", so it is less than {field.size}" if step >= field.size else f", and {step} goes past its end"
         yield f"{name} is {when}: a step counts within the {field.whole}{limit}. {_even(field)}"
         return
-    returns = field.size - values[-1] + start  # the distance to the first value of the next hour, day …
+    returns = field.size - values[-1] + start  # the distance to the first value of the next hour or day
     is_whole = start - field.first < step and end == field.last
     if alone and is_whole and step > 1 and (returns != step or field is DAY) and _is_continuous(following):
         later = "" if field is DAY else f", {returns} {field.unit}{'s' * (returns != 1)} later"

@@ -104,8 +104,8 @@ def _declarations(
 
 
 def why_invalid(name: str, desired: Desired, recorded: Recorded) -> InvalidSpec | None:
-    """Returns why a spec is on hold, because it is not valid in git or may be in an unreadable file; `None` if its
-    desired state is known."""
+    """Returns the reason why a spec is on hold because it is invalid in git or may be in an unreadable file, or `None`
+    if its desired state is known."""
     why, record = desired.invalid.get(name), recorded.spec(name)
     if why is None and name not in desired.names:  # an invalid spec may still have a former name
         why = next((each for old, each in desired.invalid.items() if recorded.current_name(old) == name), None)
@@ -117,7 +117,7 @@ def why_invalid(name: str, desired: Desired, recorded: Recorded) -> InvalidSpec 
 
 
 def _in_use(record: SpecRecord) -> bool:
-    """Returns whether the removal of a spec would have an effect: it was applied, or has runs that may still do
+    """Returns whether removing a spec would have an effect, because it was applied or has runs that may still do
     work."""
     return is_applied(record) or bool(record.live) or bool(record.unresolved)
 
@@ -125,8 +125,8 @@ def _in_use(record: SpecRecord) -> bool:
 def decide_invalid(
     why: InvalidSpec, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
 ) -> Sequence[Action]:
-    """Returns the adoption of each run that was found by its tag, which is always safe, and the hold of the spec. Its
-    desired state is unknown, so nothing is submitted, cancelled, withdrawn or treated as removed."""
+    """Returns the adoption of each run that was found by its tag, which is always safe, followed by the hold of the
+    spec. Its desired state is unknown, so nothing is submitted, cancelled, withdrawn or treated as removed."""
     unresolved = [decide_unresolved(s, None, record, recorded, desired, now) for s in record.unresolved]
     hold = Action(
         name=record.name,
@@ -158,7 +158,7 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _PreviousRuns:
-    """Whether the ledger has any intent, and whether this pass found a run in AWS by its token. Both depend on all
+    """Whether the ledger contains any intent, and whether this pass found a run in AWS by its token. Both depend on all
     submissions, so they are computed once for all specs."""
 
     intends: bool
@@ -218,7 +218,7 @@ def _stale_hold(
 
 
 def _hold(spec: DesiredSpec | None, record: SpecRecord, reason: Reason, message: str) -> Action:
-    """Returns a hold for a whole spec. It refers to the newest submission if there is one."""
+    """Returns a hold for a whole spec. The hold refers to the newest submission if there is one."""
     newest = record.newest
     if newest is not None:
         source = spec.source if spec is not None else newest.content.source
@@ -231,13 +231,14 @@ def _hold(spec: DesiredSpec | None, record: SpecRecord, reason: Reason, message:
 
 
 def _blocks(unresolved: Action) -> bool:
-    """Returns whether an unresolved submission blocks all other submissions of its spec. A slot on hold for an operator
-    does not, so later slots run."""
+    """Returns whether an unresolved submission blocks all other submissions of its spec. A slot that is on hold for an
+    operator does not block later slots."""
     return unresolved.slot is None or unresolved.action is not ActionType.HOLD
 
 
 def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> Action:
-    """Returns the action. If later passes cannot decide it, suggested commands for an operator are added."""
+    """Returns the action. If later passes cannot resolve the submission either, suggested commands for an operator are
+    added."""
     held = recorded.by_token.get(action.client_token or "")
     if action.action is ActionType.HOLD and action.reason is not Reason.STALE_CHECKOUT and held is not None:
         action = replace(action, since=seconds_text(ended_at(held)))
@@ -287,9 +288,9 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
-    """Returns the records for which the age of the checkout matters: their spec differs from the content that last ran
-    or was applied, was applied but never ran, has left git, has an unresolved submission, or returns to a run that is
-    replaced."""
+    """Returns the records for which the age of the checkout matters. Their spec differs from the content that last ran
+    or was applied, was applied but never ran, was removed from git, has an unresolved submission, or returns to a run
+    that is being replaced."""
     records = []
     pending = find_renames(desired, recorded).pending
     recorded = after_renames(recorded, pending)
@@ -367,8 +368,8 @@ def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
 
 
 def _history(spec: DesiredSpec, record: SpecRecord) -> str:
-    """Returns a note for a submit whose content was accepted before: its run was replaced, or an earlier generation had
-    the same content. The note is empty if there is no such submission."""
+    """Returns a note for a submit whose content was accepted before, because its run was replaced or an earlier
+    generation had the same content. The note is empty if there is no such submission."""
     baseline = record.baseline
     if baseline is not None and baseline.digest == spec.digest:
         return f"run {baseline.run_id} was cancelled for other content, which did not run"

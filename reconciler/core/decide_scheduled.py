@@ -75,7 +75,7 @@ def _open_attempts(context: SpecContext) -> Iterator[Attempts]:
 
 
 def _slot_action(context: SpecContext, attempts: Attempts, top: Submission) -> Action | None:
-    """Returns the action or state of one slot; `None` if the slot is finished.
+    """Returns the action or state of one slot, or `None` if the slot is finished.
 
     Automatic attempts end when the spec changes, when a newer slot replaces this one, and at the backoffLimit that the
     spec had when the slot ran. A hold ends when the spec changes or the next slot is submitted.

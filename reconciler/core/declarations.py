@@ -41,7 +41,7 @@ class Declared(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undeclared(SpecEvent):
-    """The spec left git, and a pass acted on its removal."""
+    """The spec was removed from git, and a pass acted on its removal."""
 
     type: ClassVar[str] = "undeclared"
     commit: Text | None = None
@@ -129,5 +129,5 @@ def declaration(event: Declared, position: int) -> Declaration:
 
 
 def withdrawn(event: Undeclared, position: int, before: Declaration | None) -> Declaration:
-    """Returns the last declaration of a spec that left git, with the position and commit at which it left."""
+    """Returns the last declaration of a spec that was removed from git, with the position and commit of its removal."""
     return replace(before or Declaration(position, None), position=position, commit=event.commit)

@@ -110,7 +110,7 @@ def _just_before(slot: str) -> datetime:
 def _missed(
     record: SpecRecord, schedule: Schedule, after: datetime, until: datetime, reason: MissedReason
 ) -> MissedSlots | None:
-    """Returns the unhandled slots after `after` up to `until`; `None` if there are none."""
+    """Returns the unhandled slots after `after` up to `until`, or `None` if there are none."""
     if until <= after:
         return None
     missed = list(islice(_open_slots(record, schedule, after, until), MOST_COUNTED + 1))
@@ -216,7 +216,7 @@ def lost_slots(record: SpecRecord, now: datetime, reason: MissedReason) -> tuple
 
 
 def event_of(change: ScheduleChange, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:
-    """Returns the event that records a change; `None` if another pass has recorded it.
+    """Returns the event that records a change, or `None` if another pass has recorded it.
 
     A schedule that stops keeps its start, so that slots that came due before it stopped are reported when it starts
     again.

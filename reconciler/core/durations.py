@@ -45,7 +45,8 @@ class Usual:
 
 
 def waited(run: Submission, now: datetime) -> timedelta | None:
-    """Returns how long a run waited for its start, or has been waiting at `now`; `None` if the submission has no run.
+    """Returns how long a run waited for its start, or has been waiting at `now`, or `None` if the submission has no
+    run.
 
     The times are those that AWS reports. If AWS has not reported when it created the run, the time of the submission is
     used.
@@ -61,7 +62,7 @@ def waited(run: Submission, now: datetime) -> timedelta | None:
 
 
 def ran(run: Submission, now: datetime) -> timedelta | None:
-    """Returns how long a run ran, or has been running at `now`; `None` if it has not started, or a time is not
+    """Returns how long a run ran, or has been running at `now`, or `None` if it has not started, or a time is not
     known."""
     if run.started_at is None:
         return None
@@ -76,7 +77,7 @@ def _between(since: str, until: str | datetime | None) -> timedelta | None:
 
 
 def usual(submissions: Sequence[Submission], now: datetime, prices: Prices | None = None) -> Usual | None:
-    """Returns the usual values for one spec, computed from its newest `LAST_RUNS` successful runs; `None` if it has
+    """Returns the usual values for one spec, computed from its newest `LAST_RUNS` successful runs, or `None` if it has
     none."""
     ended = [run for run in submissions if run.run_state is RunState.SUCCEEDED][-LAST_RUNS:]
     if not ended:
@@ -96,7 +97,7 @@ def _seconds(duration: timedelta | None) -> float | None:
 
 
 def _spread(values: Iterable[float | None]) -> Spread | None:
-    """Returns the median and the 90th percentile (nearest rank) of the known values; `None` if there are none."""
+    """Returns the median and the 90th percentile (nearest rank) of the known values, or `None` if there are none."""
     known = sorted(value for value in values if value is not None)
     if not known:
         return None
@@ -122,7 +123,7 @@ def stuck(run: Submission, typical: Usual | None, now: datetime) -> str | None:
 
 
 def billed(run: Submission, now: datetime) -> Resources | None:
-    """Returns the resources that AWS bills for an ended run; `None` if they are not known."""
+    """Returns the resources that AWS bills for an ended run, or `None` if they are not known."""
     duration = ran(run, now)
     if run.live or run.kind not in MODULES:
         return None

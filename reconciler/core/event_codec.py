@@ -160,7 +160,7 @@ def digest_without_token(request: JSON, token: str) -> str:
 
 
 def as_difference(event: Intended, base: Intended, position: int) -> IntendedAs | None:
-    """Returns an intent as its difference from `base`, the intent at `position`; `None` if their requests have too
+    """Returns an intent as its difference from `base`, the intent at `position`, or `None` if their requests have too
     little in common."""
     form, before, changes = encode(event), encode(base), dict[str, Any]()
     _compare(_with_token(base.request, base.token, event.token), event.request, "", changes)

@@ -148,7 +148,7 @@ def findings(recorded: Recorded, stock: AwsInventory, by: Invocation) -> tuple[F
 
 
 def _of_run(run: ListedRun, recorded: Recorded, by: Invocation) -> Finding | None:
-    """Returns the problem with a listed run; `None` if the ledger has it as the run of its submission."""
+    """Returns the problem with a listed run, or `None` if the ledger has it as the run of its submission."""
     submission = recorded.by_token.get(run.token or "")
     if submission is None:
         which = f"token {run.token}" if run.token else "no token"

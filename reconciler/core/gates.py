@@ -25,7 +25,7 @@ LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
 
 
 def suspended(action: Action, context: SpecContext) -> Action | None:
-    """Returns the wait for the end of a suspension; `None` if nothing is suspended."""
+    """Returns the wait for the end of a suspension, or `None` if nothing is suspended."""
     if context.stopped is None:
         return None
     what, how = context.stopped
@@ -205,7 +205,7 @@ def _run_of(context: SpecContext, name: str, slot: str | None) -> Attempts | Unm
 
 
 def _of_slot(other: DesiredSpec, record: SpecRecord, recorded: Recorded, slot: str) -> Attempts | Unmet | None:
-    """Returns the attempts of the same slot of another spec; `None` if the other spec has no such slot."""
+    """Returns the attempts of the same slot of another spec, or `None` if the other spec has no such slot."""
     same = recorded.at_slot(record.name, slot)
     if same is None:
         return Unmet(f"slot {slot} of {other.name} is archived, and its history was not read")

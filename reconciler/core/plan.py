@@ -253,7 +253,7 @@ class SpecChange:
 
     @property
     def source(self) -> Source | None:
-        """The location of the spec or the project file; `None` for a removed spec."""
+        """The location of the spec or the project file, or `None` for a removed spec."""
         own = self.content.source if self.content is not None else None
         return Source(PROJECT_NAME, 1) if self.kind == PROJECT_KIND else own
 
@@ -330,7 +330,7 @@ class Plan:
             raise refusal
 
     def refusal(self, limits: Limits) -> LimitExceeded | None:
-        """Returns the error for a plan that exceeds a limit of one pass; `None` if it exceeds none."""
+        """Returns the error for a plan that exceeds a limit of one pass, or `None` if it exceeds none."""
         submissions = sum(a.reason in COUNTED for a in self.actions if a.action in SENDS)
         cancels = [a for a in self.actions if a.action is ActionType.CANCEL]
         cancellations = sum(a.reason is not Reason.NOT_STARTED for a in cancels)  # those have done no work yet

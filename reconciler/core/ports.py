@@ -65,7 +65,7 @@ class Store(Protocol):
         ...
 
     def get(self, position: int) -> bytes | None:
-        """Returns the batch at one position, in one request; `None` if the position is free. Raises the errors of
+        """Returns the batch at one position, in one request, or `None` if the position is free. Raises the errors of
         `read`."""
         ...
 
@@ -78,7 +78,7 @@ class Snapshots(Protocol):
     """
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """Returns the newest snapshot as (position, content); `None` if there is none. Creates nothing."""
+        """Returns the newest snapshot as (position, content), or `None` if there is none. Creates nothing."""
         ...
 
     def keep_snapshot(self, position: int, content: bytes) -> None:

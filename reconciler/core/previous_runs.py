@@ -141,8 +141,8 @@ def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: b
 
 
 def decide_previous_runs(context: SpecContext, *, found: bool) -> Action | None:
-    """Returns the action for a spec that is missing from the ledger and has runs in AWS; `None` if it has none. `found`
-    is whether any lookup of this pass found a run by its token.
+    """Returns the action for a spec that is missing from the ledger and has runs in AWS, or `None` if it has none.
+    `found` is whether any lookup of this pass found a run by its token.
 
     A run of the spec's content is adopted. Of several runs, the newest generation or slot is adopted. Runs of other
     content, which another ledger must have started, are a conflict that an operator decides.

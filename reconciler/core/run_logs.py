@@ -54,6 +54,6 @@ class Logs(Protocol):
         ...
 
     def live_page(self, run: RunRef, attempt: int | None) -> str | None:
-        """Returns the address of the application's own page for a run, such as the Spark UI; `None` if there is none.
-        The address is a secret, because anybody who has it can open the page. Raises `ServiceError`."""
+        """Returns the address of the application's own page for a run, such as the Spark UI, or `None` if there is
+        none. The address is a secret, because anybody who has it can open the page. Raises `ServiceError`."""
         ...

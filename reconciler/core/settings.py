@@ -109,8 +109,8 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: A
 
 
 def settings_change(desired: Desired, recorded: Recorded) -> SpecChange | None:
-    """Returns how the settings in git differ from those applied last; `None` if they are the same, or if the ledger has
-    no settings yet. The change is stale if this pass may not change them."""
+    """Returns how the settings in git differ from those applied last, or `None` if they are the same, or if the ledger
+    has no settings yet. The change is stale if this pass may not change them."""
     declared, settings = recorded.project, desired.settings
     if declared is None or settings is None or declared_digest(declared) == desired.settings_digest:
         return None

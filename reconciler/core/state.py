@@ -56,10 +56,11 @@ class SpecRecord:
     was in force, `None` before the first. `missed` are slots that never run, `handled_until` is the last slot up to
     which all are handled, and `backfill` are the slots that an operator asked for and that are not intended yet, in
     that order. `notified` are the keys of the notifications that were sent. `declaration` records the content of the
-    spec that was applied last, `None` before the first, and `undeclared` is whether the spec has left git since.
-    `former_names` are the names that it had before, oldest first. `predecessor` describes another record that had this
-    name before and was renamed. `archive` is the summary of ended submissions that are not in `submissions` any more.
-    `base` is the position of the newest intent that is stored whole; later ones may be stored as differences from it.
+    spec that was applied last, `None` before the first, and `undeclared` is whether the spec was removed from git
+    since. `former_names` are the names that it had before, oldest first. `predecessor` describes another record that
+    had this name before and was renamed. `archive` is the summary of ended submissions that are not in `submissions`
+    any more. `base` is the position of the newest intent that is stored whole; later ones may be stored as differences
+    from it.
     """
 
     name: str
@@ -239,7 +240,7 @@ class Recorded:
         return archived or any(send.number for submission in self.by_token.values() for send in submission.sends)
 
     def at_slot(self, name: str, slot: str) -> list[Submission] | None:
-        """Returns the attempts of a slot; `None` if they may be archived and this pass has not read them."""
+        """Returns the attempts of a slot, or `None` if they may be archived and this pass has not read them."""
         record = self.spec(name)
         held = [submission for submission in record.submissions if submission.slot == slot]
         if held or record.archive is None or not record.archive.may_have(slot, None):

@@ -27,7 +27,7 @@ class SpecContext:
 
     @property
     def stopped(self) -> tuple[str, Suspension] | None:
-        """The suspension in force, of the project or else of the spec; `None` if neither is suspended."""
+        """The suspension in force, of the project or else of the spec, or `None` if neither is suspended."""
         if self.desired.suspension is not None:
             return "the project", self.desired.suspension
         own = suspension(self.spec.policy.suspend)

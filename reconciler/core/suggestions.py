@@ -65,7 +65,7 @@ class SuggestedCommands:
 def suggested_commands(
     name: str, token: str | None, recorded: Recorded, by: Invocation, settle_seconds: int
 ) -> SuggestedCommands | None:
-    """Returns the commands for a submission of a spec; `None` if its outcome is known."""
+    """Returns the commands for a submission of a spec, or `None` if its outcome is known."""
     submission = recorded.by_token.get(token or "")
     tagged = recorded.runs_by_token.get(token or "", ())
     if submission is None:

@@ -49,7 +49,7 @@ class MissedReason(StrEnum):
     DEPENDENCY = "dependency"  # the slot of a spec it depends on was missed
     SUSPENDED = "suspended"  # it came due while the spec or the project was suspended
     RESCHEDULED = "rescheduled"  # the schedule changed before it ran
-    REMOVED = "removed"  # the spec left git before it ran
+    REMOVED = "removed"  # the spec was removed before it ran
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from reconciler.model.base import JSON
 
 Turn = Callable[[Any], Any]
 Coder = tuple[Turn, Turn] | None
-"""The functions that convert values of a type to JSON and back; `None` if no conversion is needed."""
+"""The functions that convert values of a type to JSON and back, or `None` if no conversion is needed."""
 
 COLUMNS = "columns"
 """The key of objects that are encoded by columns."""

@@ -40,13 +40,14 @@ class Described(Protocol):
         ...
 
     def target_request(self, target: JSON) -> JSON | None:
-        """Returns the request in a target of an EventBridge rule; `None` if the target starts no run of this kind."""
+        """Returns the request in a target of an EventBridge rule, or `None` if the target starts no run of this
+        kind."""
         ...
 
 
 @cache
 def described(kind: str) -> Described | None:
-    """Returns the module that reads the descriptions of runs of a kind; `None` if runs of this kind cannot be
+    """Returns the module that reads the descriptions of runs of a kind, or `None` if runs of this kind cannot be
     imported."""
     try:
         return cast("Described", import_module(f"{MODULES[kind]}.described"))

@@ -45,7 +45,7 @@ _LAST = ("59", "23", "31", "12", "6")
 
 
 def cron_schedule(rule: Mapping[str, Any]) -> CronSchedule | None:
-    """Returns the schedule of a rule of EventBridge or of a schedule of EventBridge Scheduler; `None` for any other
+    """Returns the schedule of a rule of EventBridge or of a schedule of EventBridge Scheduler, or `None` for any other
     object."""
     expression = rule.get("ScheduleExpression")
     if not isinstance(expression, str):
@@ -237,7 +237,7 @@ def _others(value: JSON, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _match(pattern: re.Pattern[str], arn: object) -> Kind | None:
-    """Returns the kind whose operation an ARN names; `None` if there is none."""
+    """Returns the kind whose operation an ARN names, or `None` if there is none."""
     match = pattern.fullmatch(arn) if isinstance(arn, str) else None
     if match is None:
         return None

@@ -54,7 +54,7 @@ class Prices(PriceList):
         return kinds
 
     def cost_of(self, kind: str, resources: Resources | None) -> float | None:
-        """Returns the cost of a run that used `resources`; `None` if they are not known."""
+        """Returns the cost of a run that used `resources`, or `None` if they are not known."""
         return None if resources is None else self.kinds.get(kind, self).cost(resources)
 
 

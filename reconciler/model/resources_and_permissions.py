@@ -73,7 +73,7 @@ class Needs(Protocol):
 
 @cache
 def needs_of(kind: str) -> Needs | None:
-    """Returns the module that lists the needs of a kind; `None` if the kind has none."""
+    """Returns the module that lists the needs of a kind, or `None` if the kind has none."""
     try:
         return cast("Needs", import_module(f"{MODULES[kind]}.resources_and_permissions"))
     except ModuleNotFoundError:

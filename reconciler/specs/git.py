@@ -84,7 +84,7 @@ def read_head(root: Path) -> str | None:
 
 
 class IndexState(NamedTuple):
-    """The version of git's index (its time and inode; `None` without an index), and whether git has locked the
+    """The version of git's index (its time and inode, or `None` without an index), and whether git has locked the
     index."""
 
     version: tuple[int, int] | None = None
