@@ -326,7 +326,11 @@ def _places(
     have no inventory."""
     places: dict[tuple[str, str], _Place] = {}
     unlisted: set[str] = set()
-    submissions = ((s.kind, s.content.location, s.run_id if s.live else None) for s in recorded.by_token.values())
+    submissions = (
+        (s.kind, s.content.location, s.run_id if s.live else None)
+        for s in recorded.by_token.values()
+        if s.content.location  # `accept` records a generation without a run, which is nowhere
+    )
     for kind, location, live in (*submissions, *((*where, None) for where in specs)):
         inventory = inventories(kind)
         if inventory is None:

@@ -37,7 +37,8 @@ def test_accepted_content_is_in_sync_and_a_later_change_runs(world: World):
 
 
 def test_content_that_never_ran_counts_as_a_generation(world: World):
-    """Specs that depend on this spec then run. A change after that is generation 2."""
+    """Specs that depend on this spec then run. A change after that is generation 2. `fsck` searches for no run of
+    generation 1."""
     world.batch("first")
     world.batch("second", dependsOn="[{name: first, condition: Succeeded}]")
 
@@ -57,6 +58,7 @@ def test_content_that_never_ran_counts_as_a_generation(world: World):
     ]
     assert (why.code, "never submitted: an operator accepted its content as applied" in why.err) == (1, True)
     assert "generation 1" in world.run("history", "first").out
+    assert world.run("fsck").code == 0
     world.batch("first", "B")
     changed = world.run("apply", "--yes", "--format", "json", "--only", "first")
     assert changed.actions("generation", "reason") == [(2, "spec-changed")]

@@ -137,8 +137,8 @@ def _answer(listener: socket.socket) -> None:
     while 0 not in (ready := select.select([listener.fileno(), 0, *commands], [], [])[0]):
         for descriptor in ready:
             if descriptor == listener.fileno():
-                command = _start(listener)
-                commands |= {command.ended: command, command.client.fileno(): command}
+                if (command := _start(listener)) is not None:
+                    commands |= {command.ended: command, command.client.fileno(): command}
                 continue
             ended = commands.pop(descriptor, None)
             if ended is not None and descriptor == ended.ended:
@@ -148,10 +148,14 @@ def _answer(listener: socket.socket) -> None:
                 os.kill(ended.pid, signal.SIGKILL)
 
 
-def _start(listener: socket.socket) -> Command:
-    """Reads one request, forks a child that becomes the command, and sends its process id."""
+def _start(listener: socket.socket) -> Command | None:
+    """Reads one request, forks a child that becomes the command, and sends its process id. Returns `None` if the client
+    was killed before it sent its request."""
     client, _ = listener.accept()
     message, streams, _, _ = socket.recv_fds(client, LONGEST_REQUEST, 3)
+    if not message:
+        client.close()
+        return None
     arguments, folder, environ = marshal.loads(message)
     child = os.fork()
     if child == 0:
@@ -160,7 +164,8 @@ def _start(listener: socket.socket) -> Command:
         end(become, {"arguments": arguments, "folder": folder, "environ": environ, "streams": streams})
     for stream in streams:
         os.close(stream)
-    client.send(str(child).encode())
+    with suppress(BrokenPipeError):  # the client was just killed, so the command will be killed too
+        client.send(str(child).encode())
     return Command(child, os.pidfd_open(child), client)
 
 
