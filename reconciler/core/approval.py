@@ -94,9 +94,9 @@ def check_expected(plan: Plan, expected: str) -> None:
 class Base:
     """The specs of the target at `commit`, the base of a pull request.
 
-    `invalid` maps names to the problem of their spec. `unnamed` is the file whose spec names cannot be read, `None` if
-    all names are known. `settings` are the project file's settings, `None` if it cannot be read. `notes` are sentences
-    about files that could not be read.
+    `invalid` maps names to the problem of their spec. `unnamed` is the file whose spec names cannot be read, or `None`
+    if all names are known. `settings` are the project file's settings, or `None` if it cannot be read. `notes` are
+    sentences about files that could not be read.
     """
 
     commit: str

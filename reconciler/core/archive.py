@@ -37,7 +37,7 @@ class Indexed(Event):
 class Archive:
     """A summary of the archived submissions of one spec, kept in the state.
 
-    `number` is their number; `sent` is whether any of them was sent. `slot`, `generation` and `attempt` are the highest
+    `number` is their number; `sent` is true if any of them was sent. `slot`, `generation` and `attempt` are the highest
     values among them. `contents` maps the digest of each accepted content to two values of the newest submission with
     this content: its first ledger position and its generation (0 for a slot). `kept` is the number of submissions that
     were left in the state by the last archiving.

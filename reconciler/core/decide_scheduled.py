@@ -116,7 +116,7 @@ def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
         action = decide_attempts(context, attempts_of(earlier, earlier[0]))
         if action.action is ActionType.SUBMIT:
             yield action
-        else:  # superseded: it was abandoned for changed content, and the slot is still due
+        else:  # superseded: abandoned because the content changed, and the slot is still due
             last = max(earlier, key=lambda s: s.attempt)
             attempt = context.record.next_attempt(last.key, earlier)
             yield submit(context, replace(last.key, attempt=attempt), Reason.SLOT_DUE)
@@ -232,7 +232,7 @@ def _in_sync(context: SpecContext) -> Action:
 
 
 def _bare(context: SpecContext, action: ActionType, reason: Reason) -> Action:
-    """Returns an action about the spec that refers to no slot."""
+    """Returns an action about the spec that does not refer to a slot."""
     spec = context.spec
     content = Content(spec.digest, source=spec.source)
     return Action(spec.name, spec.kind, action, reason, content=content, ledger_head=context.record.head)
@@ -268,7 +268,7 @@ def _asked(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, now: datet
 
 
 def _may_be_sent(submission: Submission) -> bool:
-    """Returns whether the slot of a submission may be sent again, or attempted again."""
+    """Returns whether the slot of a submission may be sent again or retried."""
     failed = submission.failed and submission.attempt <= submission.backoff_limit
     return failed or submission.phase in UNDONE or submission.retry_asked_at is not None
 

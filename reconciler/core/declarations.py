@@ -1,7 +1,7 @@
 """Declarations: the events that record the last-applied content of a spec, or the last-applied settings of the project
 file, and the values to which they are folded.
 
-A pass that acts on new content of a spec records a declaration, which has the policy and the request before
+A pass that acts on new content of a spec records a declaration, which contains the policy, and the request before
 ``${run.slot}`` is rendered. A declaration neither starts a run nor makes a plan stale. The next plan compares it with
 git.
 """
@@ -64,8 +64,8 @@ class ProjectDeclared(Event):
 
 
 PROJECT_NAME, PROJECT_KIND = "reconciler.yaml", "Project"
-"""The name and the kind of the project file among the changes and the declarations of a plan. No spec has such a
-name."""
+"""The name and the kind that stand for the project file in the changes and the declarations of a plan. No spec has such
+a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class ProjectDeclaration:
 class Declaration:
     """The newest declaration of a spec.
 
-    `position` is the position of its event, `commit` the commit of its content (`None` outside git). `token` and
-    `request_at` are as in `Declared`; if both are empty, the event at `position` has the request. The other fields are
-    empty if only the removal of the spec is recorded.
+    `position` is the position of its event, and `commit` is the commit of its content (`None` outside git). `token` and
+    `request_at` are as in `Declared`; if both are empty, the event at `position` contains the request. The other fields
+    are empty if only the removal of the spec is recorded.
     """
 
     position: int
@@ -104,7 +104,7 @@ class PendingDeclaration:
     """The declaration that an apply records for one spec: its content and policy or, without content, its removal from
     git. For the project file (`PROJECT_KIND`), `policy` contains its settings.
 
-    `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
+    `after` is the ledger position of the previous declaration, or 0 if this is the first.
     """
 
     name: Text

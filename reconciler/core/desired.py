@@ -1,4 +1,4 @@
-"""The desired state of one target: its rendered and checked specs, and facts about the checkout."""
+"""The desired state of one target: its rendered and validated specs, and facts about the checkout."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -30,9 +30,9 @@ class RenamedFrom:
 class DesiredSpec:
     """One spec, rendered for one target.
 
-    The request of `content` is valid, with the name filled in: each field is as AWS will receive it. For a scheduled
-    spec, ``${run.slot}`` is not rendered yet. `doubts` are values, each with its location, that `validate` refuses but
-    that are sent anyway, as version 0.1.0 did.
+    The request of `content` is valid and contains the name: each field is as AWS will receive it. For a scheduled spec,
+    ``${run.slot}`` is not rendered yet. `doubts` are values, each with its location, that `validate` refuses but that
+    are sent anyway, as version 0.1.0 did.
     """
 
     name: str
@@ -68,7 +68,7 @@ class DesiredSpec:
 class InvalidSpec:
     """A spec that is on hold because it is invalid, or because it depends on an invalid spec.
 
-    `problems` are sorted by location. `cause` is the spec that has the problems, `None` if it is this spec. `labels`
+    `problems` are sorted by location. `cause` is the spec that has the problems, or `None` if it is this spec. `labels`
     are the labels that can be read. If `elsewhere` is set, the spec does not run in this target, so it matters only if
     it ran there before.
     """
@@ -103,8 +103,8 @@ class Checkout:
     """The git checkout that the specs were read from. Outside git, `commit` is `None` and nothing is checked.
 
     `ancestry` is known for the commits of the newest intents and declarations; any other commit is missing.
-    `uncommitted` is whether files of the project differ from the commit. `shallow` is whether the clone has only a part
-    of the history, which may be the reason why a commit is unknown. `unborn` is whether the repository has no commit
+    `uncommitted` is true if files of the project differ from the commit. `shallow` is true if the clone has only a part
+    of the history, which may be the reason why a commit is unknown. `unborn` is true if the repository has no commit
     yet.
     """
 
@@ -121,16 +121,16 @@ class Desired:
 
     `names` are all specs of the project in this target; `specs` are the selected ones; `others` are the unselected
     ones, to which dependencies may refer. `selected` returns whether a name that is only in the ledger belongs to this
-    pass (`None`: every name does). If `names` is empty, nothing is cancelled. `may_repeat` is set if the plan is
-    applied immediately; a send of the last minute may then be repeated if AWS accepts its token again.
+    pass. `None` means that every name does. If `names` is empty, nothing is cancelled. `may_repeat` is set if the plan
+    is applied immediately. Then a send of the last minute may be repeated if AWS accepts its token again.
 
     `invalid` maps names to the specs that are on hold: those in `names` and others that may have run in this target.
-    `unnamed` is set if the spec names of a part of the project are unknown; missing names then do not count as removed.
-    With `applied_only`, the pass does not act on changes in git, which are left to `apply`; `plan` then sets
+    `unnamed` is set if the spec names in a part of the project cannot be read; missing names then do not count as
+    removed. With `applied_only`, the pass does not act on changes in git, which are left to `apply`; `plan` then sets
     `unapplied`, the names of the changed specs. `directory` and `local_ledger` are options of the command, used in
-    suggested commands. `settings` are the project file's settings (`core.settings`), masked if the ledger is, and
-    `None` if they are not compared; `settings_digest` is the digest of the complete settings. If `stale` is set, it is
-    the reason why this pass may not change the settings, and the pass does nothing.
+    suggested commands. `settings` are the project file's settings (`core.settings`), which are masked if those in the
+    ledger are, or `None` if they are not compared. `settings_digest` is the digest of the complete settings. If `stale`
+    is set, it is the reason why this pass may not change the settings, and the pass does nothing.
     """
 
     place: Place
@@ -158,7 +158,7 @@ class Desired:
 
     @property
     def invocation(self) -> Invocation:
-        """How commands suggested to the operator must be called."""
+        """The options with which suggested commands must be called."""
         return Invocation(self.place.target, self.directory, self.local_ledger)
 
     def spec(self, name: str) -> DesiredSpec | None:
@@ -195,8 +195,9 @@ def newest_commit(record: SpecRecord) -> str | None:
 
 
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
-    """Returns why this pass may not change the spec, or `None` if it may. The reason is that the change is left to an
-    apply, that the settings of the project may not be changed, or that of `why_stale` for the commit applied last."""
+    """Returns why this pass must not change the spec, or `None` if it may change it. The reason is that the change is
+    left to an apply, that the project settings must not be changed, or the result of `why_stale` for the commit that
+    was applied last."""
     if record.name in desired.unapplied:
         return UNAPPLIED
     return desired.stale or why_stale(newest_commit(record), desired)
@@ -206,8 +207,8 @@ UNAPPLIED = "its change in git is not applied yet, and this pass leaves changes 
 
 
 def why_stale(commit: str | None, desired: Desired) -> str | None:
-    """Returns why this checkout may not change what was applied at `commit`: the commit is newer, or not part of the
-    history of the checkout.
+    """Returns why this checkout must not change what was applied at `commit`: the commit is newer, or is not part of
+    the history of the checkout.
 
     Returns `None` if it may change it: outside git, if no commit is recorded, or with `allow_rollback`.
     """

@@ -29,8 +29,8 @@ MOST_AT_ONCE = 200
 class Due:
     """The due and missed slots of one spec.
 
-    `waiting` are the slots to run, oldest first. `more` is whether further due slots follow. `missed` slots never run.
-    `handled_until` is the last moment up to which every slot is handled; `None` if it has not advanced.
+    `waiting` are the slots to run, oldest first. `more` is true if further due slots follow. `missed` slots never run.
+    `handled_until` is the last moment up to which every slot is handled, or `None` if it has not advanced.
     """
 
     waiting: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ def _open_slots(record: SpecRecord, schedule: Schedule, after: datetime, until: 
             slot = seconds_text(moment)
             missed = next((missed for missed in record.missed if slot in missed), None)
             if missed is not None and missed.slots is None:
-                start = parse_time(missed.last)  # a range may be long, so continue after it
+                start = parse_time(missed.last)  # a range may be long, so continue after its end
                 break
             if missed is None and slot not in submitted:
                 yield slot

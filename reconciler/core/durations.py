@@ -1,5 +1,4 @@
-"""Computes from recorded times how long runs wait and run, the usual durations of a spec's runs, and which live runs
-are stuck."""
+"""Computes from recorded times how long runs wait and run, what is usual for a spec, and which live runs are stuck."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -55,7 +54,7 @@ def waited(run: Submission, now: datetime) -> timedelta | None:
     if since is None:
         return None
     if run.started_at is None and run.run_state not in {RunState.SUBMITTED, RunState.CANCELLED}:
-        return None  # such as an array, whose start AWS does not report
+        return None  # as for an array, whose start AWS does not report
     if run.started_at is None and not run.live:
         return _between(since, run.finished_at)
     return _between(since, run.started_at or now)

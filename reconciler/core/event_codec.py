@@ -68,8 +68,7 @@ def _source(source: Source) -> JSON:
 
 
 def _flat(event: Beginning, values: JSON) -> JSON:
-    """Returns the values with key and content flattened, in the order of `wire`. Fields that are not in `wire` come
-    last."""
+    """Returns the values with key and content flattened, in the order of `wire`. Other fields come last."""
     key, content = values.pop("key"), values.pop("content")
     values |= {
         **{name: getattr(key, name) for name in _KEY},
@@ -130,7 +129,7 @@ class IntendedAs(SubmissionEvent):
     """An intent that is stored as its difference from a base: the intent of the same spec at the position `base`, whose
     token begins with the digits `like`.
 
-    `fields` are the fields of its JSON form that differ; `absent` are the fields that only the base has. The request is
+    `fields` are the differing fields of its JSON form; `absent` are the fields that only the base has. The request is
     that of the base, with the base's token replaced with the token of this submission, and with `changes`, which maps
     JSON pointers to values. `digest` is computed from the request without the token.
     """
@@ -181,7 +180,7 @@ def as_difference(event: Intended, base: Intended, position: int) -> IntendedAs 
 
 
 def like(token: str) -> str:
-    """Returns the first digits of a token, as in `IntendedAs.like`."""
+    """Returns the first digits of a token, which `IntendedAs.like` contains."""
     return token.removeprefix(TOKEN_PREFIX)[:LIKE_DIGITS]
 
 

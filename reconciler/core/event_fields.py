@@ -1,5 +1,5 @@
-"""Field types that are checked when an event is read, because a ledger can be damaged or forged and all other code
-trusts the events. In memory the values are plain strings and numbers."""
+"""Types of fields that are validated when an event is read, because a ledger can be damaged or forged, and all other
+code trusts events. In memory the values are plain strings and numbers."""
 
 from typing import Annotated
 

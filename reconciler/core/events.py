@@ -11,7 +11,7 @@ from reconciler.model.base import JSON
 from reconciler.values import dataclass
 
 FORMAT = 1
-"""The version of the event format, pinned by the first event. A higher version is refused."""
+"""The version of the event format, pinned by the first event. A ledger with a higher version is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class Missed(SpecEvent):
     """Slots that came due and never run. `reason` is one of `MissedReason`.
 
     The slots are those in `slots`; if it is `None`, they are all slots from `first` to `last` that were not submitted.
-    `count` is their number, `None` if there were too many to count. Every slot up to `settled` is handled.
+    `count` is their number, or `None` if there were too many to count. Every slot up to `settled` is handled.
     """
 
     type: ClassVar[str] = "missed"
@@ -97,7 +97,7 @@ class Missed(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillAsked(SpecEvent):
-    """An operator asks for runs of past slots, in this order. Each slot runs once more, even if it ran before."""
+    """An operator requests runs of past slots, in this order. Each slot runs once more, even if it has run before."""
 
     type: ClassVar[str] = "backfill-asked"
     slots: Times
@@ -125,7 +125,7 @@ BY_HAND = "hand"
 class Beginning(SubmissionEvent):
     """An event that begins a submission and contains its request.
 
-    `uncommitted` is whether the project had uncommitted changes. `wire` are the keys of the JSON form, in which key and
+    `uncommitted` is true if the project had uncommitted changes. `wire` are the keys of the JSON form, in which key and
     content are flat, in the order of the first release.
     """
 
@@ -154,7 +154,7 @@ class Intended(Beginning):
     """A send is about to be transmitted. This is recorded durably before the call (R1 of docs/protocol.md).
 
     The request of `content` is exactly what is transmitted. The send must not start after `not_after`. `owner` names
-    the process. `proven` is whether every earlier send was proven absent before this intent. `backoff_limit` is the
+    the process. `proven` is true if every earlier send was proven absent before this intent. `backoff_limit` is the
     limit of the spec at the time; `settled_slots` is the last slot up to which every slot was handled before this
     intent.
     """
@@ -210,7 +210,7 @@ class Rejected(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unclear(SubmissionEvent):
-    """The outcome of a send is unclear, so the intent remains unresolved. `conflict` is whether AWS answered that the
+    """The outcome of a send is unclear, so the intent remains unresolved. `conflict` is true if AWS answered that the
     token was used; then the send is not repeated."""
 
     type: ClassVar[str] = "unclear"
@@ -236,8 +236,8 @@ class Adopted(SubmissionEvent):
 class ManuallyAdopted(Beginning):
     """An operator adopted a run without an intent as the current submission of a spec; nothing was sent.
 
-    `content` is the content of the spec at the time. `owner` is the spec whose tag the run carries,
-    ``PROJECT/TARGET/NAME``, `None` if it has none.
+    `content` is the content of the spec at that time. `owner` is the spec whose tag the run carries,
+    ``PROJECT/TARGET/NAME``, or `None` if it has none.
     """
 
     type: ClassVar[str] = "taken"
@@ -254,7 +254,7 @@ class ManuallyAdopted(Beginning):
 class ContentAccepted(SubmissionEvent):
     """An operator accepted the content of a spec as applied, without a run.
 
-    From here on, the run of the submission `token` counts as the run of this content. Without such a submission,
+    From then on, the run of the submission `token` counts as the run of this content. Without such a submission,
     `token` is the token of generation `generation`, which is never sent.
     """
 
@@ -277,7 +277,7 @@ class Resolved(SubmissionEvent):
     """An operator decided about an unresolved submission.
 
     With the `decision` ``submit``, all sends so far count as absent, and the same submission may be sent again; with
-    ``abandon``, it is never sent again. `send` is the newest send that the operator saw. `forced` is whether the
+    ``abandon``, it is never sent again. `send` is the newest send that the operator saw. `forced` is true if the
     decision was made before the submission had settled.
     """
 
@@ -318,7 +318,7 @@ class Observed(SubmissionEvent):
 
     `state` is one of `RunState`; `aws_state` and `detail` are the service's own state and reason. `usage` has other
     reported fields: ``billedResourceUtilization``, ``attempts``, ``statusSummary``. `created_at` is when AWS created
-    the run. `definition` is the job definition revision that AWS runs, `None` for a service without. `partial` is
+    the run. `definition` is the job definition revision that AWS runs, or `None` for a service without. `partial` is
     whether AWS may still add a reason or usage to a run that has ended; then a later event of the run may add them.
     """
 
@@ -341,7 +341,7 @@ class CancelAsked(SubmissionEvent):
     attributed to us.
 
     `run_id` is `None` if the submission is unresolved; then the run is cancelled after it is adopted. `replacing` is
-    whether a newer run of the spec replaces this one. `not_started` is whether the cancellation was requested because
+    whether a newer run of the spec replaces this one. `not_started` is true if the cancellation was requested because
     the run had not started in time; then its end counts as a failure.
     """
 
@@ -363,7 +363,7 @@ class CancelAccepted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen(SubmissionEvent):
-    """A query at `looked_at` did not find a live run in AWS."""
+    """A query at `looked_at` did not return a live run."""
 
     type: ClassVar[str] = "unseen"
     run_id: Text
@@ -372,7 +372,7 @@ class Unseen(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryAsked(SubmissionEvent):
-    """An operator asks for a new attempt after this newest submission, even if its run succeeded."""
+    """An operator requests a new attempt after this newest submission, even if its run succeeded."""
 
     type: ClassVar[str] = "retry-asked"
     reason: Text | None = None

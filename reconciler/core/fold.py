@@ -24,7 +24,7 @@ from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 
 NOTES = (e.ScheduledSince, e.Missed, e.Notified, e.SpecRenamed, Declared, Undeclared)
-"""Events that make no plan stale, because the precondition of an intent checks for them."""
+"""Events that do not make plans stale, because the precondition of an intent checks for them."""
 
 TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 
@@ -201,8 +201,8 @@ def _adopt_unintended(recorded: Recorded, record: SpecRecord, position: int, eve
 
 
 def _accept_content(recorded: Recorded, position: int, event: e.ContentAccepted) -> None:
-    """Adds content that an operator accepted as applied: by the run of a submission, or as a generation without a
-    run."""
+    """Adds content that an operator accepted as applied, either through the run of a submission or as a generation
+    without a run."""
     submission = recorded.by_token.get(event.token)
     if submission is None:
         key = SubmissionKey(event.name, event.generation or recorded.spec(event.name).next_generation)
@@ -262,14 +262,14 @@ def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
 
 def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyAdopted) -> None:
     if submission.phase is Phase.SUBMITTED and not _chosen(event):
-        if event.run_id != submission.run_id:  # two passes can find the same run; a second run must not get lost
+        if event.run_id != submission.run_id:  # two passes can find the same run; a second run must be kept
             submission.conflict = (*(submission.conflict or (str(submission.run_id),)), event.run_id)
         return
     submission.phase = Phase.SUBMITTED
     submission.run_id = event.run_id
     submission.conflict = ()
     submission.run_state = RunState.SUBMITTED
-    submission.started_at = submission.finished_at = submission.ended_at = None  # of the former run, if there was one
+    submission.started_at = submission.finished_at = submission.ended_at = None  # of the previous run, if there was one
     submission.detail = submission.aws_state = submission.created_at = submission.definition = None
     submission.reports, submission.partial = 0, False
     submission.unseen.clear()
@@ -279,7 +279,7 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyA
 
 
 def _chosen(event: e.Submitted | e.Adopted | e.ManuallyAdopted) -> bool:
-    """Returns whether an operator chose this run. If there are several runs, the others do not count."""
+    """Returns whether an operator chose this run. If there are several runs, the others are ignored."""
     return isinstance(event, e.Adopted) and event.by == e.BY_HAND
 
 
@@ -382,9 +382,9 @@ def _observe(submission: Submission, event: e.Observed) -> None:
 
 
 def _complete(submission: Submission, event: e.Observed) -> None:
-    """Adds what AWS reported about a run after its end. The run stays ended: a late report must not revive it.
+    """Adds what AWS reported about a run after its end. The run stays ended, because a late report must not revive it.
 
-    AWS may report the reason of a cancellation late. Only then is it known that a time limit in AWS ended the run.
+    AWS may report the reason for a cancellation late. Only then is it known that a time limit in AWS ended the run.
     """
     stopped_by_aws = submission.run_state is RunState.CANCELLED and event.state == RunState.FAILED
     if not submission.partial or not (stopped_by_aws or event.state == submission.run_state):

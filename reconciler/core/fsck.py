@@ -14,7 +14,7 @@ from reconciler.values import dataclass
 
 
 class Severity(StrEnum):
-    """The result of a check. `WARN` never changes an exit code: it is advice, or the check was not possible."""
+    """The result of a check. `WARN` never changes an exit code: it is advice, or a check was not possible."""
 
     OK = "OK"
     WARN = "WARN"
@@ -25,9 +25,9 @@ class Severity(StrEnum):
 class Finding:
     """The result of one check, with a message of one sentence.
 
-    `check` names the check in JSON, `position` is a position of the ledger. `name`, `run_id` and `token` identify a
-    submission; `kind` and `location` are those of its run. `advice` describes what to do. `commands` are reconciler
-    commands from which an operator can choose.
+    `check` is the name of the check in JSON, and `position` is a position of the ledger. `name`, `run_id` and `token`
+    identify a submission; `kind` and `location` are those of its run. `advice` describes what to do. `commands` are
+    reconciler commands from which an operator can choose.
     """
 
     severity: Severity
@@ -59,7 +59,7 @@ def fail(message: str) -> Finding:
 
 
 def failures(findings: Iterable[Finding]) -> list[Finding]:
-    """Returns the findings of the checks that failed, in their order."""
+    """Returns the findings of failed checks, in their order."""
     return [finding for finding in findings if finding.severity is Severity.FAIL]
 
 
@@ -194,7 +194,7 @@ def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Itera
 # --- rebuilding a ledger ----------------------------------------------------------------------------------------------
 
 UNKNOWN_DIGEST = "unknown"
-"""The digest of a run whose content is unknown. It equals no digest of a spec."""
+"""The digest of a run whose content is unknown. It differs from the digest of every spec."""
 
 GIVEN_ATTEMPTS = 1000
 """Attempts above this number are invented, to distinguish runs whose attempt is unknown."""
@@ -238,8 +238,8 @@ def numbered(
 
 def rebuildable(name: str, recorded: Recorded, stock: AwsInventory) -> tuple[list[ListedRun], list[ListedRun]]:
     """Returns the runs of one spec that are missing from the ledger, oldest first: those that may be recorded as its
-    newest, and those older than its recorded submissions. The older ones are not recorded, because they would become
-    the newest."""
+    newest, and those that are older than its recorded submissions. The older ones are not recorded, because they would
+    become the newest submissions."""
     mine = [run for run in stock.present if run.name == name and run.token and run.token not in recorded.by_token]
     newest = recorded.spec(name).newest
     if newest is None:

@@ -1,4 +1,4 @@
-"""Gates that can stop a submit in this pass. They are checked in the order in which operators should read about
+"""Gates that can stop a submit in this pass. They are checked in the order in which operators should learn about
 them."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.model.spec import Dependency, suspension
 from reconciler.values import dataclass
 
 LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
-"""Reasons for later attempts: their dependencies were met when the first attempt was submitted."""
+"""Reasons for later attempts, whose dependencies were met when the first attempt was submitted."""
 
 
 def suspended(action: Action, context: SpecContext) -> Action | None:
@@ -119,7 +119,7 @@ GIVEN_UP = {Phase.SUPERSEDED, Phase.ABANDONED}
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """The reason why a submit has to wait. `missed` is whether it waits for a slot that never runs."""
+    """The reason why a submit has to wait. `missed` is true if it waits for a slot that never runs."""
 
     message: str
     missed: bool = False
@@ -251,7 +251,7 @@ def _never_runs(record: SpecRecord, slot: str) -> bool:
 
 
 def _has(other: DesiredSpec, record: SpecRecord, slot: str) -> bool:
-    """Returns whether another spec has yet to handle a slot: its schedule is in force or suspended."""
+    """Returns whether another spec will still handle a slot, because its schedule is in force or suspended."""
     schedule = record.schedule
     if schedule is None or parse_time(slot) <= parse_time(schedule.since):
         return False

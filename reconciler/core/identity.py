@@ -27,22 +27,23 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 TOKEN_PREFIX = "r1-"
-TOKEN_HEX_DIGITS = 48  # with the prefix 51 characters: EMR Serverless takes 1 to 64 of [A-Za-z0-9._-]
+TOKEN_HEX_DIGITS = 48  # 51 characters with the prefix; EMR Serverless accepts 1 to 64 of [A-Za-z0-9._-]
 
 
 def digest(kind: str, revision: int, request: JSON) -> str:
-    """Returns ``sha256:…`` over what decides *what runs*: kind, revision and the request without tags and name.
+    """Returns ``sha256:…`` over the values that determine *what runs*: kind, revision and the request without tags and
+    name.
 
-    `request` is the rendered request without our tags and token. A scheduled spec keeps its ``${run.slot}``, so that
-    slots of the same content share a digest.
+    `request` is the rendered request without our tags and token. A scheduled spec keeps its ``${run.slot}`` unrendered,
+    so that slots of the same content have the same digest.
     """
     form = {"kind": kind, "revision": revision, "request": kind_named(kind).content(request)}
     return "sha256:" + sha256(canonical(form)).hexdigest()
 
 
 def both_digests(kind: str, revision: int, request: JSON) -> tuple[str, str]:
-    """Returns what `digest` and `request_digest` return. The canonical form of the fields that both include is made
-    once, because it takes most of the time."""
+    """Returns the results of `digest` and `request_digest`. The canonical form of the fields that both digests include
+    is computed once, because it takes most of the time."""
     cosmetic = kind_named(kind).cosmetic_fields
     content, whole, fields = list[bytes](), list[bytes](), JSON()
     for key in [*sorted(request), None]:
@@ -68,7 +69,7 @@ def digests(kind: str, revision: int, request: JSON) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The project, target, account and region of runs. They are part of every identity."""
+    """The project, target, account and region of runs. They are part of the identity of every submission."""
 
     project: Text
     target: Text
@@ -131,11 +132,11 @@ class SubmissionKey:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The content that a submission runs, and how its run is found and treated afterwards.
+    """The content that a submission runs, how its run is found, and how the run is treated after the spec was removed.
 
-    `digest` is empty if there is no content. `request` is rendered, without our tags and token. In the events that
-    begin a submission it is the request as sent; `None` if it is only in the ledger. `location` has the fields by which
-    the run is found again, such as ``{"applicationId": …}``. `source` is `None` if it is not recorded.
+    `digest` is empty if there is no content. `request` is rendered, without our tags and token. In events that begin a
+    submission, it is the request as sent, or `None` if it is stored only in the ledger. `location` contains the fields
+    with which the run is found again, such as ``{"applicationId": …}``. `source` is `None` if it is not recorded.
     """
 
     digest: Text = ""

@@ -1,4 +1,5 @@
-"""Notifications that a webhook has not accepted: the events that record them, and when they are posted again."""
+"""Keeps notifications that a webhook has not accepted: the events that record them, and the times at which they are
+posted again."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta

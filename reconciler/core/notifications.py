@@ -1,4 +1,4 @@
-"""Finds what to notify people about after a pass: ended and stuck runs, missed slots, and actions that need an
+"""Determines what to notify users about after a pass: ended and stuck runs, missed slots, and actions that need an
 operator. Each is reported once."""
 
 from collections.abc import Collection, Iterator, Sequence
@@ -42,8 +42,8 @@ ENDED_BADLY = frozenset({RunState.FAILED, RunState.CANCELLED, RunState.LOST})
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing to report. `key` identifies it permanently; `kinds` are all kinds that apply. `submission` is `None` if
-    the notification is not about a submission."""
+    """One event to notify users about. `key` identifies it permanently; `kinds` are all kinds that apply. `submission`
+    is `None` if the notification is not about a submission."""
 
     key: str
     kinds: frozenset[NotificationKind]
@@ -117,7 +117,7 @@ def _kinds(action: Action, recorded: Recorded, now: datetime) -> frozenset[Notif
 
 
 def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
-    """Returns whether a submission is unclear and not just in progress: its sender recorded an error, or its
+    """Returns whether a submission is unclear and not just in progress, because its sender recorded an error or its
     deadline is over."""
     submission = recorded.by_token.get(action.client_token or "")
     if submission is None or not submission.unresolved:
@@ -140,8 +140,8 @@ def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Noti
 
 
 def _of_runs(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
-    """Yields notifications about runs that succeeded, with a note if the previous run had not, and about live runs that
-    take much longer than usual."""
+    """Yields notifications about runs that succeeded, with a note if the previous run had not succeeded, and about live
+    runs that take much longer than usual."""
     for name in dict.fromkeys(action.name for action in plan.actions):
         record = recorded.spec(name)
         before: Submission | None = None
@@ -172,8 +172,8 @@ def _stuck(submission: Submission, what: str, typical: Usual) -> Notification:
 
 
 def _of_missed(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
-    """Yields notifications about slots that never run, recorded by this pass or by an earlier pass that ended before it
-    notified anybody."""
+    """Yields notifications about missed slots, whether this pass recorded them or an earlier pass that ended before it
+    posted a notification."""
     for action in plan.actions:
         ranges = [(each.first, each.last, str(each.reason)) for each in action.missed]
         ranges += [(each.first, each.last, each.reason) for each in recorded.spec(action.name).missed]

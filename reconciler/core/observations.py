@@ -77,6 +77,6 @@ def incomplete(recorded: Recorded, now: datetime) -> dict[str, list[Submission]]
 
 
 def _turn(run: Submission, turn: str) -> bytes:
-    """Returns a sort key that puts runs into another order at each time `turn`, so that runs of which AWS does not
-    report more keep no other run from being queried."""
+    """Returns a sort key that puts runs in a different order at each time `turn`, so that runs about which AWS reports
+    nothing new do not keep other runs from being queried."""
     return sha256(f"{turn} {run.token}".encode()).digest()

@@ -71,10 +71,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MissedSlots:
-    """Slots that came due and never run, for one `MissedReason`.
+    """Slots that came due and never run, all for the same `MissedReason`.
 
-    `slots` lists them; `None` if there are too many. Then they are all slots from `first` to `last` that were not
-    submitted. `count` is their number, `None` if there are too many to count.
+    `slots` lists them, or is `None` if there are too many. In that case, they are all slots from `first` to `last` that
+    were not submitted. `count` is their number, or `None` if there are too many to count.
     """
 
     first: Text
@@ -92,9 +92,9 @@ class Change:
     """One difference between two requests.
 
     `path` uses AWS's field names, such as ``jobDriver.sparkSubmit.entryPointArguments[1]``; `before` is `None` for an
-    addition, `after` for a removal. ``reorder`` means the same entries in another order, which `before` and `after`
-    list. Values are masked only when they are printed. `sensitive` marks a secret that only its neighbours reveal, such
-    as the argument after ``--password``; all other secrets are found when printing.
+    addition, and `after` is `None` for a removal. ``reorder`` means the same entries in another order, which `before`
+    and `after` list. Values are masked only when they are printed. `sensitive` marks a secret that only a neighbouring
+    value reveals, such as the argument after ``--password``; all other secrets are recognized when they are printed.
     """
 
     path: Text
@@ -106,21 +106,22 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a pass does about one submission, or why it does nothing.
+    """The action of a pass for one submission, or the reason why the pass does nothing.
 
-    `key` is the submission, `None` if there is none. `content` is what it runs. It has a request only for a submit, a
-    replace, or the adoption of a run without an intent, and is empty only for a name without any submission and without
-    a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is the run
-    adopted, cancelled or waited for. `replaces` is the run that a replacement cancels, `replaces_label` its label, as
-    in ``generation 2``. `compared_with` is the ledger position of the intent that `changes` are relative to,
-    `compared_token` its token. `send` is the number of the transmission. `overdue` marks a wait that should have ended
-    and needs an operator; `suggested` are the operator's commands. `message` is one sentence without secrets.
-    `template` is the request from which the digest is computed, if it is not `request`: with ``${run.slot}``, which is
-    rendered in `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip
-    records, `handled_until` the last slot up to which all are handled afterwards. `beside` is whether other submissions
-    of the spec may be intended at the same time. `next_slot` is when the spec is due next. `since` is when the
-    submission of a hold ended or was sent, `None` if it is new with this plan. `typical` has the usual durations and
-    costs of the spec's runs, if the action submits one and earlier runs succeeded.
+    `key` identifies the submission, or is `None` if there is none. `content` is what it runs. It has a request only for
+    a submit, a replacement, or the adoption of a run without an intent. It is empty only for a name without any
+    submission and without a spec. `ledger_head` is the position of the newest event about the spec at the time of the
+    plan. `run_id` is the run that is adopted, cancelled or waited for. `replaces` is the run that a replacement
+    cancels, and `replaces_label` is its label, such as ``generation 2``. `compared_with` is the ledger position of the
+    intent that `changes` refer to, and `compared_token` is its token. `send` is the number of the transmission.
+    `overdue` marks a wait that should have ended and needs an operator; `suggested` contains the commands for the
+    operator. `message` is one sentence without secrets. `template` is the request from which the digest is computed, if
+    it is not `request`: with ``${run.slot}``, which is rendered in `time_zone`, and with the names of specs instead of
+    `run_ids`. `missed` contains the slots that a skip records, and `handled_until` is the last slot up to which all are
+    handled afterwards. `beside` is true if other submissions of the spec may be intended at the same time. `next_slot`
+    is the time when the spec is due next. `since` is the time when the submission of a hold ended or was sent, or
+    `None` if the hold is new with this plan. `typical` contains the usual durations and costs of the spec's runs, if
+    the action submits one and earlier runs succeeded.
     """
 
     name: Text
@@ -154,12 +155,12 @@ class Action:
 
     @property
     def generation(self) -> int | None:
-        """The generation of the submission, `None` for a slot or without a submission."""
+        """The generation of the submission, or `None` for a slot or without a submission."""
         return self.key.generation if self.key else None
 
     @property
     def slot(self) -> str | None:
-        """The slot of the submission, `None` for a one-off or without a submission."""
+        """The slot of the submission, or `None` for a one-off or without a submission."""
         return self.key.slot if self.key else None
 
     @property
@@ -169,7 +170,7 @@ class Action:
 
     @property
     def digest(self) -> str | None:
-        """The digest of the content, `None` without content."""
+        """The digest of the content, or `None` without content."""
         return self.content.digest or None
 
     @property
@@ -209,7 +210,7 @@ class Effect(StrEnum):
 
 
 class Origin(StrEnum):
-    """Whether the pull request made a change, or its base already had the change and it was not applied yet."""
+    """Whether the pull request made a change, or the change was already on its base and had not been applied yet."""
 
     THIS_CHANGE = "this-change"
     ALREADY_ON_BASE = "already-on-base"
@@ -219,17 +220,18 @@ class Origin(StrEnum):
 class SpecChange:
     """How one spec in git differs from the content applied last, and when the difference takes effect.
 
-    `fields` are those of the policy, by name, and those of the request, which begin with ``request.``; the latter are
-    filled in from the ledger when a plan is explained. `effect_at` is the slot of a `NEXT_SLOT`. `message` describes
-    the effect in one sentence. `declared_commit` is the commit of the declaration used for the comparison, `None` if
-    there is none.
+    `fields` are the differing fields of the policy, by name, and those of the request, which begin with ``request.``;
+    the latter are filled in from the ledger when a plan is explained. `effect_at` is the slot of a `NEXT_SLOT`.
+    `message` describes the effect in one sentence. `declared_commit` is the commit of the declaration used for the
+    comparison, or `None` if there is none.
 
-    `content` and `time_zone` are those in git, `None` for a removed spec. `compared_with` is the ledger position of the
-    event with the earlier request, `None` if the request is the same or the earlier one is unknown; `token` is the
-    submission whose intent that event is, `None` for a declaration. `compared_slot` is the slot for which the earlier
-    request was rendered, `None` for a template; `compared_name` is the name of the spec then. A `stale` change has no
-    effect from this checkout. `origin` is `None` if the plan was not compared with a base; `origin_note` describes
-    another change of the spec on the base. `renamed_from` is the current name of the record of a renamed spec.
+    `content` and `time_zone` are those in git, or `None` for a removed spec. `compared_with` is the ledger position of
+    the event with the earlier request, or `None` if the request is the same or the earlier one is unknown; `token` is
+    the submission that this event is the intent of, or `None` for a declaration. `compared_slot` is the slot for which
+    the earlier request was rendered, or `None` for a template; `compared_name` is the name of the spec at that time. A
+    `stale` change has no effect from this checkout. `origin` is `None` if the plan was not compared with a base;
+    `origin_note` describes another change of the spec on the base. `renamed_from` is the current name of the record of
+    a renamed spec.
     """
 
     name: Text
@@ -270,12 +272,12 @@ class Plan:
 
     `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply rely on that order.
     `created_at` is ISO 8601 text to the second, `ledger_position` the last position read. `commit` is that of the
-    checkout. `uncommitted` is whether the project has uncommitted changes. `warnings` are sentences about the plan as a
-    whole. `schedule_changes` are schedules that start or stop with this plan. `overdue` is whether the suspension of
+    checkout. `uncommitted` is true if the project has uncommitted changes. `warnings` are sentences about the plan as a
+    whole. `schedule_changes` are schedules that start or stop with this plan. `overdue` is true if the suspension of
     the project should have ended by now. `changes` are the differences between git and the last-applied content: of the
     project file (`core.settings`), then of specs by name. `declarations` are the declarations of specs that an apply
     records. `plan_id` identifies the changes in git and their effects (`core.approval`). `base` is the commit that the
-    plan was compared with, `None` if there is none. `problems` are the problems in project files.
+    plan was compared with, or `None` if there is none. `problems` are the problems in project files.
     """
 
     place: Place
@@ -333,7 +335,7 @@ class Plan:
         """Returns the error for a plan that exceeds a limit of one pass, or `None` if it exceeds none."""
         submissions = sum(a.reason in COUNTED for a in self.actions if a.action in SENDS)
         cancels = [a for a in self.actions if a.action is ActionType.CANCEL]
-        cancellations = sum(a.reason is not Reason.NOT_STARTED for a in cancels)  # those have done no work yet
+        cancellations = sum(a.reason is not Reason.NOT_STARTED for a in cancels)  # these have done no work yet
         if limits.maxSubmissions is not None and submissions > limits.maxSubmissions:
             return LimitExceeded("maxSubmissions", limits.maxSubmissions, submissions, "--max-submissions")
         if cancellations > limits.maxCancellations:
@@ -355,7 +357,7 @@ class Plan:
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
-"""Reasons for submissions that follow a change. If these exceed the limit, the whole plan is refused."""
+"""Reasons for submissions that follow a change. If their number exceeds the limit, the whole plan is refused."""
 
 
 class ActionOutcome(StrEnum):
@@ -374,7 +376,7 @@ class ActionOutcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ActionResult:
     """The result of one action. `outcome` is an `ActionOutcome` value. `run_id` is the run that was submitted, adopted
-    or cancelled, `None` if there is none. `error` is ``CODE: message``, `None` without an error."""
+    or cancelled, or `None` if there is none. `error` is ``CODE: message``, or `None` without an error."""
 
     outcome: str
     run_id: str | None = None
@@ -389,7 +391,7 @@ def stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> A
 
 @dataclass(frozen=True, slots=True)
 class ScheduleChange:
-    """A schedule that starts with the next apply; with `stopped`, one that stops then."""
+    """A schedule that starts with the next apply or, if `stopped` is set, stops with it."""
 
     name: Text
     kind: Text

@@ -54,8 +54,8 @@ class Store(Protocol):
         """Writes `batch` at `position` (1, 2, 3 …) if the position is free, durably, in one transmission.
 
         Returns the batch at `position` afterwards: `batch` itself if this call won, else the batch of another writer.
-        Raises `LedgerUnreachable` if the reply was lost, so that the batch may be there or not. Raises another
-        `LedgerError` if certainly nothing was written (read-only, full).
+        Raises `LedgerUnreachable` if the reply was lost, so that the batch may or may not have been written. Raises
+        another `LedgerError` if it is certain that nothing was written (read-only, full).
         """
         ...
 
@@ -111,8 +111,8 @@ class Ledger(Protocol):
         ...
 
     def append(self, events: Sequence[e.Event], valid: Precondition) -> int | Moved:
-        """Appends one batch and returns its position, or `Moved`. Checks `valid` before every try. Raises
-        `LedgerError`; after `LedgerUnreachable` the batch may be in the ledger or not."""
+        """Appends one batch and returns its position, or `Moved`. Checks `valid` before every attempt. Raises
+        `LedgerError`; after `LedgerUnreachable`, the batch may or may not be in the ledger."""
         ...
 
     def batch(self, position: int) -> Sequence[e.Event]:
@@ -130,7 +130,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Certainly nothing reached AWS. `code` is the exception name of the client, or ``DeadlinePassed``."""
+    """It is certain that nothing reached AWS. `code` is the exception name of the client, or ``DeadlinePassed``."""
 
     code: str
     message: str
@@ -138,8 +138,8 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """AWS refused for a temporary reason: throttling (`throttled`), credentials or clock. The same bytes may be sent
-    again later."""
+    """AWS refused the request for a temporary reason: throttling (`throttled`), credentials or clock. The same bytes
+    may be sent again later."""
 
     code: str
     message: str
@@ -156,7 +156,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Any other outcome: a run may or may not exist. `conflict` is whether AWS has received our token before (409);
+    """Any other outcome: a run may or may not exist. `conflict` is true if AWS has received our token before (409);
     then sending it again immediately would not give a new answer."""
 
     code: str
@@ -170,7 +170,7 @@ Outcome = Accepted | NotSent | Refused | Declined | Ambiguous
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """A moment, by two clocks. A deadline has passed if it has by either clock.
+    """A moment, by two clocks. A deadline has passed if it has passed by either clock.
 
     `wall` is seconds since the epoch; `boot` is seconds of the boot-time clock (`time.CLOCK_BOOTTIME`, else the
     monotonic clock), which keeps running while a machine sleeps.
@@ -201,10 +201,10 @@ class RunRef:
 class Wanted:
     """A submission to look for: its token, the location of its run, and the time of its first intent (ISO 8601).
 
-    `name` is the run name in its request, `until` the deadline of its newest send. They narrow the search; with `None`,
-    any name or time matches. `owner` is a spec tag, ``PROJECT/TARGET/NAME``: the search also returns other runs with
-    this tag, created since then, whose token is not in `known`. If `owner` is `None`, it returns no other runs.
-    `streaming` is whether the run, or another run of the owner, is a streaming run; `None` if this is unknown.
+    `name` is the run name in its request, `until` the deadline of its newest send. They narrow the search; `None` means
+    any name or any time. `owner` is a spec tag, ``PROJECT/TARGET/NAME``: the search also returns other runs with this
+    tag, created since then, whose token is not in `known`. If `owner` is `None`, it returns no other runs. `streaming`
+    is whether the run, or another run of the owner, is a streaming run, or `None` if this is unknown.
     """
 
     token: str
@@ -221,8 +221,8 @@ class Wanted:
 class RunReport:
     """The state of one run. `exists` is false if AWS has no such run. `state` is a `RunState` value.
 
-    Times are ISO 8601 text, by AWS's clock; `detail` is the reason that AWS gives, `usage` has other reported fields of
-    the run. `definition` and `partial` are as in `Observed`.
+    Times are ISO 8601 text, by AWS's clock; `detail` is the reason that AWS gives, and `usage` contains other reported
+    fields of the run. `definition` and `partial` are as in `Observed`.
     """
 
     exists: bool
@@ -298,7 +298,7 @@ class Inventory(Protocol):
     """Lists the runs in AWS, no matter who started them. An adapter may implement it beside `Service`.
 
     `fsck` and `adopt` need it and passes do not. Without it, specs of the kind can still be planned and applied, but
-    `fsck` reports that it cannot compare that kind, and `adopt` refuses to adopt its runs.
+    `fsck` reports that it cannot compare the kind, and `adopt` refuses to adopt its runs.
     """
 
     def place(self, location: Mapping[str, str]) -> str:
@@ -322,7 +322,7 @@ class Inventory(Protocol):
 @dataclass(frozen=True, slots=True)
 class FoundRun:
     """A run as AWS describes it, in the fields of the service's API. `defaults` is the resource whose settings AWS
-    merged into it, such as the job definition; `None` if there is none or it could not be read."""
+    merged into it, such as the job definition, or `None` if there is none or it could not be read."""
 
     facts: RunFacts
     description: JSON
@@ -371,7 +371,7 @@ class Verifier(Protocol):
 
 
 Services = Callable[[str], Service]
-"""Returns the service of a kind, by the name of the kind. Makes it on the first call."""
+"""Returns the service of a kind, by the name of the kind. Creates the service on the first call."""
 
 
 class Quota(Protocol):

@@ -72,7 +72,8 @@ class Candidate:
 
 def candidates(spec: DesiredSpec, recorded: Recorded, place: Place, now: datetime) -> Iterator[Candidate]:
     """Yields the submissions that may exist for this content and are missing from the ledger, oldest first: the next
-    generations, or the newest slots in the period for which AWS keeps runs, also under the former name of the spec."""
+    generations, or the newest slots in the period for which AWS keeps runs, each also under the former name of the
+    spec."""
     names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
     as_named = {name: replace(spec, content=content_as(spec, name)) for name in names}
     for key in _keys(spec, recorded.spec(spec.name).next_generation, now):
@@ -88,7 +89,8 @@ def _is_archived(token: str, key: SubmissionKey, name: str, recorded: Recorded) 
 
 
 def content_as(spec: DesiredSpec, name: str) -> Content:
-    """Returns the content of a spec under a former name, which also names its runs unless the spec sets their name."""
+    """Returns the content of a spec under a former name, which is also the name of its runs unless the spec sets
+    that."""
     field = kind_named(spec.kind).name_field
     if name == spec.name or spec.request.get(field) != spec.name:
         return spec.content
@@ -127,7 +129,7 @@ def may_lack_runs(recorded: Recorded, name: str, *, intends: bool) -> bool:
 
 
 def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: bool) -> list[Action]:
-    """Returns the first sends before which AWS is searched for a run that another ledger of this place has started:
+    """Returns the first sends that require a search in AWS for a run that another ledger of this place has started:
     those of new content, which are rare, or, with `every`, all first sends. Specs that were already searched for are
     left out."""
     return [
@@ -142,7 +144,7 @@ def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: b
 
 def decide_previous_runs(context: SpecContext, *, found: bool) -> Action | None:
     """Returns the action for a spec that is missing from the ledger and has runs in AWS, or `None` if it has none.
-    `found` is whether any lookup of this pass found a run by its token.
+    `found` is true if any lookup of this pass found a run by its token.
 
     A run of the spec's content is adopted. Of several runs, the newest generation or slot is adopted. Runs of other
     content, which another ledger must have started, are a conflict that an operator decides.

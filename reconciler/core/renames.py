@@ -17,7 +17,7 @@ class Renames:
     """The renames of one plan.
 
     `pending` maps the new name of each spec to the current name of its record. `conflicts` maps names to the reason why
-    a rename is impossible; both the spec that asks for it and the record of the former name are on hold. `notes` are
+    a rename is impossible; both the spec that requests it and the record of the former name are on hold. `notes` are
     sentences about former names without a record.
     """
 
@@ -57,7 +57,8 @@ def _is_done(spec: DesiredSpec, former: str, recorded: Recorded) -> bool:
 
 
 def _objection(spec: DesiredSpec, old: str, desired: Desired, recorded: Recorded, taken: Collection[str]) -> str | None:
-    """Returns why a spec cannot take over a record, `None` if it can. Other specs take over the records `taken`."""
+    """Returns why a spec cannot take over a record, or `None` if it can. `taken` are the records that other specs take
+    over."""
     newest = recorded.spec(spec.name).newest
     if old in desired.names:
         return f"the record of {spec.renamed_from.name if spec.renamed_from else old} now belongs to {old}"
@@ -72,7 +73,7 @@ def _objection(spec: DesiredSpec, old: str, desired: Desired, recorded: Recorded
 
 
 def _notes(specs: Iterable[tuple[DesiredSpec, RenamedFrom]], recorded: Recorded) -> Iterator[str]:
-    """Yields a note about each former name without a record, unless something is recorded of the spec itself."""
+    """Yields a note about each former name without a record, unless the ledger has a record of the spec itself."""
     near = NearNames(recorded.specs)
     for spec, former in specs:
         record = recorded.spec(spec.name)
@@ -152,7 +153,7 @@ def rename(recorded: Recorded, old: str, new: str, position: int, commit: str | 
 
 
 def _former_name(record: SpecRecord, renamed_to: str, position: int, commit: str | None) -> FormerName:
-    """Returns the name of a record as a former name, from the rename at `position` on."""
+    """Returns the former name of a record, as of the rename at `position`."""
     before = record.predecessor or FormerName(record.name, "", 0)
     archive = record.archive or Archive()
     return FormerName(

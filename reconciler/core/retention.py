@@ -1,5 +1,5 @@
 """Moves submissions on which no decision depends any more from the state to its archive, so that the state does not
-grow with history. Restores them when an event is about them."""
+grow with the history. Restores them when an event is about them."""
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +17,10 @@ its runs are computed from them (`durations.LAST_RUNS`)."""
 
 SLACK = 16
 """The number of new submissions after which the submissions of a record are archived again. A record that keeps many
-submissions must first grow by a quarter, so that the work for each submission is bounded."""
+submissions must first grow by a quarter, so that the work per submission is bounded."""
 
 SPEC_POSITIONS = 64
-"""The most positions of events about a spec itself that are kept; the older half is archived."""
+"""The maximum number of kept positions of events about a spec itself; beyond it, the older half is archived."""
 
 RETRIED_WITHIN = timedelta(days=1)
 """A slot is not attempted again automatically if a newer slot was submitted this long after its last attempt ended."""
@@ -125,8 +125,7 @@ def _landmarks(record: SpecRecord) -> Iterator[Submission]:
 
 
 def _is_open(record: SpecRecord, attempts: Attempts, top: Submission, newest: Submission) -> bool:
-    """Returns whether a decision may still depend on a slot or generation, even if none of its submissions is the
-    newest."""
+    """Returns whether a decision may still depend on a slot or generation, even if it is not the newest."""
     if any(s.unresolved or s.live or s.conflict or s.retry_asked_at is not None for s in attempts):
         return True
     slot, now = attempts[0].slot, parse_time(newest.first_intent_at)

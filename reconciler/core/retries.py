@@ -16,7 +16,8 @@ from reconciler.model.spec import Policy
 
 LONGEST_BACKOFF = timedelta(hours=1)
 LONG_RUN = timedelta(minutes=10)
-"""After a run that lasted this long, the wait before a restart is no longer doubled but starts again."""
+"""If a run lasted at least this long, the pause before a restart is no longer doubled but starts again from its first
+value."""
 
 
 def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa: PLR0911 - one return for each state
@@ -138,14 +139,14 @@ def _again(context: SpecContext, attempts: Attempts, last: Submission, attempt: 
 
 
 def _backoff(policy: Policy, attempts: Attempts) -> timedelta:
-    """Returns the wait before the next attempt: doubled each time, at most an hour."""
+    """Returns the pause before the next attempt, which doubles with each attempt, up to an hour."""
     doublings = min(_tries(attempts, always=policy.restartPolicy == "Always") - 1, 12)
     return min(LONGEST_BACKOFF, timedelta(seconds=policy.backoffSeconds * 2**doublings))
 
 
 def _tries(attempts: Attempts, *, always: bool) -> int:
-    """Counts the runs that ended since the last reset. A retry requested by an operator resets the count. So does a
-    long run, if runs are always restarted."""
+    """Only runs that ended since the last reset are counted. A retry requested by an operator resets the count. A long
+    run also resets it, if runs are always restarted."""
     number = 0
     runs = [s for s in attempts if s.phase is not Phase.SUPERSEDED]
     for earlier, later in zip([None, *runs], [*runs, None], strict=True):

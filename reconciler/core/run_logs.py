@@ -30,8 +30,8 @@ class LogStream:
 
 @dataclass(frozen=True, slots=True)
 class RunLogs:
-    """The logs of a run that exist now. If there are none, `missing` is a sentence with the reason and with advice on
-    how to keep logs.
+    """The logs of a run that exist now. If there are none, `missing` is a sentence that explains why and how to keep
+    logs.
 
     `expected` is set if logs may still appear, because the run has not started or its logs are written later.
     `warnings` are sentences about log locations that could not be read.

@@ -1,7 +1,7 @@
 """Safety checks before any send, as pure functions: each returns nothing or raises a `GuardError`.
 
-They take plain values; `app` reads the environment, calls AWS and opens the ledger. The limits on the number of actions
-are methods of the plan.
+They take plain values, because `app` reads the environment, calls AWS and opens the ledger. The limits on the number of
+actions are methods of the plan.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def in_ci(environ: Mapping[str, str]) -> bool:
 def check_ledger(address: str, *, emulated: bool, durable: bool, environ: Mapping[str, str]) -> None:
     """Raises `LocalLedgerInCI` for a ledger in a local file on a CI runner, because the file is lost with the runner.
 
-    `durable` is whether the user states that the file outlives the runner; `emulated` is whether the target is the
+    `durable` is true if the user states that the file outlives the runner; `emulated` is true if the target is the
     emulator. Both allow such a ledger.
     """
     if address.startswith("sqlite:") and in_ci(environ) and not (emulated or durable or endpoint_overridden(environ)):
@@ -66,7 +66,7 @@ def check_account(target: str, expected: str, actual: str) -> None:
 def check_clock(ahead: float | None, *, needed: bool = False) -> None:
     """Raises `ClockSkew` if this machine's clock is too far ahead of AWS's clock, or too far behind it.
 
-    `ahead` is the difference in seconds, `None` if AWS sent no time. A missing time is an error only if `needed` is
+    `ahead` is the difference in seconds, or `None` if AWS sent no time. A missing time is an error only if `needed` is
     set, because then a decision depends on the time alone.
     """
     if ahead is None and needed:

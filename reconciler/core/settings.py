@@ -75,7 +75,7 @@ def completed(settings: Mapping[str, Any]) -> JSON:
     targets: Mapping[str, Mapping[str, Any]] = settings.get(TARGETS, {})
     fields = Target.model_fields.keys() - SHOWN_ONLY
     if settings.keys() == ProjectSpec.model_fields.keys() and all(each.keys() == fields for each in targets.values()):
-        return dict(settings)  # complete already: this version recorded them
+        return dict(settings)  # this version recorded them, so they are complete
     own = ProjectSpec.model_construct(targets={}).model_dump(mode="json", exclude={TARGETS})
     target = Target().model_dump(mode="json", exclude=SHOWN_ONLY)
     return {
@@ -132,13 +132,13 @@ def settings_since(before: Mapping[str, Any] | None, plan: Plan) -> tuple[SpecCh
 
 
 def change_of_settings(plan: Plan) -> SpecChange | None:
-    """Returns the change of the project file in a plan, `None` if there is none."""
+    """Returns the change of the project file in a plan, or `None` if there is none."""
     return next((change for change in plan.changes if change.kind == PROJECT_KIND), None)
 
 
 def pending_settings(desired: Desired, recorded: Recorded) -> Iterator[PendingDeclaration]:
     """Yields the declaration of the settings that an apply records. Yields nothing if they are already recorded, or if
-    the pass leaves changes to an apply. The caller checks that the settings may be changed."""
+    the pass leaves changes to an apply. The caller must check that the settings may be changed."""
     declared, settings = recorded.project, desired.settings
     same = declared is not None and declared_digest(declared) == desired.settings_digest
     if settings is not None and not same and not desired.applied_only:
@@ -158,7 +158,7 @@ def settling_seconds(target: Target, recorded: Recorded) -> int:
 
 
 def held_back(action: Action, stale: str | None) -> Action:
-    """Returns a hold in place of an action that must not happen under the settings of this checkout, for the reason
+    """Returns a hold in place of an action that must not happen under the settings of this checkout, because of
     `stale`. Runs that were found are still adopted, because an adoption only records what happened."""
     if stale is None or not action.effective or (action.action is ActionType.ADOPT and action.request is None):
         return action

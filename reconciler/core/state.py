@@ -1,4 +1,4 @@
-"""The recorded state: submissions and their runs, folded from events, with observations of this pass on top."""
+"""The recorded state: submissions and their runs, folded from events, together with observations of this pass."""
 
 from __future__ import annotations
 
@@ -41,22 +41,23 @@ class FormerName:
     attempt: int = 0
 
     def attempts_of(self, key: SubmissionKey) -> int:
-        """Returns the highest attempt that the generation or slot of a key may have had under this name."""
+        """Returns the highest attempt that may have been intended for the generation or slot of a key under this
+        name."""
         had = key.generation <= self.generation if key.generation is not None else (key.slot or "") <= self.slot
         return self.attempt if had else 0
 
 
 @dataclass(slots=True)
 class SpecRecord:
-    """Everything that is recorded about one spec.
+    """Everything that the ledger records about one spec.
 
-    `head` is the position of the newest event about it that matters to plans, or 0; a plan made at another head is
+    `head` is the position of the newest event about it that can make plans stale, or 0; a plan made at another head is
     stale. `positions` are those of events about the spec itself; its submissions have their own. `submissions` are in
     the order of their first intents, and empty if only a schedule has started. `schedule` is the schedule that is or
-    was in force, `None` before the first. `missed` are slots that never run, `handled_until` is the last slot up to
-    which all are handled, and `backfill` are the slots that an operator asked for and that are not intended yet, in
+    was in force, or `None` before the first. `missed` are slots that never run, `handled_until` is the last slot up to
+    which all are handled, and `backfill` are the slots that an operator requested and that are not intended yet, in
     that order. `notified` are the keys of the notifications that were sent. `declaration` records the content of the
-    spec that was applied last, `None` before the first, and `undeclared` is whether the spec was removed from git
+    spec that was applied last, or `None` before the first, and `undeclared` is true if the spec was removed from git
     since. `former_names` are the names that it had before, oldest first. `predecessor` describes another record that
     had this name before and was renamed. `archive` is the summary of ended submissions that are not in `submissions`
     any more. `base` is the position of the newest intent that is stored whole; later ones may be stored as differences
@@ -80,7 +81,8 @@ class SpecRecord:
     base: int | None = None
 
     def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
-        """Records the event at `position` with this spec or `submission`. With `moves`, older plans become stale."""
+        """Records the event at `position` with this spec or with `submission`. With `moves`, plans made earlier become
+        stale."""
         self.head = max(self.head, position if moves else 0)
         positions = self.positions if submission is None else submission.positions
         if position not in positions[-1:]:
@@ -101,8 +103,8 @@ class SpecRecord:
 
     @property
     def baseline(self) -> Submission | None:
-        """The newest submission that was accepted, is unresolved, or was marked as applied, for comparison with the
-        spec. Rejected and unsent submissions do not count, because they never ran."""
+        """The newest submission that was accepted, is unresolved, or was marked as applied; the spec is compared with
+        it. Rejected and unsent submissions do not count, because they never ran."""
         return next((s for s in reversed(self.submissions) if s.accepted or s.unresolved or s.applied), None)
 
     @property
@@ -131,8 +133,8 @@ class SpecRecord:
 
     @property
     def declared_at(self) -> int:
-        """The position of the newest declaration, or else of the event that took the name from another record; 0 if
-        there is neither."""
+        """The position of the newest declaration, or else of the event that took over the name from another record, or
+        0."""
         if self.declaration is not None:
             return self.declaration.position
         return self.predecessor.position if self.predecessor is not None else 0
@@ -167,8 +169,8 @@ class SpecRecord:
 class Recorded:
     """The fold of a ledger up to `position`, with the observations of this pass.
 
-    `place` is from the first event. `project` are the settings applied last, `None` before the first. `moved` is the
-    place that the ledger was moved to, `None` if it is in use; `rollbacks` are the accepted rollbacks, oldest first.
+    `place` is from the first event. `project` are the settings applied last, or `None` before the first. `moved` is the
+    place that the ledger was moved to, or `None` if it is in use; `rollbacks` are the accepted rollbacks, oldest first.
     `former_names` are the names that records had before. `unindexed` are the entries of archived submissions
     (`archive.Entry`) that are not in any batch yet. `indexes` are the positions of the batches that contain the other
     entries, each with the first and the last slot in its batch. `recalled` has the archived submissions that this pass

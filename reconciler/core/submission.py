@@ -31,7 +31,7 @@ class RunState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    LOST = "lost"  # was live, and AWS does not find it any more
+    LOST = "lost"  # was live, and AWS no longer has it
 
     @property
     def live(self) -> bool:
@@ -65,32 +65,30 @@ class CountsAs:
 class Submission:
     """One intended run. Only the fold changes it.
 
-    `token`           its client token.
-    `content`         what it runs; the request is only in the ledger.
-    `positions`       the ledger positions of its events.
-    `intent_position` the ledger position of its newest intent, which has the request as sent.
-    `commit`          the commit of its newest intent, which also has `actor`, and the source and deletion policy of
-                      `content`.
-    `reason`          the plan's reason for the first intent; empty for a run that an operator adopted.
-    `backoff_limit`   the extra attempts its spec allowed when it was intended.
-    `created_at`      when AWS created the run, `started_at` when it started, `finished_at` when it ended, as AWS
-                      reports; `None` if it does not.
-    `ended_at`        when its end was recorded.
-    `unseen`          the times at which AWS did not find the run since it was last seen, newest last.
-    `retry_asked_at`  when an operator asked for a new attempt after this one.
-    `not_started`     whether its run was cancelled because it had not started in time.
-    `replaced`        whether its run was cancelled to make room for a newer run of its spec.
-    `looked`          the times of complete listings since the newest intent that found no run, newest last.
-    `run_id`          `None` until AWS accepted it.
-    `reassigned_to`   the spec to which an operator gave this run; this submission no longer follows it.
-    `conflict`        the runs that carry this submission's tag, if there are several.
-    `token_known`     whether AWS answered that the token was already used; then only a lookup can find the run.
-    `usage`           other reported fields of its run; `None` if there are none.
-    `definition`      the job definition revision that AWS runs; `None` if there is none.
-    `partial`         whether AWS may still add a reason or usage to its ended run.
-    `reports`         how many observations of its run in this state are recorded, `reported_at` the time of the newest.
-    `error`           the last error of AWS or the client, ``CODE: message``; `None` if there is none.
-    `counts_as`       the content that its run counts as, if that is not its own.
+    * `token`: its client token.
+    * `content`: the content that it runs; the request is only in the ledger.
+    * `positions`: the ledger positions of its events.
+    * `intent_position`: the ledger position of its newest intent, which contains the request as sent.
+    * `commit`, `actor`: from its newest intent, as are the source and the deletion policy of `content`.
+    * `reason`: the plan's reason for the first intent, or an empty text for a run that an operator adopted.
+    * `backoff_limit`: the number of extra attempts that its spec allowed when it was intended.
+    * `created_at`, `started_at`, `finished_at`: the times that AWS reports for its run, or `None`.
+    * `ended_at`: the time when its end was recorded.
+    * `unseen`: the times at which AWS did not return the run since it was last seen, newest last.
+    * `retry_asked_at`: the time when an operator requested a new attempt after this one.
+    * `not_started`: whether its run was cancelled because it had not started in time.
+    * `replaced`: whether its run was cancelled to make room for a newer run of its spec.
+    * `looked`: the times of complete listings that found no run, since the newest intent, newest last.
+    * `run_id`: the id of its run, or `None` until AWS has accepted it.
+    * `reassigned_to`: the spec to which an operator assigned this run; this submission no longer follows it.
+    * `conflict`: the runs that have this submission's tag, if there are several.
+    * `token_known`: whether AWS answered that the token was already used; then only a lookup can find the run.
+    * `usage`: other reported fields of its run, or `None`.
+    * `definition`: the job definition revision that AWS runs, or `None`.
+    * `partial`: whether AWS may still add a reason or usage to its ended run.
+    * `reports`, `reported_at`: the number of recorded observations in this state, and the time of the newest one.
+    * `error`: the last error of AWS or the client, ``CODE: message``, or `None`.
+    * `counts_as`: the content that its run counts as, if that is not its own.
     """
 
     key: SubmissionKey
@@ -191,7 +189,8 @@ class Submission:
 
     @property
     def counts(self) -> bool:
-        """Whether the submission fulfils the request. Unsent submissions do not, unless an operator decided so."""
+        """Whether the submission fulfils the request of the spec. An unsent submission does not, unless an operator
+        abandoned it."""
         return self.phase not in {Phase.UNSENT, Phase.SUPERSEDED}
 
     @property

@@ -38,7 +38,7 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
     """Returns the first send of a submission of the spec's current content."""
     spec, record = context.spec, context.record
     baseline = record.baseline
-    compared = baseline if baseline is not None and not baseline.applied else None  # such content has no request
+    compared = baseline if baseline is not None and not baseline.applied else None  # accepted content has no request
     request = rendered(spec, key.slot, {})
     return Action(
         name=spec.name,
@@ -61,7 +61,7 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
 def another_send(context: SpecContext, last: Submission, reason: Reason, message: str = "") -> Action:
     """Returns another send of a submission that never reached AWS: the same token and the same bytes."""
     action = submit(context, last.key, reason, message)
-    # The spec may name its run differently by now, but this submission is sent under its first name.
+    # The spec may give its run another name by now, but this submission is sent under its first name.
     content = replace(action.content, digest=last.digest, location=last.content.location)
     return replace(action, content=content, client_token=last.token, send=last.newest_send.number + 1)
 

@@ -24,8 +24,8 @@ COMMAND = regex(r"(?<=: )reconciler(?= [a-z])")
 class Invocation:
     """How the current command was called, so that suggested commands apply to the same project and target.
 
-    `directory` is the value of ``-C``, `None` without this option. Every command that is printed for pasting is built
-    by this class.
+    `directory` is the value of ``-C``, or `None` without this option. Every command that is printed for pasting is
+    built by this class.
     """
 
     target: str | None = None
@@ -53,8 +53,9 @@ class Invocation:
 class SuggestedCommands:
     """The commands by which an operator decides, ready for pasting into a shell.
 
-    For an unknown submission, `since` is when it was first sent, and `settles_at` is when no send of it can arrive any
-    more. Before that, `resolve` needs ``--force``. Both are ISO 8601 text to the second, `None` in other cases.
+    For an unknown submission, `since` is the time when it was first sent, and `settles_at` is the time after which no
+    send of it can arrive. Before that, `resolve` needs ``--force``. Both are ISO 8601 text to the second, or `None` in
+    other cases.
     """
 
     commands: Texts
@@ -131,8 +132,8 @@ WHY = ' --reason "..."'
 
 
 MOST_COMPARED = 100_000
-"""The maximum number of comparisons between mistyped names and names, about two seconds of work. After that, nothing is
-suggested, because a project with so many mistakes does not need a suggestion for each."""
+"""The maximum number of comparisons between mistyped and existing names, which takes about two seconds. After that,
+nothing is suggested, because a project with so many mistakes does not need a suggestion for each."""
 
 LEAST = 10
 """The number of mistyped names for which a suggestion is always sought, however many names the project has."""

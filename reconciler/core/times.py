@@ -1,4 +1,4 @@
-"""Times as text, and the schedules and slot ranges that the ledger records."""
+"""Formats and parses times, and defines the schedules and slot ranges that the ledger records."""
 
 import re
 from datetime import UTC, datetime
@@ -65,7 +65,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class SlotRange:
-    """Slots that never run, from `first` to `last`: those in `slots`, or all between if that is `None`.
+    """Slots that never run, from `first` to `last`: those in `slots`, or all slots in between if that is `None`.
 
     Slots are UTC text of equal length, so that they sort by time.
     """

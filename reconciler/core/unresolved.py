@@ -1,5 +1,5 @@
-"""Decides about a submission whose outcome is unknown: adopt the run that carries its tag, wait, or hold. Decides when
-a submission without a run is proven absent: rule R5 of docs/protocol.md.
+"""Decides about a submission whose outcome is unknown: adopt the run that has its tag, wait, or hold. Decides when a
+submission without a run is proven absent: rule R5 of docs/protocol.md.
 
 A send can no longer arrive after the settling time, which is the sum of its deadline, the lifetime of its signature,
 the clock error and the lag of listings. Absence is proven by two complete listings without the tag that start after the
@@ -98,8 +98,8 @@ def lost_runs(
     """Returns the events to record about live runs that AWS did not find at `looked_at`. `unseen` are the tokens of
     these runs.
 
-    The first empty answer since the run was last seen is recorded. Another one at least `settle_seconds` later means
-    that the run is lost. A single empty answer may be caused by listing lag.
+    The first empty reply since the run was last seen is recorded. Another empty reply at least `settle_seconds` later
+    means that the run is lost. A single empty reply may be caused by listing lag.
     """
     runs = sorted((recorded.by_token[token] for token in unseen), key=lambda run: (run.name, run.token))
     events = (_event(run, looked_at, settle_seconds) for run in runs)
@@ -131,8 +131,8 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
 ) -> Action:
     """Returns one action for one unresolved submission.
 
-    A run that carries the tag is always adopted, because adoption is safe; several such runs are a conflict. If no run
-    was found, or a listing failed, the plan waits until the submission has settled. If it is proven absent, it is sent
+    A run that has the tag is always adopted, because adoption is safe; several such runs are a conflict. If no run was
+    found, or a listing failed, the plan waits until the submission has settled. If it is proven absent, it is sent
     again if the spec still requests it; otherwise it is superseded. After a day, or with ``onUnknown: Hold``, an
     operator decides.
     """
@@ -180,7 +180,8 @@ def _may_repeat(submission: Submission, spec: DesiredSpec, desired: Desired, now
     """Returns whether the same token may be sent again immediately (R6).
 
     AWS must accept tokens, the first minute must not be over, and the last sender must have finished: it recorded an
-    unclear outcome, or its deadline has passed. After a 409 on the token, only a lookup can find which run has it.
+    unclear outcome, or its deadline has passed. After a 409 on the token, only a lookup can find the run with the
+    token.
     """
     last = submission.newest_send
     done = submission.error is not None or now > parse_time(last.not_after)

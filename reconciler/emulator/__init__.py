@@ -1,8 +1,8 @@
 """Emulates AWS: EMR Serverless, AWS Batch and STS on loopback, for real boto3 clients.
 
-Allowed here: the HTTP server, its state, AWS's own rules as the services document them, and faults. Not allowed:
-anything of the reconciler's own (specs, plans, ledgers), so that the emulator is an independent check of the
-reconciler. The rest of the program imports this package and nothing below it, and only when it starts an emulator.
+Allowed here: the HTTP server, its state, AWS's own rules as the services document them, and faults. Not allowed: specs,
+plans, ledgers and anything else of the reconciler itself, so that the emulator checks the reconciler independently. The
+rest of the program imports this package and nothing below it, and only when it starts an emulator.
 """
 
 from reconciler.emulator.fault_plan import read_plan

@@ -36,7 +36,7 @@ class Described(Protocol):
 
     def request_of(self, description: JSON, defaults: JSON | None) -> DescribedRequest:
         """Returns the request that starts the described run. `defaults` describes the resource whose settings AWS
-        merges into every run, such as the job definition; `None` if it could not be read."""
+        merges into every run, such as the job definition, or `None` if it could not be read."""
         ...
 
     def target_request(self, target: JSON) -> JSON | None:

@@ -64,7 +64,7 @@ def cron_schedule(rule: Mapping[str, Any]) -> CronSchedule | None:
 
 
 def _cron(expression: str) -> tuple[str | None, str]:
-    """Returns a five-field expression, `None` if there is none, and a note about what the user must check."""
+    """Returns a five-field expression, or `None` if there is none, and a note about what the user must check."""
     rate, cron = _RATE.fullmatch(expression), _CRON.fullmatch(expression)
     if rate is not None:
         number, unit = int(rate["number"]), rate["unit"]

@@ -167,7 +167,7 @@ class Kind:
         return (TAGS, self.name_field)
 
     def console_url(self, region: str, location: Mapping[str, str], run_id: str) -> str | None:
-        """Returns the address of a run in AWS's console, `None` if the service has no such page."""
+        """Returns the address of a run in AWS's console, or `None` if the service has no such page."""
         page = self.console(region, location, run_id)
         domain = next((domain for prefix, domain in CONSOLES.items() if region.startswith(prefix)), CONSOLE)
         return f"https://{region}.{domain}/{page}" if page else None

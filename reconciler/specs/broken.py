@@ -22,7 +22,7 @@ class UsableSpecs:
 
     `specs` are the specs that are valid by themselves, `invalid` are the invalid specs, and `dependents` are the valid
     specs that depend on an invalid one, directly or indirectly. `unnamed` is the problem of a file or document whose
-    spec name is unknown; `None` if every name is known. `problems` are all problems, sorted by location.
+    spec name is unknown, or `None` if every name is known. `problems` are all problems, sorted by location.
     """
 
     specs: Mapping[str, DesiredSpec]
