@@ -27,7 +27,7 @@
     ├── NotificationFailed         a webhook did not accept a notification
     └── ServiceError               AWS answered a read with an error, or not at all
 
-Allowed here: exception types, their fields and their wording. Not allowed: anything that raises them.
+Allowed here: exception types, their fields and their messages. Not allowed: anything that raises them.
 """
 
 from collections.abc import Sequence
@@ -113,7 +113,8 @@ class AccountMismatch(GuardError):
 
 
 class ClockSkew(GuardError):
-    """This machine's clock and AWS's differ by more than the limit. `seconds` is how far this machine's is ahead."""
+    """This machine's clock and AWS's differ by more than the limit. `seconds` is the time by which this machine's clock
+    is ahead."""
 
     def __init__(self, seconds: float, allowed: float) -> None:
         self.seconds = seconds
@@ -125,7 +126,7 @@ class ClockSkew(GuardError):
 
 
 class LimitExceeded(GuardError):
-    """The plan has more actions of a kind than the target allows in one pass."""
+    """The plan has more submissions or cancellations than the target allows in one pass."""
 
     def __init__(self, limit: str, allowed: int, planned: int, option: str) -> None:
         self.limit, self.allowed, self.planned = limit, allowed, planned
@@ -171,7 +172,7 @@ class RenameMoved(ReconcilerError):
 
 
 class PlanNotExpected(ReconcilerError):
-    """The plan is not the approved one. `changes` describe its current changes, one sentence for each spec."""
+    """The plan is not the approved one. `changes` describes its current changes, in one sentence for each spec."""
 
     def __init__(self, expected: str, actual: str, changes: Sequence[str]) -> None:
         self.expected, self.actual, self.changes = expected, actual, tuple(changes)
@@ -228,12 +229,13 @@ class LedgerStoreMissing(LedgerError):
 
 
 class LedgerStoreInvalid(LedgerError):
-    """The bucket or table is unsuitable for a ledger: it is in another region, has other keys, or lets items expire."""
+    """The bucket or table is unsuitable for a ledger, because it is in another region, has other keys, or lets items
+    expire."""
 
 
 class LedgerUnreachable(LedgerError):
-    """The ledger did not respond. A batch that was being written may be stored or not; only a later read can show
-    which."""
+    """The ledger did not respond. A batch that was being written may or may not be stored; only a later read can show
+    this."""
 
 
 class NotificationFailed(ReconcilerError):

@@ -2,7 +2,7 @@
 
 Allowed here: the HTTP server, its state, AWS's own rules as the services document them, and faults. Not allowed: specs,
 plans, ledgers and anything else of the reconciler itself, so that the emulator checks the reconciler independently. The
-rest of the program imports this package and nothing below it, and only when it starts an emulator.
+rest of the program imports this package only when it starts an emulator, and imports none of its modules.
 """
 
 from reconciler.emulator.fault_plan import read_plan

@@ -66,7 +66,7 @@ def _is_late(job: Job, steps: Sequence[Step], now: float) -> bool:
 
 
 def _progress(job: Job, steps: Sequence[Step], now: float) -> Params:
-    """Returns the state and times, which are in the replies of both DescribeJobs and ListJobs."""
+    """Returns the state and times, which DescribeJobs and ListJobs both return."""
     last = steps[-1]
     started = [step.at for step in steps if step.state == "RUNNING"]
     return {

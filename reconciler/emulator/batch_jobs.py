@@ -279,7 +279,7 @@ def _after_dependencies(records: Records, run: Run) -> Run:
 
 
 def cancel_job(params: Params, context: Context) -> Params:
-    """Fails a job that has not reached STARTING. For any other job, does nothing and returns no error."""
+    """Fails a job that has not reached STARTING; for any other job, does nothing and returns no error."""
     return _stop("cancel", params, context)
 
 

@@ -170,7 +170,7 @@ def _require_none(wrong: list[str]) -> None:
 
 
 def _answer_sts(call: Call, state: State) -> Reply:
-    request_id = str(uuid.uuid4())  # also in the body
+    request_id = str(uuid.uuid4())  # the request id is in the body too
     try:
         with state.reading() as records:
             settings, now = records.settings, records.now

@@ -187,7 +187,7 @@ def _attempt(run: Run, steps: Sequence[Step], attempt: int, context: Context) ->
     head = _head(run, [step for step in steps if step.attempt <= attempt], context)
     created, updated = head.pop("attemptCreatedAt"), head.pop("attemptUpdatedAt")
     times = {"jobCreatedAt": run.facts.accepted_at, "createdAt": created, "updatedAt": updated}
-    if attempt < steps[-1].attempt:  # a later attempt has started, so this one failed at that time
+    if attempt < steps[-1].attempt:  # a later attempt has started, so this attempt failed at that time
         times["updatedAt"] = next(step.at for step in steps if step.attempt > attempt)
         head["state"] = "FAILED"
     return {"id": head.pop("jobRunId"), "name": run.request.get("name"), "type": "Spark", **head, **times}

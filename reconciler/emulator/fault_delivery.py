@@ -159,7 +159,7 @@ class LateRequests:
                     late.set_result(process())
                 except Exception as error:  # noqa: BLE001 - raised again where the result is awaited
                     late.set_exception(error)
-                with self._lock:  # only now, so that `count` reaches 0 no earlier than the effect is visible
+                with self._lock:  # not earlier, so that the effect is visible once `count` is 0
                     self._pending.remove(first)
 
     def _first(self) -> LateRequest | None:
@@ -174,7 +174,7 @@ class LateRequests:
 
 
 def made_up(rule: fault_rules.Rule, service: str) -> Reply:
-    """Returns the reply that a rule makes up. Raises `Disconnect` if it is not an HTTP reply."""
+    """Returns the artificial reply of a rule. Raises `Disconnect` if it is not an HTTP reply."""
     status, request_id = rule.status or 200, _request_id(rule.request_id)
     match rule.answer:
         case "error":

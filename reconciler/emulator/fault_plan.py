@@ -16,7 +16,7 @@ from reconciler.emulator.settings import FAULTS, setting_problems
 
 MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 5
-"""The deepest nesting of a plan: a list of rules, a rule, and an operation, which may be a list."""
+"""The maximum nesting of a plan: a list of rules, a rule, and an operation, which may be a list."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Defines fault rules (the calls that they select, the effect on the request, and the reply), validates and matches
+"""Defines fault rules (the calls that they select, the effect on the request, and the reply), and validates and matches
 them."""
 
 import dataclasses
@@ -286,7 +286,7 @@ class CountedRule:
         self._random = random.Random(rule.seed or 0)  # noqa: S311 - reproducible, not secret
 
     def matches(self, call: IdentifiedCall) -> bool:
-        """Returns whether the rule applies to this call. Checks the name last, because reading it may need a database
+        """Returns whether the rule applies to a call. Checks the name last, because reading it may need a database
         transaction."""
         rule = self.rule
         return (

@@ -139,7 +139,8 @@ class _Connection(WSGIRequestHandler):
     def _response(self, environ: dict[str, Any]) -> Response:
         request = Request(environ)
         request.max_content_length = MAX_BODY_BYTES
-        # RAW_URI and not PATH_INFO: ARNs in paths have encoded slashes, which must not be decoded before routing.
+        # RAW_URI instead of PATH_INFO, because ARNs in paths have encoded slashes, which must not be decoded before
+        # routing.
         path = environ["RAW_URI"].partition("?")[0]
         try:
             query, body = request.args.to_dict(flat=False), request.get_data()

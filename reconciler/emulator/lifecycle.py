@@ -201,7 +201,7 @@ def children(facts: Facts) -> list[tuple[int, Timeline]]:
 
 
 def can_stop(verb: str, state: str) -> bool:
-    """Returns whether CancelJob (``cancel``) or TerminateJob has any effect on a job in `state`."""
+    """Returns whether CancelJob (``cancel``) or TerminateJob has an effect on a job in `state`."""
     return state in _CANCELLABLE or (verb != "cancel" and state not in BATCH_ENDED)
 
 

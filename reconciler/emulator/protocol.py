@@ -212,8 +212,8 @@ _CHECKS: Mapping[str, tuple[ShapeCheck, tuple[type, ...], str]] = {
 def shaped(shape: Shape | None, value: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a reply in the form of its output shape. Members that are `None` are left out, at any depth.
 
-    Raises `KeyError` for a member that the shape does not have, because that is a bug in the emulator, which clients
-    would not notice.
+    Raises `KeyError` for a member that the shape lacks, because that is a bug in the emulator, which clients would not
+    notice.
     """
     if shape is None:
         return {}

@@ -173,8 +173,8 @@ def setting_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def is_seconds(value: object) -> TypeGuard[float]:
-    """Returns whether a value is a duration: a number of at least 0. `True` is not a duration, although it is an `int`
-    in Python."""
+    """Returns whether a value is a duration: a number of at least 0. `True` is an `int` in Python, but it does not
+    count as a duration."""
     return _is_number(value, MAX_SECONDS) and value >= 0
 
 

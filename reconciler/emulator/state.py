@@ -132,8 +132,8 @@ class State:
         return self._settings[1]
 
     def _prepare(self) -> None:
-        # Another process may be creating the file right now. It makes tables and format in one transaction, so the
-        # format must be read after the tables are counted.
+        # Another process may be creating the file right now. It creates the tables and sets the format in one
+        # transaction, so the format must be read after the tables were counted.
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         file_format = self._format()
         if file_format > FORMAT:

@@ -1,8 +1,8 @@
 """Contains the append-only log: batches and their chain, the in-memory log on top of any store, and one module for each
 store.
 
-Allowed here: stores behind `ports.Store`, the format of a batch, `Log`, and the errors of storage libraries
-translated. Not allowed: decisions about what to write, boto3, and calls to AWS services that run jobs.
+Allowed here: stores behind `ports.Store`, the format of a batch, `Log`, and the translation of errors of storage
+libraries. Not allowed: decisions about what to write, boto3, and calls to AWS services that run jobs.
 """
 
 from reconciler.errors import LedgerCorrupt

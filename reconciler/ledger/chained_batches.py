@@ -48,8 +48,8 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(raw: bytes, position: int, address: str, names: Container[str] | None = None) -> Batch:
-    """Returns the batch in `raw`; `position` and `address` are for messages. With `names`, the result has only the
-    events about specs with these names, because a batch may have events about hundreds of specs.
+    """Returns the batch in `raw`; `position` and `address` are for messages. With `names`, the result contains only the
+    events about specs with these names, because a batch may contain events about hundreds of specs.
 
     Raises `LedgerFormatNewer` for a batch or event of a newer version, and `LedgerCorrupt` for content that reconciler
     never writes.

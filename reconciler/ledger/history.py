@@ -92,7 +92,7 @@ class History:
             return event
         base = next((each for each in bases if each.name == record.name_at(record.base)), None)
         shorter = as_difference(event, base, record.base) if base is not None else None
-        if base is None or shorter is None or restored(shorter, base) != event:  # the exact request must not be lost
+        if base is None or shorter is None or restored(shorter, base) != event:  # the exact request must be kept
             return event
         return shorter
 

@@ -316,8 +316,8 @@ class Log:
         self._rollback = self._lost()
 
     def _lost(self) -> str | None:
-        """Returns how the newest snapshot shows that batches were lost. Returns `None` if none were lost, or if an
-        operator accepted the loss.
+        """Returns a description of how the newest snapshot shows that batches were lost. Returns `None` if none were
+        lost, or if an operator accepted the loss.
 
         The comparison is safe because the snapshot was read before the log, which only grows.
         """

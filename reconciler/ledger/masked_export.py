@@ -197,7 +197,7 @@ def _masked_events(events: Sequence[Event], wanted: set[str]) -> Iterator[Event]
 
 
 def _reduced(recorded: Recorded) -> Recorded:
-    """Returns a copy of the state without data that plans do not need. Messages from AWS are masked."""
+    """Returns a copy of the state without the data that plans do not need. Messages from AWS are masked."""
     submissions = {token: _reduced_submission(each) for token, each in recorded.by_token.items()}
 
     def reduced(record: SpecRecord) -> SpecRecord:

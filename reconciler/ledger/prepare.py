@@ -152,8 +152,8 @@ def _lifecycle_rules(store: S3Store) -> list[Mapping[str, Any]]:
 
 
 def _harm(rule: Mapping[str, Any], log: str) -> str | None:
-    """Returns how a lifecycle rule harms batches, or `None` if it does not. Rules for noncurrent versions are
-    harmless."""
+    """Returns a description of how a lifecycle rule harms batches, or `None` if it does not. Rules for noncurrent
+    versions are harmless."""
     if rule.get("Status") != "Enabled" or not _covers(rule, log):
         return None
     if {"Days", "Date"} & set(rule.get("Expiration", {})):

@@ -278,7 +278,7 @@ class S3Store:
     def _batches(self, pages: Iterator[list[int]]) -> Iterator[tuple[int, bytes]]:
         with ThreadPoolExecutor(READERS) as readers:
             for some in _growing(pages):
-                if len(some) == 1:  # no thread for a single object
+                if len(some) == 1:  # a single object needs no thread
                     yield some[0], self._listed_batch(some[0])
                 else:
                     yield from zip(some, readers.map(self._listed_batch, some), strict=True)

@@ -21,7 +21,7 @@ FORMAT = 1
 """The version of these bytes. Any other version is ignored."""
 
 COMPRESSION = 1
-"""zlib's fastest level. Most of the size is tokens and digests, which no level makes smaller."""
+"""zlib's fastest level. Most of the content is tokens and digests, which no level compresses well."""
 
 MOST_BYTES = 1 << 30
 """The maximum size in bytes of a decompressed state, enough for about a million submissions. A larger state is neither

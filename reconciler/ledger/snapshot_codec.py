@@ -1,10 +1,11 @@
 """Encodes the recorded state as JSON and decodes it.
 
 The codec derives the JSON form from the fields of the state's dataclasses: each object is a list of its field values in
-order. Submissions and specs, which are most of the state, are encoded by columns: a list for each field with its values
-in all of them, or with the one value that all have. They are decoded sooner, and an unused field takes no room. A
-reference to a submission is encoded as its number, so that decoding creates each submission only once.
-Observations made during a pass are left out. A snapshot is valid only for the version of the fold that it contains.
+order. Submissions and specs, which make up most of the state, are encoded in columns: for each field, a list of its
+values in all objects, or the single value that all objects have. Columns are faster to decode, and an unused field
+takes no space. A reference to a submission is encoded as its number, so that decoding creates each submission only
+once. Observations made during a pass are left out. A snapshot is valid only for the version of the fold that it
+contains.
 """
 
 import json
@@ -30,25 +31,25 @@ COLUMNS = "columns"
 """The key of objects that are encoded by columns."""
 
 ROWS = "rows"
-"""The key of the numbers of the objects that have a value for an optional field, or of null if all have one."""
+"""The key of the numbers of the objects that have a value for an optional field, or of null if all of them have one."""
 
 VALUES, NUMBERS = "values", "numbers"
-"""The keys of a column of few different mappings: these mappings, and the number of the mapping of each object."""
+"""The keys of a column with few different mappings: these mappings, and for each object the number of its mapping."""
 
 PLAIN = {str, int, float, bool, NoneType, object, Any}
 DERIVED, SPECS = "by_token", "specs"
-"""The field that is rebuilt from the submissions, and the field of the specs."""
+"""The field that is rebuilt from the submissions, and the field that contains the specs."""
 
 FOLD = 1
 """The version of the fold. Raise it if the same events now lead to another state than before, so that older snapshots
-are not used. `tests/ledger/fold_sources.json` contains digests of the modules that fold events. A test fails if one
-of these modules has changed, so that nobody forgets this number."""
+are not used. `tests/ledger/fold_sources.json` contains digests of the modules that fold events. A test fails if one of
+these modules has changed, as a reminder to decide whether this number must be raised."""
 
 
 @cache
 def fold_version() -> str:
-    """Returns the version that a snapshot must have to be used: that of the fold, and a digest of the fields of the
-    state, which are the form of a snapshot."""
+    """Returns the version that a usable snapshot must have: the version of the fold, and a digest of the fields of the
+    state, which determine the form of a snapshot."""
     shape = sha256("\n".join(_shape(Recorded)).encode()).hexdigest()
     return f"{FOLD}-{shape[:24]}"
 
@@ -81,7 +82,7 @@ def _text(hint: Any) -> str:  # noqa: ANN401 - a type as it is written in an ann
 
 
 def _parts(hint: Any) -> Iterator[type]:  # noqa: ANN401 - a type as it is written in an annotation
-    """Yields the types that an annotation consists of."""
+    """Yields the types in an annotation."""
     if isinstance(hint, type) and not get_args(hint):
         yield hint
     for argument in get_args(hint):
@@ -90,7 +91,7 @@ def _parts(hint: Any) -> Iterator[type]:  # noqa: ANN401 - a type as it is writt
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    """Returns the types of the fields of a dataclass. They are needed for the version and for the conversion."""
+    """Returns the types of the fields of a dataclass, which are needed for the version and for the conversion."""
     return get_type_hints(kind)
 
 
@@ -235,8 +236,8 @@ def _whole(kind: type, reference: Coder) -> tuple[Turn, Turn]:
 
 
 def _columns(kind: type, rows: Sequence[Any], reference: Coder = None) -> list[Any]:
-    """Returns the values of each field of objects of a dataclass. If a field is an object of a dataclass itself, its
-    fields have columns too."""
+    """Returns the values of each field of objects of a dataclass. If the value of a field is itself an object of a
+    dataclass, the fields of that object have columns too."""
     columns = list[Any]()
     for field in fields(kind):
         hint, values = _hints(kind)[field.name], list(map(attrgetter(field.name), rows))
@@ -254,7 +255,8 @@ def _columns(kind: type, rows: Sequence[Any], reference: Coder = None) -> list[A
 
 
 def _optional_part(hint: Any) -> type | None:  # noqa: ANN401 - a type
-    """Returns the dataclass of a field that has an object of it or `None`, and `None` for any other field."""
+    """Returns the dataclass of a field whose values are objects of it or `None`. For any other field, returns
+    `None`."""
     part = _without_none(hint)
     return None if part is hint or not is_dataclass(part) else cast("type", part)
 
@@ -265,8 +267,9 @@ def _without_none(hint: Any) -> Any:  # noqa: ANN401 - a type
 
 
 def _once_each(column: list[Any], hint: Any) -> Any:  # noqa: ANN401 - a type, and a column
-    """Returns a column of few different mappings with each of them once. Specs have few different policies. Objects
-    share these mappings after decoding, so only those are written once that are never changed, of type `Mapping`."""
+    """Returns a column that contains each of a few different mappings only once. Specs have only a few different
+    policies. Objects share these mappings after decoding, so this applies only to fields of type `Mapping`, whose
+    values are never changed."""
     if get_origin(_without_none(hint)) is not Mapping:
         return column
     texts = list(map(json.dumps, column))
@@ -278,16 +281,16 @@ def _once_each(column: list[Any], hint: Any) -> Any:  # noqa: ANN401 - a type, a
 
 
 def _are_all_alike(column: Sequence[Any]) -> bool:
-    """Returns whether a column has one simple value, which can be written once. Equal numbers inside other values may
-    differ in their type."""
+    """Returns whether all values of a column are the same simple value, which can be written once. Equal numbers inside
+    other values could differ in their type."""
     if not column or (isinstance(column[0], list | dict) and column[0]):
         return False
     return column.count(column[0]) == len(column) and len(set(map(type, column))) == 1
 
 
 def _from_columns(kind: type, columns: Sequence[Any], number: int, reference: Coder = None) -> Iterator[Any]:
-    """Yields the objects of a dataclass whose fields are in columns. Raises `ValueError` for columns of other numbers
-    of values."""
+    """Yields the objects of a dataclass from the columns of their fields. Raises `ValueError` if the columns have other
+    numbers of values."""
     if len(columns) != len(fields(kind)):
         raise ValueError(f"{kind.__name__} has {len(fields(kind))} fields, the form {len(columns)}")
     hints = [_hints(kind)[field.name] for field in fields(kind)]
@@ -295,7 +298,7 @@ def _from_columns(kind: type, columns: Sequence[Any], number: int, reference: Co
 
 
 def _values(hint: Any, column: Any, number: int, reference: Coder) -> Iterable[Any]:  # noqa: ANN401 - a type, a column
-    """Returns the values of a column, which has one value for all or a value for each."""
+    """Returns the values of a column, which contains one value for all objects or one for each."""
     if is_dataclass(hint):
         return _from_columns(cast("type", hint), column, number, reference)
     if isinstance(column, dict):
@@ -319,7 +322,7 @@ def _shared(column: Mapping[str, Any], number: int) -> Iterable[Any]:
 
 
 def _with_gaps(kind: type, column: Mapping[str, Any], number: int, reference: Coder) -> Iterable[Any]:
-    """Returns the objects of an optional field, and `None` for each object without one."""
+    """Returns the objects of an optional field, with `None` for each object without one."""
     rows = column[ROWS]
     if rows is None:
         return _from_columns(kind, column[COLUMNS], number, reference)

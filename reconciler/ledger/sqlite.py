@@ -160,7 +160,7 @@ class SqliteStore:
                 with sqlite_file.translate_file_errors(self._address, self._path):
                     return call(self._open_writer(position))
             except LedgerError:
-                self._close_writer()  # the state of the connection is unclear, so the next try opens the file again
+                self._close_writer()  # the state of the connection is unclear, so the next attempt opens the file again
                 raise
 
     def _open_writer(self, position: int) -> sqlite3.Connection:

@@ -151,7 +151,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 def check_file(path: Path, address: str, mounts: Path = MOUNTS) -> None:
     """Raises `LedgerError` if, as far as the system reports, other processes may use the file under another name or on
-    another machine. They would use a different write-ahead log, and then both logs would contain different batches for
+    another machine. They would use a different write-ahead log, and the two logs would contain different batches for
     the same position.
     """
     if not path.is_file():
@@ -290,7 +290,7 @@ def _link(draft: Path, path: Path, address: str) -> None:
     try:
         os.link(draft, path)
     except FileExistsError:
-        return  # another process was faster, and its ledger is used
+        return  # another process was faster, so its ledger is used
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}:
             raise
@@ -323,9 +323,9 @@ def read_readonly(path: Path, address: str, query: Callable[[sqlite3.Connection]
     """Returns the result of `query` on a file that this process cannot write, without creating side files.
 
     If the write-ahead log is empty, the file alone is the ledger, and it is read without locks. Because other processes
-    may write it meanwhile, the read is repeated if the file has changed. If the write-ahead log is not empty, the
-    existing side files are used. Raises `LedgerReadOnly` if they cannot be used, `LedgerUnreachable` if the file kept
-    changing.
+    may write to it in the meantime, the read is repeated if the file has changed. If the write-ahead log is not empty,
+    the existing side files are used. Raises `LedgerReadOnly` if they cannot be used, `LedgerUnreachable` if the file
+    kept changing.
     """
     for _ in range(TRIES):
         before = _stamp(path)

@@ -1,4 +1,4 @@
-"""Makes ARNs, and checks ARNs and regions: whether they can exist and fit the account and region of a target."""
+"""Builds ARNs, and checks whether ARNs and regions can exist and fit the account and region of a target."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,18 +36,18 @@ ARN = regex(
 
 @dataclass(frozen=True, slots=True)
 class Arns:
-    """Makes ARNs in one account and region."""
+    """Builds ARNs in one account and region."""
 
     account: str
     region: str
 
     @property
     def partition(self) -> str:
-        """The partition of the region, ``aws`` if it is unknown."""
+        """The partition of the region, or ``aws`` if the region is unknown."""
         return PARTITIONS.get(self.region, "aws")
 
     def of(self, service: str, resource: str, name: str = "") -> str:
-        """Returns the ARN of a resource. A `name` that is an ARN is returned itself."""
+        """Returns the ARN of a resource. If `name` is an ARN, returns it unchanged."""
         if name.startswith("arn:"):
             return name
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}{name}"
@@ -79,7 +79,7 @@ def parsed(text: str) -> Arn | None:
 
 
 def region_problem(region: str) -> str | None:
-    """Returns a message if this version has no region of that name, with a suggestion if one is close."""
+    """Returns a message if this version has no region with that name, with a suggestion if there is a similar name."""
     if region in PARTITIONS:
         return None
     name = region.lower().replace("_", "-")
@@ -89,7 +89,7 @@ def region_problem(region: str) -> str | None:
 
 
 def arn_remarks(loc: Loc, text: str) -> Iterator[Remark]:
-    """Yields remarks about the partition and the region of an ARN: each by itself, and their combination."""
+    """Yields remarks about the partition and the region of an ARN, separately and in combination."""
     arn = parsed(text)
     if arn is None:
         return

@@ -15,7 +15,8 @@ from reconciler.values import dataclass, regex
 _plugins = ModuleType("pydantic.plugin._loader")
 vars(_plugins)["get_plugins"] = tuple
 sys.modules.setdefault(_plugins.__name__, _plugins)
-"""Plugins of pydantic must not change how specs are checked, and the search for them takes a twelfth of the start."""
+"""Plugins of pydantic must not change how specs are validated, and searching for them takes a twelfth of the start-up
+time."""
 
 JSON = dict[str, Any]
 """A JSON object as plain dicts, lists, strings, integers and booleans, in the order given."""
@@ -100,8 +101,8 @@ LONG_MAX = 2**63 - 1  # and its `long` 64
 
 
 EXACTLY_ONE: JSON = {"minProperties": 1, "maxProperties": 1}
-"""Keywords for a union's JSON Schema. During validation, the rules of the request check the same condition with better
-messages.
+"""Keywords for a union's JSON Schema. During validation, the rules of the request check the same condition and have
+better messages.
 """
 
 
@@ -115,7 +116,7 @@ def required(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - ass
 
 
 def optional(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - assigned to a field of any type
-    """Declares an optional field. If it is given, it has its type and is never null."""
+    """Declares an optional field. If it is given, its value has the declared type and is never null."""
     return Field(default=None, description=description, **constraints)
 
 

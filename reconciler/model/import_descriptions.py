@@ -15,8 +15,8 @@ from reconciler.values import dataclass, regex
 
 @dataclass(frozen=True, slots=True)
 class DescribedRequest:
-    """The request that was made from a description. `left_out` are the fields of the description that are not in it,
-    such as those that AWS added; `notes` are sentences for the user."""
+    """The request that was made from a description. `left_out` are the fields of the description that the request does
+    not contain, such as those that AWS added; `notes` are sentences for the user."""
 
     request: JSON
     left_out: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Finds the requests in files of other tools: payloads and replies of the AWS CLI, state machines of Step Functions,
+"""Finds the requests in files of other tools: payloads and outputs of the AWS CLI, state machines of Step Functions,
 rules of EventBridge, and schedules of EventBridge Scheduler, which are converted to five-field cron.
 
 This module handles the formats of these tools. Everything that is specific to one service is left to the kinds.
@@ -104,7 +104,7 @@ _UNIVERSAL = regex(r"arn:.+?:scheduler:::aws-sdk:(?P<service>[\w-]+):(?P<operati
 _OF_THE_STATE = ("Type", "Resource", "Parameters", "Arguments", "Comment", "QueryLanguage", "End")
 _OF_THE_TARGET = ("Arn", "Id", "Input", "BatchParameters")
 ORDER = "Next is not imported, because the file contains a single state: write spec.dependsOn"
-DEEPEST = 64  # levels; a state machine nests a few
+DEEPEST = 64  # levels; a state machine has only a few
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Payload:
     that need a value to the expressions that they replace. `omitted` maps the paths of fields that need a value to
     their expressions. `left_out` are fields that a spec does not have, and `notes` are sentences for the user. `run_id`
     is set if the payload describes a run. `path` is the position in the file, and `after` are the paths of the payloads
-    whose jobs must have succeeded before.
+    whose jobs must succeed first.
     """
 
     kind: str
@@ -146,8 +146,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A position in a file: its path and depth, and what the objects around it say: a name, a schedule, and the order
-    of the states of a state machine."""
+    """A position in a file: its path and depth, and the information in the objects around it: a name, a schedule, and
+    the order of the states of a state machine."""
 
     name: str
     path: str = ""
@@ -201,7 +201,7 @@ def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _recognised(value: JSON, name: str, schedule: CronSchedule, order: Order | None) -> Iterator[Payload]:
-    """Yields the requests of an object in one of the formats; none for any other object."""
+    """Yields the requests of an object in one of the formats, or nothing for any other object."""
     if (task := _match(_TASK, value.get("Resource"))) is not None:
         given: Any = next((value[key] for key in ("Parameters", "Arguments", "Parameters.$") if key in value), {})
         left_out = _others(value, (*_OF_THE_STATE, *(("Next",) if order else ())))

@@ -1,7 +1,7 @@
 """Reads the order of states in a state machine of Step Functions (Amazon States Language).
 
-A state comes after another one only if the machine has no other way to it. The order behind a Choice, a Map or a Catch
-depends on data, so it is reported and not imported.
+A state is ordered after another one only if the machine has no other way to reach it. An order after a Choice, a Map or
+a Catch depends on data, so it is reported and not imported.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +12,7 @@ from reconciler.model.base import JSON, entries, part
 from reconciler.values import dataclass
 
 WAITS_FOR_END = (".sync", ".sync:2")
-"""The ends of a resource whose state waits until its job has ended successfully. Other states only start the job."""
+"""The suffixes of resources whose state waits until its job has ended successfully. Other states only start the job."""
 
 ORDERLY = ("Pass", "Succeed", "Fail", "Parallel")
 """States without a job that need no note: they do nothing, or are imported themselves."""
@@ -23,7 +23,7 @@ UNORDERED = "its order is not imported, because {}: write spec.dependsOn"
 @dataclass(frozen=True, slots=True)
 class Order:
     """The order of one state that starts a job. `after` are the paths of the states whose jobs have succeeded before;
-    `notes` are sentences about what is not imported, with paths in the machine."""
+    `notes` are sentences about parts that are not imported, with paths in the machine."""
 
     after: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ class _Reader:
 
 
 def _ways(machine: JSON) -> dict[str, list[tuple[str, str]]]:
-    """Returns how each state is reached: the field, and the state that has it (empty for the start)."""
+    """Returns how each state is reached: the field, and the state that contains it (empty for the start)."""
     states = part(machine, "States")
     ways: dict[str, list[tuple[str, str]]] = {name: [] for name in states}
     for source, kind, name in ((str(machine.get("StartAt")), "StartAt", ""), *_transitions(states)):
@@ -120,7 +120,7 @@ def _ways(machine: JSON) -> dict[str, list[tuple[str, str]]]:
 
 
 def _transitions(states: JSON) -> Iterator[tuple[str, str, str]]:
-    """Yields each transition: the next state, the field, and the state that has it."""
+    """Yields each transition: the next state, the field, and the state that contains it."""
     for name, state in states.items():
         is_choice = state.get("Type") == "Choice"
         yield str(state.get("Next")), "Next", name

@@ -1,4 +1,5 @@
-"""The registry of kinds of specs: `Kind` has everything that differs between services, and the tags of a request."""
+"""The registry of kinds of specs: `Kind` contains everything that differs between services, and adds the tags to a
+request."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
@@ -162,8 +163,7 @@ class Kind:
 
     @property
     def cosmetic_fields(self) -> tuple[str, ...]:
-        """The fields of a request that never cause a run when they change. Their changes take effect with the next
-        run."""
+        """The fields of a request that never cause a run when they change. They take effect with the next run."""
         return (TAGS, self.name_field)
 
     def console_url(self, region: str, location: Mapping[str, str], run_id: str) -> str | None:

@@ -148,7 +148,7 @@ def _web(value: str) -> str:
 
 NOTIFY_PREFIX = "RECONCILER_NOTIFY_"
 ALLOWED_VARIABLE = "RECONCILER_NOTIFY_ALLOWED"
-"""The environment variable in which the operator lists further variables that webhooks may use, separated by commas."""
+"""The environment variable in which operators list further variables that webhooks may use, separated by commas."""
 NEVER_SENT = "AWS_"
 
 

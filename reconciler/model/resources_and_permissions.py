@@ -81,8 +81,8 @@ def needs_of(kind: str) -> Needs | None:
 
 
 def objects(value: object, loc: Loc) -> Iterator[Need]:
-    """Yields the S3 files that a value names. A text may name several files, separated by commas. Files inside longer
-    text are left out."""
+    """Yields the S3 files that a value names. A text may name several files, separated by commas. File names inside
+    longer text are ignored."""
     for place, text in texts(value, loc):
         for address in text.split(","):
             if address.startswith("s3://") and not set(address) & set(" *{"):

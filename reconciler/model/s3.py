@@ -9,7 +9,7 @@ from reconciler.values import regex
 
 QUOTES = "\"'`“”‘’«»"
 RULE = "s3-location"
-TEMPLATES = ("{{", "$(", "%(", "{%", "#{", "@{")  # of other tools; they have their own message
+TEMPLATES = ("{{", "$(", "%(", "{%", "#{", "@{")  # templates of other tools, which have their own message
 
 _ATTEMPT = regex(rf"[\s{QUOTES}<]*s3[an]?\s*([:;.]+\s*)?[/\\]", re.IGNORECASE)
 _IN_TEXT = regex(rf"[\s{QUOTES}]*s3[an]?(\s*[:;]+\s*[/\\]|//)", re.IGNORECASE)

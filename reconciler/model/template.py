@@ -102,8 +102,8 @@ def _placeholder(offset: int, inner: str) -> Piece:
 
 
 def literal_hint(inner: str) -> str:
-    """Returns a sentence about how to write a ``${…}`` that another tool fills in, or an empty string for a name that
-    looks like ours."""
+    """Returns a sentence that explains how to write a ``${…}`` that another tool fills in, or an empty string for a
+    name that resembles ours."""
     return (
         "" if inner.startswith(_NAMESPACES) else f" For the literal text, which another tool reads, write $${{{inner}}}"
     )
@@ -147,7 +147,7 @@ def format_problem(slot_format: str) -> str | None:
     """Returns why a format is certainly a mistake: it has no directive, or the letters of another notation, as in
     ``YYYY-MM-DD``.
 
-    `pieces` accepts such a format, because existing ledgers may contain it. It is refused only in specs.
+    `pieces` accepts such a format, because existing ledgers may contain it. Only specs that contain it are refused.
     """
     if len(slot_format) > LONGEST_SHOWN:
         return None if "%" in slot_format else "no directive in the format: write some, such as %Y-%m-%d"
@@ -172,7 +172,7 @@ def _directives(run: str, before: str) -> str:
         return run
     meant = ""
     for token in tokens:
-        # MM is the month, but after an hour it is the minute in either case
+        # MM is the month, but after an hour it is the minute, in upper or lower case
         after_hour = (before + meant)[-4:].upper().rstrip(":-_.").endswith("H")
         meant += "%M" if token.upper() == "MM" and after_hour else _MEANT[token.upper()]
     return meant
@@ -245,7 +245,7 @@ _LITERAL_OPTIONS = {
     JSONATA: regex(r"--?[\w-]*(?:format|template|query|expr\w*)"),
     STEP_FUNCTIONS: regex(r"--?[\w-]*(?:json-?path|jq|query|expr\w*|select\w*|filter|pattern)"),
 }
-"""The options of commands whose value may be a template or a path that is intended as it is."""
+"""The options of commands whose value may be a template or a path that is intended literally."""
 
 _LOGGING = regex(
     r"%\((?:asctime|created|exc_info|filename|funcName|level(?:name|no)|lineno|message|module|msecs|msg|name|pathname|"
@@ -297,7 +297,7 @@ def command_remarks(loc: Loc, words: Sequence[object], *, expanded: re.Pattern[s
 
 
 def _is_meant(tool: str, match: re.Match[str], option: str) -> bool:
-    """Returns whether a text that looks like a template is probably intended as it is."""
+    """Returns whether a text that looks like a template is probably intended literally."""
     if tool == PYTHON:
         return _LOGGING.search(match.string) is not None
     if tool == COMMAND:  # a script in one word, which the entry point of an image may pass to a shell

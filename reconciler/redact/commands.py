@@ -1,9 +1,9 @@
 """Finds secrets in command lines: in the text of a shell, and in a list of arguments.
 
-Most options have a name that shows that their value is a secret (``--password x``); `text` and `request` find those for
-any program. This module contains the options and arguments that can only be recognized as secrets from the program's
-manual, such as ``curl -u a:b`` or ``mysql -pSECRET``. A reference such as ``$PASSWORD`` or ``$(cat file)`` is not a
-secret.
+Most options have a name that shows that their value is a secret (``--password x``); `text` and `request` recognize
+these for any program. This module contains the options and arguments that can only be recognized as secrets from the
+program's manual, such as ``curl -u a:b`` or ``mysql -pSECRET``. A reference such as ``$PASSWORD`` or ``$(cat file)`` is
+not a secret.
 """
 
 import re
@@ -17,7 +17,7 @@ from reconciler.values import dataclass
 
 Form = tuple[str, ...]
 """The patterns of a secret in a value. The first one that matches the whole value applies. Group ``s`` is the secret.
-With a group ``key``, the value is a secret only if the key is the name of one."""
+If there is a group ``key``, the value is a secret only if the key is the name of a secret."""
 
 WHOLE: Form = (r"(?P<s>.+)",)
 USER = r"(?:\$\{[^}\n]{0,200}\}|[^:])*+"
@@ -111,7 +111,8 @@ FLAGS = {"curl": "#0123469afgiIjJklLnNOpqRsSvZ"}
 """Letters of options without a value, which may precede another letter in one argument: ``curl -sSu a:b``."""
 
 NAMING = frozenset({"-u", "-U", "--user", "--username", "-h", "--host", "--name"})
-"""Options whose value may look like the name of a program but is none: ``docker run --name mongo -p 27017:27017``."""
+"""Options whose value may look like the name of a program but is not one: ``docker run --name mongo -p
+27017:27017``."""
 
 WRITERS = frozenset({"echo", "printf"})
 PORTS = r"(?:[\d.]+:)?\d+(?:-\d+)?:\d+(?:-\d+)?(?:/\w+)?"  # -p 8080:80

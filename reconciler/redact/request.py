@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAME_KEYS = ("name", "Name", "key", "Key")
 VALUE_KEYS = ("value", "Value")
 LONGEST_EMBEDDED = 1_000_000
-SHORTEST = 3  # characters; a shorter secret would match almost any text
+SHORTEST = 3  # a shorter secret would match almost any text
 
 
 def masked(request: JSON) -> JSON:
@@ -63,7 +63,7 @@ def is_secret_at(path_keys: Sequence[str | int], value: Any) -> bool:  # noqa: A
 
 def _walked(value: Any, path_keys: Sequence[str | int] = ()) -> tuple[Any, _Walk]:  # noqa: ANN401 - any JSON value
     """Returns the masked copy of `value`, and the walk that made it."""
-    whole = json.dumps(value, default=str)  # searching it takes much less time than looking at each text
+    whole = json.dumps(value, default=str)  # this search is much faster than checking each text
     beside = any(start in whole for start in KEY_ID_STARTS) and any(map(has_access_key_id, _texts(value)))
     walk = _Walk(beside)
     return walk.value(value, tuple(path_keys), _governing(path_keys, value)), walk

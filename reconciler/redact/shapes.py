@@ -1,7 +1,7 @@
 """Detects secrets by the name of a value, or by its shape.
 
-Masking too much is a risk too, because nobody can review masked values. Therefore a value under a secret-looking name
-is shown if it is clearly not a secret but, for example, a reference to a secret, a class name, a count or a path.
+Masking too much is a risk too, because reviewers cannot review masked values. Therefore a value under a secret-looking
+name is shown if it is clearly not a secret but, for example, a reference to a secret, a class name, a count or a path.
 
 The shapes are from the providers' pages and from maintained rule sets, read in November 2026: gitleaks
 (``config/gitleaks.toml``), detect-secrets (``detect_secrets/plugins``) and kingfisher (``data/rules``). The patterns
@@ -90,7 +90,7 @@ PLAIN_BY_LAST_WORD = {
     "location": PATH,
     "pass": r"(?:env|file|fd):\S+|stdin|\d",  # OpenSSL's sources of a password, the number of a pass
     "key": r"[\w./~+:-]*(?:\.(?:pem|key|p8|p12|pub|asc|der|crt|json)|/id_[a-z0-9]+)",
-    "id": r"[A-Za-z]\w*(?:[/-][A-Za-z][\w.]*)+",  # a name such as prod/db; Vault's secret_id is a UUID
+    "id": r"[A-Za-z]\w*(?:[/-][A-Za-z][\w.]*)+",  # a path such as prod/db; Vault's secret_id is a UUID
     "stdin": ANYTHING,
     "prompt": ANYTHING,
     "command": ANYTHING,

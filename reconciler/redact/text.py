@@ -14,14 +14,15 @@ from reconciler.redact.shapes import Span, harmless, secret_key, shape_spans
 SENSITIVE = "(sensitive)"
 LONGEST_HARMLESS = 2000  # characters of a path, a class, a reference
 
-# Each pattern matches a name and the separator before its value; the value is read from there. The look-behind lets a
-# name start only at the start of a word, so that a long word is read once.
+# Each pattern matches a name and the separator before its value; the value is read from there. Because of the
+# look-behind, a name starts only at the start of a word, so that a long word is read only once.
 NAME = r"(?<![\w.\-])(?<!reconciler:)(?P<key>-{0,2}[A-Za-z_][\w.\-]*)"
-# A quote that may be escaped; in JSON inside JSON, three times. Bounded, so that each run of backslashes is read once.
+# A quote that may be escaped; in JSON inside JSON, three times. The number is bounded, so that each run of backslashes
+# is read only once.
 MAYBE = r"\\{0,15}[\"']?"
 QUOTE = r"(?P<q>\\{0,15}[\"'])"
 CLOSED = r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'"
-OPEN = r"[\"'][^\n]*"  # the quote ends on another line, or was cut off
+OPEN = r"[\"'][^\n]*"  # the quote ends on another line or was cut off
 VALUE = rf"(?:{SUBSTITUTION}|(?:{CLOSED})+(?:{BARE})*|{OPEN}|(?:{BARE})+)"
 ENTRY = rf"(?:{CLOSED}|{OPEN}|(?:\$\{{[^}}\s]*\}}|[^\s,}}\]\"'])+)"  # in a list or mapping on one line
 REST = r"\S[^\n]*"
@@ -79,8 +80,8 @@ LONGEST_REMEMBERED = 1000  # characters
 def secret_spans(text: str, *, colons: bool = True, beside_key_id: bool = False) -> list[Span]:
     """Returns the parts of `text` that look like secrets, sorted and without overlaps.
 
-    If `colons` is true, the text after ``password:`` is included. It is false for sentences, in which a colon usually
-    follows the name of a field.
+    If `colons` is true, the text after ``password:`` is included. Set it to false for sentences, in which a colon
+    usually follows the name of a field.
     """
     search = _remembered if len(text) <= LONGEST_REMEMBERED else _found
     return [*search(text, colons, beside_key_id)]
@@ -124,11 +125,11 @@ def _values(
 
 
 def _is_hidden(value: str, key: str, is_secret: Callable[[str, str], bool]) -> bool:
-    """Returns whether to hide a value. A value that is masked already, or that is on the next lines (a YAML block), is
-    not hidden.
+    """Returns whether to hide a value. A value that is masked already, or that is on the following lines (a YAML
+    block), is not hidden.
 
-    A value that is longer than any harmless value counts as a secret without further checks. Otherwise a long value
-    would be read again for each name inside it.
+    A value that is longer than any harmless value counts as a secret without further checks. Otherwise, a long value
+    would be read again for each name in it.
     """
     if len(value) > LONGEST_HARMLESS:
         return True

@@ -60,8 +60,8 @@ def entry_names(entries: Sequence[object]) -> list[EntryName] | None:
 def fields(value: object, path: Path = ()) -> list[tuple[Path, object]]:
     """Returns every field of a request with its path, depth first, in the order of the request.
 
-    A list of plain values is one field. Lists of named entries are traversed by name, other lists by index. Empty
-    containers are fields.
+    A list of plain values is one field. Lists of named entries are traversed by name, other lists by index. An empty
+    container counts as a field.
     """
     match value:
         case dict() if value:
@@ -88,7 +88,7 @@ def _text(value: object) -> str:
 
 
 def _differ(before: object, after: object) -> bool:
-    """Returns whether two JSON values are not the same."""
+    """Returns whether two JSON values are different."""
     if isinstance(before, str) and isinstance(after, str):
         return before != after
     return _text(before) != _text(after)
@@ -137,7 +137,7 @@ class _Comparison:
                 self._note(op, level.t1, level.t2, (*path, *old_path), (*path, *new_path))
 
     def _note(self, op: Op, old: object, new: object, old_path: Path, new_path: Path) -> None:
-        """Records one difference. Its path is the path in `after` or, for a removal, in `before`."""
+        """Records one difference. The path is that in `after` or, for a removal, that in `before`."""
         path = old_path if op == "remove" else new_path
         old, new = None if op == "add" else old, None if op == "remove" else new
         hidden = (op != "add" and self._before.hides(old_path, old)) or (
@@ -203,13 +203,13 @@ class Differences:
 
 
 def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
-    """Returns the differences between two requests of one kind, sorted by path. The result is empty if and only if the
-    same job would run.
+    """Returns the differences between two requests of one kind, sorted by path. The result is empty if and only if both
+    requests run the same job.
 
     Compares the display form (`Kind.for_display`), or the form that is sent if the display form hides the difference.
-    Our tags and the client token are ignored. Changes of names and tags cause no new run. They are listed only together
-    with other changes, because they take effect with the run that the other changes cause. The order of arguments
-    matters, ``"2"`` differs from ``2``, and null differs from a missing field.
+    Our tags and the client token are ignored. Changes of names and tags do not start a run. They are listed only
+    together with other changes, because they take effect with the run that the other changes cause. The order of
+    arguments matters, ``"2"`` differs from ``2``, and null differs from a missing field.
     """
     return Differences(kind, before, after).of_content()
 
@@ -268,7 +268,7 @@ class _Side:
         return None if hidden == self._request else hidden
 
     def hides(self, path: Path, value: object) -> bool:
-        """Returns whether a value is a secret only because of its neighbours, such as the argument after
+        """Returns whether a value is a secret only because of neighbouring values, such as the argument after
         ``--password``."""
         if self._masked is None:
             return False

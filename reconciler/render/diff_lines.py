@@ -16,7 +16,7 @@ from reconciler.redact.text import SENSITIVE
 from reconciler.render.text import count, path_label, value_text
 from reconciler.values import regex
 
-WIDTH = 100  # characters of a value on one line
+WIDTH = 100  # the maximum length of a value on one line
 INDENT = "    "
 MOST_LINES = 60  # of one field
 CONTEXT = 2  # unchanged lines around changed ones
@@ -114,7 +114,7 @@ def _compared(path: str, before: str, after: str) -> list[str]:
     by_lines = _has_lines(before) or _has_lines(after)
     old, new = (_pieces(text, by_lines=by_lines) for text in (before, after))
     labels = [_lines_label(text) if by_lines else f"{len(text):,} characters" for text in (before, after)]
-    if old == new:  # the texts differ only in the line break at the end
+    if old == new:  # the texts differ only in the final line break
         return [f"- {path}: {labels[0]}", f"+ {path}: {labels[1]}"]
     body = list(_hunks(old, new))
     rest = len(body) - MOST_LINES

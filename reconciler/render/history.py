@@ -193,7 +193,7 @@ def history_json_parts(events: Iterable[PositionedEvent], runs: Mapping[str, JSO
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """What AWS reported about a run at the time `at` that is not yet in the ledger."""
+    """The report of AWS about a run, at the time `at`, that is not yet in the ledger."""
 
     place: Place
     at: datetime

@@ -21,7 +21,7 @@ PLAIN = frozenset({str, int, float, bool, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list whose elements are made when they are written, so that they are never all in memory."""
+    """A list whose elements are generated while it is written, so that they are never all in memory."""
 
     make: Callable[[Any], JSON]
     of: Iterable[Any]

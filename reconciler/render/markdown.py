@@ -47,7 +47,7 @@ def _prose(text: str, as_code: Callable[[str], str]) -> str:
     if "" in words:  # spaces that Markdown would merge
         return as_code(text)
     plain = [_is_plain(word) for word in words]
-    for step in (range(1, len(words)), range(len(words) - 2, -1, -1)):  # the numbers of "0 2 * * *" belong to it
+    for step in (range(1, len(words)), range(len(words) - 2, -1, -1)):  # the numbers in "0 2 * * *" belong to it
         for at in step:
             if words[at].isdigit() and not plain[at - 1 if step.step > 0 else at + 1]:
                 plain[at] = False
@@ -182,7 +182,7 @@ class Row:
         return folded(count(len(self.fields), "field"), block)
 
 
-FOLD_ABOVE = 12  # lines of fields; a longer block is folded
+FOLD_ABOVE = 12  # the number of lines of fields; a longer block is collapsed
 
 
 def folded(title: str, lines: Sequence[str]) -> list[str]:
@@ -191,7 +191,7 @@ def folded(title: str, lines: Sequence[str]) -> list[str]:
 
 
 class Made:
-    """Rows that are made when they are first needed, because most rows of a large plan do not fit on a page."""
+    """Rows that are generated when they are first needed, because most rows of a large plan do not fit on a page."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows, self._made = rows, list[Row]()

@@ -33,8 +33,8 @@ OLD = timedelta(days=1)
 
 TABLE = ["| | spec | why | details |", "|---|---|---|---|"]
 FIRST = (ChangeType.REMOVED, ChangeType.RENAMED, ChangeType.CHANGED, ChangeType.ADDED)
-"""The order of changes of specs. Changes that stop something come first. Changes that reviewers can see completely in
-the git diff come last. The project file comes before all specs."""
+"""The order of changes of specs. Changes that stop a run or a schedule come first. Changes that reviewers see
+completely in the git diff come last. The project file comes before all specs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ DEFAULT_OPTIONS = PageOptions()
 def plan_markdown(plan: Plan, options: PageOptions = DEFAULT_OPTIONS) -> str:
     """Returns the plan as Markdown of at most `options.max_bytes` UTF-8 bytes, including the final line break.
 
-    It starts with a hidden marker, by which the comment is found again. The summary, the changes in git with their
-    fields, runs for other reasons, waiting specs and specs on hold follow; old holds are folded. If not everything
-    fits, links are omitted first, then rows from the last to the first, and fields, the longest first. All omissions
-    are counted. Secrets are masked. Raises `ValueError` if `max_bytes` is under 2,000.
+    It starts with a hidden marker, with which the comment is recognized later. It is followed by the summary, the
+    changes in git with their fields, runs for other reasons, waiting specs and specs on hold; old holds are collapsed.
+    If not everything fits, links are omitted first, then rows from the last to the first, and fields, the longest
+    first. All omissions are counted. Secrets are masked. Raises `ValueError` if `max_bytes` is under 2,000.
     """
     top, bottom = _top(plan), _footer(plan)
     room = _room(options, [*top, *bottom])
@@ -276,7 +276,7 @@ def _table(
 
 
 def _next_slots(plan: Plan) -> markdown.Section:
-    """Returns a folded section with the next slots of specs."""
+    """Returns a collapsed section with the next slots of specs."""
     slots = phrases.next_slots(plan)
     rows = (
         markdown.Row([f"| {markdown.cell_code(name)} | {markdown.cell_prose(slot)} |"]) for name, slot in slots.items()

@@ -1,6 +1,6 @@
-"""Makes the rows of a plan's Markdown page: changes and actions, those with the same content in one row.
+"""Generates the rows of a plan's Markdown page: changes and actions, with those that have the same content in one row.
 
-Rows and their fields are made when they are needed, because most do not fit on the page of a large plan.
+Rows and their fields are generated when they are needed, because most do not fit on the page of a large plan.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ class Entry:
         return any(SENSITIVE[:-1] in line or "…" in line for lines in self.fields for line in lines)
 
     def content(self, fields: object) -> tuple[object, ...]:
-        """Returns what the entries in a row have in common, with their `fields` in any form."""
+        """Returns the values that the entries in a row have in common, with their `fields` in any form."""
         return self.sign, self.what, self.below, self.folded, fields
 
 
@@ -71,8 +71,8 @@ def action_entry(action: Action) -> Entry:
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Yields the entries in groups with the same content. Their lines are made only if different fields may have the
-    same lines."""
+    """Yields the entries in groups with the same content. Their lines are generated only if different fields may have
+    the same lines."""
     by_fields: dict[object, list[int]] = {}
     for number, entry in enumerate(entries):
         by_fields.setdefault(entry.content(phrases.fields_key(entry.block)), []).append(number)
@@ -91,7 +91,7 @@ def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 def section_of(
     what: str, heading: Sequence[str], entries: Sequence[Entry], repository: markdown.Repository | None
 ) -> markdown.Section:
-    """Returns a section with a row for each group of entries. Its rows are made when they are needed."""
+    """Returns a section with a row for each group of entries. Its rows are generated when they are needed."""
 
     def rows() -> Iterator[markdown.Row]:
         for group in _groups(entries):

@@ -142,6 +142,6 @@ def _of_pod(override: JSON, container: JSON) -> float:
 
 
 def _number(value: object) -> float:
-    """Returns a number of vCPUs: ``2``, ``0.25``, or ``250m`` as Kubernetes writes it. 0 for a placeholder."""
+    """Returns a number of vCPUs: ``2``, ``0.25``, or ``250m`` as Kubernetes writes it. Returns 0 for a placeholder."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", str(value))
     return 0.0 if match is None else float(match[1]) / (1000 if match[2] else 1)

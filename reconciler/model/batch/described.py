@@ -88,7 +88,7 @@ def _left_out(job: JSON, request: JSON) -> Iterator[str]:
 
 
 def _changed(job: JSON, definition: JSON, name: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Returns the value of a field that differs from the job definition's, else `None`."""
+    """Returns the value of a field if it differs from the job definition's, or `None`."""
     return None if job.get(name) == definition.get(name) else job.get(name)
 
 

@@ -33,7 +33,7 @@ def grants(requests: Sequence[JSON], arns: Arns) -> Iterator[Grant]:
     described = ("batch:DescribeComputeEnvironments", "batch:DescribeJobQueues")
     yield Grant("JobQueuesAreRead", frozenset({Role.PLAN}), described)
     yield Grant("JobDefinitionsAreRead", frozenset({Role.PLAN, Role.OPERATE}), ("batch:DescribeJobDefinitions",))
-    roles = f"arn:{arns.partition}:iam::{arns.account}:role/*"  # job definitions name them, not requests
+    roles = f"arn:{arns.partition}:iam::{arns.account}:role/*"  # requests do not name these; job definitions do
     yield Grant("RolesOfDefinitionsAreRead", frozenset({Role.PLAN}), ("iam:GetRole",), (roles,))
     submitted = (*sorted(queues), *sorted(definitions), *sorted(consumed), jobs)
     yield Grant("JobsAreSubmitted", apply, ("batch:SubmitJob",), submitted)

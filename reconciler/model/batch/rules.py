@@ -40,7 +40,8 @@ def _size(request: JSON) -> Iterator[Remark]:
 
 
 def _unsendable(value: object, loc: Loc) -> Iterator[Remark]:
-    """Yields remarks about strings that UTF-8 cannot encode: half of a surrogate pair, from a JSON escape."""
+    """Yields remarks about strings that UTF-8 cannot encode, because they contain half of a surrogate pair from a JSON
+    escape."""
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
             yield Remark(loc, "contains half a surrogate pair, which cannot be sent", "batch-text")
@@ -129,7 +130,8 @@ def _child_of_array(request: JSON) -> Iterator[Remark]:
 
 
 def reference_problem(request: JSON, condition: str, other: JSON) -> str | None:
-    """Returns why a request cannot wait for the request of another spec under this condition, or `None` if it can."""
+    """Returns the reason why a request cannot wait for the request of another spec under this condition, or `None` if
+    it can."""
     if condition.upper() != N_TO_N:
         return None
     size, others = (integer(part(each, "arrayProperties"), "size") for each in (request, other))

@@ -202,7 +202,7 @@ class NodeOverrides(Shape):
 DEPENDENCIES_MAX = 20
 CONDITIONS_MAX = 5
 ATTEMPTS_MAX = 10
-SHARE_IDENTIFIER_MAX = 255  # and an asterisk may follow
+SHARE_IDENTIFIER_MAX = 255  # an asterisk may follow
 GLOB_MAX = 512
 
 
@@ -210,7 +210,8 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) and value.isascii() else value
 
 
-# AWS accepts these words in upper and lower case: an action by its documentation, a type by its own sample code.
+# AWS accepts these words in upper and lower case: actions according to its documentation, types according to its own
+# sample code.
 DependencyType = Annotated[Literal["N_TO_N", "SEQUENTIAL"], BeforeValidator(_upper)]
 RetryAction = Annotated[Literal["RETRY", "EXIT"], BeforeValidator(_upper)]
 DEPENDENCY_TYPES: tuple[str, ...] = get_args(get_args(DependencyType)[0])

@@ -1,10 +1,10 @@
-"""Converts options of spark-submit: from a mapping to the one string that AWS takes, and back to single settings.
+"""Converts options of spark-submit from a mapping to the single string that AWS expects, and back to separate settings.
 
 A mapping names options without their dashes: `{class: com.acme.Main, conf: {spark.executor.memory: 8g}, jars: [a, b]}`.
-The string does not depend on the order of keys: options are sorted by name, settings of `conf` by key. A value with
-spaces is put in double quotes, ``--conf k="a b"``, which is the only quoting that EMR Serverless is known to read;
-docs/adr/0017 has the sources. Version 0.1.0 quoted as for a POSIX shell, ``--conf 'k=a b'``. Digests are still computed
-from that form, so that an upgrade does not start any job again.
+The string does not depend on the order of keys, because options are sorted by name and the settings of `conf` by key. A
+value with spaces is put in double quotes, ``--conf k="a b"``, which is the only quoting that EMR Serverless is known to
+read; docs/adr/0017 has the sources. Version 0.1.0 quoted as for a POSIX shell, ``--conf 'k=a b'``. Digests are still
+computed from that form, so that an upgrade does not start any job again.
 
 The options are those of `SparkSubmitOptionParser.java` in Spark 3 and 4, whose lists differ only by additions.
 """
@@ -238,7 +238,8 @@ def refused(request: JSON) -> list[Remark]:
     """Returns remarks about values of a mapping in a spec that cannot be sent in a form that EMR Serverless reads.
 
     Most such values are refused whenever a spec is read. Values with paired double quotes are refused by `validate`,
-    and every plan warns of them: version 0.1.0 sent them, and a project that has one must still plan and apply.
+    and every plan warns about them. They are still sent, because version 0.1.0 sent them, and a project that contains
+    one must still plan and apply.
     """
     parameters = part(request, "jobDriver", "sparkSubmit").get(PARAMETERS)
     if not isinstance(parameters, dict):
@@ -282,7 +283,7 @@ def settings(parameters: str) -> tuple[JSON, JSON]:
 
 
 def _split(parameters: str) -> list[str]:
-    """Splits a string as ``shlex.split`` does. It takes much longer, and only quotes and backslashes need it."""
+    """Splits a string as ``shlex.split`` does. `shlex` takes much longer, and only quotes and backslashes need it."""
     return shlex.split(parameters) if QUOTING.search(parameters) else WORD.findall(parameters)
 
 
@@ -313,7 +314,7 @@ def _listed(name: str, value: object) -> object:
 
 
 def string_or_mapping(schema: JSON) -> None:
-    """Makes the JSON Schema of the string accept the mapping too, with `anyOf` and the string first."""
+    """Lets the JSON Schema of the string accept the mapping too, with `anyOf` and the string first."""
     string = {key: schema.pop(key) for key in ("type", "minLength", "maxLength", "pattern", "anyOf") if key in schema}
     scalar = {"type": ["string", "number", "boolean"]}
     text, flag = {"type": ["string", "integer"]}, {"type": "boolean"}
@@ -353,7 +354,7 @@ def shorthand(request: JSON) -> JSON:
 
 
 def for_display(request: JSON) -> JSON:
-    """Returns the request with single settings instead of its Spark parameters: `conf` by key, and `parameters` by
+    """Returns the request with separate settings instead of its Spark parameters: `conf` by key, and `parameters` by
     option.
 
     A string that is not a list of options is unchanged.

@@ -2,8 +2,8 @@
 
 EMR Serverless splits the string into words at white space, keeps text in double quotes together, and passes single
 quotes and backslashes on unchanged; docs/adr/0017 has the sources. spark-submit then parses the words. At the first
-word that belongs to no option it stops parsing options, and reads that word as the entry point and the rest as
-arguments.
+word that belongs to no option, it stops parsing options, and reads that word as the entry point and all following words
+as arguments.
 """
 
 import re
@@ -346,7 +346,7 @@ class _Check:
         self._warn(word.start, word.raw, message)
 
     def _join_dashes(self) -> None:
-        """Joins single dashes and the name after them to an option."""
+        """Joins single dashes and the name that follows them into an option."""
         following = self._peek()
         if following is not None and following.text.partition("=")[0] in spark.ALL:
             option = f"--{following.text}"
@@ -373,7 +373,7 @@ def _unquoted(piece: re.Match[str]) -> str:
 
 
 def _useless(name: str) -> str:
-    """Returns why an option has no use on EMR Serverless, and what to do."""
+    """Returns the reason why an option is useless on EMR Serverless, and what to do instead."""
     return (
         f"{spark.NO_RUN[name]} and runs nothing: remove it"
         if name in spark.NO_RUN

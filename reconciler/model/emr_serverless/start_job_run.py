@@ -216,7 +216,7 @@ class JobDriver(Shape, json_schema_extra=EXACTLY_ONE):
 
 
 class JobRunExecutionIamPolicy(Shape):
-    """Restricts the execution role: the run may do only what both allow."""
+    """Restricts the execution role: the run may do only what both the role and the policy allow."""
 
     policy: PolicyText = optional(
         "An IAM policy as JSON, on one line.", min_length=1, max_length=2048, pattern=POLICY_DOCUMENT

@@ -41,8 +41,8 @@ STATES = (
 @dataclass(frozen=True, slots=True)
 class PageContent:
     """The values that the page shows, as of `plan.created_at`. `runs` are newest first, and `since` is the time from
-    which they are complete. `usual` has the usual durations and costs of each spec. `missed` has, for each spec, the
-    first and the last slot of each range of slots that never ran."""
+    which they are complete. `usual` contains the usual durations and costs of each spec. `missed` contains, for each
+    spec, the first and the last slot of each range of missed slots."""
 
     plan: Plan
     rows: Sequence[StatusRow]
@@ -74,8 +74,8 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """A change in git that is not applied: the spec's name and link, the kind of change, its effect, and the lines of
-    its fields. Each line has the class ``add``, ``remove`` or none."""
+    """A change in git that is not applied yet: the spec's name and link, the kind of change, its effect, and the lines
+    of its fields. Each line has the class ``add``, ``remove`` or none."""
 
     name: str
     href: str | None
@@ -211,8 +211,8 @@ class Views:
         return plain(str(spec.source)) if spec is not None and spec.source is not None else ""
 
     def neighbours(self, name: str) -> list[tuple[str, str, str, str]]:
-        """Returns the dependencies and dependents of a spec. Each has ``after`` or ``before``, a name, a link, and the
-        condition. A spec that the page does not contain has no link."""
+        """Returns the dependencies and dependents of a spec. Each entry contains ``after`` or ``before``, a name, a
+        link, and the condition. A spec that the page does not contain has no link."""
         pairs = [("after", edge.needs, edge.how) for edge in self._before.get(name, ())]
         pairs += [("before", edge.name, edge.how) for edge in self._after.get(name, ())]
         return [

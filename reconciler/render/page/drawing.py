@@ -32,7 +32,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A dependency as the path of a curve from the spec that runs first; `title` describes it."""
+    """A dependency as a curve that starts at the spec that runs first; `title` describes it."""
 
     path: str
     title: str
@@ -56,7 +56,7 @@ class Drawing:
 
 
 def drawing(views: Views) -> Drawing:
-    """Returns the drawing of the specs with dependencies. If not all fit, specs that need attention and their
+    """Returns the drawing of the specs with dependencies. If not all of them fit, specs that need attention and their
     neighbours come first."""
     known = [edge for edge in views.edges if edge.name in views.by_name and edge.needs in views.by_name]
     names = list(dict.fromkeys(name for edge in _urgent_first(known, views) for name in (edge.needs, edge.name)))
@@ -95,8 +95,8 @@ def _groups(names: Sequence[str], edges: Sequence[Edge]) -> list[list[str]]:
 
 
 def _places(group: Sequence[str], edges: Sequence[Edge]) -> dict[str, tuple[int, int]]:
-    """Returns the column and the row of each spec of a group. The column is its depth. In a column, specs have the
-    order of the specs that they run after, so that few lines cross."""
+    """Returns the column and the row of each spec of a group. The column is its depth. In each column, specs are sorted
+    like the specs that they run after, so that few lines cross."""
     members = set(group)
     inside = [edge for edge in edges if edge.name in members]
     depth = _depths(members, inside)
@@ -122,7 +122,7 @@ def _urgent_first(edges: Sequence[Edge], views: Views) -> list[Edge]:
 
 
 def _depths(names: set[str], edges: Sequence[Edge]) -> dict[str, int]:
-    """Returns the length of the longest chain of dependencies before each spec. Specs have no cycles."""
+    """Returns the length of the longest chain of dependencies before each spec. Dependencies have no cycles."""
     needs: dict[str, list[str]] = defaultdict(list)
     for edge in edges:
         needs[edge.name].append(edge.needs)

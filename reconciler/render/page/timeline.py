@@ -21,7 +21,7 @@ NARROWEST = 4
 limited."""
 MOST_TITLED = 40
 """The maximum number of bars in a lane that each have a text. In a lane with more bars, and in a drawing of many lanes,
-successful runs have none, so that they can be one shape."""
+successful runs have no text, so that they can share one shape."""
 CALM = "succeeded"
 """The state whose bars need no text of their own."""
 Position = Callable[[float], int]
@@ -46,9 +46,9 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The runs of one spec. `calm` are the bars that share one shape without a text. `missed` are the shapes of
-    slots that never ran, with their texts. `held` is the reason if the spec is on hold. `label` describes the runs to
-    people who cannot see the drawing, and `runs` is their number."""
+    """The runs of one spec. `calm` are the bars that share one shape without a text. `missed` are the shapes of slots
+    that never ran, with their texts. `held` is the reason if the spec is on hold. `label` describes the runs to users
+    who cannot see the drawing, and `runs` is their number."""
 
     spec: SpecView
     bars: tuple[Bar, ...]
@@ -106,8 +106,8 @@ ZOOMS = (
     Zoom("week", "Week", DAY, 8, DAY, "%a %d"),
     Zoom("month", "Month", 5 * DAY, 6, DAY, "%d %b"),
 )
-"""The zoom levels. Each shows at least the whole period before the current time, because its last cell is not over; the
-month is 30 days."""
+"""The zoom levels. Each shows at least the whole period before the current time, because its last cell is still in
+progress; the month has 30 days."""
 
 
 @dataclass(frozen=True, slots=True)
