@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.core.safety_checks import ENDPOINT, in_ci
 from reconciler.core.times import age_text
 from reconciler.errors import LedgerError
 from reconciler.specs import PROJECT_FILE, project_folder
@@ -61,7 +62,9 @@ class StoredOutput:
         self._start = Start.now()
         folder = None if options.no_cache else project_folder(options.directory, Path.cwd())
         self._root = None if folder is None else os.path.realpath(folder)
-        environ = [os.environ.get(name) for name in VARIABLES]
+        # a CI service must not use a local ledger, unless an endpoint replaces AWS
+        endpoints = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(ENDPOINT))
+        environ = [*map(os.environ.get, VARIABLES), str(in_ci(os.environ)), *endpoints]
         key = [code_version(), self._root, command, *map(str, (*astuple(options), *details)), *environ]
         self._name = f"quiet-{digest(json.dumps(key))}"
 

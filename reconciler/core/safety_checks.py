@@ -7,7 +7,6 @@ actions are methods of the plan.
 from collections.abc import Mapping
 
 from reconciler.errors import AccountMismatch, ClockSkew, GuardError, LocalLedgerInCI
-from reconciler.model.kind import MODULES
 
 ENDPOINT = "AWS_ENDPOINT_URL"
 
@@ -24,6 +23,8 @@ def endpoint_overridden(environ: Mapping[str, str]) -> bool:
     """
     if environ.get(ENDPOINT):
         return True
+    from reconciler.model.kind import MODULES  # noqa: PLC0415 - imports pydantic, which stored output does not need
+
     services = (module.rpartition(".")[2] for module in MODULES.values())  # as in the names of the variables
     return all(environ.get(f"{ENDPOINT}_{service.upper()}") for service in services)
 

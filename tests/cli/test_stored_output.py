@@ -127,6 +127,17 @@ def test_after_a_change_the_plan_is_made_anew(world: World, found: list[bool]):
             path.write_bytes(content)
 
 
+def test_a_ledger_that_a_ci_service_must_not_use_is_refused(world: World, found: list[bool]):
+    """The refusal depends on variables of the CI service and on AWS's endpoints, so they are part of the key."""
+    for endpoints, code in ((world.env, 0), ({}, 1)):
+        world.env = dict(endpoints)
+        assert world.run("plan", "--no-refresh").code == 0
+        world.env["TF_BUILD"] = "True"
+        done = world.run("plan", "--no-refresh")
+        assert (done.code, "--local-ledger" in done.err) == (code, code == 1)
+    assert found == [False] * 4
+
+
 def test_a_checkout_of_another_branch_is_read(world: World, found: list[bool]):
     """After a return to the first branch, nothing is pending again."""
     world.git("init", "--quiet", "--initial-branch=main")
