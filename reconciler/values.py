@@ -1,10 +1,10 @@
 """Creates dataclasses, regular expressions and many objects quickly: every command creates those of the modules it
 imports, and one for each spec and submission.
 
-`dataclasses.dataclass` compiles the source of up to seven methods for each class, which took a third of the start of a
-plan. Here only ``__init__`` is compiled, when the first object of a class is created, and the other methods are shared
-functions. The result is a normal dataclass with one difference: ``frozen`` is checked by mypy only, and not when an
-attribute is set. A regular expression is compiled when it is first used.
+`dataclasses.dataclass` compiles the source of up to seven methods for each class, which took a third of the start-up
+time of a plan. Here only ``__init__`` is compiled, when the first object of a class is created, and the other methods
+are shared functions. The result is a normal dataclass with one difference: ``frozen`` is checked by mypy only, and not
+when an attribute is set. A regular expression is compiled when it is first used.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _compiled_on_first_use(cls: Any) -> Callable[..., None]:  # noqa: ANN401 - a
 def _initializer(cls: type) -> Callable[..., None]:
     """Compiles the ``__init__`` of a dataclass, which has a parameter for each field and calls ``__post_init__``."""
     values: dict[str, Any] = {"MISSING": dataclasses.MISSING}
-    parameters: dict[bool, list[str]] = {False: ["self"], True: []}  # by whether they are given by name only
+    parameters: dict[bool, list[str]] = {False: ["self"], True: []}  # keyed by whether they are given only by name
     body = []
     for field in dataclasses.fields(cls):
         name, is_made = field.name, field.default_factory is not dataclasses.MISSING
@@ -95,8 +95,8 @@ def _compare(cls: type, own: Any, *, frozen: bool) -> None:  # noqa: ANN401 - th
 
 
 def _reduced(self: Any) -> tuple[type, tuple[object, ...]]:  # noqa: ANN401 - any dataclass
-    """Returns how to copy an object: by its class and its fields. `dataclasses` has slower methods, which list the
-    fields of the class for each object."""
+    """Returns how to copy an object, which is by its class and its fields. `dataclasses` has slower methods, which list
+    the fields of the class for each object."""
     return self.__class__, tuple(getattr(self, name) for name in self.__match_args__)
 
 
@@ -117,7 +117,8 @@ def regex(source: str, flags: int = 0) -> re.Pattern[str]:
 
 
 class _Pattern:
-    """Has the attributes of the compiled pattern. Each is stored at its first use, so that later uses are as fast."""
+    """Provides the attributes of the compiled pattern. Each attribute is stored on first use, so that later uses are
+    fast."""
 
     def __init__(self, source: str, flags: int) -> None:
         self.pattern, self._flags = source, flags

@@ -102,38 +102,38 @@ class Resources:
 class Kind:
     """One kind of spec: its request model, and everything that differs between the APIs.
 
-    `name`            the value of `kind:` in a spec, ``BatchJob``.
-    `operation`       the AWS operation that submits a run, ``SubmitJob``.
-    `service`         the adapter's module below ``reconciler.aws``, imported only when it is used.
-    `model`           the pydantic model of the operation's input, validated on the request *as sent*.
-    `name_field`      the request's own name: ``name`` or ``jobName``; defaults to ``metadata.name``.
-    `token_field`     the field for AWS's idempotency token, ``None`` if the operation has none.
-    `location_fields` the fields of a request by which its run can be found again (application, queue and name).
-    `from_spec`       converts shorthand that a spec may use to AWS's form (a mapping of Spark parameters to the
-                      string); raises `RequestProblems`. Takes and returns plain data, and never changes its input.
-    `shorthand`       converts a request to the shorthand of specs if `from_spec` returns exactly the same request for
-                      it; otherwise returns the request itself. `import` writes this form.
-    `for_display`     converts a request to the form that users compare: single settings instead of one long string.
-    `first_form`      returns the request as version 0.1.0 sent it for the same shorthand. Later versions may render
-                      shorthand differently; digests are computed from the first form, so that they do not change.
-    `refused`         returns remarks about values, as written in the spec, that `validate` refuses. Other commands only
-                      warn about them and send them, as version 0.1.0 did.
-    `check`           checks AWS's documented rules that no single field can express; runs after `model`, on the
-                      request as sent.
-    `warn`            checks rules that AWS documents but does not enforce.
-    `placed`          the paths of ARNs whose resources must be in the target's account and region.
-    `is_streaming`    returns whether a request runs until it is stopped.
-    `rates`           AWS's default quotas of the operations that the adapter calls, keyed by operation.
-    `references`      returns the other specs that the request names (Batch ``dependsOn: [{spec: …}]``), in order.
-    `reference_problem`  returns why a request cannot wait for the request of another spec that it names, under the
-                      condition in `references`; ``None`` if it can.
-    `with_runs`       returns the request with the given run ids in place of the names of specs.
-    `console`         returns the path of a run's page below the address of AWS's console, from the region, the location
-                      and the id of the run; empty if the service has no such page.
-    `graceful`        whether a cancelled run can be given time for its cleanup (`shutdownGracePeriodSeconds`).
-    `billed`          returns the resources that AWS bills for a run, from the recorded usage and the hours that it
-                      ran; ``None`` if they are not known.
-    `example`         the first spec of this kind that ``init`` writes: its name, and its request as YAML.
+    * `name`: the value of `kind:` in a spec, ``BatchJob``.
+    * `operation`: the AWS operation that submits a run, ``SubmitJob``.
+    * `service`: the adapter's module below ``reconciler.aws``, imported only when it is used.
+    * `model`: the pydantic model of the operation's input, validated on the request *as sent*.
+    * `name_field`: the request's own name field, ``name`` or ``jobName``; its default is ``metadata.name``.
+    * `token_field`: the field for AWS's idempotency token, or ``None`` if the operation has none.
+    * `location_fields`: the fields of a request with which its run can be found again (application, queue and name).
+    * `from_spec`: converts a shorthand that a spec may use to AWS's form (a mapping of Spark parameters to the string),
+      or raises `RequestProblems`. Takes and returns plain data, and never changes its input.
+    * `shorthand`: converts a request to the shorthand of specs if `from_spec` returns exactly the same request for it;
+      otherwise returns the request itself. `import` writes this form.
+    * `for_display`: converts a request to the form that users compare: separate settings instead of one long string.
+    * `first_form`: returns the request as version 0.1.0 sent it for the same shorthand. Later versions may render a
+      shorthand differently; digests are computed from the first form, so that they do not change.
+    * `refused`: returns remarks about values, as written in the spec, that `validate` refuses. Other commands only warn
+      about them and send them, as version 0.1.0 did.
+    * `check`: checks AWS's documented rules that no single field can express; runs after `model`, on the request as
+      sent.
+    * `warn`: checks rules that AWS documents but does not enforce.
+    * `placed`: the paths of ARNs whose resources must be in the target's account and region.
+    * `is_streaming`: returns whether a request runs until it is stopped.
+    * `rates`: AWS's default quotas for the operations that the adapter calls, keyed by operation.
+    * `references`: returns the other specs that the request names (Batch ``dependsOn: [{spec: …}]``), in order.
+    * `reference_problem`: returns why a request cannot wait for the request of another spec that it names, under the
+      condition in `references`, or ``None`` if it can.
+    * `with_runs`: returns the request with the given run ids in place of the names of specs.
+    * `console`: returns the path of a run's page below the address of AWS's console, from the region, the location and
+      the id of the run, or an empty text if the service has no such page.
+    * `graceful`: whether a cancelled run can be given time for its cleanup (`shutdownGracePeriodSeconds`).
+    * `billed`: returns the resources that AWS bills for a run, from the recorded usage and the hours that it ran, or
+      ``None`` if they are not known.
+    * `example`: the first spec of this kind that ``init`` writes: its name, and its request as YAML.
     """
 
     name: str

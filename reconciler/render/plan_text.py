@@ -12,7 +12,7 @@ from reconciler.render.runs import usual_text
 from reconciler.render.text import Style, columns, path_label, place_line, plain, sentence, value_text
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
-WIDE_LIST = 80  # characters; in a longer list, each entry has its own line
+WIDE_LIST = 80  # a list with a longer line has one line per entry
 
 
 def _field_lines(block: phrases.Shown) -> Iterator[list[str]]:
@@ -119,7 +119,7 @@ def _revised(block: phrases.Shown) -> bool:
 
 
 def _block_lines(block: phrases.Shown, place: Place, style: Style) -> Iterator[str]:
-    """Yields the effect in words, the sign with the name, the fields, and when the fields take effect."""
+    """Yields the effect, the sign with the name, the fields, and the time when the fields take effect."""
     effect = phrases.effect_line(block.change) if block.change is not None else ""
     yield from _heading(block, effect, style)
     if _revised(block) and block.action is not None:
@@ -142,7 +142,7 @@ def _block_lines(block: phrases.Shown, place: Place, style: Style) -> Iterator[s
 
 
 def _heading(block: phrases.Shown, effect: str, style: Style) -> Iterator[str]:
-    """Yields the lines above the fields of an action, or of a change that no action carries out now."""
+    """Yields the lines above the fields of an action, or of a change that no action applies now."""
     action, change = block.action, block.change
     if action is None:
         if change is not None:

@@ -15,15 +15,15 @@ from reconciler.render.text import Style, count, plain
 WIDTH = 100  # characters of a source line that are shown
 LEAD = 60  # the maximum number of characters before the column
 PLAIN_STYLE = Style()
-SHORTEST_SECRET = 3  # characters; a shorter secret would match in almost any message
+SHORTEST_SECRET = 3  # a shorter secret would match in almost any message
 
 
 def problems_text(problems: Sequence[Problem], color: bool = False) -> str:
     """Returns each problem as ``path:line:col: error: message``, its line with a caret under the column, and the number
     of problems. Returns an empty string if there are no problems. There is no final line break.
 
-    Secrets in the line are masked, also where the message repeats them. Control characters are escaped, and of a long
-    line only the part around the column is shown.
+    Secrets are masked in the line, and in the message if it repeats them. Control characters are escaped, and only the
+    part of a long line around the column is shown.
     """
     if not problems:
         return ""
@@ -109,7 +109,7 @@ def _cells(char: str) -> int:
 
 
 def annotation_lines(problems: Sequence[Problem], folder: str = "") -> list[str]:
-    """Returns a workflow command for each problem, which makes GitHub show the problem beside the line of the file.
+    """Returns a workflow command for each problem, with which GitHub shows the problem beside the line of the file.
 
     `folder` is the path of the project in the repository, empty or ending with a slash. Secrets are masked.
     """

@@ -115,11 +115,11 @@ def _word(action: Action, result: ActionResult) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DecisionSummary:
-    """The record that a command such as `cancel` or `adopt` would make, and the reason.
+    """The record that a command such as `cancel` or `adopt` would make, and the operator's reason.
 
     `about` contains the names of the spec and its run. `facts` are labels and values read from the ledger and AWS.
-    `does` is a sentence about the record and its effect. `warnings` must be read before confirming. `form` contains the
-    fields that only this command's JSON has.
+    `does` is a sentence about the record and its effect. `warnings` are shown before the confirmation. `form` contains
+    the JSON fields of this command only.
     """
 
     command: str
@@ -242,7 +242,7 @@ def awaited_json(runs: Sequence[Awaited], place: Place) -> list[JSON]:
 
 
 def _where(submission: Submission | None, place: Place) -> JSON:
-    """Returns where the run of a submission is in AWS, and its page in AWS's console."""
+    """Returns the location of a submission's run in AWS, and its page in AWS's console."""
     if submission is None or submission.run_id is None:
         return {"location": {}, "console_url": None}
     location = submission.content.location
@@ -253,7 +253,7 @@ def _where(submission: Submission | None, place: Place) -> JSON:
 
 
 def _state(each: Awaited) -> str:
-    """Returns the state for text output. A run that nothing will submit while the command waits is shown as held."""
+    """Returns the state for text output. A run that is not submitted while the command waits is shown as held."""
     return str(each.progress) if each.submission is None and each.progress is Progress.HELD else each.state
 
 

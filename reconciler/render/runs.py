@@ -256,7 +256,7 @@ def location_text(location: Mapping[str, str]) -> str:
 def wide_cells(
     kind: str, commit: str | None, location: Mapping[str, str] | None, definition: str | None, url: str | None
 ) -> dict[str, str]:
-    """Returns the cells about a run that only wide tables have."""
+    """Returns the cells about a run that only wide tables contain."""
     return {
         "KIND": kind,
         "COMMIT": plain((commit or "-")[:DIGITS]),

@@ -181,7 +181,7 @@ def state(submission: Submission | None, now: datetime) -> str:
 
 
 def _reason(action: Action, last: Submission | None) -> str:
-    """Returns the reason and the message of an action. AWS's own words about a live run are in other fields."""
+    """Returns the reason and the message of an action. AWS's own state and reason of a live run are in other fields."""
     shown = last is not None and last.live and action.action is ActionType.NONE and action.message == waits_words(last)
     return f"{action.reason}: {action.message}" if action.message and not shown else str(action.reason)
 
@@ -208,8 +208,8 @@ def status_text(
     Each further live run of a spec has a separate line. The age is the time since the run ended or, for a live run,
     since it was submitted.
 
-    The table fits a terminal of `width` characters; `None` and `wide` mean that lines are never folded. `wide` adds the
-    kind, the commit, the location, the job definition and the console page of each run.
+    The table fits a terminal of `width` characters; `None` and `wide` mean that lines are never wrapped. `wide` adds
+    the kind, the commit, the location, the job definition and the console page of each run.
     """
     if not rows:
         return "No specs, and nothing recorded."
@@ -251,10 +251,10 @@ def _lines(row: StatusRow, now: datetime, style: Style) -> Iterator[Line]:
 
 
 def _notes(row: StatusRow, own: RunRow | None, now: datetime) -> Iterator[str]:
-    """Yields the reason unless the spec is in sync, AWS's own words, and whether the run is stuck."""
+    """Yields the reason unless the spec is in sync, AWS's own state and reason, and whether the run is stuck."""
     if row.reason != Reason.IN_SYNC:
         yield sentence(row.reason)
-    known = row.detail is not None and row.detail in row.reason  # the reason already contains AWS's words
+    known = row.detail is not None and row.detail in row.reason  # the reason already contains AWS's text
     if own is not None and not known and (words := aws_words(own, now)):
         yield words
     elif own is None and row.state in SHOWN_ENDS and row.detail and row.detail not in row.reason:

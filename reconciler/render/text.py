@@ -19,7 +19,7 @@ from reconciler.values import dataclass, regex
 
 COLOURS = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 ANSI = regex(r"\x1b\[[0-9;]*m")
-LEAST_SENTENCE = 20  # the minimum width of the last column; other columns are folded only once it is reached
+LEAST_SENTENCE = 20  # the minimum width of the last column; other columns are wrapped only once it is reached
 MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
 
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
@@ -49,7 +49,7 @@ class Style:
 def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
     """Returns rows of escaped and possibly coloured cells as lines, with aligned columns.
 
-    Cells are folded to fit a terminal of `width` characters. If `width` is `None` (for a pipe or a file), each row is
+    Cells are wrapped to fit a terminal of `width` characters. If `width` is `None` (for a pipe or a file), each row is
     one line.
     """
     widths = [max(map(visible_length, cells)) for cells in zip(*rows, strict=True)]
@@ -60,7 +60,8 @@ def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str
 
 
 def hanging(mark: str, text: str, width: int | None = None) -> list[str]:
-    """Returns `text` after a mark. Lines folded to fit a terminal of `width` characters are indented to the text."""
+    """Returns `text` after a mark. Lines that are wrapped to fit a terminal of `width` characters are indented to the
+    text."""
     indent = visible_length(mark) + 1
     first, *others = columns([(text,)], None if width is None else width - indent)
     return [f"{mark} {first}", *(" " * indent + line for line in others)]
@@ -90,7 +91,7 @@ def _folded(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) ->
     names = widths[:-1]
     narrow = width - sum(names) - 2 * len(names) < LEAST_SENTENCE
     for natural in names:
-        table.add_column(overflow="fold", width=None if narrow else natural)  # fold the sentence instead of a name
+        table.add_column(overflow="fold", width=None if narrow else natural)  # wrap the sentence instead of a name
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*map(Text.from_ansi, row))  # as Text, so that "[bold]" in a name is not markup
@@ -142,8 +143,8 @@ INDENT = " "
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The headings of the columns that a table always has, and of the optional columns that it has if they fit, the
-    most important first."""
+    """The headings of the columns that a table always has, and of the optional columns that it has if there is room,
+    the most important first."""
 
     always: tuple[str, ...]
     if_they_fit: tuple[str, ...]
@@ -181,7 +182,8 @@ def fitted(
 
 
 def packed(texts: Iterable[str], width: int) -> list[str]:
-    """Joins short texts, so that as many as possible share a line of `width` columns and none is folded needlessly."""
+    """Joins short texts, so that as many as possible share a line of `width` columns and none is wrapped
+    unnecessarily."""
     lines: list[str] = []
     for text in texts:
         if lines and visible_length(lines[-1]) + GAP + visible_length(text) <= width:

@@ -16,5 +16,5 @@ def project_folder(chosen: Path | None, cwd: Path) -> Path | None:
     Returns `None` if it has no ``reconciler.yaml``.
     """
     folders = (cwd, cwd / SPECS_FOLDER) if chosen is None else (cwd / chosen,)
-    # An unusable project file raises an error of its own, instead of "no project".
+    # An unusable project file raises its own error instead of "no project".
     return next((folder for folder in folders if os.path.lexists(folder / PROJECT_FILE)), None)

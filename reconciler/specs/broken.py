@@ -89,7 +89,7 @@ def _is_elsewhere(spec: ReadSpec, target: str) -> bool:
 
 
 def _unnamed(spec: ReadSpec) -> Iterator[Problem]:
-    """Yields the problems of a document that may be a spec with a different name than it appears to have."""
+    """Yields the problems of documents that may be specs with names other than they appear to have."""
     if spec.problems and not spec.is_named:
         yield from spec.problems
 

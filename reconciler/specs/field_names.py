@@ -29,12 +29,12 @@ def fields_inside(model: type[Strict], loc: Loc) -> tuple[str, ...]:
 
 
 UNITS = {"Seconds": 1, "Minutes": 60, "Hours": 3600, "Days": 86_400}
-"""How long a unit is in seconds, by the end of the names of fields that count in it."""
+"""The length of a unit in seconds, by the suffix of the names of fields that use the unit."""
 
 
 def in_unit(name: object, value: object) -> str:
     """Returns ``: write 3600`` for a duration such as ``1h`` in a field whose name ends with ``Seconds``. Returns an
-    empty string for any other field or value, and for a duration that is no whole number of the field's unit."""
+    empty string for any other field or value, and for a duration that is not a whole number of the field's unit."""
     size = next((size for unit, size in UNITS.items() if str(name).endswith(unit)), None)
     if size is None or not isinstance(value, str):
         return ""
@@ -73,8 +73,8 @@ def _models(annotation: Any) -> list[type[Strict]]:  # noqa: ANN401 - a type ann
 
 
 def meant_field(model: type[Strict], loc: Loc, value: Any) -> str | None:  # noqa: ANN401 - any document
-    """Returns the field name that the last name in a path is a misspelling of. Returns `None` if no field is a certain
-    match, or if `value` already has that field."""
+    """Returns the field name that the last name in a path is probably a misspelling of. Returns `None` if no field is a
+    certain match, or if `value` already has that field."""
     name = _meant(str(loc[-1]), known_fields(model, loc[:-1]))
     around = value
     for element in loc[:-1]:

@@ -235,7 +235,7 @@ def _content(root: Path, path: str) -> bytes:
         content = os.read(descriptor, min(status.st_size, MOST_BYTES) + 1)
         if len(content) == status.st_size:
             return content
-        with open(descriptor, "rb", closefd=False) as file:  # the file has just changed, or is too large
+        with open(descriptor, "rb", closefd=False) as file:  # the file has just changed or is too large
             file.seek(0)
             return file.read(MOST_BYTES + 1)
     finally:

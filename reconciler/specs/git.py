@@ -92,8 +92,8 @@ class IndexState(NamedTuple):
 
 
 def index_state(root: Path) -> IndexState:
-    """Returns the state of the index in `root`, without a git process. If the state and the commit are the same before
-    and after files are read, the files belong to the commit."""
+    """Returns the state of the index in `root`, without starting a git process. If the state and the commit are the
+    same before and after files are read, the files belong to the commit."""
     repository = _repository(root)
     if repository is None:
         return IndexState()
@@ -123,7 +123,7 @@ def _repository(root: Path) -> Path | None:
     """Returns the nearest ``.git`` at or above a folder, intact or not: a file that refers to a repository, or a folder
     that is not empty."""
     folder, above = os.path.realpath(root), ""
-    while folder != above:  # with text instead of paths, because every command asks several times
+    while folder != above:  # cached as text instead of paths, because every command calls it several times
         git = os.path.join(folder, ".git")
         if os.path.isfile(git) or (os.path.isdir(git) and os.listdir(git)):
             return Path(git)

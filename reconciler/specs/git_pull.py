@@ -94,7 +94,8 @@ def _remove_stale_lock(lock: Path, began: str) -> None:
 
 
 def _remotes_allowed() -> dict[str, str]:
-    """Returns variables that allow remotes, including the operator's own settings from the environment."""
+    """Returns environment variables with the allowed remotes, including the operator's own settings from the
+    environment."""
     chosen = {name: os.environ[name] for name in OPERATORS_VARIABLES if name in os.environ}
     return {"GIT_ALLOW_PROTOCOL": PROTOCOLS} | chosen
 

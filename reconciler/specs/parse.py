@@ -137,7 +137,7 @@ def yaml_documents(text: str) -> Iterator[Document]:
                 yield document
             return
         except (yaml.YAMLError, RecursionError, ValueError, NotPlain):
-            pass  # `_located_documents` reads every form, and reports all flaws
+            pass  # `_located_documents` reads every form and reports all flaws
     yield from islice(_located_documents(text), number, None)
 
 
@@ -230,7 +230,8 @@ def _unreadable(error: Exception, text: str) -> Unreadable:
 
 
 def _clearer(text: str, offset: int, problem: str) -> Unreadable | None:
-    """Returns the mistake that probably caused a syntax error, or `None` if the parser's own message is as good."""
+    """Returns the mistake that probably caused a syntax error, or `None` if the parser's own message is just as
+    good."""
     start = text.rfind("\n", 0, offset) + 1
     above = next(reversed(list(_CONTENT.finditer(text[:start].rstrip()[-LONGEST_LINE:]))), None)
     before, at = text[start:offset], text[offset : offset + 1]
@@ -239,7 +240,7 @@ def _clearer(text: str, offset: int, problem: str) -> Unreadable | None:
         return Unreadable(conflict.start(), message, "merge-conflict")
     if problem in _SECOND_COLON and above and (joined := _NO_SPACE.match(above[0])):
         line = text.rfind(above[0], 0, start)
-        if secret_key(joined[1]):  # the line is not shown, because no place of a secret is known in it
+        if secret_key(joined[1]):  # the line is not shown, because the secrets in it cannot be located
             number = text.count("\n", 0, line) + 1
             return Unreadable(offset, f"line {number} has no ': ': {A_SPACE_AFTER_THE_COLON}", "syntax")
         return Unreadable(line, f"this line has no ': ': {A_SPACE_AFTER_THE_COLON}", "syntax")
@@ -344,8 +345,8 @@ class Node(NamedTuple):
 def find(document: Document, loc: Loc) -> Node:
     """Follows a path as far as it exists in the document.
 
-    Path elements that are not in the document are skipped, because pydantic adds the branch of a union that it tried,
-    and a mapping that was rendered to a string no longer has members. For entries of lists and for the document itself,
+    Path elements that are not in the document are skipped. pydantic adds the branch of a union that it tried, and a
+    mapping that was rendered as a string no longer has members. For entries of lists and for the document itself,
     `key_offset` equals `offset`.
     """
     value, offset, key_offset = document.value, document.offset, document.offset
@@ -366,8 +367,8 @@ def find(document: Document, loc: Loc) -> Node:
 
 
 def offset_in_scalar(text: str, node: Node, end: int, word: str, nth: int) -> int:
-    """Returns the offset in the file of a word in a scalar that ends at `end`, or the offset of the scalar if the word
-    is not written in it.
+    """Returns the offset in the file of a word in a scalar that ends at `end`, or the offset of the scalar if it does
+    not contain the word as written.
 
     The n-th ``${`` of the value is the n-th ``${`` of the scalar as written, whether it is quoted, folded or a block.
     """
@@ -389,7 +390,7 @@ def path_text(loc: Loc) -> str:
         elif _PLAIN_KEY.fullmatch(element):
             text += f".{element}" if text else element
         else:
-            # below a secret's key, an unusual key may be the secret itself, if YAML has read the value as a mapping
+            # below the key of a secret, an unusual key may be the secret itself, if YAML reads the value as a mapping
             hidden = isinstance(before, str) and secret_key(before)
             text += f'["{SENSITIVE if hidden else element}"]'
         before = element

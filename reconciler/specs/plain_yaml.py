@@ -1,7 +1,8 @@
-"""Reads YAML quickly if it has no oddities, which is almost always. `reconciler.specs.parse` reads everything else.
+"""Reads YAML fast if it has no unusual syntax, as almost all specs do. All other YAML is read by
+`reconciler.specs.parse`.
 
-Only the values are read, and the offsets of the two outermost levels. The offsets of all other values are read when a
-problem needs one of them. At the first sign of an oddity or a flaw, the quick reader gives up.
+Only the values are read, together with the offsets of the two outermost levels. The offsets of all other values are
+read if a problem needs one of them. At the first sign of unusual syntax or a flaw, this reader gives up.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ Records = dict[int, list[int]]
 
 
 class NotPlain(Exception):
-    """Raised for a text that the quick reader does not read: with a flaw, or with a form that is rarely used."""
+    """Raised for a text that the fast reader does not read, because it has a flaw or a rarely used form."""
 
 
 def may_be_plain(text: str) -> bool:
@@ -106,15 +107,15 @@ def _container(next_event: NextEvent, start: Any, level: int, records: Records) 
 
 
 def is_key(text: str, style: str | None) -> bool:
-    """Returns whether a scalar can be a key. A plain one must be a string in both versions of YAML, and must not start
-    with a space of Unicode."""
+    """Returns whether a scalar can be a key. A plain scalar must be a string in both versions of YAML, and must not
+    start with a Unicode space."""
     if style:
         return "\0" not in text
     return text != "" and not text[0].isspace() and type(plain(text)) is str
 
 
 def scalar(text: str, style: str | None) -> Any:  # noqa: ANN401 - any scalar
-    """Returns the value of a scalar that is quoted or may be something else than a string."""
+    """Returns the value of a scalar that is quoted or that may not be a string."""
     if style:
         if "\0" in text:
             raise NotPlain

@@ -1,7 +1,7 @@
-"""Private files in the user's cache folder. They can be deleted at any time, and are rebuilt if they are damaged.
+"""Private files in the user's cache folder. They can be deleted at any time, and are created again if they are damaged.
 
-The cache is not in the project folder, because anyone who clones a project would then trust cached files that someone
-else wrote. The cache folder is used only if it belongs to the user and nobody else can read or write it.
+The cache is not in the project folder, because anyone who clones a project would then trust cached files that another
+user wrote. The cache folder is used only if it belongs to the user and no other user can read or write it.
 """
 
 import os
@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 FOLDER = "reconciler"
-MOST_BYTES = 256 * 1024 * 1024  # of one file, and of all files after the next write
+MOST_BYTES = 256 * 1024 * 1024  # the maximum size of one file, and of all files after a write
 MOST_FILES = 200
 CHECK = 32  # hex digits
 
@@ -23,7 +23,7 @@ CHECK = 32  # hex digits
 def code_version() -> str:
     """Returns a digest of everything that determines the results of this program: its source files, the version of
     Python, the folders that libraries are imported from, and the time zones of the system. Every installation changes
-    the digest."""
+    this digest."""
     package = Path(__file__).parents[1]
     parts = [sys.version, sys.executable]
     for folder in (*sys.path[1:], "/usr/share/zoneinfo"):
@@ -111,7 +111,7 @@ def _is_own(status: os.stat_result) -> bool:
 
 
 def _is_private(path: str) -> bool:
-    """Returns whether a path is a folder, not a symlink, that only this user can use."""
+    """Returns whether a path is a folder, and not a symlink, that only this user can use."""
     try:
         status = os.lstat(path)
     except OSError:

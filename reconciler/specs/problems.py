@@ -147,7 +147,7 @@ def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
 
 
 def _one_entry(kind: str, value: object) -> str:
-    """Returns the remedy for a text in the place of a mapping or a list, or an empty string."""
+    """Returns the correction for a text in the position of a mapping or a list, or an empty string."""
     if not isinstance(value, str) or len(value) > LONGEST_SHOWN or "${" in value:
         return ""
     if _TYPES[kind] == "a list":
@@ -176,21 +176,21 @@ _LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_l
 
 
 def at(source: SourceText, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
-    """Returns a problem at an offset of a file, with the line shown."""
+    """Returns a problem at an offset of a file, and shows the line."""
     line, col, shown = source.located(offset)
     return Problem(source.path, line, col, message, rule, severity, shown)
 
 
 def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
-    """Yields the flaws of a file that cannot be read any further, and the problem that stopped the reading."""
+    """Yields the flaws of a file that cannot be read any further, followed by the problem that stopped the reading."""
     yield at(source, error.offset, error.message, error.rule)
     for flaw in error.flaws:
         yield at(source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
 
 
 class TooMany(Exception):
-    """Raised if a document has more problems than are reported. `problems` are the first problems, and a final problem
-    about the limit.
+    """Raised if a document has more problems than are reported. `problems` contains the first problems, followed by a
+    final problem about the limit.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -377,8 +377,8 @@ def _stand_in(value: object) -> object:
 
 
 def merged(by_target: Iterable[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:
-    """Yields the problems of several targets, each once. If only some of the targets have a problem, its message lists
-    these targets.
+    """Yields the problems of several targets, each problem once. If only some of the targets have a problem, its
+    message lists these targets.
     """
     by_problem: dict[Problem, dict[str, None]] = {}
     for target, problem in by_target:

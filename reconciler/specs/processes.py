@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 MOST_PROCESSES = 8
-KNOWN_THREADS = 2  # the main thread, and the thread that watches for signals
+KNOWN_THREADS = 2  # the main thread and the thread that watches for signals
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")

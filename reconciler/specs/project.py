@@ -314,7 +314,7 @@ def _contains(files: ProjectFiles, path: str, names: Iterable[str]) -> bool:
     try:
         text = files.read(path).text
     except NotReadable:
-        return True  # reading it reports why
+        return True  # reading the file reports why
     return any(name in text for name in names)
 
 

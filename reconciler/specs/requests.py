@@ -2,7 +2,7 @@
 
 A string with placeholders is parsed once and filled in for each target. In a one-off spec every placeholder is
 replaced. In a scheduled spec ``${run.slot}`` is kept. So is the escape ``$${`` for a literal ``${``, so that the stored
-request is unambiguous. `render_slot` of `reconciler.model.template` fills in the slot later.
+request is unambiguous. The slot is filled in later by `render_slot` of `reconciler.model.template`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,7 +151,7 @@ def _label_hint(key: str, names: Sequence[str]) -> str:
 
 SAMPLE_TOKEN = TOKEN_PREFIX + "0" * TOKEN_HEX_DIGITS
 SAMPLE_SLOT = "2026-11-22T02:00:00Z"
-STAND_IN = "x"  # replaces a string with an invalid placeholder
+STAND_IN = "x"  # used instead of a string with an invalid placeholder
 
 ByTarget = list[tuple[str, Problem]]
 """Problems, each with the target in which it occurs."""
@@ -294,7 +294,7 @@ def _other_problems(
 
 
 def _without(value: Any, loc: Loc) -> Any:  # noqa: ANN401 - any JSON value
-    """Returns a copy of a value without the part at a path, or the value itself if nothing is at that path."""
+    """Returns a copy of a value without the part at a path, or the value itself if the path does not exist."""
     if isinstance(value, dict) and loc[0] in value:
         if len(loc) > 1:
             return {**value, loc[0]: _without(value[loc[0]], loc[1:])}

@@ -23,7 +23,7 @@ from reconciler.values import regex
 
 Span = tuple[int, int]
 
-SHORTEST_SECRET = 3  # characters; shorter secrets are not replaced in messages, because they would match too often
+SHORTEST_SECRET = 3  # shorter secrets are not replaced in messages, because they would match too often
 QUOTED = regex(r'"(?:[^"\\]|\\.)*(?:"|\Z)|\'(?:[^\']|\'\')*(?:\'|\Z)', re.DOTALL)
 IN_FLOW = regex(r"(?:\$\{[^}\s]*\}|[^\n\r,\[\]{}])*")
 

@@ -124,7 +124,7 @@ class SpecReader:
         name = part(value, "metadata").get("name")
         if isinstance(name, str):
             read.name = name
-            if document is None:  # the name may be in a field with a misspelt name
+            if document is None:  # the name may be in a field whose name is misspelt
                 read.location = view.location(NAME)
         kind = _kind(view, value.get("kind"), read)
         spec = part(value, "spec")
@@ -256,7 +256,7 @@ def _desired(
         renamed_from=_renamed_from(read),
         doubts=tuple(f"{position(each)}: {each.message}" for each in checked.doubts),
     )
-    vars(spec)["request_digest"] = whole_digest  # a cached property, which every plan needs
+    vars(spec)["request_digest"] = whole_digest  # a cached property, because every plan needs it
     return spec
 
 
@@ -286,7 +286,7 @@ def _validated(view: View, value: JSON, read: ReadSpec) -> tuple[SpecDocument | 
 
 def _kind(view: View, name: object, read: ReadSpec) -> Kind | None:
     if not isinstance(name, str):
-        return None  # the model already reported it
+        return None  # the model has already reported it
     if name in MODULES:
         return kind_named(name)
     message = f"unknown kind {name}{suggestion(name, MODULES, 'expected one of')}"
@@ -295,7 +295,7 @@ def _kind(view: View, name: object, read: ReadSpec) -> Kind | None:
 
 
 def _presumed_policy(spec: JSON) -> Policy:
-    """Returns the parts of an invalid policy that decide what a request may contain, so that the request is still
+    """Returns the parts of an invalid policy that determine what a request may contain, so that the request is still
     checked."""
     targets = spec.get("targets")
     names = tuple(name for name in targets if isinstance(name, str)) if isinstance(targets, list) else None

@@ -19,10 +19,10 @@ from reconciler.specs.parse import SourceText
 from reconciler.specs.project import ProjectFile, read_project
 from reconciler.specs.requests import place_of
 
-REGULAR = {"100644", "100755"}  # git's modes of regular files
+REGULAR = {"100644", "100755"}  # the modes that git uses for regular files
 LINK = "120000"
 MOST_NOTES = 5
-MOST_PROJECTS = 100  # that are read to find a moved project
+MOST_PROJECTS = 100  # the maximum number of files that are read to find a moved project
 
 
 class CommitFiles:

@@ -1,9 +1,9 @@
-"""Stamps of files and folders, which show without reading any file that nothing in a project has changed.
+"""Stamps files and folders, so that a later command can detect without reading any file that a project has not changed.
 
 A stamp consists of the size, the modification time, the change time, the inode and the device. Every change of a file
 sets its change time from the kernel's clock, and no program can set it back. An equal stamp therefore proves that the
-file is unchanged, with three exceptions: the file changed a moment ago, because several changes may get the same tick
-of the clock; the clock was set; or the file system is on a network, because then the times come from other machines.
+file is unchanged, with three exceptions: the file changed a moment ago, because several changes may get the same clock
+tick; the clock was set; or the file system is on a network, whose times come from other machines.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ def entries_digest(entries: Iterable[os.DirEntry[str]]) -> str:
 
 
 def _type(entry: os.DirEntry[str]) -> str:
-    if entry.is_file(follow_symlinks=False):  # most are, so their type needs one call
+    if entry.is_file(follow_symlinks=False):  # most entries are files, whose type one call returns
         return "f"
     return "l" if entry.is_symlink() else "d" if entry.is_dir(follow_symlinks=False) else "f"
 
 
 class StampedFolder(NamedTuple):
-    """A folder and those of its files that were read. If the folder changed too recently, `stamp` is `None`, and only
+    """A folder, and those of its files that were read. If the folder changed too recently, `stamp` is `None`, and only
     the entries are compared."""
 
     path: str

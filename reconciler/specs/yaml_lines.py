@@ -1,7 +1,7 @@
 """Reads YAML line by line if each line has one of the usual forms: ``key: value``, ``- value``, a comment, a block of
 text, or a mapping or list in brackets on one line. `reconciler.specs.plain_yaml` reads other texts.
 
-Specs of a project have most lines in common, so the form of a line is remembered. At the first line with another form,
+Specs in a project have most lines in common, so the form of each line is cached. At the first line with another form,
 or with an indentation that may be wrong, this reader gives up. It reports nothing.
 """
 
@@ -17,9 +17,10 @@ from reconciler.specs.yaml_nodes import DEEPEST, PLAIN_KEY, Document
 from reconciler.values import regex
 
 MOST_FORMS = 4096
-"""The number of different lines whose forms are remembered. Then all are forgotten, so that memory is bounded."""
+"""The number of different lines whose forms are cached. When it is reached, all are dropped, so that memory is
+bounded."""
 
-LONGEST_LINE = 1000  # characters; YAML requires the colon of a key within 1,024 characters
+LONGEST_LINE = 1000  # YAML requires the colon of a key within 1,024 characters
 
 _ODD = regex("[\x80-\xa0\ufeff]")
 """Characters that look like a space or a line break."""
@@ -64,7 +65,7 @@ IGNORED, OTHER, NEXT_DOCUMENT, END = Line(GIVES_UP), Line(GIVES_UP), Line(ENDS_A
 
 
 class _Forms(dict[str, Line]):
-    """The form of each line. If the form of a line is not remembered, it is found and added."""
+    """The form of each line. If the form of a line is not cached, it is determined and added."""
 
     def __missing__(self, line: str) -> Line:
         form = self[line] = _form(line)

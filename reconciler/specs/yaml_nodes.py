@@ -106,7 +106,7 @@ DEEPEST = 64
 MOST_EXPANDED = 20_000
 MOST_CHARACTERS = 1024 * 1024  # the same as the largest file
 TOO_MANY = "more than 1,000 problems; fix these first, then run again"
-MOST_PROBLEMS = 1000  # in one document; a file can contain hundreds of thousands of flaws, and nobody reads that many
+MOST_PROBLEMS = 1000  # in one document; a file can contain hundreds of thousands of flaws, which nobody reads
 
 # Values of `Builder._key` if the next node is not the value of a mapping's key:
 _AT_ROOT = object()
