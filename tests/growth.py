@@ -77,8 +77,8 @@ def adopted(number: int) -> Call:
     state = Recorded()
     for name in names(number // 2):
         single = recorded(taken("A", 1, name))
-        state.specs |= single.specs
-        state.by_token |= single.by_token
+        state.specs.update(single.specs)
+        state.by_token.update(single.by_token)
     return lambda: plan(wanted, state, NOW)
 
 

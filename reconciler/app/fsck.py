@@ -92,7 +92,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
     archived = _archived(session, recorded, inventory.present)
     if archived:
         recorded = copy(recorded)
-        recorded.by_token = recorded.by_token | {submission.token: submission for submission in archived}
+        recorded.by_token = {**recorded.by_token, **{submission.token: submission for submission in archived}}
     run_ids = {submission.run_id for submission in archived}
     missing = [run for run in inventory.present if run.run_id not in run_ids]
     present = tuple(run.now_called(_name_of(run, specs, recorded)) for run in missing)

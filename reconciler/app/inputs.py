@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from reconciler.app.settled_specs import Settled, SettledSpecs
     from reconciler.core.desired import DesiredSpec, InvalidSpec
     from reconciler.core.plan import Plan
-    from reconciler.core.state import Recorded
+    from reconciler.core.state import Recorded, Submission
 
 Made = TypeVar("Made")
 
@@ -126,12 +126,11 @@ def read(session: Session, *, tolerant: bool = False, settled: SettledSpecs | No
 
 
 class ReadState(NamedTuple):
-    """The state that must not change while the files are read: the commit, git's index, and the submissions and
-    declarations in the ledger. `position` is the position of the ledger."""
+    """The state that must not change while the files are read: the commit, git's index, and the position of the ledger
+    with that of the newest settings."""
 
     commit: str | None
     checkout: IndexState
-    submitted: Mapping[str, tuple[str, int]]
     settings_at: int
     position: int
 
@@ -139,17 +138,7 @@ class ReadState(NamedTuple):
 def _state(session: Session) -> ReadState:
     recorded = session.ledger.refresh()
     index = index_state(session.root)
-    return ReadState(
-        read_head(session.root), index, _submitted(recorded), settings_declared_at(recorded), recorded.position
-    )
-
-
-def _submitted(recorded: Recorded) -> dict[str, tuple[str, int]]:
-    """Returns the newest submission and the newest declaration of each spec. No observation changes them."""
-    return {
-        name: (record.newest.token if record.newest else "", record.declaration.position if record.declaration else 0)
-        for name, record in recorded.specs.items()
-    }
+    return ReadState(read_head(session.root), index, settings_declared_at(recorded), recorded.position)
 
 
 def _is_overtaken(inputs: PassInputs) -> bool:
@@ -162,16 +151,20 @@ def _is_overtaken(inputs: PassInputs) -> bool:
         return False
     if others_applied(inputs.settings_digest, before.settings_at, inputs.recorded) is not None:
         return True
-    for name, (token, declared_at) in _submitted(inputs.recorded).items():
-        token_before, declared_before = before.submitted.get(name, ("", 0))
-        if name in inputs.invalid or (token, declared_at) == (token_before, declared_before):
-            continue
+    for name in inputs.recorded.touched_since(before.position) - inputs.invalid.keys():
         spec, record = inputs.specs.get(name), inputs.recorded.spec(name)
-        if spec is None or (declared_at != declared_before and differs(spec, record)):
+        renamed = any(former.position > before.position for former in record.former_names)
+        declared = renamed or (record.declaration is not None and record.declaration.position > before.position)
+        newest = record.newest if renamed or _began_after(record.newest, before.position) else None
+        if (declared or newest is not None) and (spec is None or (declared and differs(spec, record))):
             return True
-        if token != token_before and record.newest is not None and record.newest.digest != spec.digest:
+        if spec is not None and newest is not None and newest.digest != spec.digest:
             return True
     return False
+
+
+def _began_after(submission: Submission | None, position: int) -> bool:
+    return submission is not None and submission.first_position > position
 
 
 def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> PassInputs:

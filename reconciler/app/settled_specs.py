@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import TypeAdapter
 
+from reconciler.core.lazy_mapping import where
 from reconciler.core.observations import incomplete
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.times import parse_time
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from reconciler.app.inputs import PassInputs
     from reconciler.app.session import Session
-    from reconciler.core.state import SpecRecord
+    from reconciler.core.state import Recorded
     from reconciler.specs.files import ProjectFiles
     from reconciler.specs.spec import SpecReader
 
@@ -157,7 +158,7 @@ class SettledSpecs:
             return {}
         if known.since > self._start.wall or len(recorded.rollbacks) != known.rollbacks or not self._continues(known):
             return {}
-        touched = {record.name for record in recorded.specs.values() if _is_touched(record, known.position)}
+        touched = _touched(recorded, known.position)
         return {
             path: file
             for path, file in known.files.items()
@@ -223,15 +224,10 @@ class SettledSpecs:
                     yield path, (stamp, specs)
 
 
-def _is_touched(record: SpecRecord, position: int) -> bool:
-    """Returns whether the ledger has an event about a spec after a position. A run that another spec took over counts
-    too, because its event is about the other spec."""
-    if record.positions and record.positions[-1] > position:
-        return True
-    return any(
-        submission.positions[-1:] > [position] or submission.reassigned_to is not None
-        for submission in record.submissions
-    )
+def _touched(recorded: Recorded, position: int) -> set[str]:
+    """Returns the specs about which the ledger has events after a position. Specs with a run that another spec took
+    over count too, because its event is about the other spec."""
+    return recorded.touched_since(position) | {each.name for each in where(recorded.by_token, bool, "reassigned_to")}
 
 
 def _referred(specs: Iterable[ReadSpec]) -> set[str]:

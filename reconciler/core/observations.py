@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from reconciler.core.events import Observed
+from reconciler.core.lazy_mapping import where
 from reconciler.core.ports import RunReport
 from reconciler.core.state import Recorded, RunState, Submission
 from reconciler.core.times import parse_time, time_text
@@ -69,8 +70,8 @@ def incomplete(recorded: Recorded, now: datetime) -> dict[str, list[Submission]]
     """Returns the ended runs to query again, by kind: runs whose reason or usage AWS has not reported yet and whose end
     was recorded less than `LATE` ago."""
     by_kind: dict[str, list[Submission]] = {}
-    for submission in recorded.by_token.values():
-        if submission.partial and submission.ended_at is not None and now - parse_time(submission.ended_at) < LATE:
+    for submission in where(recorded.by_token, bool, "partial"):
+        if submission.ended_at is not None and now - parse_time(submission.ended_at) < LATE:
             by_kind.setdefault(submission.kind, []).append(submission)
     turn = time_text(now)
     return {kind: sorted(runs, key=lambda run: _turn(run, turn))[:MOST_LATE] for kind, runs in by_kind.items()}

@@ -89,7 +89,7 @@ def _notes(specs: Iterable[tuple[DesiredSpec, RenamedFrom]], recorded: Recorded)
 def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
     """Yields a suggestion of `renamedFrom` for each new spec that has the content of a removed spec."""
     gone: dict[str, SpecRecord] = {}
-    absent = [record for record in recorded.specs.values() if record.name not in desired.names]
+    absent = [recorded.specs[name] for name in recorded.specs if name not in desired.names]
     for record in sorted(absent, key=lambda record: record.head):
         contents = (record.declaration, record.baseline)
         gone |= {each.digest: record for each in contents if each is not None and each.digest}
@@ -115,13 +115,13 @@ def after_renames(recorded: Recorded, pending: Mapping[str, str]) -> Recorded:
     if not pending:
         return recorded
     view = copy(recorded)
-    view.specs, view.by_token = dict(recorded.specs), dict(recorded.by_token)
+    view.specs, view.by_token = copy(recorded.specs), copy(recorded.by_token)
     view.former_names = dict(recorded.former_names)
     for name, old in pending.items():
         record = copy(view.specs[old])
         record.submissions = [copy(submission) for submission in record.submissions]
         view.specs[old] = record
-        view.by_token |= {submission.token: submission for submission in record.submissions}
+        view.by_token.update({submission.token: submission for submission in record.submissions})
         rename(view, old, name, recorded.position + 1)
     return view
 

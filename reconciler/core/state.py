@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import field, fields
 
 from reconciler.core.archive import Archive
 from reconciler.core.declarations import Declaration, ProjectDeclaration
 from reconciler.core.identity import Place, SubmissionKey
+from reconciler.core.lazy_mapping import where
 from reconciler.core.ledger_changes import AcceptedRollback, MovedTo
 from reconciler.core.notification_retries import Undelivered
-from reconciler.core.submission import CountsAs, Phase, RunState, Send, Submission
+from reconciler.core.submission import CountsAs, Phase, RunState, Send, Submission, is_live, is_unresolved
 from reconciler.core.times import Schedule, SlotRange, parse_time
 from reconciler.values import dataclass
 
@@ -171,6 +172,7 @@ class Recorded:
 
     `place` is from the first event. `project` are the settings applied last, or `None` before the first. `moved` is the
     place that the ledger was moved to, or `None` if it is in use; `rollbacks` are the accepted rollbacks, oldest first.
+    `specs` and `by_token` may be lazy, so use `lazy_mapping.where` to find a few of many records.
     `former_names` are the names that records had before. `unindexed` are the entries of archived submissions
     (`archive.Entry`) that are not in any batch yet. `indexes` are the positions of the batches that contain the other
     entries, each with the first and the last slot in its batch. `recalled` has the archived submissions that this pass
@@ -189,8 +191,8 @@ class Recorded:
     project: ProjectDeclaration | None = None
     moved: MovedTo | None = None
     rollbacks: list[AcceptedRollback] = field(default_factory=list)
-    specs: dict[str, SpecRecord] = field(default_factory=dict)
-    by_token: dict[str, Submission] = field(default_factory=dict)
+    specs: MutableMapping[str, SpecRecord] = field(default_factory=dict)
+    by_token: MutableMapping[str, Submission] = field(default_factory=dict)
     former_names: dict[str, FormerName] = field(default_factory=dict)
     undelivered: dict[str, Undelivered] = field(default_factory=dict)
     unindexed: list[str] = field(default_factory=list)
@@ -227,19 +229,19 @@ class Recorded:
     @property
     def archives(self) -> bool:
         """Whether any submission is archived."""
-        return any(record.archive is not None and record.archive.number for record in self.specs.values())
+        return next(where(self.specs, _has_archived, "archive"), None) is not None
 
     @property
     def number(self) -> int:
         """The number of submissions, including archived ones."""
-        archived = (record.archive.number for record in self.specs.values() if record.archive is not None)
-        return len(self.by_token) + sum(archived)
+        archives = (record.archive for record in where(self.specs, _has_archived, "archive"))
+        return len(self.by_token) + sum(archive.number for archive in archives if archive is not None)
 
     @property
     def intends(self) -> bool:
         """Whether anything was ever intended to be sent. If not, an earlier ledger may have been lost."""
-        archived = any(record.archive is not None and record.archive.sent for record in self.specs.values())
-        return archived or any(send.number for submission in self.by_token.values() for send in submission.sends)
+        sent = any(send.number for submission in self.by_token.values() for send in submission.sends)
+        return sent or next(where(self.specs, _has_sent, "archive"), None) is not None
 
     def at_slot(self, name: str, slot: str) -> list[Submission] | None:
         """Returns the attempts of a slot, or `None` if they may be archived and this pass has not read them."""
@@ -262,11 +264,30 @@ class Recorded:
 
     def unresolved(self) -> Iterator[Submission]:
         """Yields all submissions that may have a run that is missing from the ledger, sorted by name."""
-        return (s for name in sorted(self.specs) for s in self.specs[name].unresolved)
+        names = {submission.name for submission in where(self.by_token, is_unresolved, "phase")}
+        return (s for name in sorted(names) for s in self.spec(name).unresolved)
 
     def live(self) -> Iterator[Submission]:
         """Yields all submissions with a live run, sorted by name."""
-        return (s for name in sorted(self.specs) for s in self.specs[name].live)
+        names = {submission.name for submission in where(self.by_token, is_live, "run_state", "reassigned_to")}
+        return (s for name in sorted(names) for s in self.spec(name).live)
+
+    def touched_since(self, position: int) -> set[str]:
+        """Returns the names of the specs about which the ledger has events after a position."""
+
+        def touched(positions: Sequence[int]) -> bool:
+            return bool(positions) and positions[-1] > position
+
+        specs = {record.name for record in where(self.specs, touched, "positions")}
+        return specs | {submission.name for submission in where(self.by_token, touched, "positions")}
+
+
+def _has_archived(archive: Archive | None) -> bool:
+    return archive is not None and archive.number > 0
+
+
+def _has_sent(archive: Archive | None) -> bool:
+    return archive is not None and archive.sent
 
 
 @dataclass(frozen=True, slots=True)

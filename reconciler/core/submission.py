@@ -163,7 +163,7 @@ class Submission:
     @property
     def unresolved(self) -> bool:
         """Whether a run may exist that is missing from the ledger."""
-        return self.phase is Phase.INTENDED or self.phase is Phase.CONFLICTED
+        return is_unresolved(self.phase)
 
     @property
     def accepted(self) -> bool:
@@ -196,8 +196,7 @@ class Submission:
     @property
     def live(self) -> bool:
         """Whether it has a run that may still do work."""
-        working = self.run_state is RunState.RUNNING or self.run_state is RunState.SUBMITTED
-        return working and self.reassigned_to is None
+        return is_live(self.run_state, self.reassigned_to)
 
     @property
     def aws_words(self) -> str:
@@ -223,6 +222,16 @@ class Submission:
     def settles_at(self, settle_seconds: int) -> datetime:
         """Returns the time after which the newest send can no longer arrive."""
         return parse_time(self.newest_send.at) + timedelta(seconds=settle_seconds)
+
+
+def is_unresolved(phase: Phase) -> bool:
+    """Returns whether a submission in this phase may have a run that is missing from the ledger."""
+    return phase is Phase.INTENDED or phase is Phase.CONFLICTED
+
+
+def is_live(run_state: RunState | None, reassigned_to: str | None) -> bool:
+    """Returns whether a run in this state may still do work, unless an operator gave it to another spec."""
+    return (run_state is RunState.RUNNING or run_state is RunState.SUBMITTED) and reassigned_to is None
 
 
 Attempts = Sequence[Submission]

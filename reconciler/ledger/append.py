@@ -69,7 +69,7 @@ def check_appendable(recorded: Recorded, events: Sequence[e.Event], recall: Reca
     for event in events:
         if isinstance(event, e.SpecRenamed):
             names = (name for name in (event.renamed_from, event.name) if name in recorded.specs)
-            scratch.specs |= {name: deepcopy(recorded.specs[name]) for name in names}
+            scratch.specs.update({name: deepcopy(recorded.specs[name]) for name in names})
         if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
             continue
         submission = recorded.by_token.get(event.token)

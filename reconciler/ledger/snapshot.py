@@ -69,9 +69,9 @@ def pack(recorded: Recorded, link: str) -> bytes | None:
     return sha256(rest).hexdigest().encode("ascii") + b"\n" + rest
 
 
-def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
+def unpack(content: bytes, *, lazy: bool = False) -> tuple[Mark | None, Snapshot | None]:
     """Returns the mark and the snapshot in `content`. Both are `None` if the content is damaged; the snapshot is also
-    `None` if another version wrote it.
+    `None` if another version wrote it. `lazy` is as in `from_json`.
     """
     stated, _, rest = content.partition(b"\n")
     if stated != sha256(rest).hexdigest().encode("ascii"):
@@ -86,7 +86,7 @@ def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
         if header["fold"] != fold_version():
             return mark, None
         with uncollected():
-            recorded = from_json(_parsed(_decompressed(body)))
+            recorded = from_json(_parsed(_decompressed(body)), lazy=lazy)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error):
         return mark, None  # invalid content with a correct checksum was forged
     return mark, Snapshot(recorded, mark.link) if recorded.position == mark.position else None
@@ -155,7 +155,7 @@ class Cache:
         except LedgerError as error:
             logger.debug("no snapshot: %s", error)
             return None
-        self.mark, snapshot = (None, None) if stored is None else unpack(stored[1])
+        self.mark, snapshot = (None, None) if stored is None else unpack(stored[1], lazy=True)
         if snapshot is not None and snapshot.recorded.place != self._place:
             self.mark = snapshot = None
         if snapshot is None:

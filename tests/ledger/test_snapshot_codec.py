@@ -6,6 +6,8 @@ import io
 import json
 import os
 import tokenize
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import Field, dataclass, field, fields
 from enum import StrEnum
 from hashlib import sha256
@@ -18,18 +20,25 @@ from hypothesis import strategies as st
 
 import reconciler.core
 from reconciler.core import events as e
+from reconciler.core import lazy_mapping
 from reconciler.core.declarations import Declaration
+from reconciler.core.fold import fold
+from reconciler.core.lazy_mapping import LazyMapping
+from reconciler.core.observations import incomplete
+from reconciler.core.renames import after_renames
 from reconciler.core.state import OF_THE_PASS, Recorded, Sighting, SpecRecord, Submission
+from reconciler.errors import LedgerCorrupt
+from reconciler.ledger import object_codec
 from reconciler.ledger import snapshot_codec as form
 from reconciler.ledger.snapshot_codec import from_json, to_json
-from tests.builders import intended
+from tests.builders import NOW, at, intended
 from tests.campaigns import examples
 from tests.core.histories import all_event_types, events_of, folded, possible, stories
 
 
-def again(recorded: Recorded) -> Recorded:
+def again(recorded: Recorded, *, lazy: bool = False) -> Recorded:
     """Returns the state after it was encoded as JSON text and decoded."""
-    return from_json(json.loads(json.dumps(to_json(recorded))))
+    return from_json(json.loads(json.dumps(to_json(recorded))), lazy=lazy)
 
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
@@ -41,11 +50,89 @@ def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
     def check(before: list[e.Event], event: e.Event, after: list[e.Event], data: st.DataObject) -> None:
         story = possible([*before, event, *after])
         cut = data.draw(st.integers(0, len(story)))
-        whole, resumed = folded(story), folded(story[cut:], again(folded(story[:cut])))
-        assert whole == resumed
-        assert list(whole.by_token) == list(resumed.by_token)
+        whole = folded(story)
+        for lazy in (False, True):
+            resumed = folded(story[cut:], again(folded(story[:cut]), lazy=lazy))
+            assert whole == resumed
+            assert list(whole.by_token) == list(resumed.by_token)
+            assert list(whole.specs) == list(resumed.specs)
+            assert to_json(whole) == to_json(resumed)
 
     check()
+
+
+@pytest.mark.parametrize("few", [0, lazy_mapping.FEW], ids=["one by one", "all at once"])
+def test_a_lazy_state_gives_the_same_answers(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that is computed from all specs is the same for a state that is decoded lazily, and again after more
+    events and renames that are not recorded yet."""
+    monkeypatch.setattr(lazy_mapping, "FEW", few)
+
+    @settings(max_examples=examples(30, soak=1000))
+    @given(stories(), stories(4), st.sampled_from(["clicks", "orders"]))
+    def check(before: list[e.Event], after: list[e.Event], old: str) -> None:
+        story = possible([*before, *after])
+        cut = max(0, len(story) - len(after))
+        eager, lazy = folded(story[:cut]), again(folded(story[:cut]), lazy=True)
+        assert _answers(eager) == _answers(lazy)
+        eager, lazy = folded(story[cut:], eager), folded(story[cut:], lazy)
+        assert _answers(eager) == _answers(lazy)
+        pending = {"new-name": old} if old in eager.specs else {}
+        assert _answers(after_renames(eager, pending)) == _answers(after_renames(lazy, pending))
+        assert deepcopy(lazy) == deepcopy(eager) == eager == lazy
+
+    check()
+
+
+def _answers(state: Recorded) -> list[Any]:
+    """Returns what plans compute from all specs of a state."""
+    names = [*state.specs, "no-spec", "orders", "clicks", "new-name"]
+    return [
+        [submission.token for submission in state.live()],
+        [submission.token for submission in state.unresolved()],
+        (state.archives, state.number, state.intends),
+        [state.touched_since(position) for position in range(state.position + 2)],
+        incomplete(state, NOW),
+        [(name in state.specs, state.current_name(name), state.spec(name)) for name in names],
+    ]
+
+
+def test_a_plan_decodes_few_specs() -> None:
+    """What is computed from all specs of a large state decodes only specs that are live, unresolved or changed; the
+    others are decoded when they are accessed."""
+    state = Recorded()
+    for number in range(200):
+        intent = intended("A", 1, f"job-{number}")
+        name, token = intent.name, intent.token
+        events: list[e.Event] = [intent, e.Submitted(at=at(), name=name, token=token, send=1, run_id=token)]
+        if number:
+            over = e.Observed(at=at(), name=name, token=token, run_id=token, state="succeeded", aws_state="SUCCEEDED")
+            events.append(over)
+        fold(state, number + 1, events)
+    lazy = again(state, lazy=True)
+    assert [submission.name for submission in lazy.live()] == ["job-0"]
+    assert list(lazy.unresolved()) == []
+    assert (lazy.archives, lazy.intends, lazy.number, incomplete(lazy, NOW)) == (False, True, 200, {})
+    assert lazy.touched_since(199) == {"job-199"}
+    assert ("job-7" in lazy.specs, "job-x" in lazy.specs, len(lazy.specs)) == (True, False, 200)
+    assert (set(_made(lazy.specs)), set(_made(lazy.by_token))) == ({0}, {0, 199})
+    assert lazy.spec("job-7") == state.spec("job-7")
+    assert (set(_made(lazy.specs)), set(_made(lazy.by_token))) == ({0, 7}, {0, 7, 199})
+    assert lazy == state
+
+
+def _made(values: Mapping[str, Any]) -> Mapping[int, Any]:
+    assert isinstance(values, LazyMapping)
+    return values._rows.made
+
+
+def test_an_invalid_value_in_a_lazy_state_is_a_ledger_error() -> None:
+    """A value that no version writes is an error with one sentence when it is accessed."""
+    whole = to_json(folded(possible(st_story())))
+    columns = whole["submissions"]["columns"]
+    columns[[each.name for each in fields(Submission)].index("phase")] = ["no phase"]
+    state = from_json(whole, lazy=True)
+    with pytest.raises(LedgerCorrupt, match="the snapshot of the ledger has an invalid value"):
+        list(state.by_token.values())
 
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
@@ -64,14 +151,15 @@ def test_an_older_form_is_read() -> None:
     """A snapshot from before columns existed, with a list for each submission and each spec, gives the same state."""
     state = folded(possible([]))
     numbers = {token: number for number, token in enumerate(state.by_token)}
-    to, _ = form._whole(Submission, None)
-    spec_to, _ = form._whole(SpecRecord, (lambda submission: numbers[submission.token], int))
+    to, _ = object_codec.coder_of_objects(Submission, None)
+    spec_to, _ = object_codec.coder_of_objects(SpecRecord, (lambda submission: numbers[submission.token], int))
     older = {
         **to_json(state),
         "submissions": [to(submission) for submission in state.by_token.values()],
         "specs": {name: spec_to(record) for name, record in state.specs.items()},
     }
-    assert from_json(json.loads(json.dumps(older))) == state
+    for lazy in (False, True):
+        assert from_json(json.loads(json.dumps(older)), lazy=lazy) == state
 
 
 def test_a_policy_that_specs_share_is_written_once() -> None:
@@ -97,6 +185,7 @@ def test_columns_of_other_lengths_are_refused(change: str) -> None:
     """Columns of a form that `to_json` never writes are an error, and no submission is left out."""
     state = folded(possible(st_story()))
     whole = json.loads(json.dumps(to_json(state)))
+    assert from_json(whole, lazy=True) == state
     columns, tokens = whole["submissions"]["columns"], len(state.by_token)
     if change == "fewer columns":
         columns.pop()
@@ -107,8 +196,9 @@ def test_columns_of_other_lengths_are_refused(change: str) -> None:
     if change == "none":
         assert from_json(whole) == state
     else:
-        with pytest.raises(ValueError, match=r"the form|a column has"):
-            from_json(whole)
+        for lazy in (False, True):
+            with pytest.raises(ValueError, match=r"the form|a column has"):
+                from_json(whole, lazy=lazy)
 
 
 def st_story() -> list[e.Event]:
@@ -124,9 +214,10 @@ def test_values_that_all_submissions_share_are_separate_objects() -> None:
     assert first.looked is not second.looked
 
 
-def test_a_submission_stays_one_object() -> None:
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_submission_stays_one_object(lazy: bool) -> None:
     """A submission by token and the same submission in its spec are one object."""
-    state = again(folded(possible([])))
+    state = again(folded(possible([])), lazy=lazy)
     held = [submission for record in state.specs.values() for submission in record.submissions]
     assert {id(submission) for submission in held} == {id(submission) for submission in state.by_token.values()}
 
@@ -180,7 +271,7 @@ class Sample:
 
 def test_every_type_that_a_field_may_have() -> None:
     """Objects, enums, sets, tuples and mappings are unchanged after decoding."""
-    to, back = form._whole(Sample, None)
+    to, back = object_codec.coder_of_objects(Sample, None)
     sample = Sample()
     assert sample == back(json.loads(json.dumps(to(sample))))
 
@@ -189,12 +280,12 @@ def test_every_type_that_a_field_may_have() -> None:
 def test_a_type_that_cannot_be_held_is_told(hint: Any) -> None:
     """Encoding a field of an unsupported type raises an error."""
     with pytest.raises(TypeError, match="the snapshot codec"):
-        form._coder(hint, None)
+        object_codec.coder_of(hint, None)
 
 
 def test_another_number_of_fields_is_refused() -> None:
     """A list that is too short or too long is an error."""
-    _, back = form._whole(Inner, None)
+    _, back = object_codec.coder_of_objects(Inner, None)
     with pytest.raises(ValueError, match="Inner has 1 fields, the form 2"):
         back([1, 2])
 
