@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from reconciler.core import events as e
 from reconciler.core.archive import Recall, where_of
+from reconciler.core.event_codec import decode, encode
 from reconciler.core.fold import fold
 from reconciler.core.ports import Clock, Store
 from reconciler.core.state import Recorded, SpecRecord
@@ -62,9 +63,14 @@ def intended_before(recorded: Recorded, events: Sequence[e.Event], recall: Recal
 
 
 def check_appendable(recorded: Recorded, events: Sequence[e.Event], recall: Recall) -> None:
-    """Checks that the events can follow the recorded ones, so that an unreadable batch is never written. Folds them
-    into copies of the state that they change. Raises the errors of `fold`.
+    """Checks that the events can be read again and can follow the recorded ones, so that an unreadable batch is never
+    written. Folds them into copies of the state that they change. Raises `LedgerError`, and the errors of `fold`.
     """
+    for event in events:
+        try:
+            decode(encode(event))
+        except LedgerError as error:
+            raise LedgerError(f"nothing was written or sent, because it could not be read again: {error}") from None
     scratch, begun = Recorded(), {event.token for event in events if isinstance(event, e.Intended)}
     for event in events:
         if isinstance(event, e.SpecRenamed):

@@ -18,7 +18,7 @@ from pydantic import (
 from reconciler.model import STATE_FOLDER
 from reconciler.model.base import JSON, Loc, Strict, hinted, source_text
 from reconciler.model.kind import MODULES, Rate, Resources
-from reconciler.model.spec import Name, Suspended
+from reconciler.model.spec import CENTURY_SECONDS, Name, Suspended
 
 
 class PriceList(Strict):
@@ -118,7 +118,7 @@ Variables = dict[
 class Emulator(Strict):
     """How the embedded AWS of a target behaves."""
 
-    runSeconds: int = Field(2, ge=0, description="How long a run takes, in seconds.")
+    runSeconds: int = Field(2, ge=0, le=CENTURY_SECONDS, description="How long a run takes, in seconds.")
     outcomes: dict[str, Literal["Succeeded", "Failed"]] = Field(
         {}, description="How the runs of a spec end, by the spec's name; absent: Succeeded."
     )
@@ -236,6 +236,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
     settleSeconds: int = Field(
         SAFE_SETTLE_SECONDS,
         ge=0,
+        le=CENTURY_SECONDS,
         description="Time after which a submission with an unknown outcome that AWS does not list counts as absent.",
     )
     allowUnsafeSettling: bool = Field(

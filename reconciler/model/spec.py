@@ -2,15 +2,12 @@
 
 import re
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from functools import cache
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
-from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from reconciler.model.base import JSON, Strict, Unquoted, hinted
+from reconciler.model.schedules import check_schedule, check_time_zone
 
 API_VERSION = "reconciler/v1"
 NAME_PATTERN = hinted(
@@ -21,6 +18,11 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name of a project, target or spec: Kubernetes' DNS label, so that it fits tags, file names and tokens."""
 
 DAY_SECONDS = 86_400
+CENTURY_SECONDS = 36_525 * DAY_SECONDS
+"""The longest duration. Times must stay within the calendar if it is added to them or subtracted from them."""
+LARGEST_REVISION = 2**53
+MOST_RETRIES = 1_000_000
+"""The largest values that an event of the ledger may have (`reconciler.core.event_fields`)."""
 STREAMING_DEFAULTS = {"concurrencyPolicy": "Replace", "restartPolicy": "Always"}
 
 
@@ -29,24 +31,6 @@ RELATIVE = (
     r"|.+ (?:ago|from now)|[+-]?\d+ ?[a-z]+"
 )
 TIME_FORMS = 'write a date (the start of the day in UTC) such as "2026-12-01", or a time such as "2026-12-01T00:00:00Z"'
-
-
-CRON_FIELDS = {
-    "minute": "0 to 59",
-    "hour": "0 to 23",
-    "day": "1 to 31, or L for the last day",
-    "month": "1 to 12, or JAN to DEC",
-    "weekday": "0 to 7, or SUN to SAT",
-}
-MACROS = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
 
 
 def _moment(value: str) -> str:
@@ -65,47 +49,6 @@ def _moment(value: str) -> str:
     if moment.tzinfo is None:
         raise ValueError(f'{value!r} has no time zone: add Z for UTC, such as "2026-12-01T00:00:00Z"')
     return written
-
-
-@cache
-def _schedule(value: str) -> str:
-    """Checks a five-field cron expression as Debian's cron interprets it. Raises `ValueError`."""
-    fields = value.split()
-    if len(fields) != len(CRON_FIELDS):
-        meant = f"; write {MACROS[value]!r}" if value in MACROS else ""
-        raise ValueError(
-            f'a schedule has five fields (minute hour day month weekday), such as "0 2 * * *"; got {value!r}{meant}'
-        )
-    wrong = [
-        f"{name} {field} (write {form})"
-        for field, (name, form) in zip(fields, CRON_FIELDS.items(), strict=True)
-        if not _is_cron(" ".join(field if name == other else "*" for other in CRON_FIELDS))
-    ]
-    if wrong:
-        raise ValueError(f"{value!r} is not a cron schedule: bad {', bad '.join(wrong)}")
-    if not _is_cron(value):
-        raise ValueError(f"{value!r} is not a cron schedule: none of its months has its days")
-    return value
-
-
-def _is_cron(value: str) -> bool:
-    try:
-        CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
-    except CronSimError:
-        return False
-    return True
-
-
-@cache
-def _time_zone(value: str) -> str:
-    """Checks an IANA time zone name against this machine's database. Raises `ValueError`."""
-    try:
-        ZoneInfo(value)
-    except (KeyError, OSError, ValueError):  # a missing zone raises KeyError, a folder OSError
-        close = get_close_matches(value.lower(), names := {name.lower(): name for name in available_timezones()}, n=1)
-        meant = f"; did you mean {names[close[0]]}?" if close else ", such as Europe/Madrid"
-        raise ValueError(f"{value!r} is not an IANA time zone{meant}") from None
-    return value
 
 
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -161,21 +104,24 @@ class Dependency(Strict):
 class Policy(Strict):
     """How and when a spec runs: everything in `spec:` except the request. Only `revision` is part of the digest."""
 
-    revision: int = Field(1, ge=0, description="A new number runs the same request again.")
+    revision: int = Field(1, ge=0, le=LARGEST_REVISION, description="A new number runs the same request again.")
     targets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1), AfterValidator(_unique)] | None = Field(
         None, description="The targets it runs in; absent: every target of the project."
     )
     suspend: Suspended = Field(
         False, description="true, or reason, owner and until: nothing is submitted or cancelled for this spec."
     )
-    schedule: Annotated[str, AfterValidator(_schedule)] | None = Field(
+    schedule: Annotated[str, AfterValidator(check_schedule)] | None = Field(
         None, description="Five-field cron. Without it a spec is a one-off: one run for each generation."
     )
-    timeZone: Annotated[str, AfterValidator(_time_zone)] = Field(
+    timeZone: Annotated[str, AfterValidator(check_time_zone)] = Field(
         "UTC", description="IANA name of the zone that the schedule is in."
     )
     startingDeadlineSeconds: int | None = Field(
-        None, ge=0, description="A slot later than this is recorded as missed and never run. Absent: no deadline."
+        None,
+        ge=0,
+        le=CENTURY_SECONDS,
+        description="A slot later than this is recorded as missed and never run. Absent: no deadline.",
     )
     catchup: bool = Field(
         False, description="false: only the newest due slot runs, others are missed; true: all of them, oldest first."
@@ -186,7 +132,7 @@ class Policy(Strict):
     dependsOn: Annotated[tuple[Dependency, ...], Field(strict=False)] = Field(
         (), description="Other specs of this project whose runs must end first."
     )
-    backoffLimit: int = Field(0, ge=0, description="Extra attempts after a failed one.")
+    backoffLimit: int = Field(0, ge=0, le=MOST_RETRIES, description="Extra attempts after a failed one.")
     backoffSeconds: int = Field(
         60,
         ge=0,
@@ -196,6 +142,7 @@ class Policy(Strict):
     pendingTimeoutSeconds: int | None = Field(
         None,
         ge=1,
+        le=CENTURY_SECONDS,
         description="A run that has not started by then is cancelled and counts as failed. Absent: no limit.",
     )
     shutdownGracePeriodSeconds: int | None = Field(

@@ -264,6 +264,19 @@ def test_events_that_could_not_be_read_again_are_never_written():
     assert Recorded() == log.recorded
 
 
+def test_values_that_no_reader_accepts_are_never_written():
+    """An intent with a number or a text that cannot be read again is refused before it is sent to the store."""
+    store, event = MemoryStore(), intended()
+    for bad in (
+        replace(event, content=replace(event.content, revision=2**53 + 1)),
+        replace(event, backoff_limit=1_000_001),
+        replace(event, reason="\ud800"),
+    ):
+        with pytest.raises(LedgerError, match="nothing was written or sent"):
+            log_over(store).append([bad], always)
+    assert store.batches == {}
+
+
 def test_events_of_one_batch_may_build_on_each_other():
     """An intent and its outcome can be in the same batch."""
     log = log_over(MemoryStore())

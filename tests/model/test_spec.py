@@ -1,6 +1,12 @@
 """Tests the model of a spec's policy."""
 
-from reconciler.model.spec import Policy, SpecDocument
+from datetime import datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from reconciler.core.event_fields import LARGEST, MOST_TIMES
+from reconciler.model.spec import CENTURY_SECONDS, Policy, SpecDocument
 
 
 def test_defaults():
@@ -42,3 +48,18 @@ def test_the_policy_of_a_document_has_no_request():
     )
     assert type(document.policy()) is Policy
     assert {"suspend"} == set(document.policy().given)
+
+
+def test_the_largest_values_can_be_recorded_and_computed_with():
+    """Larger values are refused: the ledger could not be read again, or times would leave the calendar."""
+    for field, largest in (
+        ("revision", LARGEST),
+        ("backoffLimit", MOST_TIMES),
+        ("startingDeadlineSeconds", CENTURY_SECONDS),
+        ("pendingTimeoutSeconds", CENTURY_SECONDS),
+    ):
+        assert getattr(Policy.model_validate({field: largest}), field) == largest
+        with pytest.raises(ValidationError, match="less than or equal"):
+            Policy.model_validate({field: largest + 1})
+    longest = timedelta(seconds=CENTURY_SECONDS)
+    assert datetime(2026, 1, 1) - longest < datetime(2026, 1, 1) + longest
