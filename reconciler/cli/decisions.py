@@ -165,9 +165,9 @@ resolve = _decision_command(
     "run_decisions:decide_resolve",
     """Decide about a submission with an unknown outcome: it was sent, and AWS did not confirm whether it runs.
 
-    --submit: it did not run, and the next apply or reconcile sends it again. --abandon: it is never sent again, and the
-    spec runs nothing until its content or spec.revision changes. If AWS shows a run, the run is adopted whatever you
-    decide. Before the submission has settled, only --force decides.
+    With --submit, you decide that it did not run, and the next apply or reconcile sends it again. With --abandon, it is
+    never sent again, and the spec runs nothing until its content or spec.revision changes. If AWS has a run of the
+    submission, the run is adopted, whatever you decide. Until the submission has settled, --force is required.
 
     \b
     Examples:
@@ -179,10 +179,12 @@ resolve = _decision_command(
         "decision",
         default=None,
         callback=_parse_decision,
-        help="Send it again, because it did not run; or never send it again.",
+        help="Send the submission again, or never send it again.",
     ),
     click.option("--force", is_flag=True, help="Decide even if a run may still appear."),
-    click.option("--token", metavar="TOKEN", help="Token of the submission, or its start, if several are unresolved."),
+    click.option(
+        "--token", metavar="TOKEN", help="Token of the submission, or its first characters, if several are unresolved."
+    ),
 )
 
 adopt = _decision_command(
@@ -190,9 +192,10 @@ adopt = _decision_command(
     "adopt:decide_adopt",
     """Assign an existing run to a spec, and submit nothing.
 
-    If a submission is unknown or has several runs, the run becomes its run. Otherwise the run counts as the run of the
-    spec's current content. If AWS no longer has the run, its data in the ledger is used. A run of another spec of
-    the project cannot be adopted. After a rename, `renamedFrom` in the spec keeps all runs.
+    If the outcome of a submission is unknown, or if it has several runs, the run is assigned to that submission.
+    Otherwise the run counts as the run of the spec's current content. If AWS no longer has the run, its data in the
+    ledger is used. A run of another spec of the project cannot be adopted. After a rename, use `renamedFrom` in the
+    spec instead, which keeps all runs.
 
     \b
     Examples:
@@ -206,7 +209,9 @@ adopt = _decision_command(
         help=("Adopt even if another run may still appear, or the run's tag names another project."),
     ),
     _slot_option("For a scheduled spec: the slot of the run."),
-    click.option("--token", metavar="TOKEN", help="Token of the submission, or its start, if several are unresolved."),
+    click.option(
+        "--token", metavar="TOKEN", help="Token of the submission, or its first characters, if several are unresolved."
+    ),
     shared.allow_rollback_option,
 )
 
@@ -217,7 +222,7 @@ accept = _decision_command(
 
     The next plan shows no change to it; a later change runs as the next generation. A live or successful run counts as
     the run of this content, and retries continue with it. Without such a run, specs that depend on this one treat it as
-    succeeded. For a scheduled spec, the next slot runs the content. A new spec.revision runs it after all.
+    succeeded. For a scheduled spec, the next slot runs the content. To run it after all, raise spec.revision.
 
     \b
     Examples:

@@ -46,7 +46,7 @@ def fsck(
       reconciler fsck -t prod
       reconciler fsck -t prod --adopt --reason "the bucket was deleted"
 
-    Exit code 3 if there is a finding, 1 if a part could not be read.
+    Exit code 3 if there is a finding, 1 if a queue or an application could not be read.
     """
     from reconciler.app.fsck import inspect, record
     from reconciler.app.session import opened

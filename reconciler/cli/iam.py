@@ -30,8 +30,8 @@ def iam(options: CommandOptions, *, role: str | None, repository: str | None) ->
     apply     also starts and stops runs, and writes the ledger: for merges and scheduled passes
     operate   stops runs and writes the ledger: for manual decisions, `import` and `fsck --adopt`
 
-    The policies name the resources in the specs, so print them again when a spec names another one. The roles that
-    Batch jobs run with are in their job definitions and need no permission here.
+    The policies name the resources in the specs, so print them again when a spec uses a new one. The roles that Batch
+    jobs run with are in their job definitions and need no permission here.
 
     \b
     Examples:

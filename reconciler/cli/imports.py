@@ -47,8 +47,7 @@ def import_(
     no_record: bool,
     output_format: str,
 ) -> int:
-    """Write a spec for each RUN_ID, a run in AWS, and adopt the run, so that the next plan is empty. A RUN_ID may be
-    the ARN of a run.
+    """Write a spec for each run in AWS, given by its id or ARN, and adopt the run, so that the next plan is empty.
 
     With --from-json, reads requests from a file: the JSON of `aws … --cli-input-json`, replies of `aws batch
     describe-jobs` and `aws emr-serverless get-job-run`, definitions of state machines and their states, rules of

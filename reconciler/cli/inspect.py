@@ -76,7 +76,8 @@ def why(options: CommandOptions, what: str, output_format: str, no_refresh: bool
     """Find the commit that caused a run, or the newest run of a spec: who submitted it, when, from which file, and what
     changed since the previous run.
 
-    WHAT is the name of a spec, a run id (JOB_ID:INDEX for a child of an array job), or a client token or its start.
+    WHAT is the name of a spec, a run id (JOB_ID:INDEX for a child of an array job), or a client token or its first
+    characters.
 
     \b
     Examples:
@@ -144,7 +145,7 @@ def suspensions(options: CommandOptions, output_format: str) -> int:
 @shared.place_options
 @shared.takes_options
 def graph(options: CommandOptions, output_format: str) -> int:
-    """Show the dependencies between specs, from the files alone. With --only or -l, show only the dependencies of the
+    """Show the dependencies between specs, reading only the files. With --only or -l, show only the dependencies of the
     selected specs.
 
     \b

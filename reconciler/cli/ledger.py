@@ -68,7 +68,7 @@ def init(options: CommandOptions) -> int:
     sqlite:///PATH         creates the file
 
     No other command creates a ledger (except for the emulator), because with a new, empty ledger everything would run
-    again. Existing resources are not changed, and you can run it again at any time.
+    again. Existing resources are not changed, so you can run this command again at any time.
 
     \b
     Example:
@@ -277,11 +277,12 @@ def export(options: CommandOptions, after: int, *, raw: bool, snapshot: Path | N
     """Print every event of the target's ledger, oldest first, as one JSON object per line, with its position.
 
     Nothing is masked: requests contain the same values as the specs, including secrets. Protect the output as you
-    protect the specs. The chain is checked. Text that a CI runner would interpret as a command, such as ##vso[…], has a
-    JSON escape; the value is the same.
+    protect the specs. The chain of checksums is checked. Text that a CI runner would interpret as a command, such as
+    ##vso[…], is written with a JSON escape, which does not change its value.
 
-    With --snapshot, writes a file with what plans need: the state, digests, and requests in which values that look like
-    secrets are masked. `reconciler plan --ledger-snapshot FILE --no-refresh` plans from it without credentials.
+    With --snapshot, write a file with the data that plans need: the state, digests, and requests in which values that
+    look like secrets are masked. `reconciler plan --ledger-snapshot FILE --no-refresh` plans from it without
+    credentials.
 
     \b
     Examples:

@@ -24,7 +24,7 @@ attempt_option = click.option(
     "--attempt",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Number of an earlier attempt by AWS.  [default: newest]",
+    help="Number of an attempt, if AWS itself retried the run.  [default: newest]",
 )
 
 
@@ -55,7 +55,8 @@ def logs(
     raw: bool,
     output_format: str,
 ) -> int:
-    """Show the logs of a run: of EMR Serverless from CloudWatch Logs or S3, of AWS Batch from CloudWatch Logs.
+    """Show the logs of a run. Logs of EMR Serverless are read from CloudWatch Logs or S3, logs of AWS Batch from
+    CloudWatch Logs.
 
     WHAT is the name of a spec, which means its newest run, or a run id. JOB_ID:INDEX or NAME:INDEX is a child of an
     array job. If several logs are shown, a line "==> NAME <==" precedes each. --format json lists the logs, like
@@ -124,8 +125,8 @@ def open_page(
 ) -> int:
     """Open the page of a run in AWS's console, in the browser.
 
-    WHAT is the name of a spec, which means its newest run, or a run id. EMR Serverless also has the Spark UI. Anyone
-    who has its address can open it for one hour.
+    WHAT is the name of a spec, which means its newest run, or a run id. For EMR Serverless, there is also the Spark UI.
+    Anyone who has the address of the Spark UI can open it for one hour.
 
     \b
     Examples:

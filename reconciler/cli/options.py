@@ -132,7 +132,9 @@ directory_options = stacked(_directory, _verbose)
 ledger_options = stacked(
     place_options,
     click.option(
-        "--local-ledger", is_flag=True, help="Accept a SQLite ledger although CI=true: the file outlives the runner."
+        "--local-ledger",
+        is_flag=True,
+        help="Accept a SQLite ledger even if CI=true, because the file outlives the runner.",
     ),
 )
 """The options of commands that read a ledger."""

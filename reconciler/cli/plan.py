@@ -89,7 +89,7 @@ def plan(
 
     By default, the exit code is 0 if a plan could be made, with or without changes. With --detailed-exitcode: 2 if
     there is something to do, 3 if something is on hold or unknown. With --fail-on-pending: 1 if a change was already on
-    the base; that takes precedence.
+    the base; this takes precedence.
     """
     from reconciler.app.stored_output import StoredOutput
 
@@ -188,9 +188,11 @@ def _plan_id(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option(
     "--detached",
     is_flag=True,
-    help="With PLANFILE: do not compare it with the checkout; it must have the HMAC of the key in RECONCILER_PLAN_KEY.",
+    help="With PLANFILE: do not compare it with the checkout; it needs an HMAC made with the key in RECONCILER_PLAN_KEY.",
 )
-@click.option("--wait", "waits", is_flag=True, help="Wait until the runs have ended, and submit what waits for them.")
+@click.option(
+    "--wait", "waits", is_flag=True, help="Wait until the runs have ended, and submit the specs that wait for them."
+)
 @shared.timeout_option
 @plan_options
 @shared.takes_options

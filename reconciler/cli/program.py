@@ -29,7 +29,7 @@ COMMANDS = {
     "page": ("inspect:page", "Write a page about the target: runs, holds, changes and the plan."),
     "logs": ("logs:logs", "Show the logs of a run, once or until it has ended."),
     "open": ("logs:open_page", "Open the page of a run in AWS's console, or the Spark UI."),
-    "wait": ("wait:wait", "Wait until runs have ended, and submit what waits for them."),
+    "wait": ("wait:wait", "Wait until runs have ended, and submit the specs that wait for them."),
     "cancel": ("decisions:cancel", "Stop the live runs of a spec."),
     "retry": ("decisions:retry", "Request one more attempt of a failed, cancelled, lost or rejected submission."),
     "backfill": ("decisions:backfill", "Request runs of past slots."),

@@ -53,7 +53,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
 @click.command("validate")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @format_option("json", "junit")
-@click.option("--strict", is_flag=True, help="Exit 1 also for warnings, such as values that look like secrets.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors, such as values that look like secrets.")
 @cache_option
 @place_options
 @takes_options

@@ -39,7 +39,7 @@ CHECKOUT_AGE_SECONDS = 3600.0
     "--max-checkout-age",
     callback=parse_duration,
     metavar="TIME",
-    help="With --git-pull and --metrics-port: not healthy if the last good pull is older. Default: 1h.",
+    help="With --git-pull and --metrics-port: report unhealthy if the last successful pull is older. Default: 1h.",
 )
 @click.option(
     "--metrics-port",
@@ -48,16 +48,20 @@ CHECKOUT_AGE_SECONDS = 3600.0
     help="With --every: serve /metrics for Prometheus and /healthz on this port.",
 )
 @click.option(
-    "--metrics-host", default="127.0.0.1", show_default=True, metavar="HOST", help="The address to serve them on."
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="HOST",
+    help="Serve /metrics and /healthz on this address.",
 )
 @click.option(
     "--page-port",
     type=click.IntRange(0, 65535),
     metavar="N",
-    help="With --every: serve the page of the newest pass on this port, for reading only.",
+    help="With --every: serve a read-only page about the newest pass on this port.",
 )
 @click.option(
-    "--page-host", default="127.0.0.1", show_default=True, metavar="HOST", help="The address to serve the page on."
+    "--page-host", default="127.0.0.1", show_default=True, metavar="HOST", help="Serve the page on this address."
 )
 @click.option(
     "--log-format",

@@ -53,8 +53,8 @@ def status(
     no_refresh: bool,
     watch: bool,
 ) -> int:
-    """Show for each spec which run it should have, its last run, the state of that run in the words of reconciler and
-    of AWS, and its age. Writes nothing.
+    """Show, for each spec, the run that it should have, its last run, the age of that run, and its state in reconciler
+    and in AWS. Writes nothing.
 
     \b
     Examples:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 def wait(
     options: CommandOptions, names: tuple[str, ...], *, everything: bool, timeout: float | None, output_format: str
 ) -> int:
-    """Wait until the runs of these specs have ended, and submit what waits for them: dependents, retries, slots.
+    """Wait until the runs of these specs have ended, and submit the work that waits for them: dependent specs, retries,
+    slots.
 
     Only applied changes are submitted. Changes in git that no `apply` has applied are left for `apply`.
 
@@ -43,7 +44,7 @@ def wait(
       reconciler wait orders-daily -t prod
       reconciler wait --all -t prod --timeout 2h
 
-    Exit code 0 if every run succeeded, 3 if a run failed or is held, 1 if the time ran out.
+    Exit code 0 if every run succeeded, 3 if a run failed or is held, 1 after a timeout.
     """
     from reconciler.app.session import opened
 
