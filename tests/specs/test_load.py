@@ -292,7 +292,7 @@ DOCUMENTS = {
         batch(policy='schedule: "61 24 ? * FRIDAY"'),
         [
             "6:13: spec.schedule: '61 24 ? * FRIDAY' is not a cron schedule: bad minute 61 (write 0 to 59), bad "
-            "hour 24 (write 0 to 23), bad day ? (write 1 to 31"
+            "hour 24 (write 0 for midnight), bad day ? (write *"
         ],
     ),
     "a day that does not exist": (
