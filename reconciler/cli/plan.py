@@ -188,7 +188,7 @@ def _plan_id(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option(
     "--detached",
     is_flag=True,
-    help="With PLANFILE: do not compare it with the checkout; it needs an HMAC made with the key in RECONCILER_PLAN_KEY.",
+    help="With PLANFILE: do not compare it with the checkout. The plan needs an HMAC by RECONCILER_PLAN_KEY.",
 )
 @click.option(
     "--wait", "waits", is_flag=True, help="Wait until the runs have ended, and submit the specs that wait for them."
