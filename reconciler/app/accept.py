@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler import __version__
 from reconciler.app.decisions import Decision, EventBatch, SpecView, all_of
-from reconciler.app.history import explain
+from reconciler.app.field_changes import with_field_changes
 from reconciler.app.reconcile import provenance_of
 from reconciler.apply.declare import declaration_of
 from reconciler.core.changes import policy_json
@@ -125,7 +125,7 @@ def _batch(view: SpecView, spec: DesiredSpec, counted: Submission | None) -> Eve
 def _facts(view: SpecView, counted: Submission | None) -> Iterator[tuple[str, str]]:
     if counted is not None:
         yield "run", f"{counted.run_id or '-'} ({counted.key.label}): {counted.run_state or counted.phase}"
-    for change in explain(view.session, view.plan).changes:
+    for change in with_field_changes(view.session, view.plan).changes:
         yield from ((OPS[field.op], field.path) for field in all_fields(change))
 
 

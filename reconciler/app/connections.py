@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.aws.clients import Aws, OnCall
     from reconciler.aws.logs import Cursor
     from reconciler.aws.progress import Progress
+    from reconciler.core.desired import DesiredSpec
     from reconciler.core.ports import Clock, Inventory, Quota, Service
     from reconciler.core.run_logs import Logs, LogStream
     from reconciler.emulator import Emulator, Settings
@@ -58,9 +59,11 @@ class AwsConnections:
         self._emulator: Emulator | None = None
         self._last_answer = (0.0, 0.0)  # wall clock and boot clock at AWS's last reply about the account and the time
 
-    def name_runs(self, run_names: Mapping[str, str]) -> None:
+    def name_runs(self, specs: Mapping[str, DesiredSpec]) -> None:
         """Sets the run name of each spec, which is needed to apply the emulator's settings per spec."""
-        self._run_names.update(run_names)
+        if self._target.is_emulator:
+            names = {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
+            self._run_names.update(names)
 
     def service(self, kind: str) -> Service:
         """Returns the service of a kind. Raises `GuardError` if the credentials belong to another account, or if the

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from reconciler import __version__
 from reconciler.app.decisions import EventBatch, ExpectedState, Operator, append, observed, operator_of
-from reconciler.app.inputs import run_names
 from reconciler.app.session import Session
 from reconciler.core import fsck
 from reconciler.core.archive import SPEC, run_digits, token_digits
@@ -84,7 +83,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
     from reconciler.aws.observe import take_inventory
 
     specs = load_target(session.project_file, session.place.target)
-    session.aws.name_runs(run_names(specs))
+    session.aws.name_runs(specs)
     recorded = session.ledger.refresh(rolled_back=True)
     locations = [(spec.kind, spec.content.location) for spec in specs.values()]
     with session.aws.reading("listing the runs in AWS"):

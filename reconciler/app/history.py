@@ -1,29 +1,25 @@
-"""Reads earlier events and requests from the ledger: the history of a spec or a submission, and the field
-differences that a plan shows."""
+"""Reads earlier events from the ledger: the history of a spec or of a submission, and the runs of a spec."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from reconciler.core.archive import TOKEN_DIGITS
-from reconciler.core.declarations import Declared
 from reconciler.core.events import Beginning, Event, Observed, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.identity import TOKEN_PREFIX
 from reconciler.core.observations import incomplete
-from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
+from reconciler.core.plan import Change
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.suggestions import did_you_mean
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import GuardError, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
-from reconciler.model.template import render_slot
 from reconciler.render.runs import Runs, runs_of
 from reconciler.values import dataclass
 
@@ -31,8 +27,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.app.session import Session
-    from reconciler.model.base import JSON
-    from reconciler.render.diff import Differences
 
 logger = logging.getLogger(__name__)
 
@@ -265,95 +259,3 @@ def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Cha
 
     requests = (intent_of(ledger.batch(s.intent_position), s.name, s.token).request for s in (before, after))
     return compare(kind_named(after.kind), *requests)
-
-
-def explain(session: Session, made: Plan) -> Plan:
-    """Adds field differences to a plan. Compares each changed request with the request that was last applied or sent.
-
-    Only these requests are read and compared, because the digests already show which requests differ. If the ledger has
-    only masked requests, both sides are masked before they are compared, and a warning lists the values that may
-    differ. The fields of added specs are not needed here, because `all_fields` returns them from their requests.
-    """
-    compared = [
-        (action.client_token, action.compared_with, action.request, action)
-        for action in made.actions
-        if action.request is not None and action.compared_with is not None and action.client_token is not None
-    ]
-    positions = {position for _, position, _, _ in compared}
-    positions |= {change.compared_with for change in made.changes if change.compared_with is not None}
-    batches = dict(session.ledger.history.batches(sorted(positions))) if positions else {}
-    compare, present = (
-        Comparison(session.masked),
-        [c for c in made.changes if c.content is not None and c.change is not ChangeType.ADDED],
-    )
-    explained = made.with_changes(
-        {token: _action_changes(action, request, batches[at], compare) for token, at, request, action in compared},
-        {change.name: _request_fields(change, batches, compare) for change in present},
-    )
-    return replace(explained, warnings=(*explained.warnings, *compare.unknown))
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How to compare two requests. If the earlier requests are `masked`, `unknown` collects a sentence about each spec
-    with values that cannot be compared. `done` are the comparisons made, each with the spec and the earlier request."""
-
-    masked: bool = False
-    unknown: dict[str, None] = field(default_factory=dict)
-    done: dict[str, tuple[JSON, JSON, Differences]] = field(default_factory=dict)
-
-    def of(self, name: str, kind: str, before: JSON, after: JSON) -> Differences:
-        """Returns the differences between two requests of a spec. An action and the change that causes it compare the
-        same requests."""
-        from reconciler.render.diff import Differences
-
-        done = self.done.get(name)
-        if done is None or done[0] is not before or done[1] is not after:
-            done = self.done[name] = before, after, Differences(kind_named(kind), *self._both(name, before, after))
-        return done[2]
-
-    def _both(self, name: str, before: JSON, after: JSON) -> tuple[JSON, JSON]:
-        """Returns two requests in a form in which they can be compared."""
-        from reconciler.redact.request import masked, secret_places
-        from reconciler.render.diff import path_text
-
-        if not self.masked:
-            return before, after
-        if places := [path_text(place) for place in secret_places(after)]:
-            self.unknown[
-                f"{name}: the ledger snapshot has masked values, so it is unknown whether these change: "
-                f"{', '.join(places)}"
-            ] = None
-        return before, masked(after)
-
-
-def _action_changes(
-    action: Action, request: JSON, compared_with: Sequence[Event], compare: Comparison
-) -> tuple[Change, ...]:
-    intent = intent_of(compared_with, action.name, action.compared_token or "")
-    if not intent.request:  # the run was recorded again after its ledger was lost, so its request is unknown
-        return ()
-    return compare.of(action.name, action.kind, intent.request, request).of_content()
-
-
-def _request_fields(
-    change: SpecChange, batches: Mapping[int, Sequence[Event]], compare: Comparison
-) -> tuple[Change, ...]:
-    """Returns the fields of the request that differ. Their paths start with ``request.``."""
-    request = change.content.request if change.content else None
-    if request is None or change.compared_with is None:
-        return ()
-    before, slot = _earlier_request(change, batches[change.compared_with]), change.compared_slot
-    if not before:  # a run recorded again after its ledger was lost: its request is unknown
-        return ()
-    after = render_slot(request, slot, change.time_zone) if slot is not None else request
-    found = compare.of(change.name, change.kind, before, after).of_request()
-    return tuple(replace(each, path=f"request.{each.path}") for each in found)
-
-
-def _earlier_request(change: SpecChange, batch: Sequence[Event]) -> JSON:
-    """Returns the last-applied request, or an empty request if it is unknown."""
-    if change.token is None:
-        declared = next((e for e in batch if isinstance(e, Declared) and e.name == change.compared_name), None)
-        return (declared.request or {}) if declared is not None else {}
-    return intent_of(batch, change.name, change.token).request

@@ -10,7 +10,7 @@ from reconciler.app.options import selected_names
 from reconciler.core.changes import differs
 from reconciler.core.decide import changed_names
 from reconciler.core.desired import Desired, newest_commit
-from reconciler.core.plan import ActionType
+from reconciler.core.plan import SENDS
 from reconciler.core.renames import name_now
 from reconciler.core.settings import (
     others_applied,
@@ -25,7 +25,7 @@ from reconciler.model.spec import suspension
 from reconciler.redact.request import masked
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.git import IndexState, checkout_at, index_state, read_checkout, read_head, untracked
-from reconciler.specs.project import load, load_target, read_all
+from reconciler.specs.project import load_target, load_targets, read_all
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
@@ -169,9 +169,8 @@ def _began_after(submission: Submission | None, position: int) -> bool:
 
 def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> PassInputs:
     usable = _usable(session, tolerant=tolerant, settled=settled)
-    invalid = {**usable.dependents, **usable.invalid}
-    specs = {name: spec for name, spec in usable.specs.items() if name not in invalid}
-    session.aws.name_runs(run_names(specs))
+    invalid, specs = usable.on_hold, usable.ready
+    session.aws.name_runs(specs)
     recorded = session.ledger.recorded
     recorded.forget_findings()
     selected = _selected(session, {**invalid, **usable.specs}, recorded)
@@ -198,11 +197,6 @@ def _problems_of(names: Collection[str], invalid: Mapping[str, InvalidSpec]) -> 
     return tuple(sorted(problems, key=Problem.order))
 
 
-def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
-    """Returns the run names of the specs, by spec name."""
-    return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
-
-
 def _selected(
     session: Session, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded
 ) -> frozenset[str] | None:
@@ -216,7 +210,7 @@ def _selected(
     except UsageError:
         elsewhere: Mapping[str, Mapping[str, DesiredSpec]] = {}
         with suppress(SpecErrors):
-            elsewhere = load(session.project_file, warn=False).specs
+            elsewhere = load_targets(session.project_file, list(session.project.spec.targets))
         return selected_names(session.options, specs, recorded.specs, elsewhere)
 
 
@@ -265,7 +259,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
 
 def untracked_warnings(session: Session, inputs: PassInputs, made: Plan) -> Iterator[str]:
     """Yields a warning about specs that will run but are not tracked by git."""
-    submits = {action.name for action in made.actions if action.action in {ActionType.SUBMIT, ActionType.REPLACE}}
+    submits = {action.name for action in made.actions if action.action in SENDS}
     specs = (spec for name, spec in inputs.specs.items() if name in submits and made.commit is not None)
     missing = untracked(session.root, [spec.source.path for spec in specs if spec.source is not None])
     if missing:

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from reconciler.app.history import explain
+from reconciler.app.field_changes import with_field_changes
 from reconciler.app.reconcile import preview
 from reconciler.core.durations import usual
 from reconciler.core.events import Missed
@@ -93,7 +93,7 @@ def content_of(
 ) -> PageContent:
     """Returns the content of the page from a plan and the state of the ledger. `missed` contains the missed slots of
     earlier passes. Raises `LedgerError`."""
-    plan = explain(session, plan) if plan.changes or plan.pending else plan
+    plan = with_field_changes(session, plan) if plan.changes or plan.pending else plan
     now, prices = parse_time(plan.created_at), session.target.prices
     since = now - SHOWN
     archives = [record for record in recorded.specs.values() if record.archive is not None]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from reconciler.app.inputs import PassInputs, desired_state, run_names
+from reconciler.app.inputs import PassInputs, desired_state
 from reconciler.app.reconcile import assume, observe
 from reconciler.app.session import Session
 from reconciler.core.decide import plan as make_plan
@@ -61,7 +61,7 @@ def check_asked(session: Session, plan: Plan) -> None:
     moment = _moment(session, plan)
     file, inputs, from_objects = _inputs(session, plan)
     at_commit = replace(session, project_file=file)
-    session.aws.name_runs(run_names(inputs.specs))
+    session.aws.name_runs(inputs.specs)
 
     def again(inputs: PassInputs, now: datetime) -> Plan:
         desired = desired_state(at_commit, inputs, may_repeat=False, from_objects=from_objects)
@@ -113,12 +113,11 @@ def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool
                 raise PlanFileError(f"commit {plan.commit[:12]} of the plan {at_commit}. Nothing was sent")
             file, commit, from_objects = at_commit, plan.commit, True
     usable = load_usable(file, session.place.target)
-    invalid = {**usable.dependents, **usable.invalid}
-    specs = {name: spec for name, spec in usable.specs.items() if name not in invalid}
     parts: tuple[Iterable[_Named], ...] = (plan.actions, plan.changes, plan.declarations, plan.schedule_changes)
     names = frozenset(each.name for part in parts for each in part)
     recorded = session.ledger.recorded
-    return file, PassInputs(specs, names, recorded, invalid, usable.unnamed, usable.problems, commit), from_objects
+    inputs = PassInputs(usable.ready, names, recorded, usable.on_hold, usable.unnamed, usable.problems, commit)
+    return file, inputs, from_objects
 
 
 def _check_commit(session: Session, commit: str, head: str | None, ancestry: Ancestry | None) -> None:

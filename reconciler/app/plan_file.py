@@ -17,7 +17,7 @@ from reconciler.app.session import Session
 from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration
 from reconciler.core.desired import sentence
 from reconciler.core.identity import Place, canonical, client_token, digests, request_digest
-from reconciler.core.plan import Action, ActionType, Plan
+from reconciler.core.plan import SENDS, Action, ActionType, Plan
 from reconciler.core.renames import after_renames
 from reconciler.core.settings import others_applied
 from reconciler.core.state import Recorded, SpecRecord
@@ -29,7 +29,6 @@ from reconciler.model.spec import Suspension, suspension
 from reconciler.model.template import render_slot
 from reconciler.render.json_text import Each
 
-SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 MOST_BYTES = 256 * 1024 * 1024  # enough for tens of thousands of specs that all change
 DEEPEST = 100  # levels; a request has at most 64
 SEAL = "seal"

@@ -132,7 +132,7 @@ def _make(
     session: Session, base: str | None, moment: datetime | None, output_format: str, *, refresh: bool, saved: bool
 ) -> tuple[PassInputs, Plan]:
     """Makes the plan with field differences and, with a `base`, the origin of each change. Also returns the inputs."""
-    from reconciler.app.history import explain
+    from reconciler.app.field_changes import with_field_changes
     from reconciler.app.reconcile import preview
 
     start = None
@@ -142,7 +142,7 @@ def _make(
         start = read_base(session.root, base, session.place)  # before AWS is called
     shown = None if base else output_format
     inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved, shown=shown)
-    plan = explain(session, made)
+    plan = with_field_changes(session, made)
     if start is None:
         return inputs, plan
     from reconciler.core.approval import with_origins
@@ -223,7 +223,7 @@ def apply(
 
     Exit code 3 if a job was rejected, or something is on hold or unknown; with --wait also if a run failed.
     """
-    from reconciler.app.history import explain
+    from reconciler.app.field_changes import with_field_changes
     from reconciler.app.notifications import notify
     from reconciler.app.reconcile import prepare
     from reconciler.app.session import opened
@@ -243,7 +243,7 @@ def apply(
     if detached:
         raise click.UsageError("--detached needs a plan file: give the file that `plan --out` wrote")
     with opened(options) as session:
-        plan = explain(session, prepare(session)[1])
+        plan = with_field_changes(session, prepare(session)[1])
         if expect is not None:
             check_expected(plan, expect)
         applied = show_and_apply(session, plan, session.limits, how)

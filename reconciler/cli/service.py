@@ -122,13 +122,13 @@ def reconcile(
 
 
 def _one_pass(options: CommandOptions, output_format: str, *, json_log: bool) -> int:
-    from reconciler.app.history import explain
+    from reconciler.app.field_changes import with_field_changes
     from reconciler.app.notifications import notify
     from reconciler.app.reconcile import prepare
     from reconciler.app.session import opened
 
     with opened(options) as session:
-        plan = explain(session, prepare(session, tolerant=True)[1])
+        plan = with_field_changes(session, prepare(session, tolerant=True)[1])
         print_problems(plan.problems)
         how = ApplyOptions(ask=False, format=output_format, log="reconcile", json_log=json_log)
         applied = show_and_apply(session, plan, session.limits, how)

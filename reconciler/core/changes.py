@@ -77,7 +77,7 @@ def changes(
         stale = stale_message(record, desired)
         mine = by_name.get(name, [])
         if stale is not None:
-            effect = Outcome(message=stale)
+            effect = ChangeEffect(message=stale)
         elif spec is None:
             effect = effect_of_removal(record, mine, parse_time(created_at), stops=bool(desired.names))
         else:
@@ -206,7 +206,7 @@ def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _change(
-    spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, stale: bool, renamed_from: str | None = None
+    spec: DesiredSpec | None, record: SpecRecord, effect: ChangeEffect, *, stale: bool, renamed_from: str | None = None
 ) -> SpecChange:
     """Returns the change of one spec that differs from its last-applied content."""
     declared = record.declaration
@@ -259,7 +259,7 @@ NEXT_ONE = "starts no run; takes effect with the next run"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ChangeEffect:
     """The effect of a change, a sentence that describes it, and the slot of a `NEXT_SLOT`."""
 
     effect: Effect = Effect.NO_RUN
@@ -269,57 +269,58 @@ class Outcome:
 
 def effect_of_spec(
     spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime, renamed_from: str | None = None
-) -> Outcome:
+) -> ChangeEffect:
     """Returns the effect of a new, changed or renamed spec."""
-    outcome = _of_content(spec, record, actions, now)
+    own = _of_content(spec, record, actions, now)
     if renamed_from is None:
-        return outcome
+        return own
     takes_over = f"takes over the record of {renamed_from}"
-    if outcome.effect is not Effect.NO_RUN:
-        return replace(outcome, message=_joined(takes_over, outcome.message))
+    if own.effect is not Effect.NO_RUN:
+        return replace(own, message=_joined(takes_over, own.message))
     if record.live:
         runs = "; ".join(f"run {run.run_id} keeps running" for run in record.live)
-        return Outcome(Effect.RUN_GOES_ON, _joined(takes_over, runs))
-    return Outcome(message=_joined(takes_over, outcome.message if outcome.message != NEXT_ONE else "starts no run"))
+        return ChangeEffect(Effect.RUN_GOES_ON, _joined(takes_over, runs))
+    note = "starts no run" if own.message == NEXT_ONE else own.message
+    return ChangeEffect(message=_joined(takes_over, note))
 
 
-def _of_content(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> Outcome:
+def _of_content(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> ChangeEffect:
     stops = _schedule_that_leaves(record, now) if spec.policy.schedule is None else ""
     sent = next((action for action in actions if action.action in SENDS and action.reason in COUNTED), None)
     if sent is not None:
         replaced = sent.message if sent.action is ActionType.REPLACE else ""
-        return Outcome(Effect.RUNS_NOW, _joined(replaced, stops))
+        return ChangeEffect(Effect.RUNS_NOW, _joined(replaced, stops))
     if spec.policy.schedule is not None:
         return _of_scheduled(spec, record, actions, now)
     adopted = next((a for a in actions if a.action is ActionType.ADOPT), None)
     if adopted is not None:
-        return Outcome(message=f"run {adopted.run_id} is adopted")
+        return ChangeEffect(message=f"run {adopted.run_id} is adopted")
     baseline = record.baseline
     if baseline is None or baseline.digest != spec.digest or baseline.replaced:
         waiting = next((a for a in actions if a.action in STANDS), None)
         if waiting is not None:
-            return Outcome(Effect.WAITS, _joined(_waiting(waiting, spec), stops))
+            return ChangeEffect(Effect.WAITS, _joined(_waiting(waiting, spec), stops))
     if stops:
-        return Outcome(message=stops)
-    return Outcome(message=NEXT_ONE)
+        return ChangeEffect(message=stops)
+    return ChangeEffect(message=NEXT_ONE)
 
 
-def _of_scheduled(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> Outcome:
+def _of_scheduled(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> ChangeEffect:
     """Returns the effect on a spec with a schedule: the slot due now, the wait of the spec, or the next slot."""
     suspended = next((a for a in actions if a.action is ActionType.WAIT and a.reason is Reason.SUSPENDED), None)
     if suspended is not None:
-        return Outcome(Effect.WAITS, _joined(_waiting(suspended, spec), _schedule_that_pauses(record)))
+        return ChangeEffect(Effect.WAITS, _joined(_waiting(suspended, spec), _schedule_that_pauses(record)))
     due = [a for a in actions if a.slot is not None and a.digest == spec.digest and a.attempt == 1]
     sent = next((a for a in due if a.action in SENDS), None)
     if sent is not None:
-        return Outcome(Effect.NEXT_SLOT, f"takes effect with the slot {_short(sent.slot)}", sent.slot)
+        return ChangeEffect(Effect.NEXT_SLOT, f"takes effect with the slot {_short(sent.slot)}", sent.slot)
     waiting = next((a for a in due if a.action is ActionType.WAIT and a.client_token not in _tokens(record)), None)
     if waiting is not None:
-        return Outcome(Effect.WAITS, _waiting(waiting, spec), waiting.slot)
+        return ChangeEffect(Effect.WAITS, _waiting(waiting, spec), waiting.slot)
     slot = next_slot(spec.policy.schedule or "", spec.policy.timeZone, now)
     if slot is None:
-        return Outcome(message="starts no run: the schedule has no further slot")
-    return Outcome(Effect.NEXT_SLOT, f"takes effect with the slot {_short(slot)}", slot)
+        return ChangeEffect(message="starts no run: the schedule has no further slot")
+    return ChangeEffect(Effect.NEXT_SLOT, f"takes effect with the slot {_short(slot)}", slot)
 
 
 def _tokens(record: SpecRecord) -> set[str]:
@@ -360,11 +361,11 @@ def _schedule_that_pauses(record: SpecRecord) -> str:
     return _schedule_that_stops(record).replace("schedule stops", "schedule pauses")
 
 
-def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: datetime, *, stops: bool) -> Outcome:
+def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: datetime, *, stops: bool) -> ChangeEffect:
     """Returns the effect of removing a spec from git: which runs are cancelled or keep running, which schedule stops,
     and which due slots never run."""
     if not stops:
-        return Outcome(
+        return ChangeEffect(
             Effect.RUN_GOES_ON if record.live else Effect.NO_RUN,
             "nothing is stopped, because the project has no spec for this target",
         )
@@ -373,12 +374,12 @@ def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: dateti
     cancelled = {a.run_id for a in actions if a.action is ActionType.CANCEL and a.reason is Reason.SPEC_REMOVED}
     waiting = next((a for a in actions if a.action is ActionType.WAIT and a.reason is Reason.SUSPENDED), None)
     if not cancelled and waiting is not None and record.live:
-        return Outcome(Effect.WAITS, _joined(f"waits: {waiting.message}", schedule))
+        return ChangeEffect(Effect.WAITS, _joined(f"waits: {waiting.message}", schedule))
     message = _joined(*(_end_of_run(run, cancelled) for run in record.live), schedule) or "starts and stops no run"
     if not record.live:
-        return Outcome(message=message)
+        return ChangeEffect(message=message)
     goes_on = not cancelled and any(run.cancel_asked_at is None for run in record.live)
-    return Outcome(Effect.RUN_GOES_ON if goes_on else Effect.RUN_IS_CANCELLED, message)
+    return ChangeEffect(Effect.RUN_GOES_ON if goes_on else Effect.RUN_IS_CANCELLED, message)
 
 
 def _end_of_run(run: Submission, cancelled: Collection[str | None]) -> str:

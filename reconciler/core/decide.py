@@ -56,7 +56,8 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     ]
     desired = replace(desired, unapplied=frozenset(different)) if desired.applied_only else desired
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
-    runs = _PreviousRuns(recorded.intends, any(recorded.runs_by_token.values()))
+    found = any(recorded.runs_by_token.values()) or any(recorded.runs_by_spec.values())
+    runs = _PreviousRuns(recorded.intends, found)
     in_force = [name for name in usable if name not in stale and desired.stale is None]
 
     def decided(name: str) -> Sequence[Action]:
@@ -145,7 +146,8 @@ def _with_usual(action: Action, desired: Desired, recorded: Recorded, now: datet
     suggested commands if they need an operator."""
     if action.action not in SENDS:
         return _with_suggestions(action, desired, recorded)
-    return replace(action, typical=usual(recorded.spec(action.name).submissions, now, desired.prices))
+    submissions = recorded.spec(action.name).submissions
+    return replace(action, typical=usual(submissions, now, desired.prices)) if submissions else action
 
 
 def _names(desired: Desired, recorded: Recorded) -> list[str]:
@@ -158,8 +160,8 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _PreviousRuns:
-    """Whether the ledger contains any intent, and whether this pass found a run in AWS by its token. Both depend on all
-    submissions, so they are computed once for all specs."""
+    """Whether the ledger contains any intent, and whether this pass found any run in AWS by a token or by the tag of a
+    spec. Both depend on all submissions, so they are computed once for all specs."""
 
     intends: bool
     found: bool
@@ -181,13 +183,13 @@ def _decide(
     record, spec = recorded.spec(name), desired.specs.get(name)
     asked = [run for run in record.cancels_to_confirm if not has_started_after_all(run)]
     cancels = [cancel_asked(run, record, spec, desired, now) for run in asked]
-    if not stale and conflict is None and name not in desired.unapplied:
+    if record.live and not stale and conflict is None and name not in desired.unapplied:
         cancels += cancel_not_started(spec, record, recorded, desired, now)
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
     rest: Sequence[Action] = ()
     if not any(_blocks(action) for action in unresolved):
         context = None if spec is None else SpecContext(spec, record, recorded, desired, now)
-        if context is not None and (previous := decide_previous_runs(context, found=runs.found)) is not None:
+        if context is not None and runs.found and (previous := decide_previous_runs(context)) is not None:
             rest = [previous]
         elif conflict is not None:
             rest = [_hold(spec, record, Reason.RENAME_CONFLICT, conflict)]
@@ -196,7 +198,8 @@ def _decide(
         elif context is not None:
             one_off = context.spec.policy.schedule is None
             rest = [decide_one_off(context)] if one_off else decide_scheduled(context)
-            rest = hold_without_look(context, rest) if may_lack_runs(recorded, name, intends=runs.intends) else rest
+            if recorded.look_errors and may_lack_runs(recorded, name, intends=runs.intends):
+                rest = hold_without_look(context, rest)
         elif not unresolved:
             rest = decide_removed(record, desired, now)
     shown = {action.client_token for action in (*cancels, *unresolved)}
@@ -277,7 +280,7 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
             "the project has uncommitted changes: submissions will be recorded against commit "
             f"{(desired.checkout.commit or '')[:12]}, which lacks these changes"
         )
-    if desired.checkout.unborn and any(action.action in {ActionType.SUBMIT, ActionType.REPLACE} for action in actions):
+    if desired.checkout.unborn and any(action.action in SENDS for action in actions):
         yield (
             "the git repository has no commit yet: no run can be traced to one, and nothing prevents an old checkout "
             "from undoing a new one. Commit the specs first"

@@ -13,7 +13,7 @@ from itertools import takewhile
 from reconciler.core.cron import slots
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.identity import Content, Place, SubmissionKey, client_token
-from reconciler.core.plan import Action, ActionType, Reason, stopped
+from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, Reason, stopped
 from reconciler.core.state import Recorded
 from reconciler.core.submit_actions import SpecContext, location_of, rendered, submit
 from reconciler.core.suggestions import rebuild
@@ -37,11 +37,6 @@ ATTEMPTS = 5
 WINDOWS = (timedelta(hours=3), timedelta(days=1), REMEMBERED)
 """Periods to search for slots. The shortest one with enough slots is used, because a schedule may have one every
 minute."""
-
-SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
-
-NEW_CONTENT = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
-"""Reasons for submits that are caused by a change in git."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +133,18 @@ def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: b
         if action.action in SENDS
         and action.send == 1
         and action.name not in recorded.runs_by_spec
-        and (every or action.reason in NEW_CONTENT)
+        and (every or action.reason in COUNTED)
     ]
 
 
-def decide_previous_runs(context: SpecContext, *, found: bool) -> Action | None:
+def decide_previous_runs(context: SpecContext) -> Action | None:
     """Returns the action for a spec that is missing from the ledger and has runs in AWS, or `None` if it has none.
-    `found` is true if any lookup of this pass found a run by its token.
 
     A run of the spec's content is adopted. Of several runs, the newest generation or slot is adopted. Runs of other
     content, which another ledger must have started, are a conflict that an operator decides.
     """
     recorded, spec = context.recorded, context.spec
     if (others := recorded.runs_by_spec.get(spec.name)) is None:
-        return None
-    if not found and not others:
         return None
     for candidate in reversed(list(candidates(spec, recorded, context.desired.place, context.now))):
         runs = recorded.runs_by_token.get(candidate.token, ())
@@ -165,10 +157,9 @@ def hold_without_look(context: SpecContext, actions: Sequence[Action]) -> Sequen
     """Returns the actions for a spec that is missing from the ledger. Submits are put on hold if the search in AWS for
     previous runs of the spec failed."""
     spec, recorded = context.spec, context.recorded
-    errors = recorded.look_errors
-    if not errors or not any(action.action in SENDS for action in actions):
+    if not any(action.action in SENDS for action in actions):
         return actions
-    sought = candidates(spec, recorded, context.desired.place, context.now)
+    sought, errors = candidates(spec, recorded, context.desired.place, context.now), recorded.look_errors
     error = next((errors[each.token] for each in sought if each.token in errors), None)
     if error is None:
         return actions

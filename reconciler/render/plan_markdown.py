@@ -217,7 +217,7 @@ class _Parts:
 
 
 def _parts(plan: Plan) -> _Parts:
-    blocks = phrases.shown(plan)
+    blocks = phrases.blocks_of(plan)
     changed = [(block.change, block) for block in blocks if block.change is not None]
     changed.sort(key=lambda pair: (pair[0].kind != PROJECT_KIND, FIRST.index(pair[0].change)))
     rest = [block.action for block in blocks if block.change is None and block.action is not None]

@@ -191,32 +191,32 @@ def change_words(change: SpecChange) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Block:
     """One block of a plan: a change with the action that carries it out, or only one of the two."""
 
     change: SpecChange | None
     action: Action | None
 
 
-def shown(plan: Plan) -> list[Shown]:
+def blocks_of(plan: Plan) -> list[Block]:
     """Returns the blocks of a plan in order, without actions that do nothing."""
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
         by_name.setdefault(action.name, []).append(action)
-    first: list[Shown] = []
+    first: list[Block] = []
     taken: set[int] = set()
     for change in plan.changes:
         causes = _causes(change, by_name.get(change.name, ()))
-        first.append(Shown(change, causes[0] if causes else None))
-        first += [Shown(None, cause) for cause in causes[1:]]
+        first.append(Block(change, causes[0] if causes else None))
+        first += [Block(None, cause) for cause in causes[1:]]
         taken |= {id(cause) for cause in causes}
     rest = [a for a in plan.actions if id(a) not in taken and a.action is not ActionType.NONE]
     held = [each for each in first if each.change is not None and each.change.stale]
     return [
         *(each for each in first if each.change is None or not each.change.stale),
-        *(Shown(None, action) for action in rest if not _is_held(action)),
+        *(Block(None, action) for action in rest if not _is_held(action)),
         *held,
-        *(Shown(None, action) for action in rest if _is_held(action)),
+        *(Block(None, action) for action in rest if _is_held(action)),
     ]
 
 
@@ -247,7 +247,7 @@ def effect_line(change: SpecChange) -> str:
     return "" if change.stale and change.kind != PROJECT_KIND else change.message
 
 
-def fields_of(block: Shown) -> Iterator[Change | tuple[str, object]]:
+def fields_of(block: Block) -> Iterator[Change | tuple[str, object]]:
     """Yields the fields of a block in order: a difference, or the path and masked value of a new field.
 
     If git contains a change of the spec, yields the fields of the change: first the policy's fields and then the
@@ -260,14 +260,14 @@ def fields_of(block: Shown) -> Iterator[Change | tuple[str, object]]:
         yield from ((path_text(path), value) for path, value in fields(masked(new)))
 
 
-def fields_key(block: Shown) -> str:
+def fields_key(block: Block) -> str:
     """Returns a text that differs for blocks whose fields differ, and that is much faster to compute than the
     fields."""
     changes, new = _compared_and_new(block)
     return json.dumps([[astuple(change) for change in changes], new])
 
 
-def _compared_and_new(block: Shown) -> tuple[Sequence[Change], JSON | None]:
+def _compared_and_new(block: Block) -> tuple[Sequence[Change], JSON | None]:
     """Returns the differences of a block, and the display form of the new request whose fields follow them."""
     change, action = block.change, block.action
     if change is not None:

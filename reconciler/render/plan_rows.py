@@ -25,7 +25,7 @@ class Entry:
     """A change or an action with the name and location of its spec: the sign, the effect, the sentences below the
     effect, and the usual duration and cost of the spec's runs (empty if unknown)."""
 
-    block: phrases.Shown
+    block: phrases.Block
     sign: str
     what: str
     below: tuple[str, ...]
@@ -50,7 +50,7 @@ class Entry:
         return self.sign, self.what, self.below, self.folded, fields
 
 
-def change_entry(change: SpecChange, block: phrases.Shown) -> Entry:
+def change_entry(change: SpecChange, block: phrases.Block) -> Entry:
     """Returns an entry for a change: its effect, and when it takes effect."""
     action, effect, origin = block.action, phrases.effect_line(change), phrases.origin_words(change)
     below = [effect, f"origin: {origin}" if origin else ""]
@@ -67,7 +67,7 @@ def action_entry(action: Action) -> Entry:
     """Returns an entry for an action that no change causes."""
     below = (action.message,) if action.message else ()
     words = phrases.symbol(action), phrases.what_happens(action)
-    return Entry(phrases.Shown(None, action), *words, below, action.name, action.source, _usual(action))
+    return Entry(phrases.Block(None, action), *words, below, action.name, action.source, _usual(action))
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

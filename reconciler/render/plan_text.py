@@ -15,7 +15,7 @@ OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
 WIDE_LIST = 80  # a list with a longer line has one line per entry
 
 
-def _field_lines(block: phrases.Shown) -> Iterator[list[str]]:
+def _field_lines(block: phrases.Block) -> Iterator[list[str]]:
     """Yields each field of a block as lines. The first line of a field starts with its sign."""
     for part in phrases.fields_of(block):
         yield change_block(part) if isinstance(part, Change) else _new_block(*part)
@@ -65,7 +65,7 @@ def plan_text(plan: Plan, *, color: bool = False) -> str:
 def plan_text_parts(plan: Plan, *, color: bool = False) -> Iterator[str]:
     """Yields `plan_text` in parts, block by block."""
     style = Style(color)
-    blocks = phrases.shown(plan)
+    blocks = phrases.blocks_of(plan)
     yield lines_text([place_line(plan.place), "", *_legend(blocks, style), ""])
     for block in blocks:
         yield lines_text([*_block_lines(block, plan.place, style), "", ""])
@@ -86,7 +86,7 @@ def _next_slots(plan: Plan) -> Iterator[str]:
         yield ""
 
 
-def _legend(blocks: Sequence[phrases.Shown], style: Style) -> Iterator[str]:
+def _legend(blocks: Sequence[phrases.Block], style: Style) -> Iterator[str]:
     """Yields the signs that the plan uses: the signs of actions, and ``~`` if a field changes."""
     signs = {
         phrases.symbol(block.action): phrases.symbol_word(phrases.symbol(block.action))
@@ -102,12 +102,12 @@ def _legend(blocks: Sequence[phrases.Shown], style: Style) -> Iterator[str]:
         yield ""
 
 
-def _changes_a_field(block: phrases.Shown) -> bool:
+def _changes_a_field(block: phrases.Block) -> bool:
     changes = block.change.fields if block.change is not None else block.action.changes if block.action else ()
     return any(change.op in {"change", "reorder"} for change in changes) or _revised(block)
 
 
-def _revised(block: phrases.Shown) -> bool:
+def _revised(block: phrases.Block) -> bool:
     """Returns whether the spec runs again only because of its revision, which is not a field of the request."""
     action = block.action
     return (
@@ -118,7 +118,7 @@ def _revised(block: phrases.Shown) -> bool:
     )
 
 
-def _block_lines(block: phrases.Shown, place: Place, style: Style) -> Iterator[str]:
+def _block_lines(block: phrases.Block, place: Place, style: Style) -> Iterator[str]:
     """Yields the effect, the sign with the name, the fields, and the time when the fields take effect."""
     effect = phrases.effect_line(block.change) if block.change is not None else ""
     yield from _heading(block, effect, style)
@@ -141,7 +141,7 @@ def _block_lines(block: phrases.Shown, place: Place, style: Style) -> Iterator[s
         yield FIELD_INDENT + style.dim(f"console: {plain(url)}")
 
 
-def _heading(block: phrases.Shown, effect: str, style: Style) -> Iterator[str]:
+def _heading(block: phrases.Block, effect: str, style: Style) -> Iterator[str]:
     """Yields the lines above the fields of an action, or of a change that no action applies now."""
     action, change = block.action, block.change
     if action is None:

@@ -31,6 +31,16 @@ class UsableSpecs:
     unnamed: InvalidSpec | None = None
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def on_hold(self) -> dict[str, InvalidSpec]:
+        """The specs that are on hold: the invalid ones, and those that depend on one."""
+        return {**self.dependents, **self.invalid}
+
+    @property
+    def ready(self) -> dict[str, DesiredSpec]:
+        """The specs that are not on hold."""
+        return {name: spec for name, spec in self.specs.items() if name not in self.dependents}
+
 
 def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
     """Reads the specs of a project for one of its targets."""

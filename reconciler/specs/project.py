@@ -237,16 +237,9 @@ class Loaded:
         return len(self.listed)
 
 
-def load(
-    file: ProjectFile,
-    targets: Sequence[str] | None = None,
-    only_paths: Sequence[Path] | None = None,
-    *,
-    warn: bool = True,
-    reading: Reading = read_all,
-) -> Loaded:
-    """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`. If `warn` is
-    true, warnings are collected too. `reading` reads the files of a whole project.
+def load(file: ProjectFile, targets: Sequence[str] | None = None, only_paths: Sequence[Path] | None = None) -> Loaded:
+    """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`, and collects
+    warnings.
 
     If `only_paths` are given, reads only these files, the files below these folders, and the files with specs that they
     refer to. Then only the problems, warnings and specs of the chosen files are reported. Raises `SpecErrors` with all
@@ -254,30 +247,52 @@ def load(
     """
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
-    reader, paths, problems = SpecReader(file.project, names, warn=warn), list[str](), list[Problem]()
+    reader, paths, problems = SpecReader(file.project, names, warn=True), list[str](), list[Problem]()
     if chosen is None:
         paths, problems = file.files.find(file.patterns)
-        specs = reading(file.files, paths, reader, problems)
+        specs = read_all(file.files, paths, reader, problems)
     else:
         specs = _with_named(file, chosen, reader, problems)
-    for spec in specs:
-        problems += spec.problems
-    problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
-    problems = [problem for problem in problems if _is_chosen(chosen, problem)]
-    counted = [spec for spec in specs if _is_chosen(chosen, spec.location)]
-    warnings = {warning for spec in counted for warning in spec.warnings}
-    warnings.update(warning for warning in reference_warnings(specs) if _is_chosen(chosen, warning))
-    if problems:
-        raise SpecErrors([*reported(problems, specs), *warnings], _listed(specs, chosen))
+    _check(file, specs, problems, chosen)
+    warnings = _warnings(specs, chosen)
     if chosen is None:
         warnings.update(file.unused(paths), file.warnings())
     ordered = tuple(sorted(warnings, key=Problem.order))
-    return Loaded(_by_target(specs, names), ordered, tuple(_listed(counted, chosen)))
+    return Loaded(_by_target(specs, names), ordered, tuple(_listed(specs, chosen)))
+
+
+def load_targets(
+    file: ProjectFile, targets: Sequence[str], reading: Reading = read_all
+) -> dict[str, dict[str, DesiredSpec]]:
+    """Returns the specs of some targets of a project, by target and sorted by name. Raises `SpecErrors`, as `load`
+    does, which also collects warnings. `reading` reads the files."""
+    paths, problems = file.files.find(file.patterns)
+    specs = reading(file.files, paths, SpecReader(file.project, targets, warn=False), problems)
+    _check(file, specs, problems)
+    return _by_target(specs, targets)
 
 
 def load_target(file: ProjectFile, target: str, reading: Reading = read_all) -> Mapping[str, DesiredSpec]:
-    """Returns the specs of one target, as `load` does, without collecting warnings."""
-    return load(file, targets=[target], warn=False, reading=reading).specs[target]
+    """Returns the specs of one target, as `load_targets` does."""
+    return load_targets(file, [target], reading)[target]
+
+
+def _check(
+    file: ProjectFile, specs: Sequence[ReadSpec], problems: Sequence[Problem], chosen: ChosenFiles | None = None
+) -> None:
+    """Raises `SpecErrors` if there are problems with files, with specs, or between specs."""
+    problems = [*problems, *(problem for spec in specs for problem in spec.problems)]
+    problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
+    problems = [problem for problem in problems if _is_chosen(chosen, problem)]
+    if problems:
+        warnings = _warnings(specs, chosen)
+        raise SpecErrors([*reported(problems, specs), *warnings], _listed(specs, chosen))
+
+
+def _warnings(specs: Sequence[ReadSpec], chosen: ChosenFiles | None) -> set[Problem]:
+    """Returns the warnings about specs and about references between them."""
+    warnings = {warning for spec in specs if _is_chosen(chosen, spec.location) for warning in spec.warnings}
+    return warnings | {warning for warning in reference_warnings(specs) if _is_chosen(chosen, warning)}
 
 
 def _with_named(file: ProjectFile, chosen: ChosenFiles, reader: SpecReader, problems: list[Problem]) -> list[ReadSpec]:

@@ -35,7 +35,7 @@ from reconciler.core.times import seconds_text, time_text
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
 from reconciler.model.kind import kind_named
-from reconciler.specs.project import load, read_project
+from reconciler.specs.project import load_target, read_project
 from tests.bench.measure import Goal, Report, Row, Usage, run
 from tests.bench.projects import always, do_not_flush
 from tests.bench.stub_aws import serving as serving_aws
@@ -95,7 +95,7 @@ class History:
         (self.folder / "reconciler.yaml").write_text(PROJECT.format(ledger=self.ledger))
         for number in range(SPECS):
             (self.folder / "specs" / f"{number}.yaml").write_text(SPEC.format(number=number))
-        specs = load(read_project(self.folder), targets=["prod"], warn=False).specs["prod"]
+        specs = load_target(read_project(self.folder), "prod")
         with closing(Log(open_store(self.ledger, self.folder, PLACE), PLACE, "0.1.0", SystemClock())) as log:
             last = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
             slots = self.submissions // SPECS

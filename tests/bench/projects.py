@@ -35,7 +35,7 @@ from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.model.kind import kind_named
-from reconciler.specs.project import load, read_project
+from reconciler.specs.project import load_target, read_project
 
 PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
 KIND = "EmrServerlessJobRun"
@@ -183,7 +183,7 @@ def _desired(folder: Path, number: int) -> dict[str, DesiredSpec]:
     with TemporaryDirectory() as name:
         (Path(name) / "reconciler.yaml").write_text(PROJECT.format(ledger=ledger_of(folder)))
         (Path(name) / "job.yaml").write_text(spec_text(MODEL_NUMBER, MODEL_TEAM))
-        (model,) = load(read_project(Path(name)), targets=["prod"], warn=False).specs["prod"].values()
+        (model,) = load_target(read_project(Path(name)), "prod").values()
     text = json.dumps([model.content.request, model.content.location, dict(model.labels)])
     return {spec.name: spec for spec in (_like(model, text, i) for i in range(number))}
 

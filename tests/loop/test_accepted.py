@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from reconciler.core import events as e
 from reconciler.core.desired import DesiredSpec
@@ -11,7 +11,7 @@ from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import time_text
 from reconciler.model.spec import Dependency
 from tests.builders import PLACE, spec
-from tests.loop.world import RunEnd, World, well
+from tests.loop.world import RunEnd, World, contents, minutes, well
 
 START = datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
 
@@ -19,11 +19,6 @@ START = datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
 def world(*specs: DesiredSpec, run_end: RunEnd | None = None) -> World:
     """Returns a project and target with these specs, at half past midnight."""
     return World(START, list(specs), run_end or well())
-
-
-def minutes(where: World, number: float) -> None:
-    """Runs one pass per simulated minute."""
-    where.every(60, where.now + timedelta(minutes=number))
 
 
 def accept(where: World, one: DesiredSpec, *, run: bool) -> None:
@@ -43,11 +38,6 @@ def accept(where: World, one: DesiredSpec, *, run: bool) -> None:
             digest=one.digest, revision=1, actor="tests", tool_version="0",
         )
     )  # fmt: skip
-
-
-def contents(where: World, name: str = "orders") -> list[str]:
-    """Returns the contents that ran, in order."""
-    return [run.request["containerOverrides"]["command"][1] for run in where.of(name)]
 
 
 def test_accepted_content_does_not_run_and_later_content_does() -> None:

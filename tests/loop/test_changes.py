@@ -15,7 +15,7 @@ from reconciler.core.times import parse_time, time_text
 from reconciler.model.project import Limits
 from reconciler.model.spec import Suspension
 from tests.builders import spec
-from tests.loop.world import RunEnd, World, slots_of, well
+from tests.loop.world import RunEnd, World, contents, minutes, slots_of, well
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 Decision = tuple[ActionType, Reason]
@@ -30,16 +30,6 @@ def decision(where: World, name: str = "orders") -> list[Decision]:
     """Returns the action of a spec in the last plan."""
     assert where.last is not None
     return [(action.action, action.reason) for action in where.last.actions if action.name == name]
-
-
-def minutes(where: World, number: float) -> None:
-    """Runs one pass per simulated minute."""
-    where.every(60, where.now + timedelta(minutes=number))
-
-
-def contents(where: World, name: str = "orders") -> list[str]:
-    """Returns the contents that ran, in order."""
-    return [run.request["containerOverrides"]["command"][1] for run in where.of(name)]
 
 
 class TestEndings:

@@ -15,7 +15,7 @@ from reconciler.core.times import seconds_text, time_text
 from reconciler.model.spec import Dependency
 from tests.builders import spec
 from tests.campaigns import pairs
-from tests.loop.world import RunEnd, World, slots_of, well
+from tests.loop.world import RunEnd, World, minutes, slots_of, well
 
 START = datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
 HOURLY = {"schedule": "0 * * * *"}
@@ -29,11 +29,6 @@ def world(*specs: DesiredSpec, run_end: RunEnd | None = None) -> World:
 def renamed(one: DesiredSpec, old: str) -> DesiredSpec:
     """Returns the spec with its former name."""
     return replace(one, renamed_from=RenamedFrom(old, f"{one.name}.yaml:4:16"))
-
-
-def minutes(where: World, number: float) -> None:
-    """Runs one pass each minute."""
-    where.every(60, where.now + timedelta(minutes=number))
 
 
 def hours(first: int, last: int) -> list[str]:

@@ -219,6 +219,16 @@ def slots_of(runs: Iterable[Run]) -> list[str]:
     return [run.slot or "" for run in runs]
 
 
+def minutes(where: World, number: float) -> None:
+    """Runs one pass per simulated minute."""
+    where.every(60, where.now + timedelta(minutes=number))
+
+
+def contents(where: World, name: str = "orders") -> list[str]:
+    """Returns the contents that ran, in order."""
+    return [run.request["containerOverrides"]["command"][1] for run in where.of(name)]
+
+
 def moment(value: str) -> datetime:
     """Returns the time that a text represents."""
     return parse_time(value)

@@ -6,10 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.core import events as e
-from reconciler.core.fold import fold
 from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, ChangeType, Effect, Plan, Reason, SpecChange
-from reconciler.core.state import Recorded
 from reconciler.core.suggestions import RUN_ID, Invocation, SuggestedCommands, adopt, resolve, retry
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
@@ -224,14 +222,6 @@ def observed(name: str = "orders-daily", number: int = 1, state: str = "succeede
         "finished_at": "2026-11-22T01:29:30.000Z" if state in {"succeeded", "failed", "cancelled"} else None,
     }
     return e.Observed(name=name, token=token(name, number), state=state, **{**given, **fields})
-
-
-def recorded(*events: e.Event) -> Recorded:
-    """Returns the state folded from the events, each at its own position."""
-    state = Recorded()
-    for position, event in enumerate(events, start=1):
-        fold(state, position, [event])
-    return state
 
 
 def spec_change(action: Action, change: ChangeType = ChangeType.CHANGED, **fields: Any) -> SpecChange:

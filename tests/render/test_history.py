@@ -12,8 +12,9 @@ from reconciler.core.event_codec import decode, encode
 from reconciler.model.project import EMULATOR_ACCOUNT
 from reconciler.render.history import history_json, history_json_parts, history_text, runs_in, why_json, why_text
 from reconciler.render.json_text import dumps
+from tests.builders import recorded
 from tests.render.golden_files import check
-from tests.render.samples import PLACE, changed, intended, observed, recorded, submitted, token
+from tests.render.samples import PLACE, changed, intended, observed, submitted, token
 
 AT = "2026-11-22T01:00:05.000Z"
 

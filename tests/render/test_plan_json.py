@@ -17,10 +17,10 @@ from reconciler.model.base import JSON
 from reconciler.render.json_text import Each, dumped, dumps
 from reconciler.render.plan_json import plan_form, plan_from_json, status_json
 from reconciler.render.status import rows
-from tests.builders import plan_json, result_json
+from tests.builders import plan_json, recorded, result_json
 from tests.campaigns import in_one_test
 from tests.render.golden_files import check
-from tests.render.samples import action, changed, every_kind_of_action, held_and_waiting, intended, plan, recorded
+from tests.render.samples import action, changed, every_kind_of_action, held_and_waiting, intended, plan
 
 DOCUMENTED = [
     "name", "kind", "action", "reason", "generation", "slot", "attempt", "digest", "client_token", "ledger_head",

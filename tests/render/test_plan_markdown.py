@@ -167,7 +167,7 @@ def test_only_rows_on_the_page_are_made(monkeypatch):
     made: list[str] = []
     fields_of = phrases.fields_of
 
-    def noted(block: phrases.Shown) -> Iterator[Change | tuple[str, object]]:
+    def noted(block: phrases.Block) -> Iterator[Change | tuple[str, object]]:
         assert block.action is not None
         made.append(block.action.name)
         return fields_of(block)

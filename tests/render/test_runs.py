@@ -26,8 +26,8 @@ from reconciler.render.plan_text import plan_text
 from reconciler.render.runs import Runs, duration_text, runs_csv, runs_json, runs_of, runs_text
 from reconciler.render.status import StatusRow, rows, selected, status_text
 from reconciler.render.text import ANSI, columns
-from tests.builders import plan_json
-from tests.render.samples import NOW, PLACE, action, intended, observed, plan, recorded, submitted
+from tests.builders import plan_json, recorded
+from tests.render.samples import NOW, PLACE, action, intended, observed, plan, submitted
 
 AT = parse_time(NOW)
 LONG = "a-name-of-sixty-three-characters-which-is-the-longest-that-is-ok"[:63]

@@ -11,8 +11,9 @@ from reconciler.core import events as e
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import age_text, parse_time
 from reconciler.render.status import StatusRow, rows, status_text
+from tests.builders import recorded
 from tests.render.golden_files import check
-from tests.render.samples import NOW, action, every_kind_of_action, intended, observed, plan, recorded, submitted, token
+from tests.render.samples import NOW, action, every_kind_of_action, intended, observed, plan, submitted, token
 
 AT = "2026-11-22T01:00:02.000Z"
 

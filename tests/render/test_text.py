@@ -9,7 +9,8 @@ import sys
 from reconciler.core.times import parse_time
 from reconciler.render.status import rows, status_text
 from reconciler.render.text import Style, columns
-from tests.render.samples import NOW, every_kind_of_action, recorded
+from tests.builders import recorded
+from tests.render.samples import NOW, every_kind_of_action
 
 ROWS = [("name", "what"), ("[bold]orders[/bold]", "a :smile: sentence of many words that is wider than the terminal")]
 

@@ -18,7 +18,7 @@ def shown(tmp_path, text, name="a.yaml"):
     """Returns the output of `validate` about a file: its problems or, if there are none, its warnings."""
     root = write(tmp_path, {name: text})
     try:
-        return problems_text(load(root, warn=True).warnings)
+        return problems_text(load(root).warnings)
     except SpecErrors as error:
         return problems_text(error.problems)
 

@@ -16,7 +16,7 @@ from reconciler.redact.escape import escape
 from reconciler.redact.request import masked
 from reconciler.render.diff_lines import added_lines, change_lines
 from reconciler.render.graph import Edge, edges
-from reconciler.render.plan_phrases import Shown, change_words, effect_line, fields_of, shown, suggested_lines
+from reconciler.render.plan_phrases import Block, blocks_of, change_words, effect_line, fields_of, suggested_lines
 from reconciler.render.runs import UNSUCCESSFUL, RunRow, aws_words, cost_text, duration_text, usual_text, which_text
 from reconciler.render.status import StatusRow
 from reconciler.render.text import plain, sentence
@@ -132,7 +132,8 @@ class Views:
         self._held = {action.name for action in self.plan.held}
         self.specs = [self._spec(row) for row in content.rows]
         self.by_name = {row.name: view for row, view in zip(content.rows, self.specs, strict=True)}
-        self.changes = [self._change(block.change, list(_lines(block))) for block in shown(self.plan) if block.change]
+        blocks = blocks_of(self.plan)
+        self.changes = [self._change(block.change, list(_lines(block))) for block in blocks if block.change]
 
     def attention(self) -> list[SpecView]:
         """Returns the specs that need an operator or whose run failed. Specs on hold come first."""
@@ -273,7 +274,7 @@ class Views:
         )
 
 
-def _lines(block: Shown) -> Iterator[str]:
+def _lines(block: Block) -> Iterator[str]:
     """Yields the lines of a block's fields, as in the comment on a pull request."""
     for each in fields_of(block):
         yield from change_lines(each) if isinstance(each, Change) else added_lines(*each)
