@@ -22,7 +22,7 @@ from reconciler.core.state import Recorded
 from reconciler.render.json_text import dumped
 from reconciler.render.plan_json import plan_form
 from reconciler.render.plan_markdown import plan_markdown
-from reconciler.render.plan_phrases import shown
+from reconciler.render.plan_phrases import blocks_of
 from reconciler.render.plan_text import plan_text
 from tests.builders import NOW, desired, intended, ran, recorded, spec, taken
 
@@ -162,7 +162,7 @@ def stale(number: int) -> Call:
     made = plan(wanted, recorded(*events), NOW)
     assert made.changes
     assert all(change.stale for change in made.changes)
-    return lambda: shown(made)
+    return lambda: blocks_of(made)
 
 
 SCENARIOS: dict[str, Callable[[int], Call]] = {
