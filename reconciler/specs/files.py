@@ -12,7 +12,7 @@ from reconciler.errors import Problem, UsageError
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.file_patterns import Patterns, Segments
 from reconciler.specs.parse import SourceText
-from reconciler.specs.stamps import FoundFolder, entries_digest
+from reconciler.specs.stamps import FoundFolder, entries_digest, inode_of
 from reconciler.values import dataclass
 
 _PLAN_FILE = re.compile(rb'\s*\{\s*"format_version"\s*:\s*"[^"]*"\s*,\s*"tool_version"\s*:')
@@ -118,12 +118,13 @@ class _Search:
             self._problem(at, f"folders nested deeper than {DEEPEST_FOLDER} levels", "nesting")
             return
         try:
+            inode = inode_of(os.stat(folder))
             with os.scandir(folder) as entries:
                 ordered = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             self._problem(at, f"cannot read this folder: {_why(error)}", "unreadable")
             return
-        self.folders.append(FoundFolder("/".join(at), entries_digest(ordered)))
+        self.folders.append(FoundFolder("/".join(at), entries_digest(ordered), inode))
         wanted = self._patterns.in_folder(at)
         for entry in ordered:
             self._behind_links += linked

@@ -69,10 +69,12 @@ class Start(NamedTuple):
 
 
 class FoundFolder(NamedTuple):
-    """A folder that was searched for files: its path relative to the project, and the digest of its entries."""
+    """A folder that was searched for files: its path relative to the project, the digest of its entries, and its inode
+    and device, which show later whether another folder has taken its path."""
 
     path: str
     entries: str
+    inode: tuple[int, int]
 
 
 def stamps_of(root: str, paths: Iterable[str]) -> dict[str, Stamp]:
@@ -88,8 +90,13 @@ def stamps_of(root: str, paths: Iterable[str]) -> dict[str, Stamp]:
     return stamps
 
 
+def inode_of(status: os.stat_result) -> tuple[int, int]:
+    """Returns the inode and the device of a folder."""
+    return status.st_ino & INTEGER, status.st_dev & INTEGER
+
+
 def entries_digest(entries: Iterable[os.DirEntry[str]]) -> str:
-    """Returns a digest of the names and types of the entries that are not hidden."""
+    """Returns a digest of the names and types of the entries that are not hidden, and of the targets of symlinks."""
     lines = [f"{entry.name}\0{_type(entry)}" for entry in entries if not entry.name.startswith(".")]
     lines.sort()
     return blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
@@ -98,7 +105,9 @@ def entries_digest(entries: Iterable[os.DirEntry[str]]) -> str:
 def _type(entry: os.DirEntry[str]) -> str:
     if entry.is_file(follow_symlinks=False):  # most entries are files, whose type one call returns
         return "f"
-    return "l" if entry.is_symlink() else "d" if entry.is_dir(follow_symlinks=False) else "f"
+    if entry.is_symlink():
+        return f"l{os.path.realpath(entry.path)}"
+    return "d" if entry.is_dir(follow_symlinks=False) else "f"
 
 
 class StampedFolder(NamedTuple):
@@ -127,21 +136,21 @@ def stamped_tree(root: str, folders: Sequence[FoundFolder], paths: Iterable[str]
     for path in paths:
         folder, _, name = path.rpartition("/")
         names.setdefault(folder, []).append(name)
-    entries = {folder.path: folder.entries for folder in folders}
-    if names.keys() != entries.keys():
+    found = {folder.path: folder for folder in folders}
+    if names.keys() != found.keys():
         return None
     try:
         stamps = _stamps(root, names.items())
         statuses = {path: os.stat(os.path.join(root, path)) for path in names}
     except (OSError, OverflowError):
         return None
-    if not start.trusts(stamps.newest):
+    if not start.trusts(stamps.newest) or any(inode_of(statuses[path]) != found[path].inode for path in found):
         return None
     stamped = [
         StampedFolder(
             path,
             stamp_of(status) if start.trusts(status.st_mtime_ns, status.st_ctime_ns) else None,
-            entries[path],
+            found[path].entries,
             names[path],
         )
         for path, status in statuses.items()

@@ -114,6 +114,43 @@ def test_a_symlink_that_leads_elsewhere_is_noticed(root: Path):
     assert not is_unchanged(str(root), tree)
 
 
+def replace_folder(root: Path) -> None:
+    """Renames a folder, and another folder with files of the same names to its place."""
+    (root / "sub").rename(root / ".old")
+    (root / ".new").rename(root / "sub")
+
+
+def replace_link(root: Path) -> None:
+    """Replaces a symlink by one to another file."""
+    (root / "link.yaml").unlink()
+    (root / "link.yaml").symlink_to("b.yaml")
+
+
+def replace_folder_of_link(root: Path) -> None:
+    """Replaces a symlink in a hidden folder, to which another symlink leads."""
+    (root / ".now").unlink()
+    (root / ".now").symlink_to(".new")
+
+
+@pytest.mark.parametrize("replace", [replace_folder, replace_link, replace_folder_of_link])
+def test_files_that_take_the_place_of_others_while_they_are_read_are_not_stamped(
+    root: Path, replace: Callable[[Path], None]
+):
+    """If a folder or the target of a symlink is replaced after the search for files, the stamps are those of files that
+    may not have been read. These files may be old."""
+    (root / ".new").mkdir()
+    (root / ".new/c.yaml").write_text("another c")
+    (root / ".now").symlink_to("sub")
+    (root / "linked").symlink_to(".now")
+    (root / "link.yaml").symlink_to("a.yaml")
+    start, folders = Start.now(), list[FoundFolder]()
+    paths, problems = find_files(root, patterns(["**/*.yaml"]), folders)
+    replace(root)
+
+    assert not problems
+    assert stamped_tree(str(root), folders, paths, start) is None
+
+
 def test_a_young_file_is_no_proof(root: Path, monkeypatch: pytest.MonkeyPatch):
     """A change less than two seconds before the start, or after it, may be followed by another change that leaves the
     stamp the same."""
