@@ -123,8 +123,7 @@ class SettledSpecs:
         cached = self._known()
         unchanged = {path: file for path, file in cached.items() if file[0] == self._stamps.get(path)}
         specs = read_all(files, [path for path in paths if path not in unchanged], reader, problems)
-        names = _referred(specs)
-        wanted = {path for path, (_, forms) in unchanged.items() if any(form[0] in names for form in forms)}
+        wanted = _with_specs(unchanged, _referred(specs))
         specs += read_all(files, sorted(wanted), reader, problems)
         self._read, self._skipped = specs, {path: file for path, file in unchanged.items() if path not in wanted}
         return sorted((*specs, *self._partners(cached)), key=lambda spec: spec.location.path)
@@ -133,14 +132,15 @@ class SettledSpecs:
         """Yields the skipped specs that may have a problem in combination with the specs that were read. If the specs
         in each file still have the same names, kinds, targets and references, only the specs that others refer to are
         yielded."""
-        before = {path: {_mentioned(form) for form in forms} for path, (_, forms) in cached.items()}
-        now: dict[str, set[tuple[object, ...]]] = {path: before[path] for path in self._skipped}
+        others = cached.keys() - self._skipped.keys()
+        before = {path: {_mentioned(form) for form in cached[path][1]} for path in others}
+        now: dict[str, set[tuple[object, ...]]] = {}
         for spec in self._read:
             form = _form(spec)
             now.setdefault(spec.location.path, set()).add(() if form is None else _mentioned(form))
         names = _referred(self._read) if before == now else None
-        for path, (_, forms) in self._skipped.items():
-            yield from (_restored(path, form) for form in forms if names is None or form[0] in names)
+        for path in self._skipped if names is None else _with_specs(self._skipped, names):
+            yield from (_restored(path, form) for form in cached[path][1] if names is None or form[0] in names)
 
     def _known(self) -> Mapping[str, File]:
         """Returns the cached files, without files whose specs may have a pending action by now."""
@@ -159,6 +159,8 @@ class SettledSpecs:
         if known.since > self._start.wall or len(recorded.rollbacks) != known.rollbacks or not self._continues(known):
             return {}
         touched = _touched(recorded, known.position)
+        if not touched and not over:
+            return known.files
         return {
             path: file
             for path, file in known.files.items()
@@ -228,6 +230,13 @@ def _touched(recorded: Recorded, position: int) -> set[str]:
     """Returns the specs about which the ledger has events after a position. Specs with a run that another spec took
     over count too, because its event is about the other spec."""
     return recorded.touched_since(position) | {each.name for each in where(recorded.by_token, bool, "reassigned_to")}
+
+
+def _with_specs(files: Mapping[str, File], names: set[str]) -> set[str]:
+    """Returns the paths of the files that have a spec with one of some names."""
+    if not names:
+        return set()
+    return {path for path, (_, forms) in files.items() if any(form[0] in names for form in forms)}
 
 
 def _referred(specs: Iterable[ReadSpec]) -> set[str]:

@@ -279,9 +279,10 @@ def _same(value: Any) -> Any:  # noqa: ANN401 - any value
     return value
 
 
-def lazy_rows(kind: type, columns: Sequence[Any], number: int, reference: Coder = None) -> LazyRows[Any]:
-    """Returns the objects of a dataclass whose fields are in columns. Raises `ValueError` for columns of other
-    lengths."""
+def lazy_rows(kind: type, columns: Sequence[Any], names: Sequence[str], reference: Coder = None) -> LazyRows[Any]:
+    """Returns the objects of a dataclass whose fields are in columns, by the names of the rows. Raises `ValueError` for
+    columns of other lengths."""
+    number = len(names)
     make = _object_of_row(kind, columns, number, reference)
     columns_of = {field.name: column for field, column in zip(fields(kind), columns, strict=True)}
 
@@ -292,7 +293,7 @@ def lazy_rows(kind: type, columns: Sequence[Any], number: int, reference: Coder 
     def column(field: str) -> Iterable[Any]:
         return _values(hints_of(kind)[field], columns_of[field], number, reference)
 
-    return LazyRows(number, _checked(make), _checked(make_all), column)
+    return LazyRows(names, _checked(make), _checked(make_all), column)
 
 
 def _checked(decode: Callable[P, Decoded]) -> Callable[P, Decoded]:

@@ -11,7 +11,6 @@ from dataclasses import Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from hashlib import sha256
-from itertools import count
 from types import UnionType
 from typing import Any, Union, cast, get_args, get_origin
 
@@ -114,16 +113,14 @@ def from_json(form: Mapping[str, Any], *, lazy: bool = False) -> Recorded:
 
 def _lazy(form: Mapping[str, Any]) -> Recorded:
     columns, (names, specs) = form["submissions"][COLUMNS], form[SPECS]
-    tokens = _tokens(columns)
-    submissions: LazyRows[Submission] = lazy_rows(Submission, columns, len(tokens))
+    submissions: LazyRows[Submission] = lazy_rows(Submission, columns, _tokens(columns))
     reference: Coder = (int, submissions.__getitem__)
-    records: LazyRows[SpecRecord] = lazy_rows(SpecRecord, specs, len(names), reference)
+    records: LazyRows[SpecRecord] = lazy_rows(SpecRecord, specs, names, reference)
     values = {
         field.name: form[field.name] if coder is None else coder[1](form[field.name])
         for field, coder in _kept(reference)
     }
-    by_name, by_token = (dict(zip(keys, count())) for keys in (names, tokens))
-    return Recorded(**values, specs=LazyMapping(records, by_name), by_token=LazyMapping(submissions, by_token))
+    return Recorded(**values, specs=LazyMapping(records), by_token=LazyMapping(submissions))
 
 
 def _specs(form: Any, reference: Coder) -> dict[str, SpecRecord]:  # noqa: ANN401 - any JSON value

@@ -28,10 +28,9 @@ class Thing:
 
 def both(number: int) -> tuple[dict[str, Thing], LazyMapping[Thing]]:
     """Returns a dictionary, and a lazy mapping with the same things."""
-    rows = LazyRows(number, Thing, lambda: map(Thing, range(number)), lambda _: range(number))
-    return {name: Thing(row) for row, name in enumerate(NAMES[:number])}, LazyMapping(
-        rows, {name: row for row, name in enumerate(NAMES[:number])}
-    )
+    names = NAMES[:number]
+    rows = LazyRows(names, Thing, lambda: map(Thing, range(number)), lambda _: range(number))
+    return {name: Thing(row) for row, name in enumerate(names)}, LazyMapping(rows)
 
 
 def _is_even(number: int) -> bool:
@@ -61,6 +60,7 @@ USES: dict[str, Callable[[Any, str], object]] = {
     "update": lambda things, name: things.update({name: Thing(102), "new": Thing(103)}),
     "change in place": _changed,
     "where": lambda things, _: sorted(each.number for each in where(things, _is_even, "number")),
+    "where of few": lambda things, _: sorted(each.number for each in where(things, lambda n: n > 9, "number")),
     "merged": lambda things, name: list({**things, name: Thing(104)}.values()),
     "dictionary": lambda things, _: dict(things),
     "deep copy": lambda things, name: deepcopy(things).get(name),
@@ -100,8 +100,8 @@ def test_a_lazy_mapping_is_like_a_dictionary(few: int, monkeypatch: pytest.Monke
 
 def test_only_accessed_values_are_made() -> None:
     """Names, their number, a copy and a search make no value but those that pass; the copy has the same objects."""
-    rows = LazyRows(1000, Thing, lambda: map(Thing, range(1000)), lambda _: range(1000))
-    things = LazyMapping(rows, {str(row): row for row in range(1000)})
+    rows = LazyRows([*map(str, range(1000))], Thing, lambda: map(Thing, range(1000)), lambda _: range(1000))
+    things = LazyMapping(rows)
     held = (len(things), "7" in things, "x" in things, things.get("x"), len(things.keys() - {"7"}), list(things)[1])
     assert held == (1000, True, False, None, 999, "1")
     assert not rows.made
@@ -129,7 +129,7 @@ def test_threads_get_the_same_object() -> None:
         both_make.wait()
         return Thing(row)
 
-    things = LazyMapping(LazyRows(9, make, list, lambda _: range(9)), {"a": 0})
+    things = LazyMapping(LazyRows([*"abcdefghi"], make, list, lambda _: range(9)))
     threads = [Thread(target=lambda: found.append(things["a"])) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -142,4 +142,4 @@ def test_threads_get_the_same_object() -> None:
 def test_a_row_that_does_not_exist_is_an_error(row: int) -> None:
     """A negative number is not a row counted from the end, which would be a second object for it."""
     with pytest.raises(IndexError, match=r"there are 9 rows, and no row"):
-        LazyRows(9, Thing, list, lambda _: range(9))[row]
+        LazyRows([*"abcdefghi"], Thing, list, lambda _: range(9))[row]
