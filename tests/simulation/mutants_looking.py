@@ -53,7 +53,7 @@ LOOKS = (
     mutant(
         "first-of-two",
         "R4",
-        "adopts the first of two runs that carry the tag",
+        "adopts the first of two runs that have the tag",
         text(f"{UNRESOLVED}:decide_unresolved", ("submission.phase is Phase.CONFLICTED or len(runs) > 1", "False")),
         text(f"{PROTOCOL}:_find_out", ("len(runs) == 1", "len(runs) > 0")),
     ),
@@ -74,7 +74,7 @@ ABSENCE = (
     mutant(
         "settling-without-lag",
         "R5",
-        "leaves out the listing lag and the margin from the settling time",
+        "omits the listing lag and the margin from the settling time",
         text(f"{SUBMISSION}:Submission.settles_at", ("seconds=settle_seconds", "seconds=settle_seconds - 300 - 210")),
     ),
     mutant(
@@ -111,7 +111,7 @@ ABSENCE = (
     mutant(
         "no-24-hours",
         "R5",
-        "trusts AWS to remember runs for ever",
+        "assumes that AWS remembers runs forever",
         Value(f"{UNRESOLVED}:MEMORY", DAY, timedelta(days=10_000)),
     ),
     mutant(
@@ -123,7 +123,7 @@ ABSENCE = (
     mutant(
         "hold-nothing-resolves",
         "R5",
-        "puts every unknown submission on hold for ever",
+        "puts every unknown submission on hold forever",
         text(f"{UNRESOLVED}:_absent", ('desired.on_unknown == "Hold"', "True")),
     ),
 )

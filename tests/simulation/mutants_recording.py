@@ -206,7 +206,7 @@ CHANGES = (
     mutant(
         "superseded-unproven-by-now",
         "R11",
-        "gives up a submission although another process has sent it again meanwhile",
+        "gives up a submission although another process has sent it again in the meantime",
         text(f"{DECIDED}:supersede", ("return None if proven else what_moved(action, recorded)", "return None")),
         **TAKEN_BACK,
     ),
