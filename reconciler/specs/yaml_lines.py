@@ -1,140 +1,50 @@
-"""Reads YAML line by line if each line has one of the usual forms: ``key: value``, ``- value``, a comment, a block of
-text, or a mapping or list in brackets on one line. `reconciler.specs.plain_yaml` reads other texts.
+"""Reads YAML line by line if each line has one of the usual forms of `reconciler.specs.yaml_forms`.
+`reconciler.specs.plain_yaml` reads other texts.
 
-Specs in a project have most lines in common, so the form of each line is cached. At the first line with another form,
-or with an indentation that may be wrong, this reader gives up. It reports nothing.
+Specs of a project are written alike: the lines of most of them have the same forms in the same order, and differ only
+in their values. The structure of such texts is found once, as a template into which the values are put. At the first
+line with another form, or with an indentation that may be wrong, this reader gives up. It reports nothing.
 """
 
-import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from sys import intern
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from reconciler.specs.plain_yaml import LOCATED_LEVELS, NotPlain, Records, is_key, scalar
-from reconciler.specs.yaml_nodes import DEEPEST, PLAIN_KEY, Document
+from reconciler.specs.plain_yaml import LOCATED_LEVELS, NotPlain, Records
+from reconciler.specs.yaml_forms import (
+    COMPACT,
+    END,
+    FLOW,
+    IGNORED,
+    NESTED,
+    NEXT_DOCUMENT,
+    OTHER,
+    SCALAR,
+    TEXT,
+    Forms,
+    Line,
+    in_brackets,
+)
+from reconciler.specs.yaml_nodes import DEEPEST, Document
 from reconciler.values import regex
 
-MOST_FORMS = 4096
-"""The number of different lines whose forms are cached. When it is reached, all are dropped, so that memory is
-bounded."""
+MOST_TEMPLATES = 256
+"""The number of structures that are counted or have a template. Then all are forgotten, so that memory is bounded."""
 
-LONGEST_LINE = 1000  # YAML requires the colon of a key within 1,024 characters
+WORTHWHILE = 6
+"""The number of texts with the same structure from which on they are read with a template. Making one takes as long as
+reading about ten texts without one."""
 
 _ODD = regex("[\x80-\xa0\ufeff]")
 """Characters that look like a space or a line break."""
 
-_QUOTED = r"""(?P<quoted>"[^"\\]*"|'(?:[^']|'')*')"""
-_KEY = r"""(?P<key>[A-Za-z0-9_](?:[A-Za-z0-9_./-]|:(?=[^ ]))*|"[^"\\]*"|'(?:[^']|'')*')[ ]*:"""
-_PLAIN = r"(?P<plain>(?:[\w./$+(=<;^\\~]|-(?=[^ ]))(?:[^ :]|:(?=[^ ])|[ ]+(?=[^ #]))*)"
-_END = r"[ ]*(?:(?<=[ ])#.*)?"
-_VALUE = rf"(?:{_QUOTED}|{_PLAIN}|(?P<text>[|>]-?)|(?P<flow>[{{\[].*))?{_END}"
-_NO_VALUE, _AFTER_DASH = {"", "#"}, {"", " "}
-_PAIR = regex(rf"[ ]*{_KEY}(?:[ ]+|$){_VALUE}")
-_ALONE = regex(_VALUE)
+_FORMS = Forms()
+_TEMPLATES: dict[tuple[int, ...], "_Template | int | None"] = {}
+"""For each structure, its template, the number of texts that had it, or `None` if there is no template for it."""
 
-_IN_PLAIN = r"[A-Za-z0-9_./$+~@%=()*^;-]|:(?=[A-Za-z0-9_/])|[ ](?=[A-Za-z0-9])"
-_FLOW_PLAIN = rf"(?P<plain>(?:[A-Za-z0-9_./$+~]|-(?=[A-Za-z0-9-]))(?:{_IN_PLAIN})*)"
-_FLOW_SCALAR = regex(rf"(?:{_QUOTED}|{_FLOW_PLAIN})(?=[ ]*[,:\]}}])")
-_FLOW_COLON = regex(r"[ ]*:[ ]+")
-_FLOW_NEXT = regex(r"[ ]*(?:(?P<comma>,)[ ]*|(?=[\]}]))")
-_FLOW_START = regex(r"[{\[][ ]*")
-_FLOW_END = regex(_END)
-
-SCALAR, NESTED, FLAT, FLOW, TEXT, COMPACT = range(6)
-"""The forms of the value after a key or a dash: a scalar, the following lines, a mapping or list of scalars in
-brackets, one that contains others, a block of text, and another entry on the same line, as in ``- key: value``."""
-
-ENDS_ALL, GIVES_UP = -1, 1 << 30  # the indentation of lines without a value
-
-
-class Line(NamedTuple):
-    """The form of a line. `key` is `None` for an entry of a list. `value` is the scalar, the value in brackets with the
-    columns of its keys and values, the line with the brackets, the header of a block of text, or the form of the inner
-    entry. The value starts at `column`."""
-
-    indent: int
-    key: str | None = None
-    form: int = SCALAR
-    value: Any = None
-    column: int = 0
-
-
-IGNORED, OTHER, NEXT_DOCUMENT, END = Line(GIVES_UP), Line(GIVES_UP), Line(ENDS_ALL), Line(ENDS_ALL)
-
-
-class _Forms(dict[str, Line]):
-    """The form of each line. If the form of a line is not cached, it is determined and added."""
-
-    def __missing__(self, line: str) -> Line:
-        form = self[line] = _form(line)
-        return form
-
-
-_FORMS = _Forms()
-
-
-def _form(line: str) -> Line:
-    text = line.lstrip(" ")
-    if text[:1] in _NO_VALUE:
-        return IGNORED
-    if line == "---":
-        return NEXT_DOCUMENT
-    is_entry = text[0] == "-"
-    if len(line) > LONGEST_LINE or (is_entry and text[1:2] not in _AFTER_DASH):
-        return OTHER
-    try:
-        if is_entry:
-            return _entry(line, len(line) - len(text), len(line) - len(text[1:].lstrip(" ")))
-        return _pair(line, pair) if (pair := _PAIR.fullmatch(line)) else OTHER
-    except NotPlain:
-        return OTHER
-
-
-def _entry(line: str, indent: int, column: int) -> Line:
-    """Returns the form of a line with a dash, which continues at `column`."""
-    if line[column : column + 1] in _NO_VALUE:
-        return Line(indent, None, NESTED)
-    inner = _form(" " * column + line[column:])
-    if inner is not OTHER:
-        return Line(indent, None, COMPACT, inner, column)
-    value = _ALONE.fullmatch(line, column)
-    return Line(indent, None, *_value(line, value), column) if value else OTHER
-
-
-def _pair(line: str, pair: re.Match[str]) -> Line:
-    key, style = _unquoted(pair["key"])
-    if (style or key[:1] not in PLAIN_KEY) and not is_key(key, style):
-        return OTHER
-    return Line(pair.start("key"), intern(key), *_value(line, pair), pair.start(pair.lastgroup or "key"))
-
-
-def _value(line: str, match: re.Match[str]) -> tuple[int, Any]:
-    """Returns the form and the value that the pattern `_VALUE` matched."""
-    group = match.lastgroup
-    if group in {"plain", "quoted"}:
-        return SCALAR, _scalar(match)
-    if group == "flow":
-        columns: Records = {}
-        value, end = _in_brackets(line, match.start("flow"), 1, 0, columns)
-        if not _FLOW_END.fullmatch(line, end):
-            raise NotPlain
-        if not any(isinstance(each, dict | list) for each in (value.values() if isinstance(value, dict) else value)):
-            return FLAT, (value, columns.get(id(value)))
-        return FLOW, line
-    return (TEXT, match["text"]) if group == "text" else (NESTED, None)
-
-
-def _scalar(match: re.Match[str]) -> Any:  # noqa: ANN401 - any scalar
-    return scalar(*_unquoted(match[match.lastgroup or 0]))
-
-
-def _unquoted(text: str) -> tuple[str, str | None]:
-    """Returns the text of a scalar, and its quotation mark."""
-    if text[0] == "'":
-        return text[1:-1].replace("''", "'"), "'"
-    return (text[1:-1], '"') if text[0] == '"' else (text, None)
+_SHAPE, _VALUE = itemgetter(Line._fields.index("shape")), itemgetter(Line._fields.index("value"))
 
 
 def line_documents(text: str) -> Iterator[Document]:
@@ -142,10 +52,16 @@ def line_documents(text: str) -> Iterator[Document]:
     form."""
     if "\t" in text or "\r" in text or "\x7f" in text or (not text.isascii() and _ODD.search(text)):
         raise NotPlain
-    if len(_FORMS) > MOST_FORMS:
-        _FORMS.clear()
-    lines = _Lines(text)
-    at = 1 if lines.forms[0] is NEXT_DOCUMENT else 0
+    if _FORMS.forget() or len(_TEMPLATES) > MOST_TEMPLATES:
+        _TEMPLATES.clear()
+    texts = text.split("\n")
+    forms = [*map(_FORMS.__getitem__, texts)]
+    template = _template(texts, forms)
+    if template is not None and (document := template.filled(texts, forms)) is not None:
+        yield document
+        return
+    lines = _Lines(texts, forms)
+    at = lines.first
     while True:
         document = Document(offset=lines.offset(at))
         document.value, at = lines.mapping(at, 0, 1, document.records)
@@ -159,12 +75,12 @@ class _Lines:
     """The lines of a text that are neither empty nor comments, with the form of each. A method that reads a value takes
     the index of its first line, and returns the value and the index of the next line."""
 
-    def __init__(self, text: str) -> None:
-        self.texts = text.split("\n")
-        forms = [*map(_FORMS.__getitem__, self.texts)]
+    def __init__(self, texts: Sequence[str], forms: Sequence[Line]) -> None:
+        self.texts = texts
         self.numbers = [number for number, form in enumerate(forms) if form is not IGNORED]
         self.forms = [*(form for form in forms if form is not IGNORED), END]
         self._starts = list(accumulate(map(len, self.texts), initial=0))
+        self.first = 1 if self.forms[0] is NEXT_DOCUMENT else 0
 
     def offset(self, at: int) -> int:
         """Returns the offset of a line in the text."""
@@ -179,7 +95,7 @@ class _Lines:
         record = [self.offset(at) + own] if level <= LOCATED_LEVELS else None
         forms = self.forms
         while (line := forms[at]).indent == own:
-            _, key, form, value, column = line
+            _, key, form, value, column, _ = line
             if key is None or key in mapping:
                 raise NotPlain
             if record is not None:
@@ -206,7 +122,7 @@ class _Lines:
         entries: list[Any] = []
         forms = self.forms
         while (line := forms[at]).indent == own and line.key is None:
-            _, _, form, value, _ = line
+            _, _, form, value, *_ = line
             if form == SCALAR:
                 entries.append(value)
                 at += 1
@@ -235,91 +151,169 @@ class _Lines:
             if inner is OTHER or not (inner.indent > line.indent or same):
                 raise NotPlain
             return self._block(at, level, records)
-        if line.form == TEXT:
-            return self._text(line, at)
-        if line.form == FLOW:
-            return _in_brackets(line.value, line.column, level, self.offset(at - 1), records)[0], at
         if level > DEEPEST:
             raise NotPlain
-        value, columns = line.value
-        value = value.copy()
-        if columns is not None and level <= LOCATED_LEVELS:
-            records[id(value)] = [self.offset(at - 1) + column for column in columns]
-        return value, at
+        return self._own_value(line, at, level, records)
 
-    def _text(self, line: Line, at: int) -> tuple[str, int]:
-        """Reads a block of text. Raises `NotPlain` if empty lines, indented lines or the end of the file have a meaning
-        in it."""
-        start = self.numbers[at - 1] + 1
-        first = self.texts[start] if start < len(self.texts) else ""
-        indent, end = _indent(first), start
-        while end < len(self.texts) and (_indent(self.texts[end]) >= indent or not self.texts[end].strip(" ")):
-            end += 1
-        block = self.texts[start:end]
-        if (
-            indent <= line.indent
-            or indent == len(first)
-            or end == len(self.texts)
-            or (_indent(self.texts[end]) > line.indent)
-        ):
+    def _own_value(self, line: Line, at: int, level: int, records: Records) -> tuple[Any, int]:
+        """Reads a value in brackets or a block of text."""
+        if line.form == TEXT:
+            value, end = _text(self.texts, self.numbers[at - 1], line)
+            return value, bisect_left(self.numbers, end)
+        return _bracketed(line, level, self.offset(at - 1), records), at
+
+
+def _bracketed(line: Line, level: int, offset: int, records: Records) -> Any:  # noqa: ANN401 - a mapping or a list
+    """Returns the value in brackets in a line that starts at an offset."""
+    if line.form == FLOW:
+        return in_brackets(line.value, line.column, level, offset, records)[0]
+    value, columns = line.value
+    value = value.copy()
+    if columns is not None and level <= LOCATED_LEVELS:
+        records[id(value)] = [offset + column for column in columns]
+    return value
+
+
+def _text(texts: Sequence[str], number: int, line: Line) -> tuple[str, int]:
+    """Reads the block of text after a line with a number. Returns it and the number of the next line. Raises `NotPlain`
+    if empty lines, indented lines or the end of the file have a meaning in it."""
+    start = number + 1
+    first = texts[start] if start < len(texts) else ""
+    indent, end = _indent(first), start
+    while end < len(texts) and (_indent(texts[end]) >= indent or not texts[end].strip(" ")):
+        end += 1
+    block = texts[start:end]
+    if indent <= line.indent or indent == len(first) or end == len(texts) or _indent(texts[end]) > line.indent:
+        raise NotPlain
+    if any(len(text) > indent and not text.strip(" ") for text in block):
+        raise NotPlain
+    joined = "\n".join(text[indent:] for text in block).rstrip("\n")
+    if line.value[0] == ">":
+        if "\n\n" in joined or "\n " in joined or joined[0] == " ":
             raise NotPlain
-        if any(len(text) > indent and not text.strip(" ") for text in block):
-            raise NotPlain
-        joined = "\n".join(text[indent:] for text in block).rstrip("\n")
-        if line.value[0] == ">":
-            if "\n\n" in joined or "\n " in joined or joined[0] == " ":
-                raise NotPlain
-            joined = joined.replace("\n", " ")
-        return joined + ("" if line.value[1:] else "\n"), bisect_left(self.numbers, end)
+        joined = joined.replace("\n", " ")
+    return joined + ("" if line.value[1:] else "\n"), end
 
 
 def _indent(text: str) -> int:
     return len(text) - len(text.lstrip(" "))
 
 
-def _in_brackets(line: str, at: int, level: int, start: int, records: Records) -> tuple[Any, int]:
-    """Reads the mapping or list in brackets at a column of a line that starts at the offset `start`. Returns the value
-    and the column after it."""
-    if level > DEEPEST or not (opening := _FLOW_START.match(line, at)):
-        raise NotPlain
-    is_mapping = line[at] == "{"
-    mapping, entries, record = dict[str, Any](), list[Any](), [start + at]
-    at, closing, more = opening.end(), "}" if is_mapping else "]", False
-    while more or line[at : at + 1] != closing:
-        if is_mapping:
-            key, colon = _flow_key(line, at)
-            if key in mapping:
-                raise NotPlain
-            record += (start + at, start + colon)
-            mapping[key], at = _flow_value(line, colon, level, start, records)
-        else:
-            entry, at = _flow_value(line, at, level, start, records)
-            entries.append(entry)
-        following = _FLOW_NEXT.match(line, at)
-        if following is None:
-            raise NotPlain
-        at, more = following.end(), following["comma"] is not None
-    if is_mapping and level <= LOCATED_LEVELS:
-        records[id(mapping)] = record
-    return (mapping if is_mapping else entries), at + 1
+def _template(texts: Sequence[str], forms: Sequence[Line]) -> "_Template | None":
+    """Returns the template of a text, if there were enough texts with the same structure."""
+    structure = tuple(map(_SHAPE, forms))
+    template = _TEMPLATES.get(structure, 0)
+    if isinstance(template, int):
+        template += 1
+        _TEMPLATES[structure] = template = template if template < WORTHWHILE else _Outline(texts, forms).template()
+    return None if isinstance(template, int) else template
 
 
-def _flow_key(line: str, at: int) -> tuple[str, int]:
-    """Returns the key at a column, and the column of its value."""
-    key = _FLOW_SCALAR.match(line, at)
-    colon = _FLOW_COLON.match(line, key.end()) if key else None
-    if key is None or colon is None:
-        raise NotPlain
-    text, style = _unquoted(key["quoted"] or key["plain"])
-    if not is_key(text, style):
-        raise NotPlain
-    return intern(text), colon.end()
+class _Template(NamedTuple):
+    """The structure of texts with one document. Values have numbers: those of their lines, then those of the mappings
+    and lists, inner ones first.
+
+    `parts` are the mappings and lists: the keys of a mapping (`None` for a list), and a function that returns its
+    values from all values. `own` are the lines whose value is not their scalar, each with the level of the value and,
+    for a block of text, the number of the next line. `records` maps mappings to the line and column of each of their
+    offsets; `offset` is that of the document. Only the offsets of the first lines are needed, `located` in number.
+    """
+
+    parts: Sequence[tuple[Sequence[str] | None, Callable[[Sequence[Any]], Sequence[Any]]]]
+    own: Sequence[tuple[int, int, int]]
+    records: Sequence[tuple[int, Sequence[tuple[int, int]]]]
+    offset: tuple[int, int]
+    located: int
+
+    def filled(self, texts: Sequence[str], forms: Sequence[Line]) -> Document | None:
+        """Returns the document of a text with this structure, or `None` if a block of text has another length."""
+        values, records = [*map(_VALUE, forms)], Records()
+        starts = [*accumulate(map(len, texts[: self.located]), initial=0)]
+        for number, level, end in self.own:
+            line = forms[number]
+            while line.form == COMPACT:
+                line = line.value
+            if line.form == TEXT:
+                values[number], after = _text(texts, number, line)
+                if after != end:
+                    return None
+            else:
+                at = starts[number] + number if level <= LOCATED_LEVELS else 0
+                values[number] = line.value if line.form == SCALAR else _bracketed(line, level, at, records)
+        for keys, inner in self.parts:
+            # Both have the same length. The argument `strict` would take a third of the time.
+            values.append([*inner(values)] if keys is None else dict(zip(keys, inner(values))))  # noqa: B905
+        for number, offsets in self.records:
+            records[id(values[number])] = [starts[line] + line + column for line, column in offsets]
+        line, column = self.offset
+        return Document(values[-1], starts[line] + line + column, records=records)
 
 
-def _flow_value(line: str, at: int, level: int, start: int, records: Records) -> tuple[Any, int]:
-    if line[at : at + 1] in {"{", "["}:
-        return _in_brackets(line, at, level + 1, start, records)
-    value = _FLOW_SCALAR.match(line, at)
-    if value is None:
-        raise NotPlain
-    return _scalar(value), value.end()
+class _Value(NamedTuple):
+    """The value of a line in the structure of a text."""
+
+    number: int
+
+
+class _Outline(_Lines):
+    """Reads the structure of a text, with the numbers of lines in place of values and offsets."""
+
+    LINE = 1 << 20  # more than the columns of any line
+
+    def __init__(self, texts: Sequence[str], forms: Sequence[Line]) -> None:
+        super().__init__(texts, forms)
+        self._own: list[tuple[int, int, int]] = []
+        self._parts: list[tuple[Sequence[str] | None, Callable[[Sequence[Any]], Sequence[Any]]]] = []
+        self._located: list[tuple[int, Sequence[tuple[int, int]]]] = []
+        self.forms[:-1] = [self._numbered(form, number) for form, number in zip(self.forms, self.numbers, strict=False)]
+
+    def template(self) -> _Template | None:
+        """Returns the template of the text, or `None` if it has several documents or is not usual."""
+        records: Records = {}
+        try:
+            value, end = self.mapping(self.first, 0, 1, records)
+        except NotPlain:
+            return None
+        if self.forms[end] is not END:
+            return None
+        self._part(value, records)
+        own = [number + 1 for number, level, _ in self._own if level <= LOCATED_LEVELS]
+        located = max((*own, *(line for _, offsets in self._located for line, _ in offsets)))
+        start = divmod(self.offset(self.first), self.LINE)
+        return _Template(self._parts, self._own, self._located, start, located)
+
+    def offset(self, at: int) -> int:
+        """Returns the number of a line in a form to which a column can be added."""
+        return self.LINE * (self.numbers[at] if at < len(self.numbers) else len(self.texts))
+
+    def _numbered(self, form: Line, number: int) -> Line:
+        if form.form == COMPACT:
+            if form.value.form == SCALAR:
+                self._own.append((number, DEEPEST, 0))
+            return form._replace(value=self._numbered(form.value, number))
+        return form._replace(value=_Value(number)) if form.form == SCALAR and form.shape >= 0 else form
+
+    def _own_value(self, line: Line, at: int, level: int, records: Records) -> tuple[Any, int]:
+        number, end = self.numbers[at - 1], 0
+        if line.form == TEXT:
+            _, end = _text(self.texts, number, line)
+            at = bisect_left(self.numbers, end)
+        self._own.append((number, level, end))
+        return _Value(number), at
+
+    def _part(self, value: Any, records: Records) -> int:  # noqa: ANN401 - a part of the structure
+        """Adds a mapping or list after those inside it, and returns its number."""
+        if isinstance(value, _Value):
+            return value.number
+        inner = [self._part(each, records) for each in (value.values() if isinstance(value, dict) else value)]
+        number = len(self.texts) + len(self._parts)
+        self._parts.append((tuple(value) if isinstance(value, dict) else None, _taken(inner)))
+        if (record := records.get(id(value))) is not None:
+            self._located.append((number, [divmod(offset, self.LINE) for offset in record]))
+        return number
+
+
+def _taken(numbers: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Returns a function that takes the values with these numbers."""
+    first = numbers[0]
+    return itemgetter(*numbers) if len(numbers) > 1 else itemgetter(slice(first, first + 1))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.specs import yaml_lines
+from reconciler.specs import yaml_forms, yaml_lines
 from reconciler.specs.parse import yaml_documents
 from reconciler.specs.plain_yaml import NotPlain
 from reconciler.specs.yaml_lines import line_documents
@@ -144,6 +144,75 @@ def test_random_texts_are_read_as_by_the_complete_reader(seed: int, monkeypatch:
     assert alone >= 20
 
 
+def by_lines(text: str) -> object:
+    """Returns the values and offsets that are read by lines, `None` if the text is not read so."""
+    try:
+        return [
+            (document.value, document.offset, [document.records.get(id(part)) for part in outer(document.value)])
+            for document in line_documents(text)
+        ]
+    except NotPlain:
+        return None
+
+
+def outer(value: dict[str, object]) -> Iterator[object]:
+    """Yields the mappings whose offsets are kept."""
+    yield value
+    yield from (part for part in value.values() if isinstance(part, dict))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_template_gives_what_is_read_without_one(seed: int, monkeypatch: pytest.MonkeyPatch):
+    """Random texts and the listed ones give the same values and offsets with the template of their structure."""
+    chosen = random.Random(seed)
+    texts = ["\n".join(nested(chosen, 0, 0, iter(range(1000)))) + "\n" for _ in range(100)]
+    for text in (*texts, *USUAL.values(), *UNUSUAL.values(), spec_text(1, 1)):
+        monkeypatch.setattr(yaml_lines, "_TEMPLATES", {})
+        without = by_lines(text)
+        monkeypatch.setattr(yaml_lines, "_TEMPLATES", {})
+        monkeypatch.setattr(yaml_lines, "WORTHWHILE", 1)
+
+        assert by_lines(text) == without, text
+        monkeypatch.undo()
+
+
+def test_texts_of_one_structure_are_read_with_one_template(monkeypatch: pytest.MonkeyPatch):
+    """After a few texts with the same structure, the lines of the next ones are not followed again."""
+    monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates := {})
+    monkeypatch.setattr(yaml_lines, "_FORMS", yaml_forms.Forms())
+    followed: list[int] = []
+    read_mapping = yaml_lines._Lines.mapping
+    monkeypatch.setattr(
+        yaml_lines._Lines, "mapping", lambda self, *rest: followed.append(rest[2]) or read_mapping(self, *rest)
+    )
+    for number in range(40):
+        list(line_documents(spec_text(number, number % 20)))
+
+    assert len(templates) == 1
+    assert followed.count(1) == yaml_lines.WORTHWHILE
+
+
+def test_a_block_of_text_of_another_length_is_not_put_into_a_template(monkeypatch: pytest.MonkeyPatch):
+    """Lines of a comment may belong to the block of text before them in one text, and not in another one of the same
+    structure."""
+    monkeypatch.setattr(yaml_lines, "_TEMPLATES", {})
+    monkeypatch.setattr(yaml_lines, "WORTHWHILE", 1)
+    first, second = "a: |\n  b\n  # c\nd: e\n", "a: |\n  b\n# c\nd: e\n"
+
+    assert [value for value, *_ in by_lines(first)] == [{"a": "b\n# c\n", "d": "e"}]
+    assert [value for value, *_ in by_lines(second)] == [{"a": "b\n", "d": "e"}]
+
+
+def test_few_structures_are_remembered(monkeypatch: pytest.MonkeyPatch):
+    """Structures that no other file has do not fill the memory."""
+    monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates := {})
+    monkeypatch.setattr(yaml_lines, "MOST_TEMPLATES", 10)
+    for number in range(50):
+        list(line_documents("".join(f"k{number}x{line}: v\n" for line in range(3))))
+
+    assert len(templates) <= 10 + 1
+
+
 def is_read_by_lines(text: str) -> bool:
     """Returns whether a text has only usual lines."""
     try:
@@ -154,7 +223,7 @@ def is_read_by_lines(text: str) -> bool:
 
 def test_the_form_of_a_line_is_found_once(monkeypatch: pytest.MonkeyPatch):
     """The forms of lines that specs have in common are cached, and their strings are shared."""
-    monkeypatch.setattr(yaml_lines, "_FORMS", forms := yaml_lines._Forms())
+    monkeypatch.setattr(yaml_lines, "_FORMS", forms := yaml_forms.Forms())
     list(line_documents(spec_text(1, 1)))
     before = len(forms)
 
@@ -165,8 +234,8 @@ def test_the_form_of_a_line_is_found_once(monkeypatch: pytest.MonkeyPatch):
 
 def test_few_lines_are_remembered(monkeypatch: pytest.MonkeyPatch):
     """Lines that occur in only one file do not fill the memory."""
-    monkeypatch.setattr(yaml_lines, "_FORMS", forms := yaml_lines._Forms())
-    monkeypatch.setattr(yaml_lines, "MOST_FORMS", 100)
+    monkeypatch.setattr(yaml_lines, "_FORMS", forms := yaml_forms.Forms())
+    monkeypatch.setattr(yaml_forms, "MOST_FORMS", 100)
     for number in range(500):
         list(line_documents(f"a: {number}\n"))
 

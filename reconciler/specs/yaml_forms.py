@@ -1,0 +1,200 @@
+"""Finds the form of one line of YAML: ``key: value``, ``- value``, a comment, a block of text, or a mapping or list in
+brackets. `reconciler.specs.yaml_lines` reads texts of such lines.
+
+Specs of a project have most lines in common, so the form of a line is remembered.
+"""
+
+import re
+from sys import intern
+from typing import Any, NamedTuple
+
+from reconciler.specs.plain_yaml import LOCATED_LEVELS, NotPlain, Records, is_key, scalar
+from reconciler.specs.yaml_nodes import DEEPEST, PLAIN_KEY
+from reconciler.values import regex
+
+MOST_FORMS = 4096
+"""The number of different lines whose forms are remembered. Then all are forgotten, so that memory is bounded."""
+
+LONGEST_LINE = 1000  # characters; YAML requires the colon of a key within 1,024 characters
+
+_QUOTED = r"""(?P<quoted>"[^"\\]*"|'(?:[^']|'')*')"""
+_KEY = r"""(?P<key>[A-Za-z0-9_](?:[A-Za-z0-9_./-]|:(?=[^ ]))*|"[^"\\]*"|'(?:[^']|'')*')[ ]*:"""
+_PLAIN = r"(?P<plain>(?:[\w./$+(=<;^\\~]|-(?=[^ ]))(?:[^ :]|:(?=[^ ])|[ ]+(?=[^ #]))*)"
+_END = r"[ ]*(?:(?<=[ ])#.*)?"
+_VALUE = rf"(?:{_QUOTED}|{_PLAIN}|(?P<text>[|>]-?)|(?P<flow>[{{\[].*))?{_END}"
+_NO_VALUE, _AFTER_DASH = {"", "#"}, {"", " "}
+_PAIR = regex(rf"[ ]*{_KEY}(?:[ ]+|$){_VALUE}")
+_ALONE = regex(_VALUE)
+
+_IN_PLAIN = r"[A-Za-z0-9_./$+~@%=()*^;-]|:(?=[A-Za-z0-9_/])|[ ](?=[A-Za-z0-9])"
+_FLOW_PLAIN = rf"(?P<plain>(?:[A-Za-z0-9_./$+~]|-(?=[A-Za-z0-9-]))(?:{_IN_PLAIN})*)"
+_FLOW_SCALAR = regex(rf"(?:{_QUOTED}|{_FLOW_PLAIN})(?=[ ]*[,:\]}}])")
+_FLOW_COLON = regex(r"[ ]*:[ ]+")
+_FLOW_NEXT = regex(r"[ ]*(?:(?P<comma>,)[ ]*|(?=[\]}]))")
+_FLOW_START = regex(r"[{\[][ ]*")
+_FLOW_END = regex(_END)
+
+SCALAR, NESTED, FLAT, FLOW, TEXT, COMPACT = range(6)
+"""The forms of the value after a key or a dash: a scalar, the following lines, a mapping or list of scalars in
+brackets, one that contains others, a block of text, and another entry on the same line, as in ``- key: value``."""
+
+ENDS_ALL, GIVES_UP = -1, 1 << 30  # the indentation of lines without a value
+
+
+class Line(NamedTuple):
+    """The form of a line. `key` is `None` for an entry of a list. `value` is the scalar, the value in brackets with the
+    columns of its keys and values, the line with the brackets, the header of a block of text, or the form of the inner
+    entry. The value starts at `column`. Lines with the same number in `shape` differ only in their values."""
+
+    indent: int
+    key: str | None = None
+    form: int = SCALAR
+    value: Any = None
+    column: int = 0
+    shape: int = 0
+
+
+IGNORED, OTHER = Line(GIVES_UP, shape=-1), Line(GIVES_UP, shape=-2)
+NEXT_DOCUMENT, END = Line(ENDS_ALL, shape=-3), Line(ENDS_ALL, shape=-4)
+
+
+class Forms(dict[str, Line]):
+    """The form of each line. If the form of a line is not remembered, it is found and added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shapes: dict[tuple[object, ...], int] = {}
+
+    def __missing__(self, line: str) -> Line:
+        form = _form(line)
+        if not form.shape:
+            form = form._replace(shape=self._shapes.setdefault(_outline(form), len(self._shapes) + 1))
+        self[line] = form
+        return form
+
+    def forget(self) -> bool:
+        """Forgets the lines if there are many. Returns whether the shapes were forgotten too, because there are as
+        many."""
+        if len(self) > MOST_FORMS:
+            self.clear()
+        if len(self._shapes) <= MOST_FORMS:
+            return False
+        self.clear()
+        self._shapes.clear()
+        return True
+
+
+def _outline(form: Line) -> tuple[object, ...]:
+    """Returns everything in a form except its values."""
+    inner = _outline(form.value) if form.form == COMPACT else None
+    return form.indent, form.key, form.form, form.column, inner
+
+
+def _form(line: str) -> Line:
+    text = line.lstrip(" ")
+    if text[:1] in _NO_VALUE:
+        return IGNORED
+    if line == "---":
+        return NEXT_DOCUMENT
+    is_entry = text[0] == "-"
+    if len(line) > LONGEST_LINE or (is_entry and text[1:2] not in _AFTER_DASH):
+        return OTHER
+    try:
+        if is_entry:
+            return _entry(line, len(line) - len(text), len(line) - len(text[1:].lstrip(" ")))
+        return _pair(line, pair) if (pair := _PAIR.fullmatch(line)) else OTHER
+    except NotPlain:
+        return OTHER
+
+
+def _entry(line: str, indent: int, column: int) -> Line:
+    """Returns the form of a line with a dash, which continues at `column`."""
+    if line[column : column + 1] in _NO_VALUE:
+        return Line(indent, None, NESTED)
+    inner = _form(" " * column + line[column:])
+    if inner is not OTHER:
+        return Line(indent, None, COMPACT, inner, column)
+    value = _ALONE.fullmatch(line, column)
+    return Line(indent, None, *_value(line, value), column) if value else OTHER
+
+
+def _pair(line: str, pair: re.Match[str]) -> Line:
+    key, style = _unquoted(pair["key"])
+    if (style or key[:1] not in PLAIN_KEY) and not is_key(key, style):
+        return OTHER
+    return Line(pair.start("key"), intern(key), *_value(line, pair), pair.start(pair.lastgroup or "key"))
+
+
+def _value(line: str, match: re.Match[str]) -> tuple[int, Any]:
+    """Returns the form and the value that the pattern `_VALUE` matched."""
+    group = match.lastgroup
+    if group in {"plain", "quoted"}:
+        return SCALAR, _scalar(match)
+    if group == "flow":
+        columns: Records = {}
+        value, end = in_brackets(line, match.start("flow"), 1, 0, columns)
+        if not _FLOW_END.fullmatch(line, end):
+            raise NotPlain
+        if not any(isinstance(each, dict | list) for each in (value.values() if isinstance(value, dict) else value)):
+            return FLAT, (value, columns.get(id(value)))
+        return FLOW, line
+    return (TEXT, match["text"]) if group == "text" else (NESTED, None)
+
+
+def _scalar(match: re.Match[str]) -> Any:  # noqa: ANN401 - any scalar
+    return scalar(*_unquoted(match[match.lastgroup or 0]))
+
+
+def _unquoted(text: str) -> tuple[str, str | None]:
+    """Returns the text of a scalar, and its quotation mark."""
+    if text[0] == "'":
+        return text[1:-1].replace("''", "'"), "'"
+    return (text[1:-1], '"') if text[0] == '"' else (text, None)
+
+
+def in_brackets(line: str, at: int, level: int, start: int, records: Records) -> tuple[Any, int]:
+    """Reads the mapping or list in brackets at a column of a line that starts at the offset `start`. Returns the value
+    and the column after it."""
+    if level > DEEPEST or not (opening := _FLOW_START.match(line, at)):
+        raise NotPlain
+    is_mapping = line[at] == "{"
+    mapping, entries, record = dict[str, Any](), list[Any](), [start + at]
+    at, closing, more = opening.end(), "}" if is_mapping else "]", False
+    while more or line[at : at + 1] != closing:
+        if is_mapping:
+            key, colon = _flow_key(line, at)
+            if key in mapping:
+                raise NotPlain
+            record += (start + at, start + colon)
+            mapping[key], at = _flow_value(line, colon, level, start, records)
+        else:
+            entry, at = _flow_value(line, at, level, start, records)
+            entries.append(entry)
+        following = _FLOW_NEXT.match(line, at)
+        if following is None:
+            raise NotPlain
+        at, more = following.end(), following["comma"] is not None
+    if is_mapping and level <= LOCATED_LEVELS:
+        records[id(mapping)] = record
+    return (mapping if is_mapping else entries), at + 1
+
+
+def _flow_key(line: str, at: int) -> tuple[str, int]:
+    """Returns the key at a column, and the column of its value."""
+    key = _FLOW_SCALAR.match(line, at)
+    colon = _FLOW_COLON.match(line, key.end()) if key else None
+    if key is None or colon is None:
+        raise NotPlain
+    text, style = _unquoted(key["quoted"] or key["plain"])
+    if not is_key(text, style):
+        raise NotPlain
+    return intern(text), colon.end()
+
+
+def _flow_value(line: str, at: int, level: int, start: int, records: Records) -> tuple[Any, int]:
+    if line[at : at + 1] in {"{", "["}:
+        return in_brackets(line, at, level + 1, start, records)
+    value = _FLOW_SCALAR.match(line, at)
+    if value is None:
+        raise NotPlain
+    return _scalar(value), value.end()
