@@ -1,10 +1,12 @@
-"""Caches which specs have no pending action, so that a plan that is only shown needs to read and decide only the other
-specs.
+"""Finds and caches which specs have no pending action, so that a plan that is only shown needs to read and decide only
+the other specs.
 
 A file is skipped if it has not changed and none of its specs may have a pending action: the earlier plan had exactly
 one action for the spec, which does nothing, its next slot is in the future, and the ledger has no newer event about it.
-Every other spec is read from its file and decided anew, together with the specs that it refers to. Therefore what is
-submitted, cancelled or shown as a difference never comes from the cache, and `apply` and `reconcile` do not use it.
+Every other spec is read from its file. If `core.at_rest` recognizes that it has no pending action, it is not decided,
+so that its content is neither kept nor sent by the process that read it. Every other spec is decided anew, together
+with the specs that it refers to. Therefore what is submitted, cancelled or shown as a difference never comes from the
+cache, and `apply` and `reconcile` do not use it.
 
 Problems between specs are still detected, because the names, kinds, targets and references of skipped specs are cached.
 """
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import TypeAdapter
 
+from reconciler.core.at_rest import is_at_rest
 from reconciler.core.lazy_mapping import where
 from reconciler.core.observations import incomplete
 from reconciler.core.plan import Action, ActionType, Plan, Reason
@@ -47,6 +50,9 @@ State = tuple[str, str | None]
 
 ELSEWHERE: State = ("", None)
 """The state of a spec that does not run in the target."""
+
+AT_REST: State = (Reason.IN_SYNC.value, None)
+"""The state of a spec that `core.at_rest` recognizes."""
 
 COUNTING = {"text", "markdown"}
 """The formats that show only the number of specs without pending actions."""
@@ -85,13 +91,14 @@ class Settled(NamedTuple):
 
 
 class SettledSpecs:
-    """The specs of one target that have no pending action. If `skips` is false, all files are read, and the cache is
-    only written."""
+    """The specs of one target that have no pending action. If `skips` is false, all files are read and all specs are
+    decided, and the cache is only written."""
 
     def __init__(self, session: Session, *, skips: bool) -> None:
         self._session, self._skips = session, skips
         self._cache, self._start = PrivateCache(os.environ), Start.now()
         self._name = ""
+        self._at_rest: dict[str, str] = {}  # the kinds of specs that were read and recognized, by name
         self._stamps: Mapping[str, Stamp] = {}
         self._skipped: dict[str, File] = {}
         self._read: Sequence[ReadSpec] = ()
@@ -99,39 +106,59 @@ class SettledSpecs:
 
     @classmethod
     def of(cls, session: Session, output_format: str) -> SettledSpecs | None:
-        """Returns the specs of a session for a plan in a format, or `None` if the command's options select specs or
-        turn the cache off."""
+        """Returns the specs of a session for a plan in a format, or `None` if the command's options select specs."""
         options = session.options
-        off = options.no_cache or options.only or options.labels or session.masked
+        off = options.only or options.labels or session.masked
         return None if off else cls(session, skips=output_format in COUNTING)
 
     def read_all(
         self, files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]
     ) -> list[ReadSpec]:
-        """Returns every document of every file as a spec, as `reading.read_all` does. Specs in skipped files have no
-        desired state."""
-        session, self._name, self._skipped, self._read = self._session, "", {}, ()
-        if not isinstance(files, Folder) or on_network(str(files.root)):
-            return read_all(files, paths, reader, problems)
-        text = sha256(session.project_file.view.source.text.encode()).hexdigest()
-        key = [code_version(), os.path.realpath(session.root), session.place.target, text]
-        self._name = f"settled-{digest(json.dumps(key))}"
-        self._stamps = stamps_of(str(files.root), paths)
+        """Returns every document of every file as a spec, as `project.read_all` does. Specs without pending actions
+        have no desired state, unless other specs refer to them."""
+        session, self._name, self._skipped, self._at_rest = self._session, "", {}, {}
         recorded = session.ledger.recorded
         self._open |= {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
         self._open |= {run.name for runs in incomplete(recorded, session.now()).values() for run in runs}
-        cached = self._known()
+        cached: Mapping[str, File] = {}
+        if isinstance(files, Folder) and not session.options.no_cache and not on_network(str(files.root)):
+            text = sha256(session.project_file.view.source.text.encode()).hexdigest()
+            key = [code_version(), os.path.realpath(session.root), session.place.target, text]
+            self._name = f"settled-{digest(json.dumps(key))}"
+            self._stamps = stamps_of(str(files.root), paths)
+            cached = self._known()
         unchanged = {path: file for path, file in cached.items() if file[0] == self._stamps.get(path)}
-        specs = read_all(files, [path for path in paths if path not in unchanged], reader, problems)
-        wanted = _with_specs(unchanged, _referred(specs))
-        specs += read_all(files, sorted(wanted), reader, problems)
+        specs = read_all(files, [path for path in paths if path not in unchanged], reader, problems, self._shortened)
+        resting = {spec.name: spec.location.path for spec in specs if self._is_shortened(spec)}
+        names = _referred(spec for spec in specs if spec.name not in resting)
+        again = {path for name, path in resting.items() if name in names}
+        wanted = _with_specs(unchanged, names)
+        specs = [spec for spec in specs if spec.location.path not in again]
+        specs += read_all(files, sorted(wanted | again), reader, problems)
+        self._at_rest = {spec.name or "": spec.kind or "" for spec in specs if self._is_shortened(spec)}
         self._read, self._skipped = specs, {path: file for path, file in unchanged.items() if path not in wanted}
         return sorted((*specs, *self._partners(cached)), key=lambda spec: spec.location.path)
+
+    def _shortened(self, spec: ReadSpec) -> ReadSpec:
+        """Returns a spec without its desired state if it has no pending action."""
+        session, recorded = self._session, self._session.ledger.recorded
+        wanted, name = spec.desired.get(session.place.target), spec.name or ""
+        if wanted is None or not self._skips or name in self._open or session.project.spec.suspend:
+            return spec
+        if not (recorded.rollbacks or _named_in_request(spec)) and is_at_rest(wanted, recorded.spec(name)):
+            spec.desired = {}
+        return spec
+
+    def _is_shortened(self, spec: ReadSpec) -> bool:
+        runs_here = spec.targets is not None and self._session.place.target in spec.targets
+        return runs_here and not spec.desired and not spec.problems
 
     def _partners(self, cached: Mapping[str, File]) -> Iterator[ReadSpec]:
         """Yields the skipped specs that may have a problem in combination with the specs that were read. If the specs
         in each file still have the same names, kinds, targets and references, only the specs that others refer to are
         yielded."""
+        if not self._skipped:
+            return
         others = cached.keys() - self._skipped.keys()
         before = {path: {_mentioned(form) for form in cached[path][1]} for path in others}
         now: dict[str, set[tuple[object, ...]]] = {}
@@ -178,13 +205,14 @@ class SettledSpecs:
 
     @property
     def skipped(self) -> dict[str, Settled]:
-        """The specs of the target that were not read."""
-        return {
+        """The specs of the target that were not read, or are not decided."""
+        unread = {
             name: Settled(kind, reason, slot)
             for _, specs in self._skipped.values()
             for name, kind, *_, reason, slot in specs
             if reason
         }
+        return unread | {name: Settled(kind, *AT_REST) for name, kind in self._at_rest.items()}
 
     def completed(self, made: Plan, inputs: PassInputs) -> Plan:
         """Returns a plan of the specs that were read, completed with the actions of the other specs, which do
@@ -204,7 +232,8 @@ class SettledSpecs:
             return
         if session.project.spec.suspend or self._start.clock_was_set:
             return
-        new = dict(self._new_files(_settled(inputs, made, self._open)))
+        settled = {**_settled(inputs, made, self._open), **dict.fromkeys(self._at_rest, AT_REST)}
+        new = dict(self._new_files(settled))
         if new:
             files = {**self._skipped, **new}
             content = _Content(self._start.wall, recorded.position, checksum, len(recorded.rollbacks), files)
@@ -242,6 +271,11 @@ def _with_specs(files: Mapping[str, File], names: set[str]) -> set[str]:
 def _referred(specs: Iterable[ReadSpec]) -> set[str]:
     """Returns the names to which specs refer."""
     return {each.name for spec in specs for each in (*spec.references, *filter(None, [spec.former]))}
+
+
+def _named_in_request(spec: ReadSpec) -> bool:
+    """Returns whether the request of a spec refers to other specs, which is checked with the requests of both."""
+    return any(each.needs_kind is not None for each in spec.references)
 
 
 def _mentioned(form: Spec) -> tuple[object, ...]:

@@ -169,14 +169,20 @@ Reading = Callable[[ProjectFiles, Sequence[str], SpecReader, list[Problem]], lis
 """A function that reads files as `read_all` does."""
 
 
-def read_all(files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]) -> list[ReadSpec]:
-    """Returns every document of every file as a spec, in order. Problems with whole files are appended to
-    `problems`."""
+def read_all(
+    files: ProjectFiles,
+    paths: Sequence[str],
+    reader: SpecReader,
+    problems: list[Problem],
+    shortened: Callable[[ReadSpec], ReadSpec] = lambda spec: spec,
+) -> list[ReadSpec]:
+    """Returns every document of every file as a spec, in order. Problems with whole files are appended to `problems`.
+    `shortened` removes what is not needed of a spec, in the process that reads it."""
     processes = processes_for(len(paths), FEWEST_FILES) if isinstance(files, Folder) else 1
 
     def read(part: Sequence[str]) -> Read:
         found: list[Problem] = []
-        return list(read_specs(files, part, reader, found)), found
+        return [*map(shortened, read_specs(files, part, reader, found))], found
 
     with uncollected():
         size = max(1, -(-len(paths) // processes))

@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
+from reconciler.app import reconcile as app_reconcile
 from reconciler.app import settled_specs
+from reconciler.core.decide import plan
+from reconciler.core.desired import Desired
+from reconciler.core.plan import Plan
 from reconciler.specs import stamps
 from reconciler.specs.files import Folder
 from reconciler.specs.parse import SourceText
@@ -58,9 +62,12 @@ def entry() -> str:
 
 
 def same_plans(world: World) -> None:
-    """Compares the plan from the cache with the plan from the files, in both formats."""
+    """Compares the plan from the cache with the plan from the files that decides about each spec, in both formats."""
     for how in (PLAN, ("plan", "--no-refresh", "--detailed-exitcode")):
-        cached, anew = (world.run(*how, *more) for more in ((), ("--no-cache",)))
+        cached = world.run(*how)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(settled_specs, "is_at_rest", lambda *_: False)
+            anew = world.run(*how, "--no-cache")
         assert (cached.code, cached.err, shown(cached)) == (anew.code, anew.err, shown(anew))
 
 
@@ -77,6 +84,33 @@ def test_only_changed_files_and_the_specs_they_refer_to_are_read(world: World, r
     world.run(*PLAN)
     assert reads == ["orders.yaml", "clicks.yaml"]
     same_plans(world)
+
+
+def test_a_plan_without_a_cache_decides_only_about_specs_with_something_to_do(
+    world: World, reads: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """All files are read, but specs whose runs succeeded are only counted. A scheduled or changed spec is decided, with
+    the specs that it refers to, which are read again."""
+    decided: list[list[str]] = []
+
+    def recording(desired: Desired, *rest: Any) -> Plan:
+        decided.append(sorted(desired.specs))
+        return plan(desired, *rest)
+
+    monkeypatch.setattr(app_reconcile, "plan", recording)
+    for change, expected, more in (
+        (None, ["daily"], []),
+        ("B", ["clicks", "daily", "orders"], ["clicks.yaml"]),
+    ):
+        if change is not None:
+            world.batch("orders", change, dependsOn="[{name: clicks}]", labels="{team: a}")
+        reads.clear()
+        done = world.run(*PLAN, "--no-cache")
+        assert done.code == 0
+        assert reads == [*FILES, *more]
+        assert decided.pop() == expected
+    world.run("plan", "--no-refresh", "--no-cache", "--format", "json")
+    assert decided.pop() == ["clicks", "daily", "orders", "visits"]
 
 
 def test_a_spec_with_something_to_do_is_read_each_time(world: World, reads: list[str]):
