@@ -244,9 +244,9 @@ class _Template(NamedTuple):
             # Both have the same length. The argument `strict` would take a third of the time.
             values.append([*inner(values)] if keys is None else dict(zip(keys, inner(values))))  # noqa: B905
         for number, offsets in self.records:
-            records[id(values[number])] = [starts[line] + line + column for line, column in offsets]
-        line, column = self.offset
-        return Document(values[-1], starts[line] + line + column, records=records)
+            records[id(values[number])] = [starts[row] + row + column for row, column in offsets]
+        row, column = self.offset
+        return Document(values[-1], starts[row] + row + column, records=records)
 
 
 class _Value(NamedTuple):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from reconciler.specs import yaml_forms, yaml_lines
 from reconciler.specs.parse import yaml_documents
-from reconciler.specs.plain_yaml import NotPlain
+from reconciler.specs.plain_yaml import NotPlain, Records
 from reconciler.specs.yaml_lines import line_documents
 from tests.bench.projects import spec_text
 from tests.specs.test_plain_yaml import complete, read
@@ -144,7 +145,7 @@ def test_random_texts_are_read_as_by_the_complete_reader(seed: int, monkeypatch:
     assert alone >= 20
 
 
-def by_lines(text: str) -> object:
+def by_lines(text: str) -> list[tuple[Any, int, list[list[int] | None]]] | None:
     """Returns the values and offsets that are read by lines, `None` if the text is not read so."""
     try:
         return [
@@ -178,13 +179,17 @@ def test_a_template_gives_what_is_read_without_one(seed: int, monkeypatch: pytes
 
 def test_texts_of_one_structure_are_read_with_one_template(monkeypatch: pytest.MonkeyPatch):
     """After a few texts with the same structure, the lines of the next ones are not followed again."""
-    monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates := {})
+    templates: dict[tuple[int, ...], object] = {}
+    monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates)
     monkeypatch.setattr(yaml_lines, "_FORMS", yaml_forms.Forms())
     followed: list[int] = []
     read_mapping = yaml_lines._Lines.mapping
-    monkeypatch.setattr(
-        yaml_lines._Lines, "mapping", lambda self, *rest: followed.append(rest[2]) or read_mapping(self, *rest)
-    )
+
+    def mapping(self: yaml_lines._Lines, at: int, own: int, level: int, records: Records) -> tuple[dict[str, Any], int]:
+        followed.append(level)
+        return read_mapping(self, at, own, level, records)
+
+    monkeypatch.setattr(yaml_lines._Lines, "mapping", mapping)
     for number in range(40):
         list(line_documents(spec_text(number, number % 20)))
 
@@ -199,13 +204,14 @@ def test_a_block_of_text_of_another_length_is_not_put_into_a_template(monkeypatc
     monkeypatch.setattr(yaml_lines, "WORTHWHILE", 1)
     first, second = "a: |\n  b\n  # c\nd: e\n", "a: |\n  b\n# c\nd: e\n"
 
-    assert [value for value, *_ in by_lines(first)] == [{"a": "b\n# c\n", "d": "e"}]
-    assert [value for value, *_ in by_lines(second)] == [{"a": "b\n", "d": "e"}]
+    assert [value for value, *_ in by_lines(first) or ()] == [{"a": "b\n# c\n", "d": "e"}]
+    assert [value for value, *_ in by_lines(second) or ()] == [{"a": "b\n", "d": "e"}]
 
 
 def test_few_structures_are_remembered(monkeypatch: pytest.MonkeyPatch):
     """Structures that no other file has do not fill the memory."""
-    monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates := {})
+    templates: dict[tuple[int, ...], object] = {}
+    monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates)
     monkeypatch.setattr(yaml_lines, "MOST_TEMPLATES", 10)
     for number in range(50):
         list(line_documents("".join(f"k{number}x{line}: v\n" for line in range(3))))
