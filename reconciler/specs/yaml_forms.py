@@ -1,7 +1,7 @@
 """Finds the form of one line of YAML: ``key: value``, ``- value``, a comment, a block of text, or a mapping or list in
 brackets. `reconciler.specs.yaml_lines` reads texts of such lines.
 
-Specs of a project have most lines in common, so the form of a line is remembered.
+Specs in a project have most lines in common, so the form of each line is cached.
 """
 
 import re
@@ -13,9 +13,10 @@ from reconciler.specs.yaml_nodes import DEEPEST, PLAIN_KEY
 from reconciler.values import regex
 
 MOST_FORMS = 4096
-"""The number of different lines whose forms are remembered. Then all are forgotten, so that memory is bounded."""
+"""The number of different lines whose forms are cached. When it is reached, all are dropped, so that memory is
+bounded."""
 
-LONGEST_LINE = 1000  # characters; YAML requires the colon of a key within 1,024 characters
+LONGEST_LINE = 1000  # YAML requires the colon of a key within 1,024 characters
 
 _QUOTED = r"""(?P<quoted>"[^"\\]*"|'(?:[^']|'')*')"""
 _KEY = r"""(?P<key>[A-Za-z0-9_](?:[A-Za-z0-9_./-]|:(?=[^ ]))*|"[^"\\]*"|'(?:[^']|'')*')[ ]*:"""
@@ -59,7 +60,7 @@ NEXT_DOCUMENT, END = Line(ENDS_ALL, shape=-3), Line(ENDS_ALL, shape=-4)
 
 
 class Forms(dict[str, Line]):
-    """The form of each line. If the form of a line is not remembered, it is found and added."""
+    """The form of each line. If the form of a line is not cached, it is determined and added."""
 
     def __init__(self) -> None:
         super().__init__()
