@@ -178,8 +178,8 @@ class PlanNotExpected(ReconcilerError):
         self.expected, self.actual, self.changes = expected, actual, tuple(changes)
         lines = "\n".join(f"  {change}" for change in self.changes) or "  no change to any spec"
         super().__init__(
-            f"the plan is {actual}, and {expected} was expected: nothing was sent. It now has:\n{lines}\n"
-            "Review the plan, and expect its id"
+            f"the plan id is {actual}, but {expected} was expected: nothing was sent. The plan now contains:\n{lines}\n"
+            "Review the plan, and pass its id to --expect"
         )
 
 

@@ -82,7 +82,7 @@ class Endpoint:
             self._server = make_server(host, port, application, kind, _Connection)
         except OSError as error:
             raise UsageError(
-                f"{what} cannot be served on {host}:{port}: the port is taken, or the address is not of this machine"
+                f"{what} cannot be served on {host}:{port}: the port is in use, or the address is not local"
             ) from error
         self._thread = Thread(
             target=self._server.serve_forever, args=(POLL_SECONDS,), name=f"reconciler-{what}", daemon=True

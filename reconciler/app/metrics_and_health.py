@@ -43,18 +43,18 @@ class _StateGauges:
         self.runs = Gauge("reconciler_runs", "The newest run of each spec, by state.", ["state"], registry=registry)
         self.waiting = Gauge(
             "reconciler_runs_waiting",
-            "Runs that AWS has accepted and not started, by the code of AWS's reason.",
+            "Runs that AWS has accepted but not started, by the code in AWS's reason.",
             ["kind", "reason"],
             registry=registry,
         )
         self.late = Gauge(
             "reconciler_slots_late",
-            "Slots that are due and not submitted: they wait or are on hold.",
+            "Slots that are due but not submitted, because they are waiting or on hold.",
             registry=registry,
         )
         self.cost = Gauge(
             "reconciler_cost_last_day",
-            "The cost of the runs that ended in the last 24 hours, by the prices of the target.",
+            "The cost of the runs that ended in the last 24 hours, at the target's prices.",
             ["currency"],
             registry=registry,
         )

@@ -51,7 +51,7 @@ HINTS = {
     "EndpointConnectionError": "AWS could not be reached.",
     "ConnectTimeoutError": "AWS could not be reached in time.",
     "ReadTimeoutError": "AWS did not answer in time.",
-    "ProxyConnectionError": "the proxy could not be reached, or refused.",
+    "ProxyConnectionError": "the proxy could not be reached, or refused the connection.",
 }
 """The hint that precedes a message, keyed by AWS's error code or the name of the exception."""
 

@@ -27,7 +27,7 @@ from reconciler.values import dataclass
 Asked = TypeVar("Asked", RunRef, Wanted)
 Answer = TypeVar("Answer")
 
-UNKNOWN_RUN = "AWS does not know this run now"
+UNKNOWN_RUN = "AWS did not return this run"
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ def _collect(
     unseen: set[str] = set()
     for kind, asked in questions.items():
         for submission in asked.live:
-            report = answers[kind].reports.get(submission.token, "the service gave no answer for this run")
+            report = answers[kind].reports.get(submission.token, "AWS's reply does not contain this run")
             if isinstance(problem := _problem(report), str):
                 observe_errors[submission.token] = problem
                 unseen.update({submission.token} if problem is UNKNOWN_RUN else ())
@@ -164,7 +164,7 @@ def _collect(
             if isinstance(report, RunReport) and completes(submission, report):
                 events.append(_event(submission, report, now))
         for submission in asked.unresolved:
-            answer = answers[kind].lookups.get(submission.token, "the service gave no answer for this submission")
+            answer = answers[kind].lookups.get(submission.token, "AWS's reply does not contain this submission")
             lookups[submission.token] = answer
     events.sort(key=lambda event: event.name)  # the order must not depend on which service replied first
     return tuple(events), Sighting(*_runs_and_errors(lookups), observe_errors, frozenset(unseen))
@@ -183,7 +183,7 @@ def _problem(report: RunReport | str) -> str | None:
         return report
     if not report.exists:
         return UNKNOWN_RUN
-    return None if report.state in set(RunState) else f"the service gave the state {report.state!r}"
+    return None if report.state in set(RunState) else f"AWS reported the unknown state {report.state!r}"
 
 
 def _event(submission: Submission, report: RunReport, now: datetime) -> Observed:

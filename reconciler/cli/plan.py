@@ -234,7 +234,7 @@ def apply(
     how = ApplyOptions(ask=not yes, format=output_format, waits=waits, timeout=timeout)
     if plan_file is not None:
         if expect is not None:
-            raise click.UsageError("a plan file is exactly one plan: --expect cannot be combined with it")
+            raise click.UsageError("--expect cannot be combined with a plan file, which already determines the plan")
         if detached and waits:
             raise click.UsageError(
                 "--wait needs the checkout, to submit what waits: it cannot be combined with --detached"
@@ -276,7 +276,7 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
     from reconciler.app.session import opened
 
     if options.only or options.labels:
-        raise click.UsageError("a plan file is applied whole: --only and -l belong to `plan --out`")
+        raise click.UsageError("a plan file is always applied as a whole: use --only and -l with `plan --out`")
     plan = read(file, os.environ, detached=detached)
     with opened(options, fallback_target=plan.place.target) as session:
         check(session, plan, detached=detached)

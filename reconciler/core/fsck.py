@@ -70,7 +70,7 @@ class Check(StrEnum):
     SECOND_RUN = "second-run"  # a run carries the tag of a submission that has another run
     NOT_ADOPTED = "not-adopted"  # the run of an unresolved submission: the next pass adopts it
     NEVER_RAN = "never-ran"  # the ledger has no run, and AWS has one
-    LOST = "lost"  # live in the ledger, but AWS does not find it
+    LOST = "lost"  # live in the ledger, but AWS cannot find it
     UNRESOLVED = "unresolved"  # it may be running, but AWS lists no run of it
     UNREADABLE = "unreadable"  # a listing failed
     NOT_COMPARED = "not-compared"  # the service of a kind has no inventory
@@ -154,7 +154,7 @@ def _of_run(run: ListedRun, recorded: Recorded, by: Invocation) -> Finding | Non
         which = f"token {run.token}" if run.token else "no token"
         message = f"AWS has run {run.run_id} of {run.name}, {run.state}, with {which}, which is not in the ledger"
         return _finding(Check.UNKNOWN_TOKEN, run, message, (adopt(run.name, run.run_id, by),))
-    message = f"run {run.run_id}, {run.state}, carries the tag of {submission.key}"
+    message = f"run {run.run_id}, {run.state}, has the tag of {submission.key}"
     if submission.unresolved:
         message += ", whose outcome is unknown: the next pass adopts it"
         return _finding(Check.NOT_ADOPTED, run, message, (adopt(run.name, run.run_id, by),))
@@ -180,7 +180,7 @@ def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Itera
         name, token = submission.name, submission.token
         if submission.live and submission.run_id in stock.gone:
             run_id, state = submission.run_id, submission.run_state
-            message = f"run {run_id} of {submission.key} was {state}, but AWS does not find it"
+            message = f"run {run_id} of {submission.key} was {state}, but AWS cannot find it"
             yield Finding(
                 Severity.FAIL, message, Check.LOST, name=name, run_id=run_id, token=token,
                 kind=submission.kind, location=submission.content.location,

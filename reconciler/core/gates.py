@@ -179,7 +179,7 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
     words = {
         RunState.FAILED: "failed, and will be attempted again" if retried else "failed",
         RunState.CANCELLED: "did not start in time" if last.not_started else "was cancelled",
-        RunState.LOST: "is lost: AWS does not find it any more",
+        RunState.LOST: "is lost: AWS can no longer find it",
         RunState.RUNNING: "is running",
     }.get(last.run_state or RunState.SUBMITTED, "has not ended")
     return Unmet(f"run {last.run_id} of {name} ({last.key.label}) {words}{reported(last)}")

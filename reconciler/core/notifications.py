@@ -76,7 +76,7 @@ def _after(action: Action, recorded: Recorded) -> Action:
     if submission.phase is Phase.REJECTED:
         return stopped(action, ActionType.HOLD, Reason.REJECTED, rejected_message(submission))
     if submission.phase is Phase.CONFLICTED:
-        return stopped(action, ActionType.HOLD, Reason.CONFLICT, f"runs {', '.join(submission.conflict)} carry its tag")
+        return stopped(action, ActionType.HOLD, Reason.CONFLICT, f"runs {', '.join(submission.conflict)} have its tag")
     if submission.unresolved:
         message = f"its outcome is unknown ({submission.error})" if submission.error else ""
         return stopped(action, ActionType.WAIT, Reason.SETTLING, message)

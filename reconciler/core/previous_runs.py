@@ -179,7 +179,7 @@ def _adoption(context: SpecContext, candidate: Candidate, runs: tuple[str, ...])
     if len(runs) == 1:
         message = "AWS has a run of this content with its tag that is not in the ledger"
         return replace(action, action=ActionType.ADOPT, run_id=runs[0], message=message, template=None)
-    message = f"several runs carry its tag and are not in the ledger: {', '.join(runs)}. An operator must choose one"
+    message = f"several runs have its tag and are not in the ledger: {', '.join(runs)}. An operator must choose one"
     return stopped(action, ActionType.HOLD, Reason.CONFLICT, message)
 
 

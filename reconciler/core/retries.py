@@ -102,7 +102,7 @@ def _ended(context: SpecContext, attempts: Attempts, last: Submission, attempt: 
         return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, "its run was cancelled as requested")
     match last.run_state:
         case RunState.LOST:
-            message = f"run {last.run_id} was live, and AWS does not find it any more"
+            message = f"run {last.run_id} was live, but AWS can no longer find it"
             return _stands(context, last, ActionType.HOLD, Reason.LOST, message)
         case RunState.CANCELLED if not last.failed:
             message = f"run {last.run_id} was cancelled by others{_detail(last)}"

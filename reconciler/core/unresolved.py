@@ -139,7 +139,7 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
     runs = recorded.runs_by_token.get(submission.token, ())
     if submission.phase is Phase.CONFLICTED or len(runs) > 1:
         listed = ", ".join(runs or submission.conflict)
-        message = f"several runs carry the tag of this submission: {listed}. An operator must choose one"
+        message = f"several runs have the tag of this submission: {listed}. An operator must choose one"
         return of_submission(submission, record, ActionType.HOLD, Reason.CONFLICT, message)
     if runs:
         message = "its run was found by tag"
@@ -237,5 +237,5 @@ def _doubt(submission: Submission, recorded: Recorded, now: datetime) -> str:
     if submission.error:
         return submission.error.removesuffix(".")  # this text is part of a sentence
     if now <= parse_time(submission.newest_send.not_after):
-        return "a send may be under way"
+        return "a send may be in progress"
     return "the pass that sent it did not record an outcome"

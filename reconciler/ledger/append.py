@@ -39,7 +39,7 @@ def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -
             clock.sleep(pause)
     raise LedgerUnreachable(
         f"the ledger {store.address} did not confirm a write at position {position} in {len(WRITE_PAUSES) + 1} "
-        f"tries; the next read shows whether it is there. Last error: {unclear}"
+        f"tries; the next read shows whether it succeeded. Last error: {unclear}"
     ) from unclear
 
 

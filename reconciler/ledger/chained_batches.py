@@ -137,7 +137,7 @@ class Chain:
     def check_gap(self, position: int) -> None:
         """Raises `LedgerCorrupt` if `position` is not the next position."""
         if position != self.position + 1:
-            raise corrupt(self.position + 1, self.address, f"it is missing, and position {position} is there")
+            raise corrupt(self.position + 1, self.address, f"it is missing, but position {position} exists")
 
     def check_link(self, position: int, prev: object) -> None:
         """Raises `LedgerCorrupt` if a batch with this `prev` does not follow the head."""

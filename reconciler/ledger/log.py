@@ -357,7 +357,7 @@ class Log:
         if first is None:
             raise corrupt(last, self.address, "it existed before and is missing")
         if first[0] != last:
-            raise corrupt(last, self.address, f"it is missing, and position {first[0]} is there")
+            raise corrupt(last, self.address, f"it is missing, but position {first[0]} exists")
         if first[1] != self._chain.head:
             raise corrupt(last, self.address, "it differs from what was read before")
 

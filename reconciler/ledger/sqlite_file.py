@@ -241,7 +241,7 @@ def check_identity(connection: sqlite3.Connection, address: str) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID:
         empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        what = "is empty or was cut short" if empty else "is a SQLite database that belongs to another program"
+        what = "is empty or truncated" if empty else "is a SQLite database that belongs to another program"
         raise LedgerCorrupt(
             f"the ledger {address} {what}. Nothing was changed. If it was a ledger before, restore it from a copy; "
             "if not, use another path."

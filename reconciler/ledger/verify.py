@@ -131,7 +131,7 @@ class _Walk:
     def _gap(self, position: int) -> None:
         first, last = self.chain.position + 1, position - 1
         which = f"position {first} is missing" if first == last else f"positions {first} to {last} are missing"
-        self.wrong(LedgerCheck.POSITIONS, first, f"{which}, and position {position} is there", RESTORE)
+        self.wrong(LedgerCheck.POSITIONS, first, f"{which}, but position {position} exists", RESTORE)
         self._linked = False
 
     def _decoded(self, position: int, raw: bytes) -> Batch | None:
@@ -241,7 +241,7 @@ class _Walk:
     def _snapshot_result(self) -> tuple[Severity, str]:
         if self._content is None:
             return Severity.WARN, "there is none"
-        which = f"that of position {self._content[0]}"
+        which = f"the snapshot of position {self._content[0]}"
         if self._snapshot is None:
             return Severity.WARN, f"{which} is damaged or of another version. {IGNORED}"
         if self._at_mark != self._snapshot.link:

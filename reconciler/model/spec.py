@@ -69,8 +69,8 @@ def _quoted_date(value: object) -> object:
 class Suspension(Strict):
     """A suspension: why submissions and cancellations are stopped, who stopped them, and until when."""
 
-    reason: str | None = Field(None, min_length=1, description="Why; shown in plans and in status.")
-    owner: str | None = Field(None, min_length=1, description="Who to ask.")
+    reason: str | None = Field(None, min_length=1, description="The reason; plans and status show it.")
+    owner: str | None = Field(None, min_length=1, description="The person or team to contact.")
     until: Annotated[str, BeforeValidator(_quoted_date), AfterValidator(_moment)] | None = Field(
         None,
         description='When it should end: a date, which starts in UTC, or a time with a zone, such as "2026-12-01" and '
@@ -132,7 +132,7 @@ class Policy(Strict):
     dependsOn: Annotated[tuple[Dependency, ...], Field(strict=False)] = Field(
         (), description="Other specs of this project whose runs must end first."
     )
-    backoffLimit: int = Field(0, ge=0, le=MOST_RETRIES, description="Extra attempts after a failed one.")
+    backoffLimit: int = Field(0, ge=0, le=MOST_RETRIES, description="The number of extra attempts after a failed run.")
     backoffSeconds: int = Field(
         60,
         ge=0,
@@ -156,7 +156,7 @@ class Policy(Strict):
         "OnFailure", description="Always: restart after any end. Default of streaming jobs: Always."
     )
     deletionPolicy: Literal["Orphan", "Cancel"] = Field(
-        "Orphan", description="What happens to the live run when this spec leaves git."
+        "Orphan", description="What happens to the live run when this spec is removed from git."
     )
 
     @field_validator("shutdownGracePeriodSeconds")

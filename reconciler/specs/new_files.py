@@ -87,7 +87,7 @@ def init(root: Path, name: str | None = None) -> dict[Path, str]:
         done = _ignore(ignore)
     except OSError as error:
         raise ReconcilerError(f"cannot write {error.filename}: {error.strerror}") from None
-    return {**{root / file: "made" for file in files}, **({ignore: done} if done else {})}
+    return {**{root / file: "created" for file in files}, **({ignore: done} if done else {})}
 
 
 def _files(name: str, folder: str) -> dict[str, str]:
@@ -112,7 +112,7 @@ def _ignore(file: Path) -> str | None:
     start = b"" if not before or before.endswith(b"\n") else b"\n"
     with file.open("ab") as written:
         written.write(start + "".join(f"{line}\n" for line in missing).encode())
-    return "extended" if exists else "made"
+    return "extended" if exists else "created"
 
 
 def _spec(kind: Kind, up: str) -> str:

@@ -206,7 +206,7 @@ def test_a_run_that_aws_does_not_know_has_not_ended():
     ("reports", "said"),
     [
         ({"r1-a": "DescribeJobs: AccessDenied: no"}, "AccessDenied"),
-        ({}, "no answer"),
+        ({}, "does not contain this run"),
         ({"r1-a": RunReport(True, "melted", "MELTED")}, "melted"),
     ],
 )
@@ -221,7 +221,7 @@ def test_silence_about_a_submission_is_not_absence():
     """If the reply lacks a token, this is an error for the token."""
     _, sighting = observe(recorded(intent("a")), only(Answering()), None, NOW)
     assert sighting.runs_by_token == {}
-    assert "no answer" in sighting.look_errors["r1-a"]
+    assert "does not contain this submission" in sighting.look_errors["r1-a"]
 
 
 @dataclass

@@ -108,7 +108,7 @@ def test_verify_saves_a_new_snapshot(used: World):
     assert "[SKIP] snapshot: there is none" in used.run("ledger", "verify", "--new-snapshot").out
     count = len(stored(used, "ledger.sqlite"))
     assert (
-        f"[OK] snapshot: that of position {count} equals the state computed from the batches"
+        f"[OK] snapshot: the snapshot of position {count} equals the state computed from the batches"
         in used.run("ledger", "verify").out
     )
     assert used.run("status").code == 0

@@ -292,7 +292,7 @@ def test_a_copied_run_of_a_renamed_spec_is_reported_under_the_new_name(world: Wo
 
     assert clean.code == 0, clean.out
     assert second.code == 3
-    assert "carries the tag of new, generation 1" in second.out
+    assert "has the tag of new, generation 1" in second.out
 
 
 def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: World):

@@ -36,7 +36,7 @@ def test_init_creates_a_project_that_validates_plans_and_applies(empty: World):
     again = empty.run("init", "specs")
 
     assert made.code == 0, made.err
-    assert "made specs/reconciler.yaml" in made.out
+    assert "created specs/reconciler.yaml" in made.out
     assert "Next: reconciler validate" in made.out
     assert empty.run("validate").code == 0
     assert empty.run("plan").code == 0

@@ -208,7 +208,7 @@ class TestUnresolved:
     def test_a_send_may_be_under_way(self) -> None:
         """Before its deadline, an intent without an outcome may belong to a process that is still running."""
         action = decide(desired(spec("A")), recorded(intended("A", seconds=-10)))
-        assert action.message.startswith("a send may be under way")
+        assert action.message.startswith("a send may be in progress")
 
     def test_an_intent_past_its_deadline_names_the_crashed_pass(self) -> None:
         """After its deadline, an intent without an outcome belongs to a process that has ended."""

@@ -330,7 +330,7 @@ def test_a_gap_is_named():
     put(store, (opened(), intended()), (), ())
     del store.batches[2]
     log = log_over(store)
-    with pytest.raises(LedgerCorrupt, match="damaged at position 2: it is missing, and position 3 is there"):
+    with pytest.raises(LedgerCorrupt, match="damaged at position 2: it is missing, but position 3 exists"):
         log.refresh()
 
 

@@ -148,7 +148,7 @@ def test_an_append_to_a_ledger_that_lost_its_end(subject: Subject, kept: int):
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})
     assert LAST + 1 == log.append([intended("x", "r1-x")], always)
-    refused(subject, LedgerCorrupt, f"position {kept + 1}: it is missing, and position {LAST + 1} is there")
+    refused(subject, LedgerCorrupt, f"position {kept + 1}: it is missing, but position {LAST + 1} exists")
 
 
 def test_a_ledger_that_was_exchanged_while_it_was_used(subject: Subject):

@@ -113,7 +113,7 @@ def test_nothing_is_ever_changed(store: SqliteStore, path: Path, statement: str)
     [
         (b"", "is empty"),
         (b"not a database, and long enough to have a header\n" * 9, "no SQLite database"),
-        (b"x", "cut short"),
+        (b"x", "truncated"),
     ],
 )
 def test_what_is_not_a_database_is_damage(path: Path, content: bytes, said: str):

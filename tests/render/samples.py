@@ -165,7 +165,7 @@ def held_and_waiting() -> list[Action]:
             "twice",
             action=hold,
             reason=Reason.CONFLICT,
-            message="several runs carry its tag: 00f7fff, 00f7ggg",
+            message="several runs have its tag: 00f7fff, 00f7ggg",
             suggested=SuggestedCommands(tuple(adopt("twice", run_id, BY) for run_id in ("00f7fff", "00f7ggg"))),
         ),
         action(

@@ -44,7 +44,7 @@ def test_a_broken_symlink_is_not_written_through(tmp_path):
 
 def test_ledgers_and_plan_files_are_ignored(tmp_path):
     """A new .gitignore lists ledgers, plan files and the state of the emulator."""
-    assert "made" == init(tmp_path, "p")[tmp_path / ".gitignore"]
+    assert "created" == init(tmp_path, "p")[tmp_path / ".gitignore"]
     expected = ["/.reconciler/", "*.sqlite", "*.sqlite-*", "plan.json", "*.plan", "*.plan.json"]
     assert expected == (tmp_path / ".gitignore").read_text().splitlines()
 

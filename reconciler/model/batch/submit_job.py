@@ -129,9 +129,11 @@ class EksContainerResourceRequirements(Shape):
     """The amounts of resources for the container."""
 
     limits: dict[str, Quantity] = optional(
-        'At most: memory in whole MiB such as "1024Mi", cpu in steps of "0.25", nvidia.com/gpu a whole number.'
+        'The maximum: memory in whole MiB such as "1024Mi", cpu in steps of "0.25", nvidia.com/gpu a whole number.'
     )
-    requests: dict[str, Quantity] = optional("At least. memory and nvidia.com/gpu must equal limits if both are set.")
+    requests: dict[str, Quantity] = optional(
+        "The minimum. If both are set, memory and nvidia.com/gpu must be the same as in limits."
+    )
 
 
 class EksContainerOverride(Shape):
@@ -195,7 +197,7 @@ class NodePropertyOverride(Shape):
 class NodeOverrides(Shape):
     """Overrides for a multi-node parallel job."""
 
-    numNodes: int = optional("How many nodes, the main one included.", ge=1, le=INTEGER_MAX)
+    numNodes: int = optional("The number of nodes, including the main node.", ge=1, le=INTEGER_MAX)
     nodePropertyOverrides: list[NodePropertyOverride] = optional("Overrides for ranges of nodes.")
 
 
@@ -221,7 +223,7 @@ RETRY_ACTIONS: tuple[str, ...] = get_args(get_args(RetryAction)[0])
 class ArrayProperties(Shape):
     """Makes the job an array job."""
 
-    size: int = optional("How many child jobs: 2 to 10,000.", ge=2, le=10_000)
+    size: int = optional("The number of child jobs: 2 to 10,000.", ge=2, le=10_000)
 
 
 class JobDependency(Shape):
@@ -249,9 +251,9 @@ class EvaluateOnExit(Shape):
 class RetryStrategy(Shape):
     """How often Batch itself retries a failed job."""
 
-    attempts: int = optional("Attempts in all, the first included: 1 to 10.", ge=1, le=ATTEMPTS_MAX)
+    attempts: int = optional("The total number of attempts, including the first: 1 to 10.", ge=1, le=ATTEMPTS_MAX)
     evaluateOnExit: list[EvaluateOnExit] = optional(
-        "Conditions for another attempt or none; up to 5. Needs attempts.", max_length=CONDITIONS_MAX
+        "Conditions that decide whether another attempt is made; up to 5. Requires attempts.", max_length=CONDITIONS_MAX
     )
 
 
@@ -273,7 +275,9 @@ class SubmitJobRequest(Shape):
         max_length=SHARE_IDENTIFIER_MAX + 1,
         pattern=SHARE_IDENTIFIER,
     )
-    schedulingPriorityOverride: int = optional("Higher runs first, within its share: 0 to 9999.", ge=0, le=9999)
+    schedulingPriorityOverride: int = optional(
+        "The priority within its share: 0 to 9999. Jobs with a higher priority run first.", ge=0, le=9999
+    )
     arrayProperties: ArrayProperties = optional("Makes the job an array job.")
     dependsOn: list[JobDependency] = optional("Jobs that must succeed first; up to 20.", max_length=DEPENDENCIES_MAX)
     jobDefinition: str = required(

@@ -104,7 +104,7 @@ class S3MonitoringConfiguration(Shape):
 class ManagedPersistenceMonitoringConfiguration(Shape):
     """Logs that EMR Serverless keeps itself."""
 
-    enabled: bool = optional("Whether it keeps them. Default: true.")
+    enabled: bool = optional("Whether EMR Serverless keeps these logs. Default: true.")
     encryptionKeyArn: KmsKeyArn = optional("The KMS key that encrypts them.")
 
 
@@ -153,7 +153,7 @@ class DiskEncryptionConfiguration(Shape):
     """Encryption of the workers' local disks."""
 
     encryptionContext: dict[ContextKey, ContextValue] = optional(
-        "Pairs that are authenticated along with the data. Not secret.", max_length=8
+        "Key-value pairs that are authenticated together with the data. They are not secret.", max_length=8
     )
     encryptionKeyArn: KmsKeyArn = optional("The KMS key that encrypts them.")
 
@@ -228,7 +228,9 @@ class RetryPolicy(Shape):
     """How often EMR Serverless itself retries a failed run."""
 
     maxAttempts: int = optional(
-        "BATCH only: attempts in all, the first included. 1, the default, never retries.", ge=1, le=RETRIES_MAX
+        "BATCH only: the total number of attempts, including the first. 1, the default, never retries.",
+        ge=1,
+        le=RETRIES_MAX,
     )
     maxFailedAttemptsPerHour: int = optional(
         "STREAMING only: failed attempts within an hour after which EMR Serverless gives up.", ge=1, le=RETRIES_MAX
