@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.redact.commands import argument_spans
 from reconciler.redact.shapes import KEY_ID_STARTS, Span, harmless, has_access_key_id, secret_key
-from reconciler.redact.text import SENSITIVE, is_option_value, is_secret_option, merged_spans, replaced, secret_spans
+from reconciler.redact.text import (
+    SENSITIVE,
+    is_clean,
+    is_option_value,
+    is_secret_option,
+    may_be_json,
+    merged_spans,
+    replaced,
+    secret_spans,
+)
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.model.base import JSON, Loc
 
 NAME_KEYS = ("name", "Name", "key", "Key")
+NO_NAMES = frozenset(NAME_KEYS).isdisjoint
 VALUE_KEYS = ("value", "Value")
 LONGEST_EMBEDDED = 1_000_000
 SHORTEST = 3  # a shorter secret would match almost any text
@@ -63,7 +73,8 @@ def is_secret_at(path_keys: Sequence[str | int], value: Any) -> bool:  # noqa: A
 
 def _walked(value: Any, path_keys: Sequence[str | int] = ()) -> tuple[Any, _Walk]:  # noqa: ANN401 - any JSON value
     """Returns the masked copy of `value`, and the walk that made it."""
-    whole = json.dumps(value, default=str)  # this search is much faster than checking each text
+    # this search is much faster than checking each text
+    whole = value if isinstance(value, str) else json.dumps(value, default=str)
     beside = any(start in whole for start in KEY_ID_STARTS) and any(map(has_access_key_id, _texts(value)))
     walk = _Walk(beside)
     return walk.value(value, tuple(path_keys), _governing(path_keys, value)), walk
@@ -128,7 +139,7 @@ class _Walk:
         return SENSITIVE
 
     def _mapping(self, value: JSON, loc: Loc, governing: str | None) -> JSON:
-        named = next((value[key] for key in NAME_KEYS if key in value and _is_text(value[key])), None)
+        named = None if NO_NAMES(value) else next((value[k] for k in NAME_KEYS if _is_text(value.get(k))), None)
         copy: JSON = {}
         for key, entry in value.items():
             if named is not None and key in NAME_KEYS:
@@ -137,7 +148,8 @@ class _Walk:
                 name = _joined(governing, named)
             else:
                 name = _joined(governing, str(key))
-            copy[key] = self.value(entry, (*loc, key), name)
+            clean = name is None and self._is_clean(entry)
+            copy[key] = entry if clean else self.value(entry, (*loc, key), name)
         return copy
 
     def _entries(self, value: list[Any], loc: Loc, governing: str | None) -> list[Any]:
@@ -145,15 +157,20 @@ class _Walk:
         before: object = None
         by_command = argument_spans([str(entry) for entry in value]) if len(value) > 1 else {}
         for index, entry in enumerate(value):
-            place = (*loc, index)
             if _is_value_of(before, entry):
-                copy.append(self._hidden(place, entry))
+                copy.append(self._hidden((*loc, index), entry))
             elif index in by_command:
-                copy.append(self._text(str(entry), place, governing, by_command[index]))
+                copy.append(self._text(str(entry), (*loc, index), governing, by_command[index]))
+            elif governing is None and self._is_clean(entry):
+                copy.append(entry)
             else:
-                copy.append(self.value(entry, place, governing))
+                copy.append(self.value(entry, (*loc, index), governing))
             before = entry
         return copy
+
+    def _is_clean(self, value: object) -> bool:
+        """Returns whether a value is a text without secrets, which most values are."""
+        return isinstance(value, str) and is_clean(value, self.beside_key_id)
 
     def _text(self, value: str, loc: Loc, governing: str | None, by_command: Span | None = None) -> str:
         """Returns the masked text. `by_command` is the part that is a secret because of the arguments before it."""
@@ -174,7 +191,7 @@ class _Walk:
     def _embedded(self, value: str) -> str | None:
         """Returns a JSON text without its secrets, or `None` if `value` is not JSON, or if no name in it shows a
         secret."""
-        if not value.lstrip().startswith(("{", "[")) or len(value) > LONGEST_EMBEDDED:
+        if not may_be_json(value) or len(value) > LONGEST_EMBEDDED:
             return None
         try:
             inner = json.loads(value)

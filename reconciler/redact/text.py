@@ -87,6 +87,22 @@ def secret_spans(text: str, *, colons: bool = True, beside_key_id: bool = False)
     return [*search(text, colons, beside_key_id)]
 
 
+def may_be_json(text: str) -> bool:
+    """Returns whether a text starts like a JSON object or list, in which secrets have names."""
+    return text.lstrip().startswith(("{", "["))
+
+
+def is_clean(text: str, beside_key_id: bool) -> bool:
+    """Returns whether a text is short, has no part that looks like a secret, and is no JSON in which there may be
+    one."""
+    return len(text) <= LONGEST_REMEMBERED and _is_clean(text, beside_key_id)
+
+
+@lru_cache(maxsize=8192)
+def _is_clean(text: str, beside_key_id: bool) -> bool:
+    return not may_be_json(text) and not _found(text, True, beside_key_id)
+
+
 def _found(text: str, colons: bool, beside_key_id: bool) -> tuple[Span, ...]:
     spans = [*shape_spans(text, beside_key_id=beside_key_id), *command_spans(text)]
     return tuple(merged_spans([*spans, *_after_names(text, colons)]))
