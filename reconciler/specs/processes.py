@@ -28,10 +28,18 @@ def processes_for(files: int, fewest: int) -> int:
 def in_processes(work: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
     """Yields the result of each part, in order. All parts except the first run in separate processes. A part whose
     process failed runs again in this process, which then raises the error."""
-    children = [_forked(work, part) for part in parts[1:]]
-    for part, child in zip(parts, [None, *children], strict=False):
-        result = None if child is None else _received(child)
-        yield work(part) if result is None else result[0]
+    children = [None, *(_forked(work, part) for part in parts[1:])]
+    try:
+        for part in parts:
+            child = children.pop(0)
+            result = None if child is None else _received(child)
+            yield work(part) if result is None else result[0]
+    finally:  # after an error, nobody reads the other results
+        unread = [child for child in children if child is not None]
+        for _, receiver in unread:
+            os.close(receiver)
+        for process, _ in unread:
+            _wait(process)
 
 
 def _forked(work: Callable[[Part], Result], part: Part) -> tuple[int, int] | None:
@@ -39,15 +47,21 @@ def _forked(work: Callable[[Part], Result], part: Part) -> tuple[int, int] | Non
     started."""
     try:
         receiver, sender = os.pipe()
+    except OSError:
+        return None
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # about the thread that watches for signals
             process = os.fork()
     except OSError:
+        os.close(receiver)
+        os.close(sender)
         return None
     if process:
         os.close(sender)
         return process, receiver
     try:  # in the new process, which exits without cleaning up resources of its parent
+        os.close(receiver)  # otherwise this process would wait for itself to read, if its parent is killed
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -62,5 +76,12 @@ def _received(child: tuple[int, int]) -> list[Any] | None:
     result: list[Any] | None = None
     with open(receiver, "rb") as pipe, suppress(EOFError, pickle.UnpicklingError):
         result = pickle.load(pipe)  # noqa: S301 - from our own process
-    os.waitpid(process, 0)
+    _wait(process)
     return result
+
+
+def _wait(process: int) -> None:
+    """Waits for the end of a process. The system itself does that if this process was started to ignore the ends of its
+    children."""
+    with suppress(ChildProcessError):
+        os.waitpid(process, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from reconciler.errors import Problem
 from reconciler.specs import project
-from reconciler.specs.processes import processes_for
+from reconciler.specs.processes import in_processes, processes_for
 from reconciler.specs.project import Read, read_all, read_project
 from reconciler.specs.spec import SpecReader
 from tests.specs.builders import batch, write
@@ -64,6 +65,47 @@ def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(os, "fork", no_more_processes)
     assert read(root) == alone
+
+
+def test_the_ends_of_children_may_be_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A supervisor may start commands with SIGCHLD ignored. Then no process can be waited for."""
+    root = write(tmp_path, FILES)
+    alone = read(root)
+    monkeypatch.setattr(project, "processes_for", lambda *_: 3)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert read(root) == alone
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def descriptors() -> list[str]:
+    """Returns the open descriptors of this process."""
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000], ids=["small", "large"])
+def test_an_error_leaves_no_process_and_no_pipe(monkeypatch: pytest.MonkeyPatch, size: int):
+    """If the first part fails, the other results are not read. A large one does not fit into its pipe. Without another
+    process, no pipe is left either."""
+
+    def work(part: int) -> str:
+        if part == 0:
+            raise FileNotFoundError
+        return "x" * size
+
+    before, waited, real = descriptors(), list[int](), os.waitpid
+    monkeypatch.setattr(os, "waitpid", lambda *given: waited.append(given[0]) or real(*given))
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            list(in_processes(work, [0, 1, 2]))
+        assert descriptors() == before
+        assert len(set(waited)) == 2
+
+        def no_more_processes() -> int:
+            raise BlockingIOError
+
+        monkeypatch.setattr(os, "fork", no_more_processes)
 
 
 def test_few_files_are_read_by_one_process(monkeypatch: pytest.MonkeyPatch):
