@@ -52,7 +52,7 @@ class PassInputs:
     is the state folded from the ledger; observations change it in place. `unnamed` and `problems` are as in
     `UsableSpecs`. `settings_digest` is the digest of the project file's settings. All inputs belong to `commit`.
     `before` is the state before the inputs were read, or `None` if no comparison with it is needed. `skipped` are the
-    specs of the target that were not read or are not decided, because they have nothing to do.
+    specs of the target that were not read or are only counted, because they have no pending action.
     """
 
     specs: Mapping[str, DesiredSpec]

@@ -1,12 +1,12 @@
-"""Finds and caches which specs have no pending action, so that a plan that is only shown needs to read and decide only
-the other specs.
+"""Finds and caches which specs have no pending action, so that a plan that is only shown needs to read only the other
+specs and to decide only about those.
 
 A file is skipped if it has not changed and none of its specs may have a pending action: the earlier plan had exactly
 one action for the spec, which does nothing, its next slot is in the future, and the ledger has no newer event about it.
-Every other spec is read from its file. If `core.at_rest` recognizes that it has no pending action, it is not decided,
-so that its content is neither kept nor sent by the process that read it. Every other spec is decided anew, together
-with the specs that it refers to. Therefore what is submitted, cancelled or shown as a difference never comes from the
-cache, and `apply` and `reconcile` do not use it.
+Every other spec is read from its file. If `core.at_rest` recognizes that it has no pending action, it is only counted,
+and the process that read it neither keeps nor sends its content. The plan decides about every other spec again,
+together with the specs that it refers to. Therefore, what is submitted, cancelled or shown as a difference never comes
+from the cache, and `apply` and `reconcile` do not use it.
 
 Problems between specs are still detected, because the names, kinds, targets and references of skipped specs are cached.
 """
@@ -91,8 +91,8 @@ class Settled(NamedTuple):
 
 
 class SettledSpecs:
-    """The specs of one target that have no pending action. If `skips` is false, all files are read and all specs are
-    decided, and the cache is only written."""
+    """The specs of one target that have no pending action. If `skips` is false, all files are read, the plan decides
+    about all specs, and the cache is only written."""
 
     def __init__(self, session: Session, *, skips: bool) -> None:
         self._session, self._skips = session, skips
@@ -205,7 +205,7 @@ class SettledSpecs:
 
     @property
     def skipped(self) -> dict[str, Settled]:
-        """The specs of the target that were not read, or are not decided."""
+        """The specs of the target that were not read, or that are only counted."""
         unread = {
             name: Settled(kind, reason, slot)
             for _, specs in self._skipped.values()

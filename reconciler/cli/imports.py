@@ -51,7 +51,7 @@ def import_(
 
     With --from-json, reads requests from a file: the JSON of `aws … --cli-input-json`, replies of `aws batch
     describe-jobs` and `aws emr-serverless get-job-run`, definitions of state machines and their states, rules of
-    EventBridge with their targets, and schedules of EventBridge Scheduler. The content is recorded as applied, as after
+    EventBridge with their targets, and schedules of EventBridge Scheduler. The content is recorded as applied, as by
     `accept`. Expressions such as $.day become placeholders, which you must fill in first.
 
     Settings that AWS adds to a run by itself are left out and listed.

@@ -134,7 +134,7 @@ ledger_options = stacked(
     click.option(
         "--local-ledger",
         is_flag=True,
-        help="Accept a SQLite ledger even if CI=true, because the file outlives the runner.",
+        help="Accept a SQLite ledger even if CI=true. Use this only if the file outlives the runner.",
     ),
 )
 """The options of commands that read a ledger."""

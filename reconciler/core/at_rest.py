@@ -1,7 +1,7 @@
-"""Recognizes specs that have nothing to do, so that a plan that only counts them need not decide about each of them.
+"""Recognizes specs that have no pending action, so that a plan that only counts them need not decide about each one.
 
 Only the usual case is recognized: a one-off spec whose content was applied last, and whose run succeeded. `plan`
-decides about all others. Its decision about a spec that is recognized here would be the same.
+decides about all other specs. For a spec that is recognized here, its decision would be the same.
 """
 
 from reconciler.core.changes import differs
@@ -29,7 +29,7 @@ def is_at_rest(spec: DesiredSpec, record: SpecRecord) -> bool:
 
 
 def _has_succeeded(run: Submission) -> bool:
-    """Returns whether the run of a one-off submission succeeded, and nobody decided anything about it."""
+    """Returns whether the run of a one-off submission succeeded, and no operator has decided anything about it."""
     decided = run.replaced or run.conflict or run.retry_asked_at or run.cancel_asked_at or run.reassigned_to
     return run.phase is Phase.SUBMITTED and run.run_state is RunState.SUCCEEDED and run.slot is None and not decided
 

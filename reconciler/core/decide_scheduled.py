@@ -203,7 +203,7 @@ def missed_words(missed: MissedSlots) -> str:
         MissedReason.DEPENDENCY: "a slot it depends on was missed",
         MissedReason.SUSPENDED: "due while it was suspended",
         MissedReason.RESCHEDULED: "due by the former schedule",
-        MissedReason.REMOVED: "the spec left the project before it ran",
+        MissedReason.REMOVED: "the spec was removed before the slot ran",
     }[MissedReason(missed.reason)]
     if missed.count == 1:
         return f"slot {missed.first} never runs: {why}"

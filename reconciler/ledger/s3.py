@@ -75,8 +75,8 @@ class Keys:
 PAGE = 1000
 """The maximum number of keys that S3 lists in one call."""
 AHEAD = (1, 8, 64)
-"""The number of objects fetched ahead of the reader in each step; the last number applies to all further steps. Small
-first steps make reading a single batch fast.
+"""The number of objects fetched ahead of the reader in each step; the last number applies to all further steps. The
+first steps are small, so that a single batch is read quickly.
 """
 READERS = 16
 """The number of objects fetched in parallel."""

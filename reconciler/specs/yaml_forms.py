@@ -13,8 +13,8 @@ from reconciler.specs.yaml_nodes import DEEPEST, PLAIN_KEY
 from reconciler.values import regex
 
 MOST_FORMS = 4096
-"""The number of different lines whose forms are cached. When it is reached, all are dropped, so that memory is
-bounded."""
+"""The number of different lines whose forms are cached. When this number is exceeded, the whole cache is cleared, which
+limits its memory."""
 
 LONGEST_LINE = 1000  # YAML requires the colon of a key within 1,024 characters
 
@@ -74,8 +74,8 @@ class Forms(dict[str, Line]):
         return form
 
     def forget(self) -> bool:
-        """Forgets the lines if there are many. Returns whether the shapes were forgotten too, because there are as
-        many."""
+        """Clears the cached lines if there are too many. Returns whether the shapes were cleared too, because there
+        were too many of them."""
         if len(self) > MOST_FORMS:
             self.clear()
         if len(self._shapes) <= MOST_FORMS:

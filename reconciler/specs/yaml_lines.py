@@ -1,9 +1,9 @@
 """Reads YAML line by line if each line has one of the usual forms of `reconciler.specs.yaml_forms`.
 `reconciler.specs.plain_yaml` reads other texts.
 
-Specs of a project are written alike: the lines of most of them have the same forms in the same order, and differ only
-in their values. The structure of such texts is found once, as a template into which the values are put. At the first
-line with another form, or with an indentation that may be wrong, this reader gives up. It reports nothing.
+The specs of a project are similar: the lines of most of them have the same forms in the same order, and differ only in
+their values. The structure of such texts is determined once, as a template into which the values are put. At the first
+line with another form, or with an indentation that may be wrong, this reader gives up. It reports no problems.
 """
 
 from bisect import bisect_left
@@ -31,11 +31,12 @@ from reconciler.specs.yaml_nodes import DEEPEST, Document
 from reconciler.values import regex
 
 MOST_TEMPLATES = 256
-"""The number of structures that are counted or have a template. Then all are forgotten, so that memory is bounded."""
+"""The maximum number of structures that are counted or have a template. Beyond that, all of them are dropped, which
+limits memory."""
 
 WORTHWHILE = 6
-"""The number of texts with the same structure from which on they are read with a template. Making one takes as long as
-reading about ten texts without one."""
+"""The number of texts with the same structure after which a template is created for it. Creating a template takes about
+as long as reading ten texts without one."""
 
 _ODD = regex("[\x80-\xa0\ufeff]")
 """Characters that look like a space or a line break."""
@@ -176,7 +177,7 @@ def _bracketed(line: Line, level: int, offset: int, records: Records) -> Any:  #
 
 def _text(texts: Sequence[str], number: int, line: Line) -> tuple[str, int]:
     """Reads the block of text after a line with a number. Returns it and the number of the next line. Raises `NotPlain`
-    if empty lines, indented lines or the end of the file have a meaning in it."""
+    if empty lines, indented lines or the end of the file affect its value."""
     start = number + 1
     first = texts[start] if start < len(texts) else ""
     indent, end = _indent(first), start
@@ -200,7 +201,7 @@ def _indent(text: str) -> int:
 
 
 def _template(texts: Sequence[str], forms: Sequence[Line]) -> "_Template | None":
-    """Returns the template of a text, if there were enough texts with the same structure."""
+    """Returns the template of a text, if enough texts with the same structure were read."""
     structure = tuple(map(_SHAPE, forms))
     template = _TEMPLATES.get(structure, 0)
     if isinstance(template, int):
@@ -268,7 +269,7 @@ class _Outline(_Lines):
         self.forms[:-1] = [self._numbered(form, number) for form, number in zip(self.forms, self.numbers, strict=False)]
 
     def template(self) -> _Template | None:
-        """Returns the template of the text, or `None` if it has several documents or is not usual."""
+        """Returns the template of the text, or `None` if it has several documents or an unusual line."""
         records: Records = {}
         try:
             value, end = self.mapping(self.first, 0, 1, records)

@@ -311,7 +311,7 @@ def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: Worl
 @pytest.mark.parametrize(
     ("spec_leaves", "reason", "words"),
     [
-        (True, "removed", "never run: the spec left the project before it ran"),
+        (True, "removed", "never run: the spec was removed before the slot ran"),
         (False, "rescheduled", "never run: due by the former schedule"),
     ],
 )

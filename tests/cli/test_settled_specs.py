@@ -89,8 +89,8 @@ def test_only_changed_files_and_the_specs_they_refer_to_are_read(world: World, r
 def test_a_plan_without_a_cache_decides_only_about_specs_with_something_to_do(
     world: World, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    """All files are read, but specs whose runs succeeded are only counted. A scheduled or changed spec is decided, with
-    the specs that it refers to, which are read again."""
+    """All files are read, but specs whose runs succeeded are only counted. The plan decides about a scheduled or
+    changed spec, and reads the specs that it refers to again."""
     decided: list[list[str]] = []
 
     def recording(desired: Desired, *rest: Any) -> Plan:

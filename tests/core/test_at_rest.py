@@ -1,4 +1,4 @@
-"""A spec that is recognized as at rest is one about which the plan has nothing to do and nothing to show."""
+"""Tests that a plan has nothing to do and nothing to show for a spec that is recognized as at rest."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.core.test_exhaustive import histories
 
 
 def succeeded(content: str = "A", generation: int = 1, name: str = "orders", **more: Any) -> list[Event]:
-    """Returns the events of one successful run of a spec, and of its declaration."""
+    """Returns the events of one successful run of a spec and of the declaration of its content."""
     intent = intended(content, generation, name, commit="c", **more)
     events = [intent, outcome("submitted", intent), outcome("succeeded", intent)]
     return [*events, declared(spec(content, name), request=None, token=intent.token)]
 
 
 def check_nothing_to_do(wanted: DesiredSpec, known: Recorded) -> None:
-    """Checks that the plan has nothing but one action for the spec, which does nothing, at any time and from any
+    """Checks that the plan contains only one action for the spec, which does nothing, at any time and from any
     checkout."""
     for ancestry in Ancestry:
         checkout = Checkout("head", {"c": ancestry, "old": ancestry}, uncommitted=True)
@@ -50,7 +50,7 @@ def check_nothing_to_do(wanted: DesiredSpec, known: Recorded) -> None:
 
 
 def test_a_spec_whose_run_succeeded_is_at_rest() -> None:
-    """The usual spec is recognized, also after several generations and attempts."""
+    """A spec whose current content succeeded is recognized, even after several generations and attempts."""
     failed = intended("A", 1)
     again = intended("A", 1, key=replace(failed.key, attempt=2), token="r1-second")
     retried = [failed, outcome("submitted", failed), outcome("failed", failed)]
@@ -66,7 +66,7 @@ def test_a_spec_whose_run_succeeded_is_at_rest() -> None:
 
 
 def test_what_is_recognized_has_nothing_to_do() -> None:
-    """For every short history with a declaration, a spec that is recognized has nothing to do."""
+    """For every short history with a declaration, a plan has nothing to do for a recognized spec."""
     number = 0
     specs = [spec(content, policy=policy) for content in "AB" for policy in ({}, {"backoffLimit": 2})]
     for history in histories(47):
@@ -81,7 +81,7 @@ def test_what_is_recognized_has_nothing_to_do() -> None:
 
 @given(stories())
 def test_no_event_makes_a_wrong_recognition(story: Sequence[Event]) -> None:
-    """After any further events about specs at rest, those that are still recognized have nothing to do."""
+    """After any further event about specs at rest, a plan has nothing to do for those that are still recognized."""
     known = recorded(*(event for name in NAMES for event in succeeded("A", 3, name)))
     for event in story:
         tried = deepcopy(known)
@@ -115,6 +115,6 @@ OTHERS: dict[str, tuple[DesiredSpec, list[Event]]] = {
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_other_specs_are_left_to_the_plan(case: str) -> None:
-    """Everything but the usual case is decided by the plan."""
+    """A spec is not recognized in any other case, so the plan decides about it."""
     wanted, history = OTHERS[case]
     assert not is_at_rest(wanted, recorded(*history).spec("orders"))

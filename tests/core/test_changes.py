@@ -175,7 +175,7 @@ def test_a_removal_says_which_schedule_stops():
 
     assert (change.change, change.message) == (
         "removed",
-        "schedule stops: 0 * * * *; slot 2026-11-22T02:00:00Z never runs: the spec left the project before it ran",
+        "schedule stops: 0 * * * *; slot 2026-11-22T02:00:00Z never runs: the spec was removed before the slot ran",
     )
 
 

@@ -245,7 +245,7 @@ class TestSchedules:
         where.now = START.replace(hour=1, minute=5)
         where.specs = [spec(name="new", policy=HOURLY)]
         removed = next(change for change in where.reconcile().changes if change.name == "old")
-        assert f"slot {hours(1, 1)[0]} never runs: the spec left the project before it ran" in removed.message
+        assert f"slot {hours(1, 1)[0]} never runs: the spec was removed before the slot ran" in removed.message
         assert where.missed_slots("old") == hours(1, 1)
         assert where.missed("old")[0].reason == "removed"
         minutes(where, 60)

@@ -98,7 +98,7 @@ def test_usual_lines_are_read_as_by_the_complete_reader(text: str, monkeypatch: 
 
 @pytest.mark.parametrize("text", UNUSUAL.values(), ids=list(UNUSUAL))
 def test_other_lines_are_left_to_the_other_readers(text: str, monkeypatch: pytest.MonkeyPatch):
-    """A text with any other line, or with a flaw, is not read line by line."""
+    """A text with any other line, or with an error, is not read line by line."""
     with pytest.raises(NotPlain):
         list(line_documents(text))
 
@@ -146,7 +146,7 @@ def test_random_texts_are_read_as_by_the_complete_reader(seed: int, monkeypatch:
 
 
 def by_lines(text: str) -> list[tuple[Any, int, list[list[int] | None]]] | None:
-    """Returns the values and offsets that are read by lines, `None` if the text is not read so."""
+    """Returns the values and offsets that the line-by-line reader returns, or `None` if it gives up."""
     try:
         return [
             (document.value, document.offset, [document.records.get(id(part)) for part in outer(document.value)])
@@ -157,7 +157,7 @@ def by_lines(text: str) -> list[tuple[Any, int, list[list[int] | None]]] | None:
 
 
 def outer(value: dict[str, object]) -> Iterator[object]:
-    """Yields the mappings whose offsets are kept."""
+    """Yields the mappings whose offsets are recorded."""
     yield value
     yield from (part for part in value.values() if isinstance(part, dict))
 
@@ -178,7 +178,7 @@ def test_a_template_gives_what_is_read_without_one(seed: int, monkeypatch: pytes
 
 
 def test_texts_of_one_structure_are_read_with_one_template(monkeypatch: pytest.MonkeyPatch):
-    """After a few texts with the same structure, the lines of the next ones are not followed again."""
+    """After a few texts with the same structure, further texts are read with its template."""
     templates: dict[tuple[int, ...], object] = {}
     monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates)
     monkeypatch.setattr(yaml_lines, "_FORMS", yaml_forms.Forms())
@@ -198,7 +198,7 @@ def test_texts_of_one_structure_are_read_with_one_template(monkeypatch: pytest.M
 
 
 def test_a_block_of_text_of_another_length_is_not_put_into_a_template(monkeypatch: pytest.MonkeyPatch):
-    """Lines of a comment may belong to the block of text before them in one text, and not in another one of the same
+    """Comment lines may belong to the preceding block of text in one text, but not in another text with the same
     structure."""
     monkeypatch.setattr(yaml_lines, "_TEMPLATES", {})
     monkeypatch.setattr(yaml_lines, "WORTHWHILE", 1)
@@ -209,7 +209,7 @@ def test_a_block_of_text_of_another_length_is_not_put_into_a_template(monkeypatc
 
 
 def test_few_structures_are_remembered(monkeypatch: pytest.MonkeyPatch):
-    """Structures that no other file has do not fill the memory."""
+    """Structures that occur in only one file do not fill the memory."""
     templates: dict[tuple[int, ...], object] = {}
     monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates)
     monkeypatch.setattr(yaml_lines, "MOST_TEMPLATES", 10)
