@@ -111,7 +111,7 @@ class Command:
     def finish(self) -> None:
         """Sends the exit code of the ended process."""
         _, status = os.waitpid(self.pid, 0)
-        with suppress(BrokenPipeError):  # the client no longer waits
+        with suppress(ConnectionError):  # the client no longer waits
             self.client.send(str(os.waitstatus_to_exitcode(status)).encode())
         self.client.close()
         os.close(self.ended)
@@ -152,7 +152,9 @@ def _start(listener: socket.socket) -> Command | None:
     """Reads one request, forks a child that becomes the command, and sends its process id. Returns `None` if the client
     was killed before it sent its request."""
     client, _ = listener.accept()
-    message, streams, _, _ = socket.recv_fds(client, LONGEST_REQUEST, 3)
+    message, streams = b"", list[int]()
+    with suppress(ConnectionError):
+        message, streams, _, _ = socket.recv_fds(client, LONGEST_REQUEST, 3)
     if not message:
         client.close()
         return None
@@ -164,7 +166,7 @@ def _start(listener: socket.socket) -> Command | None:
         end(become, {"arguments": arguments, "folder": folder, "environ": environ, "streams": streams})
     for stream in streams:
         os.close(stream)
-    with suppress(BrokenPipeError):  # the client was just killed, so the command will be killed too
+    with suppress(ConnectionError):  # the client was just killed, so the command will be killed too
         client.send(str(child).encode())
     return Command(child, os.pidfd_open(child), client)
 

@@ -94,13 +94,18 @@ def test_an_error_leaves_no_process_and_no_pipe(monkeypatch: pytest.MonkeyPatch,
             raise FileNotFoundError
         return "x" * size
 
-    before, waited, real = descriptors(), list[int](), os.waitpid
-    monkeypatch.setattr(os, "waitpid", lambda *given: waited.append(given[0]) or real(*given))
+    before, waited, real = descriptors(), set[int](), os.waitpid
+
+    def waiting(process: int, options: int) -> tuple[int, int]:
+        waited.add(process)
+        return real(process, options)
+
+    monkeypatch.setattr(os, "waitpid", waiting)
     for _ in range(2):
         with pytest.raises(FileNotFoundError):
             list(in_processes(work, [0, 1, 2]))
         assert descriptors() == before
-        assert len(set(waited)) == 2
+        assert len(waited) == 2
 
         def no_more_processes() -> int:
             raise BlockingIOError
