@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from reconciler.values import regex
+
 CRON_FIELDS = {
     "minute": "0 to 59",
     "hour": "0 to 23",
@@ -82,45 +84,78 @@ def _instead(value: str) -> str:
     fields = value.split()
     if len(fields) == 6 and "/" in fields[5] and _is_cron(" ".join(fields[:5])):
         return f"; write {' '.join(fields[:5])!r}, and timeZone: {fields[5]}"
-    cron = ""
-    if match := re.fullmatch(r"(?:rate\(|@every )(\d+) ?(m|h|d|min|hr|minute|hour|day)s?\)?", value):
-        cron = _every(int(match[1]), match[2][0])
+    cron: str | None = None
+    if match := re.fullmatch(r"@every (\d+)([mh])", value):
+        unit = {"m": "minute", "h": "hour"}[match[2]]
+        cron, _ = from_eventbridge(f"rate({match[1]} {unit})")
     elif match := re.fullmatch(r"(\d\d?):(\d\d)(?::00)?", value):
         cron = f"{int(match[2])} {int(match[1])} * * *"
+    elif value.startswith(("cron(", "rate(")):
+        cron, _ = from_eventbridge(value)
     elif len(fields) in {6, 7}:
-        cron = _of_more(value)
-        if re.fullmatch(r"\d{4}", fields[-1].rstrip(")")):
-            return "; a schedule has no year: write a spec without a schedule for a single run"
-        if not _is_cron(cron):
-            return "; leave out the seconds, which come first, or the year, which comes last"
-    return f"; write {cron!r}" if _is_cron(cron) else ""
+        return _of_more(fields)
+    return f"; write {cron!r}" if cron and _is_cron(cron) else ""
 
 
-def _of_more(value: str) -> str:
-    """Returns the five fields of an expression of Amazon EventBridge (a year at the end) or of Quartz (seconds at the
-    start), whose weekdays are 1 to 7 from Sunday. Returns an empty string if it is not certain which it is."""
-    fields = value.removeprefix("cron(").removesuffix(")").split()
-    if len(fields) not in {6, 7}:
-        return ""
-    of_eventbridge = value.startswith("cron(") or "?" in (fields[2], fields[4])
-    if len(fields) == 6 and of_eventbridge and fields[5] == "*":
-        five = fields[:5]
-    elif fields[0] == "0" and "?" in (fields[3], fields[5]) and fields[6:] in ([], ["*"]):
-        five = fields[1:6]
-    else:
-        return ""
-    if not re.fullmatch(r"[A-Z\d,*?-]+", five[4]):
-        return ""
-    five[4] = re.sub(r"\d", lambda digit: str(int(digit[0]) - 1), five[4])
-    return " ".join(five).replace("?", "*")
+def _of_more(fields: list[str]) -> str:
+    """Returns what to write instead of six or seven fields: with a year at the end, as in EventBridge, or with seconds
+    at the start, as in Quartz. The position of ``?`` shows which it is."""
+    cron = None
+    if fields[-1].isdecimal() and len(fields[-1]) == 4:
+        return "; a schedule has no year: write a spec without a schedule for a single run"
+    if len(fields) == 6 and "?" in (fields[2], fields[4]):
+        cron, _ = from_eventbridge(f"cron({' '.join(fields)})")
+    elif fields[0] == "0" and "?" in (fields[3], fields[5]):
+        cron, _ = from_eventbridge(f"cron({' '.join(fields[1:6])} *)")
+    if cron and _is_cron(cron):
+        return f"; write {cron!r}"
+    return "; leave out the seconds, which come first, or the year, which comes last"
 
 
-def _every(number: int, unit: str) -> str:
-    size = {"m": 60, "h": 24, "d": 1}[unit]
-    if not number or size % number:
-        return ""
-    step = "*" if number == 1 else f"*/{number}"
-    return {"m": f"{step} * * * *" if number < 60 else "0 * * * *", "h": f"0 {step} * * *", "d": "0 0 * * *"}[unit]
+# --- EventBridge ------------------------------------------------------------------------------------------------------
+
+_RATE = regex(r"rate\(\s*(?P<number>\d+)\s+(?P<unit>minute|hour|day)s?\s*\)")
+_CRON = regex(r"cron\(\s*(?P<fields>[^()]*)\)")
+_UNITS = {"minute": (60, "*/{n} * * * *"), "hour": (24, "0 */{n} * * *")}
+_LAST = ("59", "23", "31", "12", "6")
+"""The last value of each field of cron."""
+
+
+def from_eventbridge(expression: str) -> tuple[str | None, str]:
+    """Returns a schedule of EventBridge as a five-field expression, or `None` if there is none, and a note about what
+    the user must check."""
+    rate, cron = _RATE.fullmatch(expression), _CRON.fullmatch(expression)
+    if rate is not None:
+        number, unit = int(rate["number"]), rate["unit"]
+        counted = f"{expression} counts from the creation of the rule; the spec's schedule starts on the full {unit}"
+        if unit == "day":
+            return ("0 0 * * *", counted) if number == 1 else (None, _unsupported(expression))
+        size, form = _UNITS[unit]
+        if number and size % number == 0:
+            return form.format(n=number).replace("*/1 ", "* "), counted
+        return (None, _unsupported(expression))
+    fields = cron["fields"].split() if cron is not None else []
+    if len(fields) != 6 or fields[5] not in {"*", "?"} or any(mark in "".join(fields[:5]) for mark in "LW#"):
+        return None, _unsupported(expression)
+    plain = [each.replace("?", "*") for each in fields[:5]]
+    plain[4] = _weekday(plain[4])
+    return " ".join(_stepped(text, last) for text, last in zip(plain, _LAST, strict=True)), ""
+
+
+def _stepped(text: str, last: str) -> str:
+    """Returns a field in which every step has a range: ``5/15`` becomes ``5-59/15``."""
+    return re.sub(r"(?<![-\w])(\w+)/", lambda start: f"{start[1]}-{last}/", text)
+
+
+def _unsupported(expression: str) -> str:
+    return f"{expression} cannot be written in five-field cron: write spec.schedule, or run the spec once"
+
+
+def _weekday(text: str) -> str:
+    """Returns a field for the day of the week, converted to cron's numbers, which start at 0 for Sunday. Those of
+    EventBridge start at 1."""
+    head, slash, step = text.partition("/")
+    return re.sub(r"\d+", lambda number: str((int(number[0]) - 1) % 7), head) + slash + step
 
 
 # --- time zones -------------------------------------------------------------------------------------------------------

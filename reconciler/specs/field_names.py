@@ -1,8 +1,10 @@
-"""Finds the fields of a model by path, and the correct names of misspelt fields."""
+"""Finds the fields of a model by path, and what was meant by an unknown field: a misspelt name, a name that another
+tool has for it, or a field that belongs elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from functools import cache
+from typing import Any, NamedTuple, get_args, get_origin
 
 from reconciler.core.times import seconds_of
 from reconciler.model.base import Loc, Strict
@@ -21,11 +23,9 @@ def known_fields(model: type[Strict], loc: Loc) -> tuple[str, ...]:
 
 
 def fields_inside(model: type[Strict], loc: Loc) -> tuple[str, ...]:
-    """Returns the fields of the mapping at `loc`, or of each mapping in the list at `loc`. Returns no fields for any
-    other value."""
-    above = tuple(element for element in loc if isinstance(element, str))[:-1]
-    inside = known_fields(model, loc)
-    return inside if inside != known_fields(model, above) else ()
+    """Returns the fields of the mapping at `loc`, or of each mapping in the list or mapping at `loc`. Returns no fields
+    for any other value."""
+    return tuple(dict.fromkeys(name for each in _models_at(model, loc) for name in each.model_fields))
 
 
 UNITS = {"Seconds": 1, "Minutes": 60, "Hours": 3600, "Days": 86_400}
@@ -45,23 +45,98 @@ def in_unit(name: object, value: object) -> str:
     return f": write {int(number)}" if number.is_integer() else ""
 
 
-DEEPEST_SEARCH = 4
+DEEPEST_SEARCH = 5
+FEW_LEVELS, FEW_STEPS = 2, 3
+GENERIC = frozenset({"name", "type", "value"})
+"""Names of fields that many lists of mappings have, such as `environment`, so that none of them is likely meant."""
+OTHER_NAMES = {
+    "backoffLimit": "retries maxretries retrylimit retrycount maxretryattempts numretries",
+    "backoffSeconds": "retrydelay retryinterval retrydelayseconds",
+    "schedule": "cron cronschedule cronexpression scheduleexpression interval trigger",
+    "timeZone": "tz zone scheduleexpressiontimezone",
+    "suspend": "paused pause disabled disable enabled enable ispaused active",
+    "dependsOn": "needs requires depends upstream dependencies after",
+    "startingDeadlineSeconds": "deadline deadlineseconds",
+    "annotations": "description comment notes",
+    "targets": "environments envs stages",
+    "attemptDurationSeconds": "activedeadlineseconds timeoutseconds maxruntime maxruntimeseconds",
+    "executionTimeoutMinutes": "timeout activedeadlineseconds timeoutminutes timeoutseconds maxruntime",
+    "environment": "env envvars environmentvariables variables",
+    "resourceRequirements": "resources requests limits cpu vcpu",
+    "arrayProperties": "array arraysize",
+    "entryPointArguments": "args arguments argv scriptarguments applicationarguments jobarguments",
+    "entryPoint": "mainapplicationfile mainpythonfile script scriptlocation file jar mainjar pythonfile",
+    "sparkSubmitParameters": "sparkparameters sparkconf sparkproperties conf mainclass class jars packages pyfiles",
+    "query": "queryfile sql sqlfile",
+    "logUri": "loglocation logs logpath s3loguri",
+    "command": "args arguments entrypoint cmd",
+    "jobQueue": "queue queuename jobqueuearn jobqueuename",
+    "jobDefinition": "definition jobdefinitionname jobdefinitionarn",
+    "executionRoleArn": "role rolearn executionrole jobrole jobrolearn",
+    "applicationId": "application app appid",
+    "name": "jobname",
+}
+"""The names that other tools have for a field, in lower case without separators."""
 
 
-def path_of_field(model: type[Strict], name: str) -> Loc | None:
-    """Returns the shortest path to a field with this name in `model`, or `None` if there is no such field."""
-    level: list[tuple[Loc, type[Strict]]] = [((), model)]
-    for _ in range(DEEPEST_SEARCH):
-        for path, each in level:
-            if name in each.model_fields:
-                return (*path, name)
-        level = [
-            ((*path, field), inner)
-            for path, each in level
-            for field, info in each.model_fields.items()
-            for inner in _models(info.annotation)
-        ]
-    return None
+class Place(NamedTuple):
+    """The path of a field in a document. `listed` is the number of fields around it that are lists of mappings."""
+
+    loc: Loc
+    listed: int
+
+
+@cache
+def places(model: type[Strict], request: Loc = (), request_model: type[Strict] | None = None) -> dict[str, list[Place]]:
+    """Returns the places of all fields of a document by name: those of its model, and those of the request at the path
+    `request`, whose model depends on the kind."""
+    by_name: dict[str, list[Place]] = {}
+    level = [(Place((), 0), model)]
+    for _ in range(len(request) + DEEPEST_SEARCH):
+        inside: list[tuple[Place, type[Strict]]] = []
+        for place, each in level:
+            for name, info in each.model_fields.items():
+                at = Place((*place.loc, name), place.listed)
+                by_name.setdefault(name, []).append(at)
+                inner = [request_model] if at.loc == request and request_model else _models(info.annotation)
+                listed = at.listed + (get_origin(info.annotation) in {list, tuple})
+                inside += [(Place(at.loc, listed), deeper) for deeper in inner]
+        level = inside
+    return by_name
+
+
+def elsewhere(by_name: Mapping[str, Sequence[Place]], loc: Loc, name: str) -> Loc | None:
+    """Returns the nearest path of a field with this name, or with a name that other tools have for it: in the mapping
+    at `loc`, inside it, around it, or among the first fields of the document. Returns `None` if there is none."""
+    loc = tuple(element for element in loc if isinstance(element, str))
+    letters = _letters(name)
+    others = [field for field, words in OTHER_NAMES.items() if letters in words.split()]
+    near = (each.loc for wanted in (name, *others) for each in by_name.get(wanted, ()) if _is_near(each, loc, wanted))
+    return min(near, key=lambda path: _steps(loc, path), default=None)
+
+
+def _is_near(place: Place, loc: Loc, name: str) -> bool:
+    path = place.loc
+    if path[: len(loc)] == loc:
+        return not (name in GENERIC and place.listed)
+    return loc[: len(path) - 1] == path[:-1] or (len(path) <= FEW_LEVELS and _steps(loc, path) <= FEW_STEPS)
+
+
+def _steps(start: Loc, path: Loc) -> int:
+    """Returns the number of mappings to leave and to enter on the way from one path to another."""
+    common = next((index for index, pair in enumerate(zip(start, path, strict=False)) if pair[0] != pair[1]), None)
+    shared = min(len(start), len(path)) if common is None else common
+    return len(start) + len(path) - 2 * shared
+
+
+def _models_at(model: type[Strict], loc: Loc) -> list[type[Strict]]:
+    """Returns the models at a path, or no models if the value there is not a mapping with certain fields."""
+    models = [model]
+    for element in loc:
+        within = [each.model_fields[element] for each in models if element in each.model_fields]
+        if within:  # otherwise it is an index, or the key of a mapping
+            models = [inner for info in within for inner in _models(info.annotation)]
+    return models
 
 
 def _models(annotation: Any) -> list[type[Strict]]:  # noqa: ANN401 - a type annotation
@@ -75,7 +150,7 @@ def _models(annotation: Any) -> list[type[Strict]]:  # noqa: ANN401 - a type ann
 def meant_field(model: type[Strict], loc: Loc, value: Any) -> str | None:  # noqa: ANN401 - any document
     """Returns the field name that the last name in a path is probably a misspelling of. Returns `None` if no field is a
     certain match, or if `value` already has that field."""
-    name = _meant(str(loc[-1]), known_fields(model, loc[:-1]))
+    name = spelling(str(loc[-1]), known_fields(model, loc[:-1]))
     around = value
     for element in loc[:-1]:
         around = _member(around, element)
@@ -86,7 +161,7 @@ NEARLY = 0.85  # minimum of difflib's ratio
 SHORTEST_START = 6  # letters
 
 
-def _meant(word: str, names: Sequence[str]) -> str | None:
+def spelling(word: str, names: Sequence[str]) -> str | None:
     """Returns the name that was most likely meant by the misspelt `word`.
 
     `word` differs from the name in case, in separators, or in one or two letters, or is a prefix of only this name.

@@ -6,6 +6,7 @@ from glob import escape
 
 from reconciler.errors import Problem
 from reconciler.model.base import Unquoted
+from reconciler.model.kind import MODULES
 from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.file_patterns import EXCEPT
@@ -31,8 +32,22 @@ def not_a_spec(view: View) -> Problem:
     version = value.get("apiVersion") if isinstance(value, dict) else None
     if isinstance(version, str) and version.startswith(FAMILY):
         return view.problem(("apiVersion",), f"this version reads {API_VERSION}, not {version}", "api-version")
+    if isinstance(value, dict) and (hint := _misspelt(value)):
+        return view.problem((), hint, "api-version")
     message = f"not a spec: expected apiVersion: {API_VERSION}. If it is none, {leave_out(view.source.path)}"
     return view.problem(("apiVersion",) if version is not None else (), message, NOT_A_SPEC)
+
+
+def _misspelt(value: dict[str, object]) -> str:
+    """Returns what to write in a document that is certainly meant as a spec, although its version is missing or
+    misspelt. Returns an empty string for any other document."""
+    key = next((key for key in value if key.lower().replace("_", "").replace("-", "") == "apiversion"), None)
+    version = value.get(key) if key is not None else None
+    if isinstance(version, str) and version.lower().strip() in {API_VERSION, API_VERSION.replace("/", "")}:
+        return f"write apiVersion: {API_VERSION}, not {key}: {version}"
+    if key is None and isinstance(value.get("kind"), str) and value["kind"] in MODULES:
+        return f"apiVersion is missing: write apiVersion: {API_VERSION}"
+    return ""
 
 
 def unreadable_other(source: SourceText, error: Unreadable) -> list[Problem]:

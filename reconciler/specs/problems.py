@@ -1,174 +1,37 @@
 """Converts errors from the reader, the models and AWS's rules into problems with a location, a line, a message and a
 suggestion."""
 
-import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
 from reconciler.errors import Problem, Severity
-from reconciler.model.arns import region_problem
-from reconciler.model.base import PATTERN_HINTS, Loc, Remark, Strict, Unquoted, part, source_text
+from reconciler.model.base import Loc, Remark, Strict, Unquoted, part, source_text
 from reconciler.model.kind import MODULES, RESERVED_FIELD, RequestProblems, kind_named
-from reconciler.model.project import REGION_PATTERN
+from reconciler.model.spec import SpecDocument
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
-from reconciler.specs.field_names import fields_inside, in_unit, known_fields, meant_field, path_of_field, renamed
-from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON, Node, SourceText, find, offset_in_scalar, path_text
+from reconciler.specs.field_names import (
+    elsewhere,
+    fields_inside,
+    in_unit,
+    known_fields,
+    meant_field,
+    places,
+    renamed,
+    spelling,
+)
+from reconciler.specs.parse import Node, SourceText, find, offset_in_scalar, path_text
 from reconciler.specs.secret_lines import SHORTEST_SECRET, SecretLines
-from reconciler.specs.yaml_nodes import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
-
-Context = Mapping[str, Any]
-LONGEST_SHOWN = 60  # characters of a value; longer values are not shown
-
-
-def error_message(kind: str, message: str, value: object, context: Context) -> str:
-    """Returns a sentence that describes a pydantic error, given its type, its message, the refused value and its
-    context."""
-    if kind in _BY_TYPE:
-        return _BY_TYPE[kind](value, context)
-    if kind in _TYPES:
-        return f"expected {_TYPES[kind]}, got {_shown(value)}{_one_entry(kind, value)}"
-    if kind == "value_error":
-        return str(context.get("error", message))
-    return message[:1].lower() + message[1:]
-
-
-def suggestion(word: str, names: Iterable[str], otherwise: str = "") -> str:
-    """Returns ``; did you mean X?`` if one of `names` is similar to `word`. Otherwise returns `otherwise`, if given,
-    followed by the names.
-    """
-    lower = {name.lower(): name for name in names}
-    close = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {lower[close[0]]}?"
-    return f"; {otherwise} {', '.join(lower.values())}" if otherwise and lower else ""
-
-
-def _shown(value: object) -> str:
-    """Formats a refused value for a message."""
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    text = source_text(value)
-    if text is None:
-        return "nothing"
-    shown = text if len(text) <= LONGEST_SHOWN and text.isprintable() else ""
-    if isinstance(value, str):
-        return f'"{shown}"' if shown else "a string"
-    return f"{shown} ({meaning(text)})" if shown else meaning(text)
-
-
-def _string(value: object, _: Context) -> str:
-    text = source_text(value)
-    if isinstance(value, dict | list):
-        return f"expected a string, got {_shown(value)}"
-    return f'expected a string, got {text} ({meaning(text)}): write "{text}" in quotes' if text else "expected a string"
-
-
-def _integer(value: object, _: Context) -> str:
-    if isinstance(value, str) and INTEGER.fullmatch(value):
-        return f"expected an integer: write {value} without quotes"
-    return f"expected an integer, got {_shown(value)}{_plainly(value)}"
-
-
-def _plainly(value: object) -> str:
-    """Returns the decimal spelling of an integer such as ``0x1F``, or an empty string if its value is not certain."""
-    try:
-        return f": write {int(value.source.lower().replace('_', ''), 0)}" if isinstance(value, Unquoted) else ""
-    except ValueError:
-        return ""
-
-
-def _boolean(value: object, _: Context) -> str:
-    text = (source_text(value) or "").lower()
-    for meant, spellings in (("true", {"yes", "on", "y", "true", "1"}), ("false", {"no", "off", "n", "false", "0"})):
-        if text in spellings:
-            return f"expected true or false: write {meant}, without quotes"
-    return f"expected true or false, got {_shown(value)}"
-
-
-def _choice(value: object, context: Context) -> str:
-    expected = str(context.get("expected", "")).replace("'", "")
-    close = suggestion(value, expected.replace(" or ", ", ").split(", ")) if isinstance(value, str) else ""
-    return f"expected {expected}, got {_shown(value)}{close}"
-
-
-def _pattern(value: object, context: Context) -> str:
-    pattern, shown = str(context.get("pattern")), _shown(value)
-    message = PATTERN_HINTS.get(pattern) or f"must match {pattern}"
-    if pattern == REGION_PATTERN and isinstance(value, str) and (problem := region_problem(value)):
-        return problem if problem.endswith("?") else f"{problem}: {message}"
-    return message + (f"; got {shown}" if shown != "a string" else "")
-
-
-def _length(value: object, context: Context) -> str:
-    one, many = ("character", "characters") if isinstance(value, str) else ("entry", "entries")
-    key, bound = ("max_length", "at most") if "max_length" in context else ("min_length", "at least")
-    limit = context[key]
-    length = f", got {len(value):,}" if isinstance(value, str | dict | list | tuple) else ""
-    return f"must have {bound} {limit:,} {one if limit == 1 else many}{length}"
-
-
-def _range(_: object, context: Context) -> str:
-    bounds = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    return next((f"must be {bounds[key]} {context[key]}" for key in bounds if key in context), "is out of range")
-
-
-_TYPES = {
-    **dict.fromkeys(("int_type", "int_from_float", "float_type"), "a number"),
-    "bool_type": "a boolean",
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping"),
-    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
-}
-NOT_TEXT = frozenset(_TYPES)
-"""The types of errors about values that cannot be strings and therefore cannot contain a placeholder."""
-
-
-def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
-    """Returns advice about a placeholder at a path that cannot have one, or an empty string if there is no such
-    placeholder."""
-    if not isinstance(value, str) or "${" not in value.replace("$${", ""):
-        return ""
-    if loc[:2] != REQUEST:
-        of_project = loc[:2] == ("spec", "targets") and all(isinstance(each, str) for each in loc[2:]) and len(loc) > 2
-        what = "a policy field" if loc[:1] == ("spec",) and not of_project else "outside of it"
-        return f"; placeholders are for text of the request; this is {what}: write the value itself"
-    if kind not in _TYPES:
-        return ""
-    return (
-        f"; placeholders are for text of the request; this is {_TYPES[kind]}: write the value itself; if it "
-        "differs between targets, write a spec for each (spec.targets)"
-    )
-
-
-def _one_entry(kind: str, value: object) -> str:
-    """Returns the correction for a text in the position of a mapping or a list, or an empty string."""
-    if not isinstance(value, str) or len(value) > LONGEST_SHOWN or "${" in value:
-        return ""
-    if _TYPES[kind] == "a list":
-        words = value.split() if value.isprintable() and not re.search("[\"'\\\\]", value) else ()
-        return f": write [{', '.join(json.dumps(word, ensure_ascii=False) for word in words)}]" if words else ""
-    return f": {A_SPACE_AFTER_THE_COLON}" if re.match(r"[\w.-]+ *[:：]\S", value) else ""
-
-
-_BY_TYPE: dict[str, Callable[[object, Context], str]] = {
-    "string_type": _string,
-    **dict.fromkeys(("int_type", "int_from_float"), _integer),
-    "bool_type": _boolean,
-    **dict.fromkeys(("literal_error", "enum"), _choice),
-    "string_pattern_mismatch": _pattern,
-    **dict.fromkeys(("string_too_short", "string_too_long", "too_short", "too_long"), _length),
-    **dict.fromkeys(("greater_than", "greater_than_equal", "less_than", "less_than_equal"), _range),
-}
-
+from reconciler.specs.wrong_values import INSIDE, SHAPES_BY_ERROR, error_message, no_placeholder, proposal, suggestion
+from reconciler.specs.yaml_nodes import MOST_PROBLEMS, TOO_MANY, Document, Flaw, Unreadable
 
 MOST_SUGGESTED = 20
 REQUEST: Loc = ("spec", "request")
+TARGETS: Loc = ("spec", "targets")
 KEY = "[key]"  # pydantic appends it to the path of a mapping's key
 LOCATION = "location"  # the rule name of problems that only record a location
 MISSING, UNKNOWN = "missing", "extra_forbidden"
@@ -185,7 +48,12 @@ def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
     """Yields the flaws of a file that cannot be read any further, followed by the problem that stopped the reading."""
     yield at(source, error.offset, error.message, error.rule)
     for flaw in error.flaws:
-        yield at(source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
+        yield at(source, flaw.offset, _about_flaw(source, flaw), flaw.rule)
+
+
+def _about_flaw(source: SourceText, flaw: Flaw) -> str:
+    message = _about(flaw.loc, flaw.message)
+    return message if flaw.first is None else f"{message} (the other is in line {source.position(flaw.first)[0]})"
 
 
 class TooMany(Exception):
@@ -255,7 +123,7 @@ class View:
     def flaws(self) -> Iterator[Problem]:
         """Yields the syntactic faults of the document."""
         for flaw in self.document.flaws:
-            yield self.at(flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
+            yield self.at(flaw.offset, _about_flaw(self.source, flaw), flaw.rule)
 
     def refused(
         self,
@@ -320,30 +188,33 @@ class View:
         if kind == MISSING:
             return self.problem((*node.loc, loc[-1]), "is missing", MISSING)
         if kind == UNKNOWN:
-            others = [name for name in known_fields(model, detail["loc"][:-1]) if name != RESERVED_FIELD]
             message = f"unknown field {path_text(node.loc)}"
-            hint = suggestion(str(loc[-1]), others) or self._other_path(model, str(loc[-1]), prefix)
-            if not hint and len(others) <= MOST_SUGGESTED:
-                hint = f"; expected one of {', '.join(others)}"
-            return self.at(node.key_offset, message + hint, "unknown-field")
+            return self.at(node.key_offset, message + self._meant(detail["loc"], model, prefix), "unknown-field")
         if isinstance(node.value, Unquoted) and any(flaw.offset == node.offset for flaw in self.document.flaws):
             return None  # a null or another syntactic flaw, already reported at this offset
-        problem = self._wrong_value(detail, node, on_key=loc[-1:] == (KEY,))
-        names = fields_inside(model, detail["loc"]) if kind in ("model_type", "list_type", "tuple_type") else ()
+        names = fields_inside(model, detail["loc"]) if kind in INSIDE else ()
+        problem = self._wrong_value(detail, node, names, on_key=loc[-1:] == (KEY,))
         if not 0 < len(names) <= MOST_SUGGESTED:
             return problem
-        what = "it has" if kind == "model_type" else "each entry has"
-        return replace(problem, message=f"{problem.message}; {what} {', '.join(names)}")
+        return replace(problem, message=f"{problem.message}; {INSIDE[kind]} {', '.join(names)}")
 
-    def _other_path(self, model: type[Strict], name: str, prefix: Loc) -> str:
-        """Returns a hint that a field belongs somewhere else in the request, or an empty string."""
-        kind = part(self.document.value).get("kind")
-        if not prefix and kind in MODULES:
-            prefix, model = REQUEST, kind_named(kind).model
-        path = path_of_field(model, name) if prefix else None
-        return f"; did you mean {path_text((*prefix, *path))}?" if path is not None else ""
+    def _meant(self, loc: Loc, model: type[Strict], prefix: Loc) -> str:
+        """Returns a hint what was meant by an unknown field: a field that is spelt alike, a field that belongs
+        elsewhere in the document, or the fields that there are."""
+        name, names = str(loc[-1]), [name for name in known_fields(model, loc[:-1]) if name != RESERVED_FIELD]
+        if spelling(name, names) is None:
+            kind = part(self.document.value).get("kind")
+            request_model = kind_named(kind).model if kind in MODULES else None
+            by_name = places(SpecDocument if prefix else model, REQUEST, request_model)
+            path = elsewhere(by_name, (*prefix, *loc[:-1]), name)
+            if path is not None and path[-1] != RESERVED_FIELD:
+                path = (*path[:2], "NAME", *path[2:]) if path[:2] == TARGETS and len(path) > 2 else path
+                return f"; did you mean {path[-1] if path[-1] in names else path_text(path)}?"
+        return suggestion(name, names, "expected one of" if len(names) <= MOST_SUGGESTED else "")
 
-    def _wrong_value(self, detail: Mapping[str, Any], node: Node, *, on_key: bool) -> Problem:
+    def _wrong_value(
+        self, detail: Mapping[str, Any], node: Node, names: Sequence[str] = (), *, on_key: bool
+    ) -> Problem:
         """Returns a problem that shows the value: a scalar as written, any other value as the model received it. A
         secret is hidden."""
         kind = detail["type"]
@@ -351,7 +222,10 @@ class View:
         secret = self._secrets.hides(node) or is_secret_at(node.loc[2:], source_text(value))
         shown = _stand_in(value) if secret and kind not in _LENGTHS else value
         message = error_message(kind, detail["msg"], detail["input"] if on_key else shown, detail.get("ctx", {}))
-        message += _no_placeholder(kind, node.loc, value)
+        expected = SHAPES_BY_ERROR.get(kind)
+        if expected is not None and not (secret or is_secret_at(node.loc[2:], value)):
+            message += proposal(expected, value, names)
+        message += no_placeholder(kind, node.loc, value)
         if kind == "int_type" and not on_key:
             message += in_unit(node.loc[-1], value)
         if secret:

@@ -19,10 +19,11 @@ from reconciler.specs.file_patterns import EXCEPT, MOST_ALTERNATIVES, Patterns, 
 from reconciler.specs.files import ChosenFiles, Folder, IsPlanFile, NotReadable, ProjectFiles, chosen_files
 from reconciler.specs.other_files import FAMILY, NOT_A_SPEC, reported_once, unreadable_other
 from reconciler.specs.parse import SourceText, documents, yaml_documents
-from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
+from reconciler.specs.problems import TooMany, View, at, unreadable
 from reconciler.specs.processes import in_processes, processes_for
 from reconciler.specs.relations import reference_warnings, relation_problems
 from reconciler.specs.spec import ReadSpec, SpecReader, placeholder_warnings
+from reconciler.specs.wrong_values import suggestion
 from reconciler.specs.yaml_nodes import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.values import dataclass, uncollected
 

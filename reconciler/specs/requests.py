@@ -21,7 +21,8 @@ from reconciler.model.kind import RESERVED_FIELD, Kind, RequestProblems, user_ta
 from reconciler.model.project import Project
 from reconciler.model.spec import Policy
 from reconciler.redact.request import secret_places
-from reconciler.specs.problems import NOT_TEXT, REQUEST, View
+from reconciler.specs.problems import REQUEST, View
+from reconciler.specs.wrong_values import NOT_TEXT
 from reconciler.specs.yaml_nodes import MOST_CHARACTERS
 from reconciler.values import dataclass, regex
 

@@ -16,7 +16,7 @@ from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument
 from reconciler.model.template import ESCAPED, OPENING
 from reconciler.specs.other_files import not_a_spec
-from reconciler.specs.problems import REQUEST, View, merged, suggestion
+from reconciler.specs.problems import REQUEST, View, merged
 from reconciler.specs.requests import (
     ByTarget,
     CheckedRequest,
@@ -29,6 +29,7 @@ from reconciler.specs.requests import (
     shared_values,
     written_problems,
 )
+from reconciler.specs.wrong_values import suggestion
 from reconciler.values import dataclass, regex
 
 NAME: Loc = ("metadata", "name")

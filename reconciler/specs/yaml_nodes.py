@@ -117,12 +117,14 @@ _DROPPED = object()  # the value of a refused key
 
 
 class Flaw(NamedTuple):
-    """A syntactic fault of the text: its offset, its path, the message, and the rule."""
+    """A syntactic fault of the text: its offset, its path, the message, and the rule. For a duplicate, `first` is the
+    offset of the original."""
 
     offset: int
     loc: Loc
     message: str
     rule: str
+    first: int | None = None
 
 
 class Unreadable(Exception):
@@ -221,12 +223,16 @@ class Builder:
         self._expanded_characters = 0
         self._deepest = 0
         self._anchors: dict[str, _Anchored] = {}
+        self._template: int | None = None  # the number of mappings and lists around the template that is being read
 
-    def flaw(self, offset: int, message: str, rule: str) -> None:
-        """Records a fault at an offset, under the path of the node that is being read."""
+    def flaw(self, offset: int, message: str, rule: str, first: int | None = None) -> None:
+        """Records a fault at an offset, under the path of the node that is being read. Faults inside a template such as
+        ``{{ x }}`` are not recorded."""
+        if self._template is not None and len(self._stack) > self._template:
+            return
         if len(self.document.flaws) >= MOST_PROBLEMS:
             raise Unreadable(offset, TOO_MANY, "too-many")
-        self.document.flaws.append(Flaw(offset, self._loc(), message, rule))
+        self.document.flaws.append(Flaw(offset, self._loc(), message, rule, first))
 
     def scalar(self, offset: int, text: str, is_plain: bool, anchor: str | None = None) -> None:
         """Adds a scalar. `is_plain` means that it is written without quotes, so it may be a number, a boolean or
@@ -258,9 +264,7 @@ class Builder:
         if len(self._stack) >= DEEPEST:
             raise Unreadable(offset, f"nested deeper than {DEEPEST} levels", "nesting")
         if self._key is _NO_KEY:
-            message = "a key must be a string, not a mapping or a list; if {{ or [[ begins a text, put it in quotes"
-            self.flaw(offset, message, "key")
-            self._key = _AS_KEY
+            self._refuse_key(offset)
         before = (self._nodes, self._deepest, self._characters)
         self._stack.append(_Frame(self._container, self._record, self._key, offset, anchor, *before))
         self._nodes += 1
@@ -269,9 +273,22 @@ class Builder:
         self._key = _NO_KEY if type(container) is dict else _IN_LIST
         self.document.records[id(container)] = self._record
 
+    def _refuse_key(self, offset: int) -> None:
+        """Records that a mapping or a list is in the position of a key."""
+        is_template = offset == self._record[0] + 1 and not self._container  # {{
+        message = "a key must be a string, not a mapping or a list; if {{ or [[ begins a text, put it in quotes"
+        if is_template:
+            message = "a text that begins with {{ must be in quotes; templates are not evaluated here"
+        self.flaw(self._record[0] if is_template else offset, message, "key")
+        if is_template and self._template is None:
+            self._template = len(self._stack) - 1
+        self._key = _AS_KEY
+
     def close(self) -> None:
         """Ends the innermost mapping or list."""
         value, depth, deepest = self._container, len(self._stack), self._deepest
+        if self._template == depth - 1:
+            self._template, value = None, Unquoted("{{")
         frame = self._stack.pop()
         self._container, self._record, self._key = frame.container, frame.record, frame.key
         self._deepest = max(frame.deepest, deepest)
@@ -314,7 +331,8 @@ class Builder:
         elif is_plain and text[0] in SUSPECT and not isinstance(plain(text), str):
             self.flaw(offset, f'the key {text} is {meaning(text)}: write "{text}" in quotes', "quotes")
         elif text in self._container:
-            self.flaw(offset, f"duplicate key {text}: remove one of them", "duplicate-key")
+            first = self._record[1 + 2 * list(self._container).index(text)]
+            self.flaw(offset, f"duplicate key {text}: remove one of them", "duplicate-key", first)
         elif "\0" in text:
             self.flaw(offset, "NUL characters are not allowed", "control-character")
         elif is_plain and text[0].isspace():

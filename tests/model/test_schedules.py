@@ -14,7 +14,7 @@ REFUSED_SCHEDULES = {
     "rate(2 days)": "got 'rate(2 days)'",
     "cron(0 2 * * ? *)": "write '0 2 * * *'",
     "cron(0 2 ? * 2-6 *)": "write '0 2 * * 1-5'",
-    "cron(0 2 ? * 2#1 *)": "leave out the seconds, which come first, or the year",
+    "cron(0 2 ? * 2#1 *)": "five fields",
     "cron( 0 2 * * ?)": "five fields",
     "0 0 2 ? * MON-FRI": "write '0 2 * * MON-FRI'",
     "0 0 2 ? * 2 *": "write '0 2 * * 1'",

@@ -426,13 +426,13 @@ DOCUMENTS = {
     "mapping for a list of mappings": (
         batch(request="containerOverrides: {environment: {A: b}}"),
         [
-            "9:39: spec.request.containerOverrides.environment: expected a list, got a mapping; each entry has "
-            "name, value"
+            "9:39: spec.request.containerOverrides.environment: expected a list, got a mapping: write "
+            '[{name: "A", value: "b"}]; each entry has name, value'
         ],
     ),
     "text for a mapping": (
         batch(policy="dependsOn: [other]"),
-        ['6:15: spec.dependsOn[0]: expected a mapping, got "other"; it has name, condition'],
+        ['6:15: spec.dependsOn[0]: expected a mapping, got "other": write {name: "other"}; it has name, condition'],
     ),
     "field of the request beside it": (
         batch(policy="jobQueue: high"),

@@ -1,0 +1,117 @@
+"""What messages propose to write instead: a field that belongs elsewhere, another shape, another spelling. Each case is
+the text of a mistake and a part of the message."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.specs.builders import PROJECT, batch, problems, write
+
+EMR = """\
+apiVersion: reconciler/v1
+kind: EmrServerlessJobRun
+metadata:
+  name: job
+spec:
+  request:
+    applicationId: 00f1abcdefgh0001
+    executionRoleArn: arn:aws:iam::111122223333:role/emr
+    jobDriver:
+      sparkSubmit:
+        entryPoint: s3://acme/x.py
+"""
+POLICY = {
+    "retries: 3": "unknown field spec.retries; did you mean backoffLimit?",
+    "timeout: 60": "did you mean spec.request.timeout?",
+    "activeDeadlineSeconds: 60": "did you mean spec.request.timeout.attemptDurationSeconds?",
+    "cron: x": "did you mean schedule?",
+    "tz: UTC": "did you mean timeZone?",
+    "labels: {a: b}": "did you mean metadata.labels?",
+    "name: x": "did you mean metadata.name?",
+    "tags: {a: b}": "did you mean spec.request.tags?",
+    "env: []": "did you mean spec.request.containerOverrides.environment?",
+    "xyz: 5": "expected one of revision, targets,",
+    "suspend: because": 'expected true or false, got "because"; a mapping has reason, owner, until',
+    "dependsOn: other": 'expected a list, got "other": write [{name: "other"}]',
+    "dependsOn: [other]": 'expected a mapping, got "other": write {name: "other"}',
+    "dependsOn: {name: other}": "put - before its first field",
+    "revision: 1.0": "expected an integer, got 1.0 (a number): write 1",
+    "schedule: ['0 2 * * *']": 'write "0 2 * * *", without brackets',
+}
+BATCH_REQUEST = {
+    "schedule: x": "unknown field spec.request.schedule; did you mean spec.schedule?",
+    "env: []": "did you mean spec.request.containerOverrides.environment?",
+    "vcpus: 2": "did you mean spec.request.containerOverrides.vcpus?",
+    "arraySize: 5": "did you mean arrayProperties?",
+    "containerOverrides: {env: []}": "did you mean environment?",
+    "containerOverrides: {timeout: {}}": "did you mean spec.request.timeout?",
+    "containerOverrides: {name: x}": "expected one of vcpus, memory,",
+    "containerOverrides: {environment: {A: b, C: 5}}": 'write [{name: "A", value: "b"}, {name: "C", value: "5"}]',
+    "containerOverrides: {environment: ['A=b']}": 'write {name: "A", value: "b"}',
+    "containerOverrides: {environment: {DB_PASSWORD: hunter2}}": "expected a list, got a mapping; each entry has name",
+    "containerOverrides: {resourceRequirements: {VCPU: 2}}": 'write [{type: "VCPU", value: "2"}]',
+    "timeout: 3600": "write {attemptDurationSeconds: 3600}",
+    "arrayProperties: 10": "write {size: 10}",
+    "dependsOn: [other]": 'write {spec: "other"}',
+    "tags: [{Key: team, Value: b}]": 'write {team: "b"}',
+    "tags: ['team=b']": 'write {team: "b"}',
+    "parameters: team=b": 'write {team: "b"}',
+    "jobQueue: other": "duplicate key jobQueue: remove one of them (the other is in line 7)",
+    "jobName: {{ .Values.name }}": "a text that begins with {{ must be in quotes; templates are not evaluated here",
+}
+EMR_REQUEST = {
+    "entryPoint: s3://a/b.py": "did you mean spec.request.jobDriver.sparkSubmit.entryPoint?",
+    "timeout: 60": "did you mean executionTimeoutMinutes?",
+    "logUri: s3://a/b": "did you mean spec.request.configurationOverrides.monitoringConfiguration.s3Monitoring",
+    "flexExecution: true": "expected a mapping, got true (a boolean): write {enabled: true}",
+    "retryPolicy: 3": "write {maxAttempts: 3}",
+    "configurationOverrides: {monitoringConfiguration: {s3MonitoringConfiguration: s3://a/b}}": 'write {logUri: "s3://a/b"}',
+    '    entryPointArguments: \'["--day", "x"]\'': 'write ["--day", "x"]',
+    "    entryPointArguments: [{--day: 5}]": 'if it is one text, write "--day: 5" in quotes',
+    "    args: [a]": "did you mean entryPointArguments?",
+    "    mainClass: x": "did you mean sparkSubmitParameters?",
+    "    sparkSubmitParameters: [--conf, a=b]": 'expected a string, got a list: write "--conf a=b"',
+}
+DOCUMENT = {
+    batch() + "schedule: x\n": "unknown field schedule; did you mean spec.schedule?",
+    batch() + "name: x\n": "unknown field name; did you mean metadata.name?",
+    batch().replace(
+        "  name: job", "  name: job\n  suspend: true"
+    ): "unknown field metadata.suspend; did you mean spec.",
+    batch().replace("apiVersion", "apiversion"): "write apiVersion: reconciler/v1, not apiversion: reconciler/v1",
+    batch().replace("reconciler/", "Reconciler/"): "write apiVersion: reconciler/v1, not apiVersion: Reconciler/v1",
+    batch().replace("apiVersion: reconciler/v1\n", ""): "apiVersion is missing: write apiVersion: reconciler/v1",
+    batch().replace("apiVersion: reconciler/v1\nkind: BatchJob", "kind: [x]"): "not a spec",
+}
+CASES = {
+    **{batch(policy=text): part for text, part in POLICY.items()},
+    **{batch(request=text): part for text, part in BATCH_REQUEST.items()},
+    **{EMR + f"    {text}\n": part for text, part in EMR_REQUEST.items()},
+    **DOCUMENT,
+}
+
+
+@pytest.mark.parametrize(("text", "part"), CASES.items(), ids=range(len(CASES)))
+def test_the_first_problem_proposes_what_to_write(tmp_path, text, part):
+    """Each mistake has one remedy, and no secret is in it."""
+    lines = problems(write(tmp_path, {"a.yaml": text}))
+    assert part in lines[0]
+    assert "hunter2" not in "".join(lines)
+
+
+PROJECTS = {
+    "prices: {vCPUHour: '0.04'}": "expected a number: write 0.04 without quotes",
+    "prices: {vCPUHour: 4e-2}": "got 4e-2 (a number): write 0.04",
+    "rates: {SubmitJob: 5}": "write {perSecond: 5}",
+    "vars: [{name: bucket, value: acme}]": 'write {bucket: "acme"}',
+    "vars: {bucket: '${target.name}'}": "variables cannot contain placeholders: write $${ for a literal ${",
+    "region: ${var.region}": "expected ',' or '}'",
+}
+
+
+@pytest.mark.parametrize("text", PROJECTS)
+def test_problems_of_the_project_file_propose_what_to_write(tmp_path, text):
+    """The values of targets have the same remedies."""
+    lines = problems(write(tmp_path, project=PROJECT.replace("{emulator: true,", f"{{{text}, emulator: true,", 1)))
+    assert PROJECTS[text] in lines[0]
+    assert lines[0].count("placeholders") < 2
