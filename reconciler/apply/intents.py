@@ -1,6 +1,5 @@
 """Builds the events that begin a submission, with the exact request that is sent."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TypedDict
 
@@ -64,49 +63,35 @@ class Task:
 
 def intent(action: Action, task: Task) -> protocol.Intent:
     """Returns the intent for a submit action. If a submission is sent again, the same bytes are transmitted."""
-    token, kind = action.client_token or "", kind_named(action.kind)
+    token, kind, key = action.client_token or "", kind_named(action.kind), action.key
     content = _content_to_send(action, token, task)
+    assert key is not None  # noqa: S101 - a submit has a key
+    draft = Intended(
+        at="",
+        token=token,
+        kind=action.kind,
+        key=key,
+        content=content,
+        send=action.send,
+        not_after="",
+        owner=task.provenance.owner,
+        reason=str(action.reason),
+        backoff_limit=action.backoff_limit or None,
+        settled_slots=action.handled_until,
+        **task.provenance.fields,
+    )
     earlier = task.world.ledger.recorded.by_token.get(token)
-
     return protocol.Intent(
         action=action,
-        token=token,
-        request=content.request or {},
+        draft=draft,
         operation=kind.operation,
         claim_seconds=task.claim_seconds,
         settle_seconds=task.settle_seconds,
         idempotent=kind.token_field is not None,
         began=earlier.first_intent_at if earlier else None,
         repeats=earlier is not None and is_repeat(earlier, task.settle_seconds),
-        describe=_describing(action, task, token, content),
         outdated=task.outdated,
     )
-
-
-def _describing(action: Action, task: Task, token: str, content: Content) -> Callable[[int, str, str, bool], Intended]:
-    """Returns a function that creates the event of a send: its number, time and deadline, and whether earlier sends are
-    proven absent."""
-    key = action.key
-    assert key is not None  # noqa: S101 - a submit has a key
-
-    def describe(number: int, at: str, not_after: str, proven: bool) -> Intended:
-        return Intended(
-            at=at,
-            token=token,
-            kind=action.kind,
-            key=key,
-            content=content,
-            send=number,
-            not_after=not_after,
-            owner=task.provenance.owner,
-            reason=str(action.reason),
-            proven=proven or None,
-            backoff_limit=action.backoff_limit or None,
-            settled_slots=action.handled_until,
-            **task.provenance.fields,
-        )
-
-    return describe
 
 
 def _content_to_send(action: Action, token: str, task: Task) -> Content:

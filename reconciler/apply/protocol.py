@@ -5,6 +5,7 @@ request is transmitted, the outcome is recorded afterwards, and an unclear outco
 """
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import TypeVar, assert_never
 
 from reconciler.apply.actions import adopt
@@ -43,7 +44,6 @@ from reconciler.core.ports import (
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.unresolved import may_repeat_at, proven_absent
 from reconciler.errors import LedgerError
-from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 from reconciler.values import dataclass
 
@@ -67,24 +67,22 @@ STOPPED_BEFORE = "the command was stopped before this was done"
 class Intent:
     """One submit of a plan, with everything that its `intended` events record.
 
-    `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are settings of the target.
+    `draft` is the event of the next send, without its times; its request is transmitted byte for byte by `operation`.
+    `claim_seconds` and `settle_seconds` are settings of the target.
     `idempotent` is true if AWS accepts our token and returns the run of the first send when the request is sent again.
     `began` is the time of the first intent of this submission, or `None` if there is none yet. `repeats` is true if
-    earlier sends are unresolved and another send is safe because the token is still valid in AWS (R6). `describe`
-    creates the event of a send from its number, the times of its intent and deadline, and whether all earlier sends are
-    proven absent. `outdated` is the precondition of the whole plan.
+    earlier sends are unresolved and another send is safe because the token is still valid in AWS (R6). `outdated` is
+    the precondition of the whole plan.
     """
 
     action: Action
-    token: str
-    request: JSON
+    draft: e.Intended
     operation: str
     claim_seconds: int
     settle_seconds: int
     idempotent: bool
     began: str | None
     repeats: bool
-    describe: Callable[[int, str, str, bool], e.Intended]
     outdated: Precondition = always
 
 
@@ -126,7 +124,8 @@ def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, ob
     reading = yield from read_clock()
     deadline = Instant(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
     proven = number > 1 and not repeats  # if this is wrong, the precondition below refuses the intent
-    event = intent.describe(number, moment(reading.wall), moment(deadline.wall), proven)
+    at, not_after = moment(reading.wall), moment(deadline.wall)
+    event = replace(intent.draft, at=at, not_after=not_after, send=number, proven=proven or None)
     precondition = _may_repeat(intent, number, reading.wall) if repeats else _may_intend(intent, number)
     try:
         appended = yield Append((event,), precondition)
@@ -136,7 +135,7 @@ def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, ob
     if isinstance(appended, Moved):
         yield Release(intent.operation)
         return _Sent(moved(appended))
-    outcome = _outcome((yield Transmit(intent.action.kind, intent.request, deadline)))
+    outcome = _outcome((yield Transmit(event.kind, event.request, deadline)))
     return _Sent((yield from _conclude(event, outcome)), event, outcome)
 
 
@@ -170,7 +169,7 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
     If AWS accepts our token, the same request is sent again before each lookup during the first minute, because the
     reply contains the run id (R6).
     """
-    run_name = intent.request.get(kind_named(event.kind).name_field)
+    run_name = event.request.get(kind_named(event.kind).name_field)
     since, content = intent.began or event.at, event.content
     wanted = Wanted(event.token, content.location, since, run_name, streaming=content.streaming)
     number, last = event.send, outcome
@@ -240,7 +239,7 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
 
     def valid(recorded: Recorded) -> str | None:
         record = recorded.spec(action.name)
-        submission = recorded.by_token.get(intent.token)
+        submission = recorded.by_token.get(intent.draft.token)
         if outdated := intent.outdated(recorded) or renamed_since(action, recorded):
             return outdated
         if number > 1:
@@ -271,7 +270,7 @@ def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded]
     action = intent.action
 
     def valid(recorded: Recorded) -> str | None:
-        submission = recorded.by_token.get(intent.token)
+        submission = recorded.by_token.get(intent.draft.token)
         repeatable = (
             submission is not None
             and submission.phase is Phase.INTENDED

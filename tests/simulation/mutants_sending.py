@@ -7,7 +7,7 @@ from tests.simulation.mutant import FOLD, OUTCOME, PROTOCOL, mutant, text
 ALWAYS_SENT = "    if self.sent:\n"
 NEVER_SENT = "    if False:\n"
 CHECK = "self.clock.now() > self.deadline.wall or self.clock.boot() > self.deadline.boot"
-TRANSMIT = "    outcome = _outcome((yield Transmit(intent.action.kind, intent.request, deadline)))\n"
+TRANSMIT = "    outcome = _outcome((yield Transmit(event.kind, event.request, deadline)))\n"
 DEADLINE = "    deadline = Instant(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)\n"
 
 INTENT = (
