@@ -55,13 +55,15 @@ the epoch), or another text for this column; and the text after it, which may be
 
 
 class StoredOutput:
-    """The stored output of one command with its options. `details` are further values that affect the output."""
+    """The stored output of one command with its options. `details` are further values that affect the output. If `used`
+    is false, nothing is found or stored."""
 
-    def __init__(self, options: CommandOptions, command: str, *details: object) -> None:
-        self._cache = PrivateCache(os.environ)
-        self._start = Start.now()
-        folder = None if options.no_cache else project_folder(options.directory, Path.cwd())
+    def __init__(self, options: CommandOptions, command: str, *details: object, used: bool) -> None:
+        self._cache, self._start, self._name = PrivateCache(os.environ), Start.now(), ""
+        folder = project_folder(options.directory, Path.cwd()) if used and not options.no_cache else None
         self._root = None if folder is None else os.path.realpath(folder)
+        if self._root is None:
+            return
         # a CI service must not use a local ledger, unless an endpoint replaces AWS
         endpoints = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(ENDPOINT))
         environ = [*map(os.environ.get, VARIABLES), str(in_ci(os.environ)), *endpoints]
@@ -98,6 +100,8 @@ class StoredOutput:
     ) -> None:
         """Caches the output of a command that shows a plan, if the plan has no pending action. `asks` is true if the
         command queries AWS about ended runs whose report is incomplete."""
+        if self._root is None:
+            return
         until = _quiet_until(plan, session.ledger.recorded, self._start, _ends(session, specs), asks=asks)
         local = session.ledger_address.startswith(LOCAL_LEDGER)
         if until is not None and local and session.ledger.head_checksum is not None:

@@ -97,18 +97,18 @@ def plan(
     if snapshot is not None and (file is not None or not no_refresh):
         raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
     plain = output_format == "text" and not any((file, at, base, snapshot))
-    stored = StoredOutput(options, "plan", coloured(), no_refresh) if plain else None
-    if stored is not None and (earlier := stored.find()) is not None:
+    stored = StoredOutput(options, "plan", coloured(), no_refresh, used=plain)
+    if (earlier := stored.find()) is not None:
         out(earlier)
         return DONE
     from reconciler.app.session import opened
 
     moment, output = shared.resolved(at), PlanOutput(options, output_format, max_bytes)
     with output.failures(), opened(options, export=snapshot) as session:
-        inputs, plan = _make(session, base, moment, output_format, refresh=not no_refresh, saved=file is not None)
+        inputs, plan = _make_plan(session, base, moment, output_format, refresh=not no_refresh, saved=file is not None)
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
-    if stored is not None and shown:
+    if shown:
         stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
     if refusal is not None:
         raise refusal
@@ -128,7 +128,7 @@ def _names_on_base(plan: Plan) -> str:
     return ", ".join(change.name for change in plan.pending_on_base)
 
 
-def _make(
+def _make_plan(
     session: Session, base: str | None, moment: datetime | None, output_format: str, *, refresh: bool, saved: bool
 ) -> tuple[PassInputs, Plan]:
     """Makes the plan with field differences and, with a `base`, the origin of each change. Also returns the inputs."""

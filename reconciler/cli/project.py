@@ -70,12 +70,10 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
     """
     from reconciler.app.stored_output import StoredOutput
 
-    stored = None
-    if not paths and output_format == "text":
-        stored = StoredOutput(options, "validate")
-        if (earlier := stored.find()) is not None:
-            out(earlier)
-            return DONE
+    stored = StoredOutput(options, "validate", used=not paths and output_format == "text")
+    if (earlier := stored.find()) is not None:
+        out(earlier)
+        return DONE
     from reconciler.render.text import count
 
     file = _project_file(options)
@@ -91,7 +89,7 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
     else:
         text = f"{count(loaded.count, 'spec')} valid"
         out(text)
-        if stored is not None and not loaded.warnings:
+        if not loaded.warnings:
             stored.keep(text, file)
     if strict and loaded.warnings:
         echo_error(f"Error: {count(len(loaded.warnings), 'warning')}, and --strict allows none")

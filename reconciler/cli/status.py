@@ -73,8 +73,8 @@ def status(
         if form != "text" or wanted or sort != SORTS[0]:
             raise click.UsageError("--watch cannot be combined with --format json, -o, --sort or --state")
         return _watch(options, refresh=not no_refresh)
-    stored = StoredOutput(options, "status", form, sort, states, no_refresh) if terminal_width() is None else None
-    if stored is not None and (earlier := stored.find()) is not None:
+    stored = StoredOutput(options, "status", form, sort, states, no_refresh, used=terminal_width() is None)
+    if (earlier := stored.find()) is not None:
         out(earlier)
         return DONE
     from reconciler.app.reconcile import preview
@@ -83,7 +83,7 @@ def status(
     with opened(options) as session:
         inputs, plan = preview(session, refresh=not no_refresh, tolerant=True)
     code, shown = _show(plan, inputs.recorded, form, wanted, sort)
-    if stored is not None and code == DONE:
+    if code == DONE:
         stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
     return code
 
