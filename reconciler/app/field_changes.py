@@ -97,8 +97,8 @@ def _request_fields(
     if not before:  # the run was recorded again after its ledger was lost, so its request is unknown
         return ()
     after = render_slot(request, slot, change.time_zone) if slot is not None else request
-    found = compare.of(change.name, change.kind, before, after).of_request()
-    return tuple(replace(each, path=f"request.{each.path}") for each in found)
+    changes = compare.of(change.name, change.kind, before, after).of_request()
+    return tuple(replace(each, path=f"request.{each.path}") for each in changes)
 
 
 def _earlier_request(change: SpecChange, batch: Sequence[Event]) -> JSON:

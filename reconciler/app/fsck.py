@@ -173,7 +173,7 @@ def _events(
     """Yields the events that record a run again. If the token proves that the run has the spec's current content, they
     contain that content. Otherwise the content is unknown."""
     run, spec = rebuilt.run, inspection.spec(rebuilt.run.name)
-    token, proven = run.token or "", spec is not None and rebuilt.known
+    token, proven = run.token or "", spec is not None and rebuilt.content_known
     content = spec.content if spec else Content()
     if not proven:
         content = replace(content, digest=fsck.UNKNOWN_DIGEST, revision=0, request={})

@@ -208,7 +208,7 @@ def _read_tree(root: str, file: ProjectFile, start: Start) -> StampedTree | None
 
     if not isinstance(file.files, Folder) or str(file.files.root) != os.path.realpath(root):
         return None
-    return stamped_tree(root, file.files.searched, [PROJECT_FILE, *file.files.found], start)
+    return stamped_tree(root, file.files.searched, [PROJECT_FILE, *file.files.paths], start)
 
 
 def _ends(session: Session, specs: Mapping[str, DesiredSpec]) -> set[str]:

@@ -181,14 +181,14 @@ class Batch:
         counts, job_id = batch_runs.ended_children(job), job["jobId"]
         if counts and job_id not in self._hours:
             self._hours = self._hours if len(self._hours) < MOST_ARRAYS else {}
-            call, found = self._aws.reader(SERVICE).list_jobs, dict[str, Described]()
+            call, children = self._aws.reader(SERVICE).list_jobs, dict[str, Described]()
             with suppress(ServiceError):
                 for state in counts:
                     query = {"arrayJobId": job_id, "jobStatus": state}
                     for page in pages("ListJobs", call, "jobSummaryList", "jobId", **query):
-                        found |= page
-            complete = len(found) == sum(counts.values())
-            self._hours[job_id] = batch_runs.hours_of(found.values()) if complete else None
+                        children |= page
+            complete = len(children) == sum(counts.values())
+            self._hours[job_id] = batch_runs.hours_of(children.values()) if complete else None
         return self._hours.get(job_id)
 
     def _children_page(self, job_id: str) -> Sequence[Described]:
@@ -265,13 +265,13 @@ def _named(client: Client, queue: str, names: Collection[str], since: datetime) 
     `None` if the queue has so many jobs that listing them takes more calls than one for each name. Raises
     `ServiceError`."""
     by_time = {"name": "AFTER_CREATED_AT", "values": [str(int(since.timestamp() * 1000))]}
-    wanted, found = {name.lower() for name in names}, dict[str, None]()
+    wanted, ids = {name.lower() for name in names}, dict[str, None]()
     listing = pages("ListJobs", client.list_jobs, "jobSummaryList", "jobId", jobQueue=queue, filters=[by_time])
     for number, page in enumerate(listing, 1):
         if number > len(wanted):
             return None
-        found |= {job_id: None for job_id, job in page.items() if str(job.get("jobName")).lower() in wanted}
-    return list(found)
+        ids |= {job_id: None for job_id, job in page.items() if str(job.get("jobName")).lower() in wanted}
+    return list(ids)
 
 
 def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:

@@ -24,7 +24,7 @@ SERVICES = {
 }
 """Maps each type of resource to boto3's name of its service."""
 
-Said = tuple[Answer, str]
+Result = tuple[Answer, str]
 """The result of a check, and the sentence that explains it to the user."""
 
 INVENTED = Answer.NOT_ASKED, "settings of the resources: not checked, because resources in the emulator have none"
@@ -45,8 +45,8 @@ class SharedResources:
 
     def __init__(self, aws: Aws, service: str, principal: str) -> None:
         self._aws, self._service, self._principal = aws, service, principal
-        self._answers: dict[tuple[str, str], Said] = {}
-        self._asks: Mapping[str, Callable[[str], Said]] = {
+        self._answers: dict[tuple[str, str], Result] = {}
+        self._asks: Mapping[str, Callable[[str], Result]] = {
             Resource.ROLE: self._role,
             Resource.OBJECT: self._object,
             Resource.PREFIX: self._bucket,
@@ -55,20 +55,20 @@ class SharedResources:
             Resource.SECURITY_GROUP: self._security_group,
         }
 
-    def answer(self, need: Need) -> Said:
+    def answer(self, need: Need) -> Result:
         """Returns the answer about a resource that a request names."""
         if need.type not in SERVICES:
             return Answer.NOT_ASKED, f"{need.type} {need.name}: not checked"
         return self.of(Resource(need.type), need.name)
 
-    def of(self, resource: Resource, name: str) -> Said:
+    def of(self, resource: Resource, name: str) -> Result:
         """Returns the answer about a resource of a type that kinds share."""
         key = (resource, name)
         if key not in self._answers:
             self._answers[key] = self.asked(f"{resource} {name}", SERVICES[resource], self._asks[resource], name)
         return self._answers[key]
 
-    def asked(self, what: str, service: str, ask: Callable[[str], Said], name: str = "") -> Said:
+    def asked(self, what: str, service: str, ask: Callable[[str], Result], name: str = "") -> Result:
         """Calls `ask` and returns its answer. If `service` is not available, or returns an error, the answer contains
         the reason."""
         if self._aws.embedded and service != self._service:
@@ -85,7 +85,7 @@ class SharedResources:
                 return Answer.ERROR, f"{what} does not exist"
             return Answer.NOT_ASKED, f"{what}: not known, because AWS did not answer: {error}"
 
-    def _role(self, arn: str) -> Said:
+    def _role(self, arn: str) -> Result:
         with translate_errors("GetRole"):
             role = self._aws.reader("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
         if role.get("Arn", arn) != arn:
@@ -97,26 +97,26 @@ class SharedResources:
             )
         return Answer.OK, f"role {arn} exists and trusts {self._principal}"
 
-    def _object(self, address: str) -> Said:
+    def _object(self, address: str) -> Result:
         bucket, _, key = address.removeprefix("s3://").partition("/")
         with translate_errors("HeadObject"):
             self._aws.reader("s3").head_object(Bucket=bucket, Key=key)
         return Answer.OK, f"{address} exists"
 
-    def _bucket(self, address: str) -> Said:
+    def _bucket(self, address: str) -> Result:
         bucket = address.removeprefix("s3://").partition("/")[0]
         with translate_errors("ListObjectsV2"):
             self._aws.reader("s3").list_objects_v2(Bucket=bucket, MaxKeys=1)
         return Answer.OK, f"bucket {bucket} exists"
 
-    def _log_group(self, name: str) -> Said:
+    def _log_group(self, name: str) -> Result:
         with translate_errors("DescribeLogGroups"):
             groups = self._aws.reader("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
         if any(group.get("logGroupName") == name for group in groups):
             return Answer.OK, f"log group {name} exists"
         return Answer.WARNING, f"log group {name} does not exist yet: the job's role must be allowed to create it"
 
-    def _subnet(self, name: str) -> Said:
+    def _subnet(self, name: str) -> Result:
         with translate_errors("DescribeSubnets"):
             subnets = self._aws.reader("ec2").describe_subnets(SubnetIds=[name])["Subnets"]
         if not subnets:
@@ -126,7 +126,7 @@ class SharedResources:
             return Answer.WARNING, f"subnet {name} has no free IP address"
         return Answer.OK, f"subnet {name} exists"
 
-    def _security_group(self, name: str) -> Said:
+    def _security_group(self, name: str) -> Result:
         with translate_errors("DescribeSecurityGroups"):
             groups = self._aws.reader("ec2").describe_security_groups(GroupIds=[name])["SecurityGroups"]
         return (

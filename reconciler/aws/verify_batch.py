@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors
-from reconciler.aws.verify import INVENTED, NETWORK_UNASKED, Said, SharedResources, is_invented
+from reconciler.aws.verify import INVENTED, NETWORK_UNASKED, Result, SharedResources, is_invented
 from reconciler.core.ports import Answer, Verdict
 from reconciler.model.base import JSON, Loc, integer, part
 from reconciler.model.batch.definitions import LOG_GROUP, log_groups, roles, service_accounts, vcpus
@@ -31,7 +31,7 @@ FARGATE_QUOTAS = {
 Environment = Mapping[str, Any]
 
 
-def definition_fits(request: JSON, definition: JSON) -> Iterator[tuple[Loc, Said]]:
+def definition_fits(request: JSON, definition: JSON) -> Iterator[tuple[Loc, Result]]:
     """Yields the overrides that do not fit a job definition: those for another type of job, and arrays of multi-node
     jobs."""
     name = request.get("jobDefinition")
@@ -46,7 +46,7 @@ def definition_fits(request: JSON, definition: JSON) -> Iterator[tuple[Loc, Said
         yield ("arrayProperties",), (Answer.ERROR, message)
 
 
-def queue_fits(request: JSON, queue: JSON) -> Iterator[tuple[Loc, Said]]:
+def queue_fits(request: JSON, queue: JSON) -> Iterator[tuple[Loc, Result]]:
     """Yields the result of the check whether the queue and the job agree on fair-share scheduling. If they do not, AWS
     refuses the job."""
     name, is_shared = request.get("jobQueue"), bool(queue.get("schedulingPolicyArn"))
@@ -60,7 +60,7 @@ def queue_fits(request: JSON, queue: JSON) -> Iterator[tuple[Loc, Said]]:
 
 def environments_fit(
     request: JSON, definition: JSON, environments: Sequence[Environment]
-) -> Iterator[tuple[Loc, Said]]:
+) -> Iterator[tuple[Loc, Result]]:
     """Yields the results of the checks whether a job of this definition can start in one of the environments, and
     whether one has enough vCPUs."""
     queue = request.get("jobQueue")
@@ -70,8 +70,8 @@ def environments_fit(
         return
     for each in environments:
         if each not in able:
-            said = f"compute environment {_name(each)} of job queue {queue} is {_condition(each)}"
-            yield ("jobQueue",), (Answer.WARNING, said)
+            message = f"compute environment {_name(each)} of job queue {queue} is {_condition(each)}"
+            yield ("jobQueue",), (Answer.WARNING, message)
     if definition:
         fitting = [each for each in able if not _obstacle(definition, each)]
         if not fitting:
@@ -81,7 +81,7 @@ def environments_fit(
     yield from _vcpus_fit(request, definition, able)
 
 
-def _vcpus_fit(request: JSON, definition: JSON, environments: Sequence[Environment]) -> Iterator[tuple[Loc, Said]]:
+def _vcpus_fit(request: JSON, definition: JSON, environments: Sequence[Environment]) -> Iterator[tuple[Loc, Result]]:
     wanted, most = vcpus(request, definition), max(map(most_vcpus, environments))
     if not wanted:
         return
@@ -127,7 +127,7 @@ def network(environments: Sequence[Environment]) -> Iterator[Need]:
             yield from (Need(kind, str(name), ("jobQueue",)) for name in resources.get(field) or ())
 
 
-def unasked(environments: Sequence[Environment]) -> Iterator[Said]:
+def unasked(environments: Sequence[Environment]) -> Iterator[Result]:
     """Yields the properties of the environments that are not checked."""
     for each in environments:
         resources = part(each, "computeResources")
@@ -176,9 +176,9 @@ class BatchVerifier:
 
     def __init__(self, aws: Aws) -> None:
         self._aws, self._shared = aws, SharedResources(aws, SERVICE, PRINCIPAL)
-        self._queues: dict[str, tuple[Said, JSON]] = {}
-        self._environments: dict[str, tuple[Said, list[Mapping[str, Any]]]] = {}
-        self._definitions: dict[str, tuple[Said, JSON]] = {}
+        self._queues: dict[str, tuple[Result, JSON]] = {}
+        self._environments: dict[str, tuple[Result, list[Mapping[str, Any]]]] = {}
+        self._definitions: dict[str, tuple[Result, JSON]] = {}
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
         """Yields the verdicts on each request, and on all requests of each queue together."""
@@ -187,14 +187,14 @@ class BatchVerifier:
                 if need.type in (QUEUE, DEFINITION):
                     ask = self._queue if need.type == QUEUE else self._definition
                     yield Verdict(name, need.loc, *ask(need.name)[0])
-            for loc, said in self._fit(request):
-                yield Verdict(name, loc, *said)
+            for loc, result in self._fit(request):
+                yield Verdict(name, loc, *result)
         for queue in dict.fromkeys(str(request.get("jobQueue", "")) for request in requests.values()):
             mine = {name: request for name, request in requests.items() if request.get("jobQueue") == queue}
-            for said in self._together(queue, mine):
-                yield Verdict(next(iter(mine)), ("jobQueue",), *said)
+            for result in self._together(queue, mine):
+                yield Verdict(next(iter(mine)), ("jobQueue",), *result)
 
-    def _fit(self, request: JSON) -> Iterator[tuple[Loc, Said]]:
+    def _fit(self, request: JSON) -> Iterator[tuple[Loc, Result]]:
         """Yields the results for the resources in the job definition, and the conflicts with the definition or the
         queue."""
         _, definition = self._definition(str(request.get("jobDefinition", "")))
@@ -211,19 +211,19 @@ class BatchVerifier:
         _, queue = self._queue(str(request.get("jobQueue", "")))
         if queue:
             yield from queue_fits(request, queue)
-            said, environments = self._environments_of(queue)
-            if said[0] is Answer.OK:
+            result, environments = self._environments_of(queue)
+            if result[0] is Answer.OK:
                 yield from environments_fit(request, definition, environments)
 
-    def _together(self, name: str, requests: Mapping[str, JSON]) -> Iterator[Said]:
+    def _together(self, name: str, requests: Mapping[str, JSON]) -> Iterator[Result]:
         """Yields the results for the compute environments of a queue, and for the quotas if all requests ran at
         once."""
         queue = self._queue(name)[1]
         if not queue.get("computeEnvironmentOrder"):
             return
-        said, environments = self._environments_of(queue)
-        if said[0] is not Answer.OK:
-            yield said
+        result, environments = self._environments_of(queue)
+        if result[0] is not Answer.OK:
+            yield result
             return
         for need in network(environments):
             yield self._shared.of(Resource(need.type), need.name)
@@ -241,41 +241,43 @@ class BatchVerifier:
                 ask = partial(self._ask_quota, quota, min(total, most))
                 yield self._shared.asked(f"quota {quota}", "service-quotas", ask)
 
-    def _ask_quota(self, quota: str, total: float, _name: str) -> Said:
+    def _ask_quota(self, quota: str, total: float, _name: str) -> Result:
         allowed = self._shared.quota("fargate", quota)
         if allowed is None:
             return Answer.NOT_ASKED, f"quota {quota}: not known, because AWS does not list it"
         answer = Answer.WARNING if total > allowed else Answer.OK
         return answer, f"the jobs use up to {total:g} of {allowed:g} vCPUs of quota {quota}"
 
-    def _queue(self, name: str) -> tuple[Said, JSON]:
+    def _queue(self, name: str) -> tuple[Result, JSON]:
         if name not in self._queues:
-            found: dict[str, Any] = {}
-            said = self._shared.asked(f"job queue {name}", SERVICE, partial(self._ask_queue, found), name)
-            self._queues[name] = said, found
+            queue: dict[str, Any] = {}
+            result = self._shared.asked(f"job queue {name}", SERVICE, partial(self._ask_queue, queue), name)
+            self._queues[name] = result, queue
         return self._queues[name]
 
-    def _ask_queue(self, found: dict[str, Any], name: str) -> Said:
+    def _ask_queue(self, queue: dict[str, Any], name: str) -> Result:
         with translate_errors("DescribeJobQueues"):
             queues = self._aws.reader(SERVICE).describe_job_queues(jobQueues=[name])["jobQueues"]
         if not queues:
             return Answer.ERROR, f"job queue {name} does not exist"
-        found |= queues[0]
-        state, status = found.get("state"), found.get("status")
+        queue |= queues[0]
+        state, status = queue.get("state"), queue.get("status")
         if state != "ENABLED":
             return Answer.ERROR, f"job queue {name} is {state}: it accepts no jobs"
         if status != "VALID":
-            return Answer.WARNING, f"job queue {name} is {status}: {found.get('statusReason') or 'see the console'}"
+            return Answer.WARNING, f"job queue {name} is {status}: {queue.get('statusReason') or 'see the console'}"
         return Answer.OK, f"job queue {name} is enabled"
 
-    def _definition(self, name: str) -> tuple[Said, JSON]:
+    def _definition(self, name: str) -> tuple[Result, JSON]:
         if name not in self._definitions:
-            found: dict[str, Any] = {}
-            said = self._shared.asked(f"job definition {name}", SERVICE, partial(self._ask_definition, found), name)
-            self._definitions[name] = said, found
+            definition: dict[str, Any] = {}
+            result = self._shared.asked(
+                f"job definition {name}", SERVICE, partial(self._ask_definition, definition), name
+            )
+            self._definitions[name] = result, definition
         return self._definitions[name]
 
-    def _ask_definition(self, found: dict[str, Any], name: str) -> Said:
+    def _ask_definition(self, definition: dict[str, Any], name: str) -> Result:
         pinned = name.rpartition(":")[2].isdecimal() and "/" not in name.rpartition(":")[2]
         short = name.rpartition("/")[2]
         query = {"jobDefinitions": [name]} if pinned else {"jobDefinitionName": short, "status": "ACTIVE"}
@@ -287,27 +289,27 @@ class BatchVerifier:
             why = "is not active" if definitions else "does not exist" if pinned else "has no active revision"
             return Answer.ERROR, f"job definition {name} {why}"
         newest = max(active, key=lambda each: int(each.get("revision", 0)))
-        found |= {**newest, "invented": is_invented(reply)}
+        definition |= {**newest, "invented": is_invented(reply)}
         if pinned:
             return Answer.OK, f"job definition {name} is active"
         return Answer.WARNING, (
             f"job definition {name} is not pinned: its newest revision is {newest.get('revision')}. Pin it"
         )
 
-    def _environments_of(self, queue: Mapping[str, Any]) -> tuple[Said, list[Mapping[str, Any]]]:
+    def _environments_of(self, queue: Mapping[str, Any]) -> tuple[Result, list[Mapping[str, Any]]]:
         name = str(queue.get("jobQueueName", queue.get("jobQueueArn")))
         if name not in self._environments:
-            found: list[Mapping[str, Any]] = []
+            environments: list[Mapping[str, Any]] = []
             what = f"compute environments of job queue {name}"
-            said = self._shared.asked(what, SERVICE, partial(self._ask_environments, queue, found))
-            self._environments[name] = said, found
+            result = self._shared.asked(what, SERVICE, partial(self._ask_environments, queue, environments))
+            self._environments[name] = result, environments
         return self._environments[name]
 
-    def _ask_environments(self, queue: Mapping[str, Any], found: list[Mapping[str, Any]], _name: str) -> Said:
+    def _ask_environments(self, queue: Mapping[str, Any], environments: list[Mapping[str, Any]], _name: str) -> Result:
         names = [str(each["computeEnvironment"]) for each in queue.get("computeEnvironmentOrder", ())]
         with translate_errors("DescribeComputeEnvironments"):
             call = self._aws.reader(SERVICE).describe_compute_environments
-            found += call(computeEnvironments=names)["computeEnvironments"] if names else ()
+            environments += call(computeEnvironments=names)["computeEnvironments"] if names else ()
         return Answer.OK, f"the compute environments {', '.join(names)} were read"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors
-from reconciler.aws.verify import INVENTED, NETWORK_UNASKED, Said, SharedResources, is_invented
+from reconciler.aws.verify import INVENTED, NETWORK_UNASKED, Result, SharedResources, is_invented
 from reconciler.core.ports import Answer, Verdict
 from reconciler.model.base import JSON, Loc, part
 from reconciler.model.emr_serverless.resources_and_permissions import APPLICATION, needs
@@ -37,26 +37,26 @@ class EmrServerlessVerifier:
 
     def __init__(self, aws: Aws) -> None:
         self._aws, self._shared = aws, SharedResources(aws, SERVICE, PRINCIPAL)
-        self._applications: dict[str, tuple[Said, Mapping[str, Any]]] = {}
+        self._applications: dict[str, tuple[Result, Mapping[str, Any]]] = {}
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
         """Yields the verdicts on each request, and on the total vCPUs of all requests."""
         for name, request in requests.items():
             for need in needs(request):
-                said = self._application(need.name)[0] if need.type == APPLICATION else self._shared.answer(need)
-                yield Verdict(name, need.loc, *said)
-            for loc, said in _fit(request, self._application(str(request.get("applicationId", "")))[1]):
-                yield Verdict(name, loc, *said)
+                result = self._application(need.name)[0] if need.type == APPLICATION else self._shared.answer(need)
+                yield Verdict(name, need.loc, *result)
+            for loc, result in _fit(request, self._application(str(request.get("applicationId", "")))[1]):
+                yield Verdict(name, loc, *result)
         for application in dict.fromkeys(str(request.get("applicationId", "")) for request in requests.values()):
             mine = {name: request for name, request in requests.items() if request.get("applicationId") == application}
-            for loc, said in self._together(application, list(mine.values())):
-                yield Verdict(next(iter(mine)), loc, *said)
+            for loc, result in self._together(application, list(mine.values())):
+                yield Verdict(next(iter(mine)), loc, *result)
         if requests:
             largest = max(requests, key=lambda name: _vcpus(requests[name]))
             ask = partial(self._ask_quota, _vcpus(requests[largest]), sum(map(_vcpus, requests.values())))
             yield Verdict(largest, ("jobDriver",), *self._shared.asked(f"quota {QUOTA}", "service-quotas", ask))
 
-    def _together(self, name: str, requests: Sequence[JSON]) -> Iterator[tuple[Loc, Said]]:
+    def _together(self, name: str, requests: Sequence[JSON]) -> Iterator[tuple[Loc, Result]]:
         """Yields the answers about an application's network, and about its limits if all requests ran at once."""
         application = self._application(name)[1]
         if not application or application.get("invented"):
@@ -68,33 +68,35 @@ class EmrServerlessVerifier:
                 yield loc, self._shared.of(kind, str(each))
         if network.get("subnetIds"):
             yield loc, (Answer.NOT_ASKED, NETWORK_UNASKED.format(f"application {name}"))
-        if (said := _concurrent(application, requests)) is not None:
-            yield loc, said
+        if (result := _concurrent(application, requests)) is not None:
+            yield loc, result
         total, limit = sum(map(_vcpus, requests)), _number(part(dict(application), "maximumCapacity").get("cpu"))
         if limit is not None and max(map(_vcpus, requests)) <= limit < total:
             message = f"all specs of application {name} together start with {total:g} vCPUs; it has at most {limit:g}"
             yield loc, (Answer.WARNING, message)
 
-    def _application(self, name: str) -> tuple[Said, Mapping[str, Any]]:
+    def _application(self, name: str) -> tuple[Result, Mapping[str, Any]]:
         if name not in self._applications:
-            found: dict[str, Any] = {}
-            said = self._shared.asked(f"application {name}", SERVICE, partial(self._ask_application, found), name)
-            self._applications[name] = said, found
+            application: dict[str, Any] = {}
+            result = self._shared.asked(
+                f"application {name}", SERVICE, partial(self._ask_application, application), name
+            )
+            self._applications[name] = result, application
         return self._applications[name]
 
-    def _ask_application(self, found: dict[str, Any], name: str) -> Said:
+    def _ask_application(self, application: dict[str, Any], name: str) -> Result:
         with translate_errors("GetApplication"):
             reply = self._aws.reader(SERVICE).get_application(applicationId=name)
-            found |= {**reply["application"], "invented": is_invented(reply)}
-        state = found.get("state")
-        starts = part(found, "autoStartConfiguration").get("enabled", True)
+            application |= {**reply["application"], "invented": is_invented(reply)}
+        state = application.get("state")
+        starts = part(application, "autoStartConfiguration").get("enabled", True)
         if state in GONE:
             return Answer.ERROR, f"application {name} is {state}"
         if state in {"STOPPED", "CREATED", "STOPPING"} and not starts:
             return Answer.ERROR, f"application {name} is {state} and does not start automatically"
         return Answer.OK, f"application {name} is {state}"
 
-    def _ask_quota(self, largest: float, total: float, _name: str) -> Said:
+    def _ask_quota(self, largest: float, total: float, _name: str) -> Result:
         quota = self._shared.quota(SERVICE, QUOTA)
         if quota is None:
             return Answer.NOT_ASKED, f"quota {QUOTA}: not known, because AWS does not list it"
@@ -108,7 +110,7 @@ class EmrServerlessVerifier:
         return Answer.OK, f"all specs together start with {total:g} of {quota:g} vCPUs"
 
 
-def _fit(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[Loc, Said]]:
+def _fit(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[Loc, Result]]:
     """Yields the requirements that an application does not meet: the driver, features of later releases, capacity."""
     if application.get("invented"):
         yield ("applicationId",), INVENTED
@@ -126,12 +128,12 @@ def _fit(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[Loc, S
     for loc, is_used, first, what in features:
         if is_used and release is not None and release < first:
             first_text = ".".join(map(str, first))
-            said = f"application {name} has {application['releaseLabel']}; {what} emr-{first_text}.0 or later"
-            yield loc, (Answer.ERROR, said)
+            message = f"application {name} has {application['releaseLabel']}; {what} emr-{first_text}.0 or later"
+            yield loc, (Answer.ERROR, message)
     yield from _capacity(request, application)
 
 
-def _capacity(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[Loc, Said]]:
+def _capacity(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[Loc, Result]]:
     """Yields the resources that a run needs at its start and that exceed the application's maximum capacity."""
     limits, name = part(dict(application), "maximumCapacity"), request.get("applicationId")
     wanted = {
@@ -142,11 +144,11 @@ def _capacity(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[L
     for field, (needed, unit) in wanted.items():
         limit = _number(limits.get(field))
         if limit is not None and needed > limit:
-            said = f"the run starts with {needed:g} {unit}, and application {name} has at most {limit:g}"
-            yield ("jobDriver",), (Answer.ERROR, said)
+            message = f"the run starts with {needed:g} {unit}, and application {name} has at most {limit:g}"
+            yield ("jobDriver",), (Answer.ERROR, message)
 
 
-def _concurrent(application: Mapping[str, Any], requests: Sequence[JSON]) -> Said | None:
+def _concurrent(application: Mapping[str, Any], requests: Sequence[JSON]) -> Result | None:
     """Returns whether an application allows all runs at once, or `None` if it has no limit for them."""
     scheduler, name = application.get("schedulerConfiguration"), application.get("applicationId")
     if not isinstance(scheduler, dict):

@@ -128,8 +128,8 @@ def suspensions(options: CommandOptions, output_format: str) -> int:
     target = target_name(options, os.environ, spec.defaultTarget, spec.targets)
     now = datetime.fromtimestamp(SystemClock().now(), UTC)
     specs = load_target(file, target).values()
-    found = [(None, suspension(spec.suspend)), *((each.name, suspension(each.policy.suspend)) for each in specs)]
-    stopped = [(name, how, overdue(how, now)) for name, how in found if how is not None]
+    suspensions = [(None, suspension(spec.suspend)), *((each.name, suspension(each.policy.suspend)) for each in specs)]
+    stopped = [(name, how, overdue(how, now)) for name, how in suspensions if how is not None]
     if output_format == "json":
         out_json({"suspensions": [{"name": n, **how.model_dump(), "overdue": late} for n, how, late in stopped]})
     elif stopped:

@@ -218,16 +218,16 @@ def runs(
 
     after = since.utc() if since is not None else None
     with opened(options) as session:
-        found, now = recorded_runs(session, name, refresh=not no_refresh, since=after), session.now()
-    found = found.selected(after, unsuccessful=failed)
+        shown, now = recorded_runs(session, name, refresh=not no_refresh, since=after), session.now()
+    shown = shown.selected(after, unsuccessful=failed)
     form = output or output_format
     if form == "json":
-        out_json(runs_json(found))
+        out_json(runs_json(shown))
     elif form == "csv":
-        out(runs_csv(found.rows))
+        out(runs_csv(shown.rows))
     elif form == "name":
-        for row in found.rows:
+        for row in shown.rows:
             out(row.run_id or "-")
     else:
-        out(runs_text(found, now, color=coloured(), width=terminal_width(), wide=form == "wide"))
+        out(runs_text(shown, now, color=coloured(), width=terminal_width(), wide=form == "wide"))
     return DONE

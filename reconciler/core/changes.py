@@ -182,8 +182,8 @@ def policy_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple
     are compared."""
     if before == after or all(before[name] == after.get(name) for name in before):
         return ()
-    known = {name: after[name] for name in after if name in before}
-    return tuple(differences(dict(_fields(before)), dict(_fields(known))))
+    compared = {name: after[name] for name in after if name in before}
+    return tuple(differences(dict(_fields(before)), dict(_fields(compared))))
 
 
 def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

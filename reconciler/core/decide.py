@@ -164,7 +164,7 @@ class _PreviousRuns:
     spec. Both depend on all submissions, so they are computed once for all specs."""
 
     intends: bool
-    found: bool
+    exist: bool
 
 
 def _decide(
@@ -189,7 +189,7 @@ def _decide(
     rest: Sequence[Action] = ()
     if not any(_blocks(action) for action in unresolved):
         context = None if spec is None else SpecContext(spec, record, recorded, desired, now)
-        if context is not None and runs.found and (previous := decide_previous_runs(context)) is not None:
+        if context is not None and runs.exist and (previous := decide_previous_runs(context)) is not None:
             rest = [previous]
         elif conflict is not None:
             rest = [_hold(spec, record, Reason.RENAME_CONFLICT, conflict)]
@@ -307,9 +307,9 @@ def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
             or baseline.replaced
             or bool(record.unresolved)
         )
-        known = name in recorded.specs or record.predecessor is not None
-        never_ran = known and record.newest is None and spec is not None
-        if name in pending or differs_from_run or never_ran or (known and differs(spec, record)):
+        is_recorded = name in recorded.specs or record.predecessor is not None
+        never_ran = is_recorded and record.newest is None and spec is not None
+        if name in pending or differs_from_run or never_ran or (is_recorded and differs(spec, record)):
             records.append(record)
     return records
 

@@ -97,12 +97,12 @@ def _seconds(duration: timedelta | None) -> float | None:
 
 def _spread(values: Iterable[float | None]) -> Spread | None:
     """Returns the median and the 90th percentile (nearest rank) of the known values, or `None` if there are none."""
-    known = sorted(value for value in values if value is not None)
-    if not known:
+    ordered = sorted(value for value in values if value is not None)
+    if not ordered:
         return None
-    rank = -(-9 * len(known) // 10)  # the ceiling of 90 %
-    middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
-    return Spread(middle, known[rank - 1])
+    rank = -(-9 * len(ordered) // 10)  # the ceiling of 90 %
+    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return Spread(middle, ordered[rank - 1])
 
 
 def stuck(run: Submission, typical: Usual | None, now: datetime) -> str | None:

@@ -202,12 +202,13 @@ GIVEN_ATTEMPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSubmission:
-    """A run with its key in the rebuilt ledger. If it is `known`, the token confirms the key, and that the run has the
-    current content of the spec. Otherwise the key only preserves the order of runs, and the content is unknown."""
+    """A run with its key in the rebuilt ledger. If `content_known` is true, the token confirms the key and that the run
+    has the current content of the spec. Otherwise the key only preserves the order of runs, and the content is
+    unknown."""
 
     run: ListedRun
     key: SubmissionKey
-    known: bool
+    content_known: bool
 
 
 def numbered(
@@ -224,15 +225,15 @@ def numbered(
         key = keys.get(run.token or "")
         if key is not None:
             last = max(last, key.generation or 0)
-            made.append(RebuiltSubmission(run, key, known=True))
+            made.append(RebuiltSubmission(run, key, content_known=True))
             continue
         later = [own.generation or 0 for r in runs[index + 1 :] if (own := keys.get(r.token or "")) is not None]
         if last + 1 < min(later, default=last + 2):
             last += 1
-            made.append(RebuiltSubmission(run, SubmissionKey(run.name, last), known=False))
+            made.append(RebuiltSubmission(run, SubmissionKey(run.name, last), content_known=False))
         else:
             key = SubmissionKey(run.name, max(last, 1), attempt=GIVEN_ATTEMPTS + index + 1)
-            made.append(RebuiltSubmission(run, key, known=False))
+            made.append(RebuiltSubmission(run, key, content_known=False))
     return made
 
 

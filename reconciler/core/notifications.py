@@ -86,13 +86,13 @@ def _after(action: Action, recorded: Recorded) -> Action:
 def new_notifications(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notification, ...]:
     """Returns what this pass should report and no earlier pass has reported, sorted by name. `recorded` is the state
     after the pass; `plan` was made before it."""
-    found = (
+    notifications = (
         *_of_actions(plan, recorded, now),
         *_of_failures(plan, recorded, now),
         *_of_runs(plan, recorded, now),
         *_of_missed(plan, recorded, now),
     )
-    by_key = {each.key: each for each in found}
+    by_key = {each.key: each for each in notifications}
     fresh = [each for each in by_key.values() if each.key not in recorded.spec(each.name).notified]
     return tuple(sorted(fresh, key=lambda each: (each.name, each.key)))
 

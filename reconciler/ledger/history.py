@@ -191,8 +191,8 @@ class History:
     def of_run(self, recorded: Recorded, run_id: str) -> Sequence[Submission]:
         """Returns the archived submissions that have this run, newest first."""
         digits = run_digits(run_id)
-        found = (self.load(*each) for each in self.find(recorded, lambda entry: entry.run == digits))
-        return [submission for submission in found if submission.run_id == run_id]
+        loaded = (self.load(*each) for each in self.find(recorded, lambda entry: entry.run == digits))
+        return [submission for submission in loaded if submission.run_id == run_id]
 
     def archived(self, recorded: Recorded, records: Sequence[SpecRecord], since: str) -> Iterator[Submission]:
         """Yields the archived submissions of the given specs, newest first: all that have an event after `since`, and

@@ -100,7 +100,7 @@ class _Comparison:
 
     def __init__(self, before: JSON, after: JSON) -> None:
         self._before, self._after = _Side(before), _Side(after)
-        self.found: list[Placed] = []
+        self.differences: list[Placed] = []
         self._mappings(before, after, ())
 
     def _values(self, before: Any, after: Any, path: Path) -> None:  # noqa: ANN401 - any JSON value
@@ -143,7 +143,7 @@ class _Comparison:
         hidden = (op != "add" and self._before.hides(old_path, old)) or (
             op != "remove" and self._after.hides(new_path, new)
         )
-        self.found.append((path, Change(path_text(path), op, old, new, hidden)))
+        self.differences.append((path, Change(path_text(path), op, old, new, hidden)))
 
     def _note_order(self, old: list[EntryName], new: list[EntryName], path: Path) -> None:
         """Records that the names on both sides are in a different order, which changes the digest."""
@@ -151,7 +151,7 @@ class _Comparison:
             self._note_reorder(path, [str(name) for name in old], [str(name) for name in new])
 
     def _note_reorder(self, path: Path, before: list[Any], after: list[Any]) -> None:
-        self.found.append((path, Change(path_text(path), "reorder", before, after)))
+        self.differences.append((path, Change(path_text(path), "reorder", before, after)))
 
 
 def _is_shuffled(before: list[Any], after: list[Any]) -> bool:
@@ -233,7 +233,7 @@ def _added_fields(kind: Kind, request: JSON) -> Iterator[Change]:
 
 def _compare(before: JSON, after: JSON) -> list[Placed]:
     """Returns all differences with their paths."""
-    return _Comparison(before, after).found
+    return _Comparison(before, after).differences
 
 
 def _moves(before: list[Any], after: list[Any]) -> Iterator[tuple[Op, Any]]:

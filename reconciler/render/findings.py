@@ -65,7 +65,7 @@ def rebuilt_lines(rebuilt: Sequence[RebuiltSubmission]) -> list[str]:
 
 
 def _as(rebuilt: RebuiltSubmission) -> str:
-    return f"as {rebuilt.key.label}: {'content of the current spec' if rebuilt.known else 'unknown content'}"
+    return f"as {rebuilt.key.label}: {'content of the current spec' if rebuilt.content_known else 'unknown content'}"
 
 
 def fsck_json(
@@ -89,7 +89,7 @@ def fsck_json(
                 "generation": rebuilt.key.generation,
                 "slot": rebuilt.key.slot,
                 "attempt": rebuilt.key.attempt,
-                "content_known": rebuilt.known,
+                "content_known": rebuilt.content_known,
                 "location": dict(rebuilt.run.location),
                 "console_url": place.console_url(rebuilt.run.kind, rebuilt.run.location, rebuilt.run.run_id),
             }

@@ -82,8 +82,8 @@ def _with_intents(
 ) -> list[tuple[int, e.Event, e.Beginning | None]]:
     """Returns each event with its position and the intent of its submission, if there is one."""
     events = list(events)
-    known = dict(intents or {}) | {event.token: event for _, event in events if isinstance(event, e.Beginning)}
-    return [(position, event, known.get(getattr(event, "token", ""))) for position, event in events]
+    by_token = dict(intents or {}) | {event.token: event for _, event in events if isinstance(event, e.Beginning)}
+    return [(position, event, by_token.get(getattr(event, "token", ""))) for position, event in events]
 
 
 def _cells(event: e.Event, intent: e.Beginning | None, style: Style) -> tuple[str, str, str]:

@@ -328,6 +328,6 @@ def _usual(typical: Usual | None, width: int | None) -> Iterator[str]:
 
 def _summary(rows: Sequence[RunRow], currency: str | None) -> str:
     failed = sum(row.state in UNSUCCESSFUL for row in rows)
-    known = [row.cost for row in rows if row.cost is not None]
-    cost = f", {cost_text(sum(known), currency)} for {len(known)} of them" if known and currency else ""
+    costs = [row.cost for row in rows if row.cost is not None]
+    cost = f", {cost_text(sum(costs), currency)} for {len(costs)} of them" if costs and currency else ""
     return f"{count(len(rows), 'run')}, {failed} not successful{cost}."

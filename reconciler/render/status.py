@@ -74,13 +74,13 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
         by_name.setdefault(action.name, []).append(action)
     now = parse_time(plan.created_at)
     ordered = sorted(by_name, key=lambda name: (_is_retired(by_name[name]), name))
-    found = [
+    rows = [
         _with_runs(_row(by_name[name], last, now), last, recorded.spec(name), plan.place, now)
         for name in ordered
         for last in [_submission(by_name[name][-1], recorded)]
     ]
     changed = {change.name for change in plan.changes if not change.stale}
-    return tuple(replace(row, reason=CHANGE_PENDING) if _is_pending(row, changed) else row for row in found)
+    return tuple(replace(row, reason=CHANGE_PENDING) if _is_pending(row, changed) else row for row in rows)
 
 
 def selected(rows: Sequence[StatusRow], states: Collection[str], sort: str) -> tuple[StatusRow, ...]:
@@ -254,8 +254,8 @@ def _notes(row: StatusRow, own: RunRow | None, now: datetime) -> Iterator[str]:
     """Yields the reason unless the spec is in sync, AWS's own state and reason, and whether the run is stuck."""
     if row.reason != Reason.IN_SYNC:
         yield sentence(row.reason)
-    known = row.detail is not None and row.detail in row.reason  # the reason already contains AWS's text
-    if own is not None and not known and (words := aws_words(own, now)):
+    repeats = row.detail is not None and row.detail in row.reason  # the reason already contains AWS's text
+    if own is not None and not repeats and (words := aws_words(own, now)):
         yield words
     elif own is None and row.state in SHOWN_ENDS and row.detail and row.detail not in row.reason:
         yield ": ".join(part for part in (plain(row.aws_state or ""), sentence(row.detail)) if part)

@@ -73,18 +73,18 @@ class ProjectFiles(Protocol):
 @dataclass(frozen=True, slots=True)
 class Folder:
     """The files in the folder of a project. `root` is the folder without symlinks, so that changing a symlink to it
-    during a pass has no effect on what is read. `found` are the files found by the last search, and `searched` are the
+    during a pass has no effect on what is read. `paths` are the files found by the last search, and `searched` are the
     folders that it searched."""
 
     root: Path
-    found: list[str] = field(default_factory=list, compare=False)
+    paths: list[str] = field(default_factory=list, compare=False)
     searched: list[FoundFolder] = field(default_factory=list, compare=False)
 
     def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
         """Returns all files that match a pattern, and the problems with files and folders."""
         self.searched.clear()
-        self.found[:], problems = find_files(self.root, patterns, self.searched)
-        return list(self.found), problems
+        self.paths[:], problems = find_files(self.root, patterns, self.searched)
+        return list(self.paths), problems
 
     def read(self, path: str) -> SourceText:
         """Returns the text of a file. Raises `NotReadable`."""
@@ -294,14 +294,14 @@ class ChosenFiles:
     def files(self, patterns: Patterns) -> list[str] | None:
         """Returns the chosen files, relative to the project, without searching folders. Returns `None` if that is not
         possible because a chosen path is a folder, a symlink, or a file that is not a spec."""
-        root, found = os.path.realpath(self._root), []
+        root, chosen = os.path.realpath(self._root), []
         for given, real in zip(self._given, self._real, strict=True):
             path = os.path.relpath(real, root)
             plain = os.path.isfile(real) and os.path.normpath(given) in {real, os.path.join(self._root, path)}
             if not plain or not is_wanted(tuple(path.split(os.sep)), patterns):
                 return None
-            found.append(path.replace(os.sep, "/"))
-        return sorted(set(found))
+            chosen.append(path.replace(os.sep, "/"))
+        return sorted(set(chosen))
 
     def __contains__(self, path: str) -> bool:
         """Returns whether the file at `path`, relative to the project, is chosen. Follows symlinks."""

@@ -91,8 +91,8 @@ class PrivateCache:
 
     def _remove_old(self, room: int) -> None:
         with os.scandir(self._folder or "") as entries:
-            found = [(entry.stat(follow_symlinks=False), entry.path) for entry in entries]
-        newest_first = sorted(found, key=lambda each: each[0].st_mtime_ns, reverse=True)
+            files = [(entry.stat(follow_symlinks=False), entry.path) for entry in entries]
+        newest_first = sorted(files, key=lambda each: each[0].st_mtime_ns, reverse=True)
         total = room
         for number, (status, path) in enumerate(newest_first, start=1):
             total += status.st_size

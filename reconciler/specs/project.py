@@ -182,16 +182,16 @@ def read_all(
     processes = processes_for(len(paths), FEWEST_FILES) if isinstance(files, Folder) else 1
 
     def read(part: Sequence[str]) -> Read:
-        found: list[Problem] = []
-        return [*map(shortened, read_specs(files, part, reader, found))], found
+        unread: list[Problem] = []
+        return [*map(shortened, read_specs(files, part, reader, unread))], unread
 
     with uncollected():
         size = max(1, -(-len(paths) // processes))
         parts = [paths[start : start + size] for start in range(0, len(paths), size)]
         specs: list[ReadSpec] = []
-        for part, found in in_processes(read, parts):
+        for part, unread in in_processes(read, parts):
             specs += part
-            problems += found
+            problems += unread
     return specs
 
 

@@ -223,8 +223,8 @@ class Views:
     def _spec(self, row: StatusRow) -> SpecView:
         since = row.finished_at or row.submitted_at
         attention = row.state in ATTENTION or row.stuck is not None or row.name in self._held
-        known = row.state == "succeeded" or bool(row.detail and row.detail in row.reason)
-        words = "" if known else ": ".join(text for text in (row.aws_state, row.detail) if text)
+        repeats = row.state == "succeeded" or bool(row.detail and row.detail in row.reason)
+        words = "" if repeats else ": ".join(text for text in (row.aws_state, row.detail) if text)
         remedy, *commands = suggested_lines(row.suggested) if row.suggested is not None else ("",)
         spec = self.content.specs.get(row.name)
         return SpecView(

@@ -58,10 +58,12 @@ class Drawing:
 def drawing(views: Views) -> Drawing:
     """Returns the drawing of the specs with dependencies. If not all of them fit, specs that need attention and their
     neighbours come first."""
-    known = [edge for edge in views.edges if edge.name in views.by_name and edge.needs in views.by_name]
-    names = list(dict.fromkeys(name for edge in _urgent_first(known, views) for name in (edge.needs, edge.name)))
+    between_shown = [edge for edge in views.edges if edge.name in views.by_name and edge.needs in views.by_name]
+    names = list(
+        dict.fromkeys(name for edge in _urgent_first(between_shown, views) for name in (edge.needs, edge.name))
+    )
     kept = set(names[:MOST_BOXES])
-    edges = [edge for edge in known if edge.name in kept and edge.needs in kept]
+    edges = [edge for edge in between_shown if edge.name in kept and edge.needs in kept]
     boxes: dict[str, Box] = {}
     bottom = MARGIN
     for group in _groups([name for name in names if name in kept], edges):

@@ -178,11 +178,11 @@ class Site:
         )
 
     def _edges(self) -> list[tuple[SpecView, SpecView, str]]:
-        known = self._views.by_name
+        views = self._views.by_name
         return [
-            (known[edge.needs], known[edge.name], edge.how)
+            (views[edge.needs], views[edge.name], edge.how)
             for edge in self._views.edges
-            if edge.needs in known and edge.name in known
+            if edge.needs in views and edge.name in views
         ]
 
     def _plan(self) -> str:
