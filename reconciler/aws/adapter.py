@@ -117,7 +117,7 @@ def answers(wanted: Sequence[Wanted], runs: Mapping[str, Tagged]) -> dict[str, S
         by_token.get(token, []).append(run_id)
         if owner in by_owner:
             want, others = by_owner[owner]
-            if token not in want.known and (run.created_at is None or run.created_at >= parse_time(want.since)):
+            if token not in want.recorded and (run.created_at is None or run.created_at >= parse_time(want.since)):
                 others.append(run_id)
     by_key = {**by_token, **{owner: others for owner, (_, others) in by_owner.items()}}
     return {key: run_ids or () for key, run_ids in by_key.items()}

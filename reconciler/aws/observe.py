@@ -246,7 +246,7 @@ def _look(
         names[owner] = name
         wanted.setdefault(kind, []).append(
             Wanted(
-                token, location, _since(record, now), run_name, owner=owner, known=recorded.by_token,
+                token, location, _since(record, now), run_name, owner=owner, recorded=recorded.by_token,
                 streaming=streaming or any(s.content.streaming for s in record.submissions),
             )
         )  # fmt: skip

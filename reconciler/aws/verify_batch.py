@@ -104,8 +104,8 @@ def _obstacle(definition: JSON, environment: Environment) -> str:
     nodes = part(definition, "nodeProperties").get("nodeRangeProperties") or ()
     needs_eks = needs_eks or any("eksProperties" in each for each in nodes)
     has_eks = bool(environment.get("eksConfiguration")) or environment.get("containerOrchestrationType") == "EKS"
-    known = bool(resources) or has_eks
-    if known and needs_eks != has_eks:
+    is_described = bool(resources) or has_eks
+    if is_described and needs_eks != has_eks:
         kinds = ("on EKS", "on ECS") if needs_eks else ("on ECS", "on EKS")
         return f"the job definition runs {kinds[0]}, and compute environment {name} is {kinds[1]}"
     platforms = definition.get("platformCapabilities") or ()

@@ -203,8 +203,8 @@ class Wanted:
 
     `name` is the run name in its request, `until` the deadline of its newest send. They narrow the search; `None` means
     any name or any time. `owner` is a spec tag, ``PROJECT/TARGET/NAME``: the search also returns other runs with this
-    tag, created since then, whose token is not in `known`. If `owner` is `None`, it returns no other runs. `streaming`
-    is whether the run, or another run of the owner, is a streaming run, or `None` if this is unknown.
+    tag, created since then, whose token is not in `recorded`. If `owner` is `None`, it returns no other runs.
+    `streaming` is whether the run, or another run of the owner, is a streaming run, or `None` if this is unknown.
     """
 
     token: str
@@ -213,7 +213,7 @@ class Wanted:
     name: str | None = None
     until: str | None = None
     owner: str | None = None
-    known: Container[str] = field(default=(), compare=False)
+    recorded: Container[str] = field(default=(), compare=False)
     streaming: bool | None = None
 
 

@@ -68,14 +68,14 @@ def fields_of(annotation: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a type as
     return {name: field.annotation for name, field in model.model_fields.items()}
 
 
-def known(value: Any, annotation: Any) -> Any:  # noqa: ANN401 - any JSON value and its annotation
+def modelled(value: Any, annotation: Any) -> Any:  # noqa: ANN401 - any JSON value and its annotation
     """Returns the part of a value that has fields in a model, without empty values, in the order of the model."""
     model = bare(annotation)
     if isinstance(value, dict) and (fields := fields_of(model)):
-        parts = {name: known(value[name], hint) for name, hint in fields.items() if name in value}
+        parts = {name: modelled(value[name], hint) for name, hint in fields.items() if name in value}
         return {name: part for name, part in parts.items() if part not in (None, {}, [])}
     if isinstance(value, list) and get_origin(model) is list:
-        return [known(entry, get_args(model)[0]) for entry in value]
+        return [modelled(entry, get_args(model)[0]) for entry in value]
     return value
 
 

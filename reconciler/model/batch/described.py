@@ -16,7 +16,7 @@ from reconciler.model.batch.submit_job import (
     NodePropertyOverride,
     SubmitJobRequest,
 )
-from reconciler.model.import_descriptions import DescribedRequest, known, own_tags, short, unlike
+from reconciler.model.import_descriptions import DescribedRequest, modelled, own_tags, short, unlike
 
 ADDED_VARIABLES = ("AWS_BATCH", "MANAGED_BY_AWS")
 """The prefixes of environment variables that Batch adds to jobs, including jobs that Step Functions submitted."""
@@ -70,7 +70,7 @@ def request_of(description: JSON, defaults: JSON | None) -> DescribedRequest:
         "eksPropertiesOverride": _pod(part(job, "eksProperties"), part(definition, "eksProperties")),
         "ecsPropertiesOverride": _tasks(part(job, "ecsProperties"), part(definition, "ecsProperties")),
     }
-    request = known(fields, SubmitJobRequest)
+    request = modelled(fields, SubmitJobRequest)
     notes = [UNREAD] if defaults is None else []
     if request.get("dependsOn"):
         notes.append(
@@ -107,7 +107,7 @@ def _upper(strategy: JSON) -> JSON:
 
 def _container(container: JSON, default: JSON, model: type = ContainerOverrides) -> JSON:
     """Returns the overrides of one container."""
-    mine = known(container, model)
+    mine = modelled(container, model)
     resources = "resourceRequirements"
     measured = {str(each.get("type")) for holder in (mine, default) for each in holder.get(resources) or ()}
     overrides = {
@@ -118,7 +118,7 @@ def _container(container: JSON, default: JSON, model: type = ContainerOverrides)
         "memory": None if "MEMORY" in measured else _changed(mine, default, "memory") or None,
         "instanceType": None,  # the type that Batch has chosen
     }
-    left: JSON = known(overrides, model)
+    left: JSON = modelled(overrides, model)
     return left
 
 
@@ -145,26 +145,26 @@ def _nodes(nodes: JSON, default: JSON) -> JSON:
             "ecsPropertiesOverride": _tasks(part(each, "ecsProperties"), part(theirs, "ecsProperties")),
             "consumableResourcePropertiesOverride": _changed(each, theirs, "consumableResourceProperties"),
         }
-        overrides.append(known(override, NodePropertyOverride))
+        overrides.append(modelled(override, NodePropertyOverride))
     overrides = [each for each in overrides if len(each) > 1]
     return {"numNodes": _changed(nodes, default, "numNodes"), "nodePropertyOverrides": overrides}
 
 
 def _pod(pod: JSON, default: JSON) -> JSON:
     """Returns the overrides of a pod on EKS."""
-    mine, theirs = part(known(pod, EksPropertiesOverride), "podProperties"), part(default, "podProperties")
+    mine, theirs = part(modelled(pod, EksPropertiesOverride), "podProperties"), part(default, "podProperties")
     overrides = {
         "containers": _by_name(mine.get("containers"), theirs.get("containers")),
         "initContainers": _by_name(mine.get("initContainers"), theirs.get("initContainers")),
         "metadata": unlike(part(mine, "metadata"), part(theirs, "metadata")),
     }
-    left: JSON = known({"podProperties": overrides}, EksPropertiesOverride)
+    left: JSON = modelled({"podProperties": overrides}, EksPropertiesOverride)
     return left
 
 
 def _tasks(tasks: JSON, default: JSON) -> JSON:
     """Returns the overrides of the task on ECS."""
-    mine = known(tasks, EcsPropertiesOverride).get("taskProperties") or ()
+    mine = modelled(tasks, EcsPropertiesOverride).get("taskProperties") or ()
     theirs = default.get("taskProperties") or [{}] * len(mine)
     overrides = [
         {"containers": _by_name(one.get("containers"), other.get("containers"))}

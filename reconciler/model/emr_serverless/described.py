@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import JSON, part
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
-from reconciler.model.import_descriptions import DescribedRequest, known, own_tags
+from reconciler.model.import_descriptions import DescribedRequest, modelled, own_tags
 
 TIMEOUT_MINUTES = 720
 """The timeout of a BATCH run that sets none, from the API reference of StartJobRun. A STREAMING run has 0."""
@@ -33,7 +33,7 @@ def request_of(description: JSON, _defaults: JSON | None) -> DescribedRequest:
     """Returns the input of StartJobRun for the described run."""
     run = {name: value for name, value in description.items() if name not in REPORTED}
     added = dict(_added(description))
-    request = known(
+    request = modelled(
         {
             **{name: value for name, value in run.items() if name not in added},
             "applicationId": description.get("applicationId"),
@@ -47,7 +47,7 @@ def request_of(description: JSON, _defaults: JSON | None) -> DescribedRequest:
     if monitoring.get(persistence) == {"enabled": True}:
         del monitoring[persistence]
         added[f"configurationOverrides.monitoringConfiguration.{persistence}"] = "enabled"
-        request = known(request, StartJobRunRequest)
+        request = modelled(request, StartJobRunRequest)
     left_out = [f"{name} {value}" for name, value in added.items()]
     left_out += sorted((run.keys() | description.keys() & REPORTED) - request.keys() - added.keys() - {"executionRole"})
     left_out += sorted(f"tags.{key}" for key in description.get("tags") or {} if key not in request.get("tags", {}))

@@ -66,8 +66,8 @@ class Word:
     @property
     def is_option(self) -> bool:
         """`True` if the word starts with two dashes and is an option of spark-submit or unquoted."""
-        known = self.text.partition("=")[0][2:] in spark.ALL
-        return self.text.startswith("--") and len(self.text) > 2 and (known or self.raw.startswith("-"))
+        of_spark = self.text.partition("=")[0][2:] in spark.ALL
+        return self.text.startswith("--") and len(self.text) > 2 and (of_spark or self.raw.startswith("-"))
 
     @property
     def names_option(self) -> bool:
@@ -105,9 +105,9 @@ class _Check:
     def _warn(self, start: int, word: str, message: str) -> None:
         """Adds a remark about `word`, which starts at offset `start` of the string."""
         if len(self._remarks) < MOST:
-            known = _searchable(self._parameters[start : start + len(word)])
-            nth = self._parameters.count(known, 0, start)
-            self._remarks.append((start, Remark((*spark.SPARK, spark.PARAMETERS), message, spark.RULE, known, nth)))
+            text = _searchable(self._parameters[start : start + len(word)])
+            nth = self._parameters.count(text, 0, start)
+            self._remarks.append((start, Remark((*spark.SPARK, spark.PARAMETERS), message, spark.RULE, text, nth)))
 
     def _shown(self, word: Word) -> str:
         """Returns the part of a word that messages show. It can be found in the file, and it is hidden if it is a
