@@ -6,7 +6,7 @@ from reconciler import __version__
 from reconciler.app.decisions import Decision, EventBatch, SpecView, all_of
 from reconciler.app.field_changes import with_field_changes
 from reconciler.app.reconcile import provenance_of
-from reconciler.apply.declare import declaration_of
+from reconciler.apply.recording import declaration_of
 from reconciler.core.changes import policy_json
 from reconciler.core.declarations import PendingDeclaration
 from reconciler.core.desired import DesiredSpec

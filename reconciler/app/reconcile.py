@@ -145,7 +145,7 @@ def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEven
 
     Raises `LedgerError`, and `ClockSkew` before writing an event whose time other passes rely on as proof.
     """
-    from reconciler.apply.executor import record_observations
+    from reconciler.apply.recording import record_observations
 
     events = [each for each in events if not isinstance(each, Observed) or _is_recorded(inputs.recorded, each)]
     if any(_proves_by_its_time(event) for event in events):
@@ -295,7 +295,7 @@ def record_renames(session: Session, made: Plan, provenance: Provenance | None =
     Raises `LedgerError`, and `RenameMoved` if another pass changed a renamed spec since the plan was made.
     """
     if made.renames:
-        from reconciler.apply.declare import record_renames as append_renames
+        from reconciler.apply.recording import record_renames as append_renames
 
         append_renames(session.ledger, made, time_text(session.now()), provenance or provenance_of(session, made))
 
@@ -322,8 +322,7 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     sees the run ids even if the ledger fails now. If a spec's missed slots could not be recorded, its schedule is left
     to the next pass, because recording a new start of the schedule now would lose these slots.
     """
-    from reconciler.apply.declare import record_declarations
-    from reconciler.apply.executor import record_schedule_changes
+    from reconciler.apply.recording import record_declarations, record_schedule_changes
 
     undone = {
         action.name

@@ -4,19 +4,16 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from reconciler.apply import actions, protocol
-from reconciler.apply.effects import Procedure, always
+from reconciler.apply.effects import Procedure
 from reconciler.apply.groups import Steps, together
 from reconciler.apply.intents import Provenance, Task, adoption, intent
 from reconciler.apply.interpreter import World, drive
-from reconciler.core.due_slots import event_of, missed_by
-from reconciler.core.events import SpecEvent, SubmissionEvent
-from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, ScheduleChange
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
 from reconciler.core.ports import Clock, Ledger, Quota, Services
 from reconciler.core.settings import others_applied
 from reconciler.core.state import Recorded
@@ -202,45 +199,3 @@ def _replaced(action: Action, task: Task) -> Action:
     if old is None:
         raise ValueError(f"a replacement of run {action.replaces}, which is not recorded")
     return replace(action, client_token=old.token, kind=old.kind, run_id=old.run_id)
-
-
-BATCH_EVENTS = 200
-"""The number of observations in one append, so that a batch is far below DynamoDB's limit of 400 KB per item."""
-
-
-def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> None:
-    """Records the states of runs that AWS reported, and the lookups that found no run. Raises `LedgerError`.
-
-    If two passes record the same observation, the second changes nothing.
-    """
-    for start in range(0, len(observed), BATCH_EVENTS):
-        ledger.append(observed[start : start + BATCH_EVENTS], always)
-
-
-def record_schedule_changes(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
-    """Records which schedules start or stop, and which due slots are lost as a result. Skips changes that another pass
-    has recorded already. Raises `LedgerError`."""
-    losing = {change for change in changes if missed_by(change, ledger.recorded.spec(change.name), now)}
-    others = [change for change in changes if change not in losing]
-    batches = [others[start : start + BATCH_EVENTS] for start in range(0, len(others), BATCH_EVENTS)]
-    for batch in (*([change] for change in changes if change in losing), *batches):
-        _record_schedules(ledger, batch, now, actor)
-
-
-def _record_schedules(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
-    def events(recorded: Recorded) -> dict[ScheduleChange, tuple[SpecEvent, ...]]:
-        made = {change: event_of(change, recorded.spec(change.name), now, actor) for change in changes}
-        return {
-            change: (*missed_by(change, recorded.spec(change.name), now), event)
-            for change, event in made.items()
-            if event is not None
-        }
-
-    wanted = events(ledger.recorded)
-
-    def valid(recorded: Recorded) -> str | None:
-        others = [change.name for change, made in wanted.items() if events(recorded).get(change) != made]
-        return f"another pass recorded the schedule of {', '.join(others)}, or some of its slots" if others else None
-
-    if wanted:
-        ledger.append([event for made in wanted.values() for event in made], valid)

@@ -9,8 +9,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from reconciler.apply.executor import BATCH_EVENTS, execute, record_observations
+from reconciler.apply.executor import execute
 from reconciler.apply.intents import Provenance
+from reconciler.apply.recording import MOST_EVENTS, record_observations
 from reconciler.aws.quota import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.declarations import Declared
@@ -578,7 +579,7 @@ def test_observations_are_recorded_in_bounded_batches() -> None:
 
     world = World()
     ledger = world.ledger()
-    names = [f"job-{n:03}" for n in range(BATCH_EVENTS + 1)]
+    names = [f"job-{n:03}" for n in range(MOST_EVENTS + 1)]
     for name in names:
         intent = intended("A", name=name)
         ledger.append([intent, outcome("submitted", intent)], lambda _: None)

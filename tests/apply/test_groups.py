@@ -12,11 +12,11 @@ import pytest
 
 from reconciler.apply import executor
 from reconciler.apply.effects import Append, Effect
-from reconciler.apply.executor import record_observations
 from reconciler.apply.groups import Steps, together
 from reconciler.apply.intents import Provenance, Task
 from reconciler.apply.interpreter import World as Ports
 from reconciler.apply.interpreter import _append_in_turn, _carry_out, drive
+from reconciler.apply.recording import record_observations
 from reconciler.aws.quota import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.events import Notified

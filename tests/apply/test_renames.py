@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from reconciler.apply import executor, interpreter
-from reconciler.apply.declare import record_declarations, record_renames
 from reconciler.apply.intents import Provenance, Task
+from reconciler.apply.recording import record_declarations, record_renames
 from reconciler.aws.quota import Buckets
 from reconciler.core import events as e
 from reconciler.core.decide import plan

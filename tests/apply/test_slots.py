@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.apply.executor import record_schedule_changes
+from reconciler.apply.recording import record_schedule_changes
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.plan import ActionOutcome, ActionType

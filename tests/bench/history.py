@@ -109,8 +109,8 @@ class History:
     @staticmethod
     def _start(log: Log, specs: Mapping[str, DesiredSpec], start: datetime) -> None:
         """Starts the schedules, and records what a first apply records."""
-        from reconciler.apply.declare import record_declarations
         from reconciler.apply.intents import Provenance
+        from reconciler.apply.recording import record_declarations
 
         since = time_text(start)
         log.append(

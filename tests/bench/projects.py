@@ -21,8 +21,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from reconciler.app.session import SystemClock
-from reconciler.apply.declare import record_declarations
 from reconciler.apply.intents import Provenance
+from reconciler.apply.recording import record_declarations
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired, DesiredSpec

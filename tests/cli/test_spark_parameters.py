@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.apply import declare, protocol
+from reconciler.apply import protocol, recording
 from reconciler.core.events import Intended
 from reconciler.core.identity import Place, SubmissionKey, client_token, digest
 from reconciler.core.plan import ActionType
@@ -51,7 +51,7 @@ def old(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     write(world)
     with monkeypatch.context() as patch:
         patch.setattr(spark_parameters, "_as_sent", lambda words: " ".join(map(spark_parameters._posix_quoted, words)))
-        patch.setattr(declare, "record_declarations", lambda *_: None)
+        patch.setattr(recording, "record_declarations", lambda *_: None)
         assert world.run("apply", "--yes").code == 0
     (intent,) = [event for event in world.events() if isinstance(event, Intended)]
     request = intent.content.request or {}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from reconciler.apply import effects, groups
 from reconciler.apply import executor as execute
 from reconciler.apply import interpreter as driver
-from reconciler.apply.executor import record_observations
 from reconciler.apply.intents import Provenance, Task
+from reconciler.apply.recording import record_observations
 from reconciler.aws import batch, emr_serverless
 from reconciler.aws.observe import find_previous_runs, observe
 from reconciler.aws.quota import Buckets

@@ -1,15 +1,19 @@
-"""Records the content that a pass applied for each spec, so that the next plan can compare it with git."""
+"""Records what a pass observed, which schedules start or stop, which specs are renamed, and the content that it applied
+for each spec, so that the next plan can compare it with git."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
+from reconciler.apply.effects import always
 from reconciler.apply.intents import Provenance
 from reconciler.core import declarations
+from reconciler.core.due_slots import event_of, missed_by
 from reconciler.core.event_codec import encode
-from reconciler.core.events import Event, SpecRenamed, intent_of
+from reconciler.core.events import Event, SpecEvent, SpecRenamed, SubmissionEvent, intent_of
 from reconciler.core.identity import request_digest
-from reconciler.core.plan import SENDS, Action, ActionType, Plan
+from reconciler.core.plan import SENDS, Action, ActionType, Plan, ScheduleChange
 from reconciler.core.ports import Ledger
 from reconciler.core.renames import after_renames
 from reconciler.core.settings import settings_declared_at
@@ -21,8 +25,46 @@ AnyDeclared = declarations.Declared | declarations.Undeclared | declarations.Pro
 
 MOST_EVENTS = 200
 MOST_BYTES = 128 * 1024
-"""The maximum size of the declarations in one append, so that a batch is far below DynamoDB's limit of 400 KB per
-item."""
+"""The maximum number of events in one append, and the maximum size of the declarations in one, so that a batch is far
+below DynamoDB's limit of 400 KB per item."""
+
+
+def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> None:
+    """Records the states of runs that AWS reported, and the lookups that found no run. Raises `LedgerError`.
+
+    If two passes record the same observation, the second changes nothing.
+    """
+    for start in range(0, len(observed), MOST_EVENTS):
+        ledger.append(observed[start : start + MOST_EVENTS], always)
+
+
+def record_schedule_changes(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
+    """Records which schedules start or stop, and which due slots are lost as a result. Skips changes that another pass
+    has recorded already. Raises `LedgerError`."""
+    losing = {change for change in changes if missed_by(change, ledger.recorded.spec(change.name), now)}
+    others = [change for change in changes if change not in losing]
+    batches = [others[start : start + MOST_EVENTS] for start in range(0, len(others), MOST_EVENTS)]
+    for batch in (*([change] for change in changes if change in losing), *batches):
+        _record_schedules(ledger, batch, now, actor)
+
+
+def _record_schedules(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
+    def events(recorded: Recorded) -> dict[ScheduleChange, tuple[SpecEvent, ...]]:
+        made = {change: event_of(change, recorded.spec(change.name), now, actor) for change in changes}
+        return {
+            change: (*missed_by(change, recorded.spec(change.name), now), event)
+            for change, event in made.items()
+            if event is not None
+        }
+
+    wanted = events(ledger.recorded)
+
+    def valid(recorded: Recorded) -> str | None:
+        others = [change.name for change, made in wanted.items() if events(recorded).get(change) != made]
+        return f"another pass recorded the schedule of {', '.join(others)}, or some of its slots" if others else None
+
+    if wanted:
+        ledger.append([event for made in wanted.values() for event in made], valid)
 
 
 def record_declarations(
