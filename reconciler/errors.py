@@ -102,7 +102,7 @@ class GuardError(ReconcilerError):
 
 
 class AccountMismatch(GuardError):
-    """The credentials belong to an account other than that of the target."""
+    """The credentials belong to another account than the target."""
 
     def __init__(self, target: str, expected: str, actual: str) -> None:
         self.target, self.expected, self.actual = target, expected, actual

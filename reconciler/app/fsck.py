@@ -101,7 +101,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
 
 
 def _archived(session: Session, recorded: Recorded, runs: Sequence[fsck.ListedRun]) -> Sequence[Submission]:
-    """Returns the archived submissions whose token or run id is that of a listed run."""
+    """Returns the archived submissions that have the token or run id of a listed run."""
     if not runs or not recorded.archives:
         return ()
     history = session.ledger.history

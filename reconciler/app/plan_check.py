@@ -97,7 +97,7 @@ def _moment(session: Session, plan: Plan) -> datetime:
 
 def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool]:
     """Returns the inputs that the plan must have been made from: the project, its specs and the ledger. Also returns
-    whether the specs were read from git's objects, which happens if the checkout's files differ from those of the
+    whether the specs were read from git's objects, which happens if the checkout's files differ from the files of the
     plan's commit."""
     checkout = read_checkout(session.root, [plan.commit] if plan.commit is not None else [])
     file, commit, from_objects = session.project_file, checkout.commit, False

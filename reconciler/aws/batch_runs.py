@@ -1,7 +1,6 @@
 """Reads what a Batch job reports: why it is in its state, and what it used.
 
-The fields are those of DescribeJobs and ListJobs:
-https://docs.aws.amazon.com/batch/latest/APIReference/API_JobDetail.html
+The fields come from DescribeJobs and ListJobs: https://docs.aws.amazon.com/batch/latest/APIReference/API_JobDetail.html
 https://docs.aws.amazon.com/batch/latest/APIReference/API_JobSummary.html
 """
 
@@ -181,7 +180,7 @@ Size = tuple[float, float]
 
 def usage_of(job: Described, child_hours: float | None = None) -> JSON | None:
     """Returns how often the job was started, how many children of an array are in each state, and the vCPUs and memory
-    of the job. The vCPUs and memory of an array are those of one child; they are left out if the hours that its
+    of the job. For an array, the vCPUs and memory of one child are returned; they are left out if the hours that its
     children ran, `child_hours`, are not known."""
     counts = job.get("arrayProperties", {}).get("statusSummary", {})
     size = _job_size(job) if not counts or child_hours is not None else None

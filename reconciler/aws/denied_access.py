@@ -58,7 +58,7 @@ resources, and condition keys" of each service in the Service Authorization Refe
 def advice(text: str, needed: Access | None) -> str | None:
     """Returns what to allow, from AWS's message and the permission that the call needs, or `None` if both name nothing.
 
-    AWS may refuse another action than that of the call, such as ``kms:Decrypt``. If it refuses the same action, the
+    AWS may refuse an action other than the call itself, such as ``kms:Decrypt``. If it refuses the same action, the
     resource of `needed` is preferred, because it covers other logs too, unless it has no account.
     """
     match = _REFUSED.search(text)

@@ -1,4 +1,4 @@
-"""Contains AWS's error codes, and converts the errors of boto3 and botocore to those of reconciler."""
+"""Contains AWS's error codes, and converts the errors of boto3 and botocore to errors of reconciler."""
 
 import json
 import re

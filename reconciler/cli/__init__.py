@@ -16,7 +16,7 @@ the start-up time and find nothing."""
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code. This is the entry point of the installed ``reconciler`` script.
 
-    `arguments` are those after the program's name; by default, they are those of the process.
+    `arguments` are the arguments after the program's name. By default, the arguments of the process are used.
     """
     gc.set_threshold(SCANNED_OBJECTS)
     atexit.register(gc.freeze)  # otherwise Python scans all objects before it exits

@@ -108,7 +108,7 @@ class Base:
 
 
 def with_origins(plan: Plan, base: Base, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> Plan:
-    """Returns the same plan with the origin of each change. `specs` are those of the checkout. The id of the plan
+    """Returns the same plan with the origin of each change. `specs` are the specs of the checkout. The id of the plan
     does not change, because the origin of a change does not alter its effect."""
     changes = tuple(
         _settings_with_origin(change, plan, base, recorded)

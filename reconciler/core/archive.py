@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexed(Event):
-    """Contains index entries, which record the positions of the events of archived submissions in the ledger. Each is
-    the text of an `Entry`.
+    """Contains index entries, which record the positions of the events of archived submissions in the ledger. Each line
+    is the text of an `Entry`.
 
     With these, a reader of the state finds a submission without reading the whole ledger.
     """

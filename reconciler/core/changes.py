@@ -67,7 +67,8 @@ def changes(
     """Yields one change for each of `names`, in this order. All of them must differ between git and the last-applied
     content.
 
-    `actions` are those of the plan, `created_at` is its time, and `renames` maps renamed specs to their former names.
+    `actions` and `created_at` are the actions and the time of the plan, and `renames` maps renamed specs to their
+    former names.
     """
     by_name: dict[str, list[Action]] = {}
     for action in actions:

@@ -26,7 +26,7 @@ class Finding:
     """The result of one check, with a message of one sentence.
 
     `check` is the name of the check in JSON, and `position` is a position of the ledger. `name`, `run_id` and `token`
-    identify a submission; `kind` and `location` are those of its run. `advice` describes what to do. `commands` are
+    identify a submission; `kind` and `location` describe its run. `advice` describes what to do. `commands` are
     reconciler commands from which an operator can choose.
     """
 

@@ -17,8 +17,9 @@ FEW = 8
 class LazyRows(Generic[T]):
     """Objects that are made from the rows of some columns when they are first accessed. Each is made once.
 
-    `names` are those of the rows. `make` returns the object of a row, `make_all` those of all rows in order, and
-    `column` the values of one field in all rows. Threads that access the same row at the same time get the same object.
+    `names` are the names of the rows. `make` returns the object of a row, `make_all` returns the objects of all rows in
+    order, and `column` the values of one field in all rows. Threads that access the same row at the same time get the
+    same object.
     """
 
     def __init__(

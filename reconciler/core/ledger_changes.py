@@ -13,7 +13,7 @@ class Renamed(Event):
     """All earlier events were moved here from the ledger `ledger` of another place, which the other fields identify.
 
     That ledger had `positions` batches, and `head` is the checksum of the last one. The first event here contains the
-    new place, so the checksums of all batches differ from those of the former ledger.
+    new place, so the checksums of all batches differ from the checksums in the former ledger.
     """
 
     type: ClassVar[str] = "renamed"
@@ -47,8 +47,8 @@ class MovedAway(Event):
 class RollbackAccepted(Event):
     """An operator continues with a ledger that was rolled back.
 
-    `position` and `head` are those of the snapshot that proved the rollback, or `None` if there was none. That snapshot
-    is ignored from then on.
+    `position` and `head` identify the snapshot that proved the rollback. They are `None` if there was none. That
+    snapshot is ignored from then on.
     """
 
     type: ClassVar[str] = "rollback-accepted"
@@ -73,7 +73,7 @@ class MovedTo:
 class AcceptedRollback:
     """An operator's decision, recorded at `position`, to continue with a ledger that was rolled back.
 
-    `lost_position` and `lost_head` are those of the snapshot that proved the rollback, or `None` if there was none.
+    `lost_position` and `lost_head` identify the snapshot that proved the rollback. They are `None` if there was none.
     """
 
     position: int

@@ -25,9 +25,9 @@ class Undelivered(Event):
     """A webhook did not accept a notification. If `attempts` is 0, nothing was posted to it, because it was already
     failing.
 
-    `spec` and `key` are those of the `notified` event, and `since` is the time of that event. `webhook` is the
-    `webhook_id` of the entry in the project file, which does not contain the address. `document` is the content to
-    post, without secrets.
+    `spec`, `key` and `since` are the spec, the key and the time of the `notified` event. `webhook` is the `webhook_id`
+    of the entry in the project file, which does not contain the address. `document` is the content to post, without
+    secrets.
     """
 
     type: ClassVar[str] = "undelivered"

@@ -59,7 +59,7 @@ def is_relative(address: str) -> bool:
 
 
 def check_account(target: str, expected: str, actual: str) -> None:
-    """Raises `AccountMismatch` if the credentials belong to an account other than that of the target."""
+    """Raises `AccountMismatch` if the credentials belong to another account than the target."""
     if actual != expected:
         raise AccountMismatch(target, expected, actual)
 

@@ -53,16 +53,16 @@ class SpecRecord:
     """Everything that the ledger records about one spec.
 
     `head` is the position of the newest event about it that can make plans stale, or 0; a plan made at another head is
-    stale. `positions` are those of events about the spec itself; its submissions have their own. `submissions` are in
-    the order of their first intents, and empty if only a schedule has started. `schedule` is the schedule that is or
-    was in force, or `None` before the first. `missed` are slots that never run, `handled_until` is the last slot up to
-    which all are handled, and `backfill` are the slots that an operator requested and that are not intended yet, in
-    that order. `notified` are the keys of the notifications that were sent. `declaration` records the content of the
-    spec that was applied last, or `None` before the first, and `undeclared` is true if the spec was removed from git
-    since. `former_names` are the names that it had before, oldest first. `predecessor` describes another record that
-    had this name before and was renamed. `archive` is the summary of ended submissions that are not in `submissions`
-    any more. `base` is the position of the newest intent that is stored whole; later ones may be stored as differences
-    from it.
+    stale. `positions` are the positions of events about the spec itself; its submissions have their own positions.
+    `submissions` are in the order of their first intents, and empty if only a schedule has started. `schedule` is the
+    schedule that is or was in force, or `None` before the first. `missed` are slots that never run, `handled_until` is
+    the last slot up to which all are handled, and `backfill` are the slots that an operator requested and that are not
+    intended yet, in that order. `notified` are the keys of the notifications that were sent. `declaration` records the
+    content of the spec that was applied last, or `None` before the first, and `undeclared` is true if the spec was
+    removed from git since. `former_names` are the names that it had before, oldest first. `predecessor` describes
+    another record that had this name before and was renamed. `archive` is the summary of ended submissions that are not
+    in `submissions` any more. `base` is the position of the newest intent that is stored whole; later ones may be
+    stored as differences from it.
     """
 
     name: str
@@ -252,7 +252,7 @@ class Recorded:
         return self.recalled.get(name, {}).get(slot)
 
     def become(self, other: Recorded) -> None:
-        """Replaces the state with that of another fold; keeps the observations of this pass."""
+        """Replaces the state with the state of another fold, and keeps the observations of this pass."""
         for held in fields(self):
             if OF_THE_PASS not in held.metadata:
                 setattr(self, held.name, getattr(other, held.name))

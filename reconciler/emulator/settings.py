@@ -23,8 +23,8 @@ class Report:
     `waiting_reason` is reported while the run waits to start. `start_seconds` is how long it waits; if `None`, the time
     in `Settings` applies. With `never_starts`, the run waits until it is stopped. A run that has waited
     `queue_limit_seconds` is cancelled. `failed_children` are the indexes of the children of an array that fail.
-    `exit_code` and `reason` are those of the container or pod of a failed run. Reasons, exit codes and billed resources
-    are reported `late_seconds` after the run entered the state that they belong to.
+    `exit_code` and `reason` describe the container or pod of a failed run. Reasons, exit codes and billed resources are
+    reported `late_seconds` after the run entered the state that they belong to.
     """
 
     waiting_reason: str = ""

@@ -26,7 +26,7 @@ class LedgerCheck(StrEnum):
     POSITIONS = "positions"  # 1, 2, 3 …, none missing
     CHAIN = "chain"  # each batch has the checksum of the one before
     BATCHES = "batches"  # each can be decoded
-    PIN = "pin"  # only the first event contains a place, which is that of the ledger
+    PIN = "pin"  # only the first event contains a place, and it is the place of the ledger
     EVENTS = "events"  # each event is valid after the events before it
     SNAPSHOT = "snapshot"  # the stored state equals the state computed from the batches
 

@@ -232,7 +232,7 @@ def _adapter(of: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type
 
 
 def _read(of: Any, form: object, *location: str) -> Any:  # noqa: ANN401 - a type, and an object of it
-    """Returns the object of a form. `location` is that of the form in the file. Raises `PlanFileError`."""
+    """Returns the object of a form. `location` is where the form is in the file. Raises `PlanFileError`."""
     try:
         return _adapter(of).validate_python(form)
     except ValidationError as error:

@@ -24,7 +24,8 @@ NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED, Phase.ABAND
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """The status of one spec. The fields are those of ``status --format json``, in which `suggested` is ``remedy``.
+    """The status of one spec. The fields have the same names as in ``status --format json``, except that `suggested` is
+    called ``remedy`` there.
 
     `generation` to `digest`, `run_id` and the times belong to the submission that the plan's action is about, or
     otherwise to the newest submission. Without a submission they are `None`, and `digest` is the spec's digest. `state`

@@ -273,7 +273,8 @@ def _run(
     variables: Mapping[str, str] | None = None,
     inherited: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    # Variables such as GIT_DIR, which hooks set, would make git use a different repository than that of `root`.
+    # Variables such as GIT_DIR, which hooks set, would make git use another repository than the one that contains
+    # `root`.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ENVIRONMENT
     # git starts in the top folder, so that a folder below cannot pretend to be a separate repository.
     command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(top_folder(root)), *arguments]

@@ -217,7 +217,8 @@ class _Template(NamedTuple):
     `parts` are the mappings and lists: the keys of a mapping (`None` for a list), and a function that returns its
     values from all values. `own` are the lines whose value is not their scalar, each with the level of the value and,
     for a block of text, the number of the next line. `records` maps mappings to the line and column of each of their
-    offsets; `offset` is that of the document. Only the offsets of the first lines are needed, `located` in number.
+    offsets; `offset` is the offset of the document. Only the offsets of the first lines are needed, `located` in
+    number.
     """
 
     parts: Sequence[tuple[Sequence[str] | None, Callable[[Sequence[Any]], Sequence[Any]]]]

@@ -143,9 +143,9 @@ class Document:
     """One document: its value as plain dicts, lists and scalars, and the location of each of its nodes.
 
     `records` contains one list of offsets for each mapping and list, keyed by its `id`. The first offset is the start
-    of the mapping or list. The other offsets are those of a list's entries, or of a mapping's keys and values, in
-    order. `records` is valid as long as `value` exists. If it is incomplete, `read_again`
-    reads the same document with all its records.
+    of the mapping or list. The other offsets belong to a list's entries, or to a mapping's keys and values, in order.
+    `records` is valid as long as `value` exists. If it is incomplete, `read_again` reads the same document with all its
+    records.
     """
 
     value: Any = None

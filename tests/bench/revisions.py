@@ -1,4 +1,4 @@
-"""Compares the commands and the submissions of this revision with those of another one."""
+"""Compares the commands and the submissions of this revision with another revision."""
 
 from __future__ import annotations
 

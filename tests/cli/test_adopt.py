@@ -217,7 +217,7 @@ def test_nothing_is_adopted_if_the_spec_changed_after_it_was_shown(world: World,
 
 
 def test_an_old_checkout_adopts_nothing(world: World):
-    """The run's content is older than that of the newest intent. `--allow-rollback` permits the adoption."""
+    """The run's content is older than the content of the newest intent. `--allow-rollback` permits the adoption."""
     world.git("init", "--quiet")
     world.batch("clicks")
     old = world.commit()

@@ -63,7 +63,7 @@ def test_a_renamed_spec_keeps_its_run_and_nothing_runs(world: World):
 
 
 def test_a_rename_with_other_content_runs_as_the_next_generation(world: World):
-    """The fields are compared with those of the former name, before and after the rename is recorded."""
+    """The fields are compared with the fields recorded for the former name, before and after the rename is recorded."""
     world.batch("old", "A", deletionPolicy="Cancel")
     world.run("apply", "--yes")
     world.run("cancel", "old", "--yes")

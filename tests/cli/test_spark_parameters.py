@@ -206,7 +206,7 @@ STYLES = {
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_warning_points_into_the_string(world: World, style: str):
-    """The location is that of the affected word, whatever the style of the YAML scalar is."""
+    """The location of the affected word is shown, whatever the style of the YAML scalar is."""
     text, line, column = STYLES[style]
     write(world, f"        sparkSubmitParameters: {text}\n")
 

@@ -1,4 +1,4 @@
-"""Compares the output of 0.1.0 with that of this version.
+"""Compares the output of 0.1.0 with the output of this version.
 
 An object must contain all keys of the golden object, but may have others, because later versions may add keys.
 Messages, times and ids of new runs must exist, but their values are not compared.

@@ -70,7 +70,7 @@ spec:{_lines(policy or (SHARED,), 2)}
 
 
 def spark(name: str, argument: str, *policy: str, request: str = "") -> str:
-    """Returns an EMR Serverless spec. The arguments are those of `batch`."""
+    """Returns an EMR Serverless spec. The arguments are the same as for `batch`."""
     return f"""\
 apiVersion: reconciler/v1
 kind: EmrServerlessJobRun

@@ -255,7 +255,7 @@ def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
 
 
 def test_commit_and_actor_follow_the_newest_intent() -> None:
-    """Commit, actor and location are those of the newest intent, because they determine which checkout is newer."""
+    """Commit, actor and location come from the newest intent, because they determine which checkout is newer."""
     first = intended(commit="old", actor="one")
     again = intended(commit="new", actor="two", send=2, source=Source("moved.yaml", 7))
     submission = recorded(first, outcome("unsent", first), again).by_token[first.token]

@@ -60,7 +60,7 @@ def test_the_same_request_needs_no_other():
 
 
 def test_requests_that_differ_much_are_stored_whole():
-    """An intent is stored in full if its request has too little in common with that of the base."""
+    """An intent is stored in full if its request has too little in common with the request of the base."""
     base, event = sent({"a": 1}, "r1-aaaa"), sent({"a": ["y" * 7000]}, "r1-bbbb")
     assert as_difference(event, base, 7) is None
 

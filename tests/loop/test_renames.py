@@ -72,7 +72,7 @@ class TestOneOffs:
         assert [(run.name, run.generation) for run in where.runs] == [("old", 1), ("new", 2)]
 
     def test_attempts_go_on_under_the_new_name(self) -> None:
-        """The attempts and the pause before the next one continue from those of the former name."""
+        """The attempts and the pause before the next one continue from the values of the former name."""
         policy = {"backoffLimit": 2, "backoffSeconds": 600}
         where = world(spec(name="old", policy=policy), run_end=lambda _action, _now: (60, "failed"))
         minutes(where, 3)

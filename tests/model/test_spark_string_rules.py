@@ -185,7 +185,7 @@ def test_options_that_run_nothing_are_reported(option: str):
 
 
 def test_a_mapping_is_checked_as_it_is_sent():
-    """A mapping has no quoting mistakes. Its options are checked in the same way as those of a string."""
+    """A mapping has no quoting mistakes. Its options are checked in the same way as the options in a string."""
     good = {"conf": {"spark.x": "-XX:+A -Db=c", "spark.y": "#a", "spark.z": ""}, "class": "a.B", "jars": ["a", "b"]}
     assert not EMR.warn(EMR.from_spec(spark(sparkSubmitParameters=good)))
     (remark,) = EMR.warn(EMR.from_spec(spark(sparkSubmitParameters={"master": "yarn"})))

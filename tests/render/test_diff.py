@@ -215,7 +215,7 @@ def test_the_changes_of_a_run_and_of_a_spec_come_from_one_comparison(monkeypatch
 
 
 def test_what_the_reconciler_adds_is_left_out():
-    """Our tags and the token are ignored, so that a request as sent can be compared with that of a spec."""
+    """Our tags and the token are ignored, so that a sent request can be compared with the request of a spec."""
     asked = {**spark(), "tags": {"team": "growth"}}
     sent = EMR.as_sent(asked, "r1-abc", "a/b/c")
     assert explain(EMR, sent, asked) == ()

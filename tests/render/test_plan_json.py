@@ -161,7 +161,7 @@ def test_a_sensitive_change_stays_sensitive():
 
 
 def test_results_are_added_to_the_plan():
-    """The JSON of an apply is that of the plan, with an outcome, a run id and an error for each action."""
+    """The JSON of an apply contains the plan, with an outcome, a run id and an error for each action."""
     adopted = action("found", action=ActionType.ADOPT, reason=Reason.FOUND, run_id="00found")
     made = plan(action("a"), action("b"), adopted)
     results = [

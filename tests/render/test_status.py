@@ -79,7 +79,7 @@ def test_states_in_one_word(events, state):
 
 
 def test_a_row_is_about_the_newest_submission():
-    """Run, token, digest and times are those of the newest submission, not those of the planned one."""
+    """Run, token, digest and times belong to the newest submission, not to the planned one."""
     actual = row(intended(), submitted(), observed(), generation=7, client_token="r1-planned")
     assert (actual.generation, actual.attempt, actual.run_id, actual.client_token) == (1, 1, "00f7run1", token())
     assert (actual.submitted_at, actual.finished_at) == (AT, "2026-11-22T01:29:30.000Z")

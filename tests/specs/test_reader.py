@@ -146,7 +146,7 @@ def test_aliases_count_towards_nesting():
 
 
 def test_an_alias_is_located_at_its_anchor():
-    """The value of an alias is that of its anchor, with the location of the anchor."""
+    """An alias has the value and the location of its anchor."""
     (document,) = yaml_documents("a: &a {x: [1]}\nb: *a\n&k c: *k\n")
     assert {"a": {"x": [1]}, "b": {"x": [1]}, "c": "c"} == document.value
     assert find(document, ("a", "x", 0)) == find(document, ("b", "x", 0))._replace(loc=("a", "x", 0))

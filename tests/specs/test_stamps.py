@@ -105,7 +105,7 @@ def test_other_files_in_a_folder_change_nothing(root: Path):
 
 
 def test_a_symlink_that_leads_elsewhere_is_noticed(root: Path):
-    """The stamp is that of the file to which the symlink points."""
+    """The stamp describes the file to which the symlink points."""
     (root / "link.yaml").symlink_to("a.yaml")
     tree = stamped(root)
     assert tree is not None

@@ -1,4 +1,4 @@
-"""Lists the AWS resources and permissions that requests of StartJobRun need. The functions are those of `Needs`.
+"""Lists the AWS resources and permissions that requests of StartJobRun need. The functions implement `Needs`.
 
 Actions and resource types: "Actions, resources, and condition keys for Amazon EMR Serverless" of the Service
 Authorization Reference.

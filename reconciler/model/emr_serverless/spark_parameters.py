@@ -6,7 +6,7 @@ value with spaces is put in double quotes, ``--conf k="a b"``, which is the only
 read; docs/adr/0017 has the sources. Version 0.1.0 quoted as for a POSIX shell, ``--conf 'k=a b'``. Digests are still
 computed from that form, so that an upgrade does not start any job again.
 
-The options are those of `SparkSubmitOptionParser.java` in Spark 3 and 4, whose lists differ only by additions.
+The options come from `SparkSubmitOptionParser.java` in Spark 3 and 4, whose lists differ only by additions.
 """
 
 import shlex
