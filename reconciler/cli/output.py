@@ -149,12 +149,12 @@ def print_problems(problems: Iterable[Problem]) -> None:
 
 
 def shows_annotations() -> bool:
-    """Returns whether the CI runner shows annotations beside the code."""
+    """Returns whether the CI runner shows annotations next to the code."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
-    """Prints problems in files as annotations, if the CI runner shows annotations beside the code.
+    """Prints problems in files as annotations, if the CI runner shows annotations next to the code.
 
     They are printed to standard error, which the runner also reads, because programs may parse standard output.
     """

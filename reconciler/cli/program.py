@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
         location, short_help = self.table[cmd_name]
         module, _, function = location.partition(":")
         command = cast("click.Command", getattr(import_module(f"reconciler.cli.{module}"), function))
-        command.short_help = short_help  # shells show the help line beside a completion
+        command.short_help = short_help  # shells show the help line next to a completion
         return command
 
     def resolve_command(

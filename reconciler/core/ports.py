@@ -295,7 +295,7 @@ class RunFacts:
 
 @runtime_checkable
 class Inventory(Protocol):
-    """Lists the runs in AWS, no matter who started them. An adapter may implement it beside `Service`.
+    """Lists the runs in AWS, no matter who started them. An adapter may implement it in addition to `Service`.
 
     `fsck` and `adopt` need it and passes do not. Without it, specs of the kind can still be planned and applied, but
     `fsck` reports that it cannot compare the kind, and `adopt` refuses to adopt its runs.
@@ -331,7 +331,7 @@ class FoundRun:
 
 @runtime_checkable
 class RunSource(Protocol):
-    """Reads whole descriptions of runs, from which `import` makes specs. An adapter may implement it beside
+    """Reads whole descriptions of runs, from which `import` makes specs. An adapter may implement it in addition to
     `Service`."""
 
     def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
@@ -362,7 +362,7 @@ class Verdict:
 @runtime_checkable
 class Verifier(Protocol):
     """Checks, with read-only calls, whether the AWS resources that requests name exist and fit. An adapter may
-    implement it beside `Service`."""
+    implement it in addition to `Service`."""
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
         """Yields the results for `requests`, which maps names of specs to requests. Never raises if AWS does not

@@ -45,8 +45,8 @@ class RunLogs:
 
 @runtime_checkable
 class Logs(Protocol):
-    """Finds the logs of runs. An adapter may implement it beside `Service`; without it, `logs` and the links of `open`
-    report that the kind has none."""
+    """Finds the logs of runs. An adapter may implement it in addition to `Service`; without it, `logs` and the links of
+    `open` report that the kind has none."""
 
     def logs(self, run: RunRef, attempt: int | None) -> RunLogs:
         """Returns the logs of one attempt of a run, by default the newest. `run_id` may be the id of a child or a node.

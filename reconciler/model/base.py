@@ -127,8 +127,8 @@ PATTERN_HINTS: dict[str, str] = {}
 def hinted(pattern: str, hint: str) -> str:
     """Returns a pattern of a model, and adds the hint for values that do not match it to `PATTERN_HINTS`.
 
-    A pattern is anchored if AWS's pattern matches the whole string, and uses only syntax that Python, Rust and
-    JavaScript read alike, because pydantic, the tests and (through the JSON Schema) editors check it.
+    A pattern is anchored if AWS's pattern matches the whole string, and uses only syntax that has the same meaning in
+    Python, Rust and JavaScript, because pydantic, the tests and (through the JSON Schema) editors check it.
     """
     PATTERN_HINTS[pattern] = hint
     return pattern

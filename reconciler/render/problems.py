@@ -109,7 +109,7 @@ def _cells(char: str) -> int:
 
 
 def annotation_lines(problems: Sequence[Problem], folder: str = "") -> list[str]:
-    """Returns a workflow command for each problem, with which GitHub shows the problem beside the line of the file.
+    """Returns a workflow command for each problem, with which GitHub shows the problem next to the line of the file.
 
     `folder` is the path of the project in the repository, empty or ending with a slash. Secrets are masked.
     """

@@ -199,8 +199,8 @@ class View:
         return replace(problem, message=f"{problem.message}; {INSIDE[kind]} {', '.join(names)}")
 
     def _meant(self, loc: Loc, model: type[Strict], prefix: Loc) -> str:
-        """Returns a hint what was meant by an unknown field: a field that is spelt alike, a field that belongs
-        elsewhere in the document, or the fields that there are."""
+        """Returns a hint about what an unknown field was meant to be: a field with a similar spelling, a field that
+        belongs elsewhere in the document, or the list of existing fields."""
         name, names = str(loc[-1]), [name for name in known_fields(model, loc[:-1]) if name != RESERVED_FIELD]
         if spelling(name, names) is None:
             kind = part(self.document.value).get("kind")

@@ -53,7 +53,7 @@ def origins(world: World, *arguments: str) -> dict[str, str]:
 
 
 def notes(world: World) -> dict[str, str]:
-    """Returns the note that the plan shows beside the origin of each change."""
+    """Returns the note that the plan shows next to the origin of each change."""
     return {change["name"]: change["origin_note"] for change in planned(world)["changes"]}
 
 

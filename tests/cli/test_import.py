@@ -155,7 +155,7 @@ def test_runs_that_belong_to_specs_are_refused(world: World) -> None:
 
 @pytest.fixture
 def payload(world: World) -> Path:
-    """Writes a file with one request beside the project."""
+    """Writes a file with one request next to the project."""
     file = world.folder.parent / "payload.json"
     file.write_text(json.dumps({"jobName": "nightly-etl", "jobQueue": "q", "jobDefinition": "d"}))
     return file

@@ -28,7 +28,7 @@ def canonical(form: Any) -> bytes:
 
 
 def export(world: World) -> Path:
-    """Exports the ledger to a file beside the project."""
+    """Exports the ledger to a file next to the project."""
     done = world.run("ledger", "export", "--snapshot", "../ledger.snapshot")
     assert (0, "") == (done.code, done.out), done.err
     return world.folder.parent / "ledger.snapshot"

@@ -218,7 +218,7 @@ def test_a_conflict_is_recorded(world: World):
 
 
 def second_clone(world: World) -> World:
-    """Returns another checkout of the same project, with a separate ledger beside its project file."""
+    """Returns another checkout of the same project, with a separate ledger next to its project file."""
     clone = World(world.folder.parent / "clone", world.aws, env=world.env)
     for path in world.folder.glob("*.yaml"):
         clone.write(path.name, path.read_text())

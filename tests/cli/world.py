@@ -1,4 +1,4 @@
-"""Provides a project in a folder, an AWS emulator beside it, and commands that run against both."""
+"""Provides a project in a folder, an AWS emulator next to it, and commands that run against both."""
 
 from __future__ import annotations
 

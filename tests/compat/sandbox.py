@@ -1,4 +1,4 @@
-"""Provides a project folder, an emulator in a process beside it, and the installed command, which runs against both at
+"""Provides a project folder, an emulator in a process next to it, and the installed command, which runs against both at
 a given time.
 
 Only public interfaces are used: the command, the emulator's control endpoint, and AWS's API. Nothing is imported from

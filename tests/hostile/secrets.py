@@ -15,7 +15,7 @@ class Canaries:
         self.made: list[str] = []
 
     def word(self) -> str:
-        """Returns a password that can be recognised only by the name beside it."""
+        """Returns a password that can be recognised only by the name next to it."""
         return self._listed(f"q7Canary{len(self.made):03}x8Zw")
 
     def jwt(self) -> str:

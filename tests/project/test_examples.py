@@ -1,6 +1,6 @@
 """Runs the workflows of docs/github in a repository that contains no other files of this repository.
 
-AWS is an emulator, the ledger is a file beside it, and `tests/project/gh.py` simulates GitHub.
+AWS is an emulator, the ledger is a file next to it, and `tests/project/gh.py` simulates GitHub.
 """
 
 from __future__ import annotations

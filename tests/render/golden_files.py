@@ -1,4 +1,4 @@
-"""Compares output with golden files, which contain the expected output and are stored beside the tests.
+"""Compares output with golden files, which contain the expected output and are stored next to the tests.
 
 `UPDATE_GOLDEN=1 pytest tests/render` rewrites them. Review the difference before you commit it.
 """

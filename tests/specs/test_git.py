@@ -86,7 +86,7 @@ def test_outside_git_and_without_it_there_is_no_check(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "uncommitted"), [("new.yaml", True), ("sub/new.json", True), ("notes.txt", False)])
 def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
-    """Only changes to files that may be specs count as uncommitted changes. A ledger beside them does not count."""
+    """Only changes to files that may be specs count as uncommitted changes. A ledger next to them does not count."""
     commit(repository, "one")
     assert not read_checkout(repository, []).uncommitted
     (repository / name).parent.mkdir(exist_ok=True)
@@ -96,7 +96,7 @@ def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
 
 def test_plan_files_are_no_uncommitted_changes(repository):
     """A new plan file does not count as a change of the project. A changed plan file that was committed counts, and so
-    does a new spec beside it."""
+    does a new spec next to it."""
     (repository / "kept.json").write_text("{}")
     git(repository, "add", ".")
     commit(repository, "one")
