@@ -222,9 +222,14 @@ def secret_part(form: Form, value: str) -> Span | None:
     return match.span("s")
 
 
+def has_program(arguments: Sequence[str]) -> bool:
+    """Returns whether one of the arguments is a program that has rules here."""
+    return not _rules().keys().isdisjoint(argument.rsplit("/", 1)[-1] for argument in arguments)
+
+
 def argument_spans(arguments: Sequence[str]) -> dict[int, Span]:
     """Returns the secret part of each argument that has one, based on its program and the arguments before it."""
-    if _rules().keys().isdisjoint(argument.rsplit("/", 1)[-1] for argument in arguments):
+    if not has_program(arguments):
         return {}
     spans: dict[int, Span] = {}
     command, announced = Command(), None

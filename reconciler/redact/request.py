@@ -9,6 +9,7 @@ from dataclasses import field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from reconciler.redact.arguments import named_spans
 from reconciler.redact.commands import argument_spans
 from reconciler.redact.shapes import KEY_ID_STARTS, Span, harmless, has_access_key_id, secret_key
 from reconciler.redact.text import (
@@ -155,7 +156,9 @@ class _Walk:
     def _entries(self, value: list[Any], loc: Loc, governing: str | None) -> list[Any]:
         copy: list[Any] = []
         before: object = None
-        by_command = argument_spans([str(entry) for entry in value]) if len(value) > 1 else {}
+        arguments = [str(entry) for entry in value if not isinstance(entry, dict | list)]
+        arguments = arguments if len(arguments) == len(value) else []
+        by_command = named_spans(arguments) | (argument_spans(arguments) if len(value) > 1 else {})
         for index, entry in enumerate(value):
             if _is_value_of(before, entry):
                 copy.append(self._hidden((*loc, index), entry))

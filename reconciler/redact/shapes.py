@@ -28,16 +28,18 @@ def _secret_words() -> re.Pattern[str]:
     """Returns the pattern of a secret's name, split into lower-case words: Spark's own redaction pattern (secret,
     password, token, access.key) and the names that other tools use."""
     return re.compile(
-        r"secret|passw(?:or)?d|passphrase|passcode|passkey|credential|userinfo"
+        r"secret(?!ar)|passw(?:or)?d|passphrase|passcode|passkey|credential|userinfo"
         r"|(?:^| )[a-z0-9]*tokens?(?: |$)"
         r"|(?:^| )(?:[a-z0-9]*pwd|(?!(?:by|com|sur|tres)pass)[a-z0-9]*pass|(?:db|pg|my|bind)?pw|pswd|creds?|auths"
         r"|authorization|bearer)(?: |$)"
         r"|(?:access|api|private|secret|encryption|decryption|signing|master|account|shared|storage|ssh|auth|license"
         r"|subscription|app|application|webhook|sas|fernet|aes|hmac|jwt|cipher|deploy|admin|customer|sse c|gpg"
-        r"|pgp|tls|ssl|enc|crypt|unseal|recovery|wireguard|mailgun|sendgrid|algolia|firebase|honeycomb) ?keys?(?: |$)"
+        r"|pgp|tls|ssl|enc|crypt|unseal|recovery|wireguard|mailgun|sendgrid|algolia|firebase|honeycomb"
+        r"|stripe|openai|anthropic|datadog|dd|twilio|pagerduty|opsgenie|gemini|cohere|hf|okta|snyk|mixpanel|segment"
+        r") ?keys?(?: |$)"
         r"|(?:basic|http|proxy|redis|rediscli|registry|docker|smtp|npm) ?auth(?: |$)"
         r"|(?:github|gitlab|gh|gl|git|devops|ext|azure|ado|databricks|snowflake|jira) pat$"
-        r"|(?:^| )cookies?$|sonar login$|shared access signature$"
+        r"|(?:^| )(?:jwt|otp|totp|cookies?)$|sonar login$|shared access signature$"
     )
 
 
@@ -78,6 +80,10 @@ PATH = r"(?:(?:s3|s3a|s3n|hdfs|file|local|abfss|gs|https?)://|\.{0,2}/|~/)[^\s@?
 RELATIVE_PATH = rf"{PATH}|[\w.~+%-]+(?:/[\w.~+%=-]*)*"
 NAME = r"[A-Za-z_][\w./-]*"
 ANYTHING = r"[\s\S]*"
+NAMED_THINGS = (
+    "name", "user", "username", "column", "field", "header", "env", "store", "manager", "backend", "method", "policy",
+    "scope", "alias", "algorithm", "table", "model", "dataset", "database", "schema", "topic", "region", "format",
+)  # fmt: skip
 PLAIN_BY_LAST_WORD = {
     "provider": CLASS + rf"(?:\s*,\s*{CLASS})*",
     "providers": CLASS + rf"(?:\s*,\s*{CLASS})*",
@@ -96,26 +102,12 @@ PLAIN_BY_LAST_WORD = {
     "command": ANYTHING,
     "cmd": ANYTHING,
     "helper": ANYTHING,
-    "pwd": r"\.{0,2}/\S*",  # the working folder, as shells export it
-    "arn": r"arn:\S+",
+    **dict.fromkeys(("pwd", "oldpwd"), r"\.{0,2}/\S*"),  # the working folder, as shells export it
+    "arn": r"(?:arn:|alias/|mrk-)\S+|[0-9a-f-]{36}|\w{1,3}",
     "url": r"[a-z][a-z0-9+.-]*://\S+",
     "uri": r"[a-z][a-z0-9+.-]*://\S+",
     "endpoint": r"(?:[a-z][a-z0-9+.-]*://\S+|[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?)",
-    "name": NAME,
-    "user": NAME,
-    "username": NAME,
-    "column": NAME,
-    "field": NAME,
-    "header": NAME,
-    "env": NAME,
-    "store": NAME,
-    "manager": NAME,
-    "backend": NAME,
-    "method": NAME,
-    "policy": NAME,
-    "scope": NAME,
-    "alias": NAME,
-    "algorithm": NAME,
+    **dict.fromkeys(NAMED_THINGS, NAME),
     "type": r"[A-Za-z_-]{1,24}",
     "version": r"\d{1,4}(?:\.\d{1,4})*|AWSCURRENT|AWSPREVIOUS",
 }

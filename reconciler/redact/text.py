@@ -1,5 +1,6 @@
 """Masks secrets in text: log lines, errors, lines of spec files, commands, parameter strings."""
 
+import binascii
 import json
 import logging
 import re
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from urllib.parse import quote, quote_plus
 
+from reconciler.redact.arguments import is_ordinary, may_have_names, word_spans
 from reconciler.redact.commands import BARE, SUBSTITUTION, command_spans, up_to_quote
 from reconciler.redact.escape import escape, lines_text
 from reconciler.redact.shapes import Span, harmless, secret_key, shape_spans
@@ -30,16 +32,26 @@ REST = r"\S[^\n]*"
 # Patterns of a name, each with the pattern of the value that follows.
 NAMES = (
     (rf"{NAME}\s{{0,3}}(?:=>|:=|=)\s{{0,3}}", VALUE),  # password=x, -Dpassword=x, --conf spark.password=x, ?token=x
-    (rf"{QUOTE}(?P<key>[^\"'\\\n]{{1,200}})(?P=q)\s*(?::|=>?)\s*", ENTRY),  # "password": "x", also in a JSON string
+    # "password": "x", also in a JSON string, and d["password"] = "x"
+    (rf"{QUOTE}(?P<key>[^\"'\\\n]{{1,200}})(?P=q)\s{{0,3}}\]?\s*(?::|=>?)\s*", ENTRY),
     (  # {name: DB_PASSWORD, value: x}
-        rf"(?i:\bname){MAYBE}\s*[:=]\s*{MAYBE}(?P<key>[\w.\-]+){MAYBE}\s*,\s*{MAYBE}(?i:value){MAYBE}\s*[:=]\s*",
+        rf"(?i:\b(?:parameter)?(?:name|key)){MAYBE}\s*[:=]\s*{MAYBE}(?P<key>[\w.\-]+){MAYBE}(?:\s*,\s*|\s+){MAYBE}"
+        rf"(?i:(?:parameter)?value){MAYBE}\s*[:=]\s*",
         ENTRY,
     ),
+    (r"(?<![\w.\-:/])(?P<key>--?[A-Za-z][\w.\-]*):(?=\S)(?!//)", VALUE),  # --password:x
+    (r"<(?P<key>[A-Za-z][\w.\-]*)>", r"[^<\n]+(?=</)"),  # <password>x</password>
+    (r"(?i:name>)(?P<key>[\w.\-]+)</\w+>\s*<(?i:value)>", r"[^<\n]+"),
 )
 OPTIONS = (
     (rf"{NAME}\s+", VALUE),  # --password x
     (rf"{QUOTE}(?P<key>--?[A-Za-z][\w.\-]*)(?P=q)\s*,\s*", ENTRY),  # ["--password", "x"]
     (rf"{NAME}\s*,\s*", ENTRY),  # [--password, x]
+)
+LESS_CERTAIN = (  # a value that looks like an ordinary word is shown
+    (rf"\(\s*{QUOTE}(?P<key>[\w.\-]+)(?P=q)\s*,\s*", ENTRY),  # conf.set("spark.x.password", "y")
+    (r"(?<![\w.\-/])(?P<key>[a-z]\w*(?:\.[\w\-]+)+)[ \t]+", r"(?!-)[^\s\"']+"),  # as in spark-defaults.conf
+    (r"(?<![\w.\-:/])/?(?P<key>[A-Za-z_][\w.\-]*):(?!//)", r"[^\s\"',;]+"),  # password:x
 )
 COLONS = (
     (r"(?m)^[ \t]*(?:-[ \t]+)*(?P<key>[\w.\-/:]*[\w\-])[ \t]*:[ \t]+", REST),  # a line of YAML
@@ -47,7 +59,7 @@ COLONS = (
 )
 
 BLOCK_START = r"[|>][+-]?\d?|\*+"  # not an anchor or a tag, because a password may start with & or ! too
-FLAG = r"--?[A-Za-z][\w-]*(?:=.*)?"
+FLAG = r"--?[A-Za-z][\w.-]*(?:=.*)?"
 
 
 @cache
@@ -69,11 +81,6 @@ def _is_flag(text: str) -> bool:
     return re.fullmatch(FLAG, text, re.DOTALL) is not None
 
 
-# Every name of a secret contains one of these in lower case. Most texts contain none and are not searched for names.
-HINTS = (
-    "secret", "pass", "pwd", "pw", "token", "cred", "key", "userinfo", "authorization", "bearer", "auth", "pat",
-    "cookie", "login",
-)  # fmt: skip
 LONGEST_REMEMBERED = 1000  # characters
 
 
@@ -104,8 +111,29 @@ def _is_clean(text: str, beside_key_id: bool) -> bool:
 
 
 def _found(text: str, colons: bool, beside_key_id: bool) -> tuple[Span, ...]:
-    spans = [*shape_spans(text, beside_key_id=beside_key_id), *command_spans(text)]
-    return tuple(merged_spans([*spans, *_after_names(text, colons)]))
+    spans = [*shape_spans(text, beside_key_id=beside_key_id), *command_spans(text), *_encoded(text)]
+    words = word_spans(text) if colons else ()
+    return tuple(merged_spans([*spans, *_after_names(text, colons), *words]))
+
+
+ENCODED = r"(?<![\w+/=-])(?=[\w+/-]{0,40}[a-z])(?=[\w+/-]{0,40}[A-Z])[\w+/-]{20,100000}={0,2}(?![\w+/=-])"
+
+
+def _encoded(text: str) -> Iterator[Span]:
+    """Yields base64 whose content has the name and the value of a secret, such as ``{"password": "x"}``."""
+    for match in _compiled(ENCODED).finditer(text) if len(text) >= 20 else ():
+        word = match[0].rstrip("=").replace("-", "+").replace("_", "/")
+        try:
+            inner = binascii.a2b_base64(word + "=" * (-len(word) % 4)).decode()
+        except ValueError:
+            continue
+        if inner.isascii() and (shape_spans_in(inner) or _after_names(inner, True)):
+            yield match.span()
+
+
+def shape_spans_in(text: str) -> bool:
+    """Returns whether a text has the shape of a secret in it."""
+    return next(iter(shape_spans(text)), None) is not None
 
 
 # Cached, because specs share most of their texts, and a pass checks each text several times.
@@ -115,12 +143,14 @@ _remembered = lru_cache(maxsize=8192)(_found)
 def _after_names(text: str, colons: bool) -> list[Span]:
     """Returns the positions of the values after names of secrets."""
     spans: list[Span] = []
-    if not any(map(text.lower().__contains__, HINTS)):
+    if not may_have_names(text):
         return spans
     for pattern, values in NAMES:
         spans += _values(text, pattern, values, secret_key, _is_assigned_secret)
     for pattern, values in OPTIONS:
         spans += _values(text, pattern, values, is_secret_option, is_option_value)
+    for pattern, values in LESS_CERTAIN:
+        spans += _values(text, pattern, values, _ends_secret, _is_unusual)
     if colons:
         for pattern, values in COLONS:
             spans += _values(text, pattern, values, secret_key, _is_assigned_secret)
@@ -151,6 +181,14 @@ def _is_hidden(value: str, key: str, is_secret: Callable[[str, str], bool]) -> b
         return True
     bare = value.strip("\\\"'")
     return is_secret(key, bare) and not bare.startswith("(sensitive") and re.fullmatch(BLOCK_START, bare) is None
+
+
+def _ends_secret(name: str) -> bool:
+    return secret_key(name.rpartition(".")[2])
+
+
+def _is_unusual(key: str, value: str) -> bool:
+    return not harmless(key, value) and not is_ordinary(value)
 
 
 def _is_assigned_secret(key: str, value: str) -> bool:
