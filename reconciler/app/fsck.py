@@ -57,7 +57,7 @@ class Inspection:
 
     def spec(self, name: str) -> DesiredSpec | None:
         """Returns the spec in git for a name in the ledger. Because of a rename, the spec may have another name in git.
-        Returns `None` if git does not have the spec."""
+        Returns `None` if the spec is not in git."""
         new = next((new for new, old in self.renames.items() if old == name), name)
         return self.specs.get(new)
 

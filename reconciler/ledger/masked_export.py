@@ -241,7 +241,8 @@ def _conforms(value: Any, hint: Any) -> bool:  # noqa: ANN401 - a value and its 
 
 
 def _is_part(value: Any, hint: Any) -> bool:  # noqa: ANN401 - a value and its annotation
-    """Returns whether an entry of a list conforms. Submissions are checked once, and not in each list."""
+    """Returns whether an entry of a list has the annotated type. Submissions are checked once instead of in each
+    list."""
     return type(value) is Submission if hint is Submission else _conforms(value, hint)
 
 

@@ -100,8 +100,8 @@ def may_be_json(text: str) -> bool:
 
 
 def is_clean(text: str, beside_key_id: bool) -> bool:
-    """Returns whether a text is short, has no part that looks like a secret, and is no JSON in which there may be
-    one."""
+    """Returns whether a text is short, has no part that looks like a secret, and is not JSON that may contain a
+    secret."""
     return len(text) <= LONGEST_REMEMBERED and _is_clean(text, beside_key_id)
 
 

@@ -18,10 +18,10 @@ from reconciler.values import dataclass, regex
 INDENT = "  "
 LINE = "\n" + INDENT
 NULL_KEY = '"None": '
-"""The text of a key that is null, which pydantic's encoder writes differently."""
+"""The JSON text of a null key, which pydantic's encoder writes differently."""
 
 SMALL_NUMBER, EXPONENT = "0.0000", regex(r"e-[0-9](?![0-9])")
-"""Parts of the texts of small numbers, in which the standard library writes an exponent with two digits."""
+"""Parts of the JSON text of small numbers, for which the standard library writes an exponent with two digits."""
 
 
 @dataclass(frozen=True, slots=True)

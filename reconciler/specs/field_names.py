@@ -48,7 +48,8 @@ def in_unit(name: object, value: object) -> str:
 DEEPEST_SEARCH = 5
 FEW_LEVELS, FEW_STEPS = 2, 3
 GENERIC = frozenset({"name", "type", "value"})
-"""Names of fields that many lists of mappings have, such as `environment`, so that none of them is likely meant."""
+"""Names of fields that occur in many lists of mappings, such as `environment`. They are not suggested, because it is
+unclear which of them was meant."""
 OTHER_NAMES = {
     "backoffLimit": "retries maxretries retrylimit retrycount maxretryattempts numretries",
     "backoffSeconds": "retrydelay retryinterval retrydelayseconds",

@@ -1,5 +1,5 @@
-"""Describes a value that a model refused, and proposes what to write instead: the right type, and the right shape, such
-as a list instead of a text, or a list of named entries instead of a mapping."""
+"""Describes a value that a model refused, and suggests what to write instead: the right type, or the right structure,
+such as a list instead of a string, or a list of named entries instead of a mapping."""
 
 import json
 import re
@@ -178,9 +178,9 @@ ASSIGNED = re.compile(r"(?P<key>[\w.:/-]+)=(?P<value>[^=]*)")
 
 
 def proposal(expected: str, value: object, fields: Sequence[str] = ()) -> str:
-    """Returns the remedy for a value in the place of `expected`: ``a list``, ``a mapping`` or ``a string``. `fields`
-    are the fields of the mapping, or of the entries of the list. Returns an empty string if there is no certain
-    remedy."""
+    """Returns what to write instead of a value if `expected` was required: ``a list``, ``a mapping`` or ``a string``.
+    `fields` are the fields of the mapping, or of the entries of the list. Returns an empty string if that is not
+    certain."""
     if isinstance(value, str) and ("${" in value or len(value) > LONGEST_SHOWN):
         return ""
     meant = SHAPES[expected](value, fields)

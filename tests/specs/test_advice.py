@@ -1,5 +1,5 @@
-"""What messages propose to write instead: a field that belongs elsewhere, another shape, another spelling. Each case is
-the text of a mistake and a part of the message."""
+"""Tests what messages suggest for mistakes: the right place of a field, another structure, or another spelling. Each
+case contains the text of a mistake and a part of the expected message."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ CASES = {
 
 @pytest.mark.parametrize(("text", "part"), CASES.items(), ids=range(len(CASES)))
 def test_the_first_problem_proposes_what_to_write(tmp_path, text, part):
-    """Each mistake has one remedy, and no secret is in it."""
+    """The message for each mistake has one suggestion and contains no secret."""
     lines = problems(write(tmp_path, {"a.yaml": text}))
     assert part in lines[0]
     assert "hunter2" not in "".join(lines)
@@ -111,7 +111,7 @@ PROJECTS = {
 
 @pytest.mark.parametrize("text", PROJECTS)
 def test_problems_of_the_project_file_propose_what_to_write(tmp_path, text):
-    """The values of targets have the same remedies."""
+    """Messages about the values of a target have the same suggestions."""
     lines = problems(write(tmp_path, project=PROJECT.replace("{emulator: true,", f"{{{text}, emulator: true,", 1)))
     assert PROJECTS[text] in lines[0]
     assert lines[0].count("placeholders") < 2

@@ -68,7 +68,8 @@ def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: p
 
 
 def test_the_ends_of_children_may_be_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A supervisor may start commands with SIGCHLD ignored. Then no process can be waited for."""
+    """Several processes work even if SIGCHLD is ignored, as under some supervisors, although a parent then cannot wait
+    for its children."""
     root = write(tmp_path, FILES)
     alone = read(root)
     monkeypatch.setattr(project, "processes_for", lambda *_: 3)
@@ -86,8 +87,8 @@ def descriptors() -> list[str]:
 
 @pytest.mark.parametrize("size", [1, 1_000_000], ids=["small", "large"])
 def test_an_error_leaves_no_process_and_no_pipe(monkeypatch: pytest.MonkeyPatch, size: int):
-    """If the first part fails, the other results are not read. A large one does not fit into its pipe. Without another
-    process, no pipe is left either."""
+    """If the first part fails, all processes end and all pipes are closed, even if an unread result is too large for
+    its pipe. The same is true if no process can be started."""
 
     def work(part: int) -> str:
         if part == 0:
