@@ -13,7 +13,8 @@ import yaml
 from reconciler.model.base import Loc
 from reconciler.redact.shapes import secret_key
 from reconciler.redact.text import SENSITIVE
-from reconciler.specs.plain_yaml import NotPlain, may_be_plain, plain_documents
+from reconciler.specs.plain_yaml import plain_documents
+from reconciler.specs.yaml_forms import NotPlain, may_be_plain
 from reconciler.specs.yaml_lines import line_documents
 from reconciler.specs.yaml_nodes import DEEPEST, Builder, Document, Unreadable
 from reconciler.values import regex

@@ -20,27 +20,14 @@ from yaml import (
     StreamStartEvent,
 )
 
-from reconciler.specs.yaml_nodes import DEEPEST, NULLS, PLAIN_KEY, SUSPECT, Document, plain
-
-LOCATED_LEVELS = 2
-"""The number of levels of mappings whose offsets are kept: those of the document and of its metadata, for the location
-of a spec's name."""
+from reconciler.specs.yaml_forms import LOCATED_LEVELS, NotPlain, Records, is_key, scalar
+from reconciler.specs.yaml_nodes import DEEPEST, PLAIN_KEY, SUSPECT, Document
 
 MAYBE = SUSPECT | {""}
 """The first characters of plain scalars that may not be strings."""
 
 NO_VALUES = {StreamStartEvent, DocumentStartEvent, StreamEndEvent}
 NextEvent = Callable[[], Any]
-Records = dict[int, list[int]]
-
-
-class NotPlain(Exception):
-    """Raised for a text that the fast reader does not read, because it has a flaw or a rarely used form."""
-
-
-def may_be_plain(text: str) -> bool:
-    """Returns whether a text certainly has no tags and no anchors."""
-    return "!" not in text and "&" not in text
 
 
 def plain_documents(next_event: NextEvent) -> Iterator[Document]:
@@ -104,22 +91,3 @@ def _container(next_event: NextEvent, start: Any, level: int, records: Records) 
     if type(start) is SequenceStartEvent:
         return _list(next_event, level, records)
     raise NotPlain
-
-
-def is_key(text: str, style: str | None) -> bool:
-    """Returns whether a scalar can be a key. A plain scalar must be a string in both versions of YAML, and must not
-    start with a Unicode space."""
-    if style:
-        return "\0" not in text
-    return text != "" and not text[0].isspace() and type(plain(text)) is str
-
-
-def scalar(text: str, style: str | None) -> Any:  # noqa: ANN401 - any scalar
-    """Returns the value of a scalar that is quoted or that may not be a string."""
-    if style:
-        if "\0" in text:
-            raise NotPlain
-        return text
-    if text in NULLS:
-        raise NotPlain
-    return plain(text)

@@ -1,16 +1,22 @@
 """Finds the form of one line of YAML: ``key: value``, ``- value``, a comment, a block of text, or a mapping or list in
 brackets. `reconciler.specs.yaml_lines` reads texts of such lines.
 
-Specs in a project have most lines in common, so the form of each line is cached.
+Specs in a project have most lines in common, so the form of each line is cached. The rules for scalars and keys also
+apply to `reconciler.specs.plain_yaml`, which reads texts with other lines.
 """
 
 import re
 from sys import intern
 from typing import Any, NamedTuple
 
-from reconciler.specs.plain_yaml import LOCATED_LEVELS, NotPlain, Records, is_key, scalar
-from reconciler.specs.yaml_nodes import DEEPEST, PLAIN_KEY
+from reconciler.specs.yaml_nodes import DEEPEST, NULLS, PLAIN_KEY, plain
 from reconciler.values import regex
+
+Records = dict[int, list[int]]
+
+LOCATED_LEVELS = 2
+"""The number of levels of mappings whose offsets are kept: those of the document and of its metadata, for the location
+of a spec's name."""
 
 MOST_FORMS = 4096
 """The number of different lines whose forms are cached. When this number is exceeded, the whole cache is cleared, which
@@ -40,6 +46,15 @@ SCALAR, NESTED, FLAT, FLOW, TEXT, COMPACT = range(6)
 brackets, one that contains others, a block of text, and another entry on the same line, as in ``- key: value``."""
 
 ENDS_ALL, GIVES_UP = -1, 1 << 30  # the indentation of lines without a value
+
+
+class NotPlain(Exception):
+    """Raised for a text that the fast reader does not read, because it has a flaw or a rarely used form."""
+
+
+def may_be_plain(text: str) -> bool:
+    """Returns whether a text certainly has no tags and no anchors."""
+    return "!" not in text and "&" not in text
 
 
 class Line(NamedTuple):
@@ -199,3 +214,22 @@ def _flow_value(line: str, at: int, level: int, start: int, records: Records) ->
     if value is None:
         raise NotPlain
     return _scalar(value), value.end()
+
+
+def is_key(text: str, style: str | None) -> bool:
+    """Returns whether a scalar can be a key. A plain scalar must be a string in both versions of YAML, and must not
+    start with a Unicode space."""
+    if style:
+        return "\0" not in text
+    return text != "" and not text[0].isspace() and type(plain(text)) is str
+
+
+def scalar(text: str, style: str | None) -> Any:  # noqa: ANN401 - any scalar
+    """Returns the value of a scalar that is quoted or that may not be a string."""
+    if style:
+        if "\0" in text:
+            raise NotPlain
+        return text
+    if text in NULLS:
+        raise NotPlain
+    return plain(text)

@@ -12,12 +12,12 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from reconciler.specs.plain_yaml import LOCATED_LEVELS, NotPlain, Records
 from reconciler.specs.yaml_forms import (
     COMPACT,
     END,
     FLOW,
     IGNORED,
+    LOCATED_LEVELS,
     NESTED,
     NEXT_DOCUMENT,
     OTHER,
@@ -25,6 +25,8 @@ from reconciler.specs.yaml_forms import (
     TEXT,
     Forms,
     Line,
+    NotPlain,
+    Records,
     in_brackets,
 )
 from reconciler.specs.yaml_nodes import DEEPEST, Document

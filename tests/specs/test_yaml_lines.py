@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.specs import yaml_forms, yaml_lines
 from reconciler.specs.parse import yaml_documents
-from reconciler.specs.plain_yaml import NotPlain, Records
+from reconciler.specs.yaml_forms import NotPlain, Records
 from reconciler.specs.yaml_lines import line_documents
 from tests.bench.projects import spec_text
 from tests.specs.test_plain_yaml import complete, read
