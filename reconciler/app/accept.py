@@ -131,11 +131,13 @@ def _facts(view: SpecView, counted: Submission | None) -> Iterator[tuple[str, st
 
 def _does(spec: DesiredSpec, counted: Submission | None, generation: int | None) -> str:
     if spec.policy.schedule is not None:
-        return "accept: the current content counts as applied. Nothing is submitted; the next slot runs this content."
-    by = f"generation {generation}, without a run"
+        return (
+            "accept: the current content is recorded as applied. Nothing is submitted; the next slot runs this content."
+        )
+    by = f"as generation {generation}, without a run"
     if counted is not None and counted.run_id is not None:
-        by = f"that of run {counted.run_id}"
-    return f"accept: the current content counts as {by}. Nothing is submitted; a later change runs."
+        by = f"as the content of run {counted.run_id}"
+    return f"accept: the current content is recorded {by}. Nothing is submitted; a later change runs."
 
 
 def _warnings(view: SpecView, counted: Submission | None) -> Iterator[str]:

@@ -78,7 +78,7 @@ def _why_nothing(view: SpecView, selected: list[Submission], selection: str | No
     if last is None:
         return f"{view.name} was never submitted"
     state = f"{last.run_state} (run {last.run_id})" if last.run_id else str(last.phase)
-    return f"{view.name} has no live run: {last.key.label} is {state}"
+    return f"{view.name} has no live run: {last.key.label}: {state}"
 
 
 def _cancelled_facts(view: SpecView, live: list[Submission], unknown: list[Submission]) -> Iterator[tuple[str, str]]:

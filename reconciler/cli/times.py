@@ -181,4 +181,4 @@ def _unix(text: str) -> str:
 def _day_or_month(text: str, first: int, second: int, year: str) -> str:
     dates = sorted({(month, day) for month, day in ((first, second), (second, first)) if month <= 12 and day <= 31})
     forms = " or ".join(f"{year}-{month:02}-{day:02}" for month, day in dates) or "the year first"
-    return f"{text!r} {'can be either' if len(dates) > 1 else 'is not in the form of ISO 8601'}; write {forms}"
+    return f"{text!r} {'is ambiguous' if len(dates) > 1 else 'is not in the form of ISO 8601'}; write {forms}"

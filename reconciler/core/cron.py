@@ -161,8 +161,10 @@ def _warning(field: Field, match: re.Match[str], *, alone: bool, following: str)
     name = f"{'an' if field is HOUR else 'a'} {field.unit} step of {step}"
     if len(values) == 1 and (step != field.size or field is DAY):
         when = f"every {field.whole} {_ON[field]} {start}" if following == "*" else f"only {field.unit} {start}"
-        limit = f", so it is less than {field.size}" if step >= field.size else f", and {step} goes past its end"
-        yield f"{name} is {when}: a step counts within the {field.whole}{limit}. {_even(field)}"
+        limit = (
+            f", so a step must be less than {field.size}" if step >= field.size else f", and {step} is beyond its end"
+        )
+        yield f"{name} means {when}: steps restart with each {field.whole}{limit}. {_even(field)}"
         return
     returns = field.size - values[-1] + start  # the distance to the first value of the next hour or day
     is_whole = start - field.first < step and end == field.last

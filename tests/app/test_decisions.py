@@ -111,7 +111,7 @@ def cancelled(spec_view: SpecView, run_id: str | None = None, at_slot: str | Non
     ("events", "run_id", "message"),
     [
         ([], None, "orders was never submitted"),
-        (ran(), None, "generation 1 is succeeded"),
+        (ran(), None, "generation 1: succeeded"),
         (ran(end=None), "nobody", "has no run nobody"),
     ],
     ids=["never submitted", "ended", "another run"],

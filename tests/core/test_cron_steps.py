@@ -9,14 +9,14 @@ from reconciler.core.cron import step_warnings
 from tests.builders import NOW
 
 TOO_LONG = {
-    "*/90 * * * *": "a minute step of 90 is every hour at minute 0",
-    "0-10/15 * * * *": "a minute step of 15 is every hour at minute 0",
-    "*/90 3 * * *": "a minute step of 90 is only minute 0",
-    "0 */36 * * *": "an hour step of 36 is every day at hour 0",
-    "0 0 */40 * *": "a day step of 40 is every month on day 1",
-    "0 0 1 */18 *": "a month step of 18 is every year in month 1",
-    "0 0 * * */9": "a weekday step of 9 is every week on weekday 0",
-    "5,*/75 * * * *": "a minute step of 75 is every hour at minute 0",
+    "*/90 * * * *": "a minute step of 90 means every hour at minute 0",
+    "0-10/15 * * * *": "a minute step of 15 means every hour at minute 0",
+    "*/90 3 * * *": "a minute step of 90 means only minute 0",
+    "0 */36 * * *": "an hour step of 36 means every day at hour 0",
+    "0 0 */40 * *": "a day step of 40 means every month on day 1",
+    "0 0 1 */18 *": "a month step of 18 means every year in month 1",
+    "0 0 * * */9": "a weekday step of 9 means every week on weekday 0",
+    "5,*/75 * * * *": "a minute step of 75 means every hour at minute 0",
 }
 UNEVEN = {
     "*/7 * * * *": "after minute 56 comes minute 0 of the next hour, 4 minutes later",

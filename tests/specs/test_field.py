@@ -30,7 +30,7 @@ ESSENCE = {
     "tab": "tab in indentation: use spaces",
     "inner-names": "did you mean entryPoint?",
     "overrides-8192": "container overrides are 9,016 characters as JSON, and ECS takes 8,192",
-    "cron-90": "a minute step of 90 is every hour at minute 0",
+    "cron-90": "a minute step of 90 means every hour at minute 0",
     "streaming-hive": "STREAMING works with the Spark driver only",
     "policy-not-json": "the inline policy is not JSON: expecting value at character 1",
 }

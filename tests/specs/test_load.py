@@ -534,7 +534,7 @@ def test_every_problem_of_a_document_has_its_location(tmp_path, text, expected):
 WARNED = {
     "step": (
         batch(policy='schedule: "*/90 * * * *"'),
-        ["6:13: spec.schedule: a minute step of 90 is every hour at min"],
+        ["6:13: spec.schedule: a minute step of 90 means every hour at min"],
     ),
     "placeholder in a label": (
         batch().replace("name: job", 'name: job\n  labels: {a: "${var.bucket}", b: "$${x}"}'),
