@@ -11,10 +11,13 @@ from reconciler.core.desired import DesiredSpec
 from reconciler.core.suggestions import Invocation
 from reconciler.errors import Problem, SpecErrors, UsageError
 from reconciler.model.arns import region_problem
-from reconciler.model.base import Loc
+from reconciler.model.base import JSON, Loc, part
+from reconciler.model.kind import MODULES, kind_named
 from reconciler.model.project import ALLOWED_VARIABLE, Project, variable_problem
 from reconciler.model.spec import API_VERSION
+from reconciler.redact.request import secret_places
 from reconciler.specs import PROJECT_FILE, SPECS_FOLDER, project_folder
+from reconciler.specs.field_names import spelling
 from reconciler.specs.file_patterns import EXCEPT, MOST_ALTERNATIVES, Patterns, expanded, matches, patterns
 from reconciler.specs.files import ChosenFiles, Folder, IsPlanFile, NotReadable, ProjectFiles, chosen_files
 from reconciler.specs.other_files import FAMILY, NOT_A_SPEC, reported_once, unreadable_other
@@ -79,10 +82,31 @@ class ProjectFile:
         for name, target in self.project.spec.targets.items():
             if target.region is not None and (problem := region_problem(target.region)):
                 yield self.view.problem(("spec", "targets", name, "region"), problem, "region", "warning")
+            yield from self._unknown_rates(name, target.rates)
         value = self.view.document.value
+        yield from self._secrets(value)
         targets = [("spec", "targets", name, key) for name in self.project.spec.targets for key in TEXT_OF_TARGETS]
         paths = (("metadata", "labels"), ("spec", "suspend"), *targets)
         yield from placeholder_warnings(self.view, value, paths)
+
+    def _unknown_rates(self, target: str, rates: Iterable[str]) -> Iterator[Problem]:
+        """Yields a warning for each quota whose operation is misspelt."""
+        known = [operation for kind in MODULES for operation in kind_named(kind).rates]
+        for operation in rates:
+            if operation not in known and (meant := spelling(operation, known)):
+                loc = ("spec", "targets", target, "rates", operation)
+                message = f"there is no operation {operation}; did you mean {meant}?"
+                yield self.view.problem(loc, message, "rates", "warning", on_key=True)
+
+    def _secrets(self, value: JSON) -> Iterator[Problem]:
+        """Yields a warning for each variable that is probably a secret. Where it is used, only its value is known."""
+        for loc in (("spec",), *(("spec", "targets", name) for name in self.project.spec.targets)):
+            for path in secret_places({"vars": part(value, *loc, "vars")}):
+                message = (
+                    "looks like a secret, readable by everyone who can read this file, the plans or the AWS console. "
+                    "Keep it in AWS Secrets Manager and let the job read it from there"
+                )
+                yield self.view.problem((*loc, *path), message, "secret", "warning")
 
 
 def read_project(root: Path, files: ProjectFiles | None = None) -> ProjectFile:

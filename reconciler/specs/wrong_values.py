@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.model.arns import region_problem
 from reconciler.model.base import PATTERN_HINTS, Loc, SourceFloat, Unquoted, source_text
-from reconciler.model.project import REGION_PATTERN
+from reconciler.model.project import LEDGER_PATTERN, REGION_PATTERN
 from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON
 from reconciler.specs.yaml_nodes import FRACTION, INTEGER, meaning
 
@@ -106,7 +106,22 @@ def _pattern(value: object, context: Context) -> str:
     message = PATTERN_HINTS.get(pattern) or f"must match {pattern}"
     if pattern == REGION_PATTERN and isinstance(value, str) and (problem := region_problem(value)):
         return problem if problem.endswith("?") else f"{problem}: {message}"
-    return message + (f"; got {shown}" if shown != "a string" else "")
+    meant = _ledger(value) if pattern == LEDGER_PATTERN and isinstance(value, str) else ""
+    return message + (f"; got {shown}" if shown != "a string" else "") + meant
+
+
+def _ledger(value: str) -> str:
+    """Returns ``; did you mean sqlite:///ledger.db?`` for a path, the ARN of a table or a bucket, or an address with
+    the wrong number of slashes."""
+    arn = re.fullmatch(r"arn:[^:]+:(?:dynamodb:[^:]*:\d*:table/(?P<table>[^/]+).*|s3:::(?P<place>.+))", value)
+    scheme = re.fullmatch(r"(?P<scheme>s3|dynamodb|sqlite):/{0,2}(?P<rest>[^/].*)", value)
+    if arn:
+        meant = f"dynamodb://{arn['table']}" if arn["table"] else f"s3://{arn['place']}"
+    elif scheme:
+        meant = f"{scheme['scheme']}://{'/' if scheme['scheme'] == 'sqlite' else ''}{scheme['rest']}"
+    else:
+        meant = f"sqlite:///{value.removeprefix('./')}" if re.fullmatch(r"[\w./-]+", value) else ""
+    return f"; did you mean {meant}?" if meant != value and re.fullmatch(LEDGER_PATTERN, meant) else ""
 
 
 def _length(value: object, context: Context) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.specs.builders import PROJECT, batch, problems, write
+from tests.specs.builders import PROJECT, batch, problems, warnings, write
 
 EMR = """\
 apiVersion: reconciler/v1
@@ -106,6 +106,11 @@ PROJECTS = {
     "vars: [{name: bucket, value: acme}]": 'write {bucket: "acme"}',
     "vars: {bucket: '${target.name}'}": "variables cannot contain placeholders: write $${ for a literal ${",
     "region: ${var.region}": "expected ',' or '}'",
+    "ledger: s3:/acme/x": "did you mean s3://acme/x?",
+    "ledger: ledger.db": "did you mean sqlite:///ledger.db?",
+    "ledger: sqlite:ledger.db": "did you mean sqlite:///ledger.db?",
+    "ledger: 'arn:aws:dynamodb:eu-west-1:111122223333:table/runs'": "did you mean dynamodb://runs?",
+    "ledger: gs://a/b": 's3://BUCKET/PREFIX or dynamodb://TABLE; got "gs://a/b"',
 }
 
 
@@ -115,3 +120,16 @@ def test_problems_of_the_project_file_propose_what_to_write(tmp_path, text):
     lines = problems(write(tmp_path, project=PROJECT.replace("{emulator: true,", f"{{{text}, emulator: true,", 1)))
     assert PROJECTS[text] in lines[0]
     assert lines[0].count("placeholders") < 2
+
+
+def test_variables_with_secrets_and_misspelt_quotas_are_warned_of(tmp_path):
+    """Variables have no effect on masking, so a warning is the only notice of a secret in one."""
+    text = PROJECT.replace("day: 1.10", "day: 1.10, db_password: hunter2, secret_name: prod/db")
+    text = text.replace("{emulator: true,", "{rates: {submitJob: {perSecond: 1, burst: 1}}, emulator: true,", 1)
+    lines = warnings(write(tmp_path, {"a.yaml": batch()}, text))
+    assert [line.split(": ", 2)[1] for line in lines] == [
+        "spec.vars.db_password",
+        "spec.targets.local.rates.submitJob",
+    ]
+    assert "did you mean SubmitJob?" in lines[1]
+    assert "hunter2" not in "".join(lines)
