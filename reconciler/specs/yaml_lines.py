@@ -36,6 +36,9 @@ MOST_TEMPLATES = 256
 """The maximum number of structures that are counted or have a template. Beyond that, all of them are dropped, which
 limits memory."""
 
+LONGEST_TEMPLATE = 1000
+"""The maximum number of lines of a text with a template, which limits memory too."""
+
 WORTHWHILE = 6
 """The number of texts with the same structure after which a template is created for it. Creating a template takes about
 as long as reading ten texts without one."""
@@ -203,7 +206,10 @@ def _indent(text: str) -> int:
 
 
 def _template(texts: Sequence[str], forms: Sequence[Line]) -> "_Template | None":
-    """Returns the template of a text, if enough texts with the same structure were read."""
+    """Returns the template of a text, if the text is not too long and enough texts with the same structure were
+    read."""
+    if len(forms) > LONGEST_TEMPLATE:
+        return None
     structure = tuple(map(_SHAPE, forms))
     template = _TEMPLATES.get(structure, 0)
     if isinstance(template, int):

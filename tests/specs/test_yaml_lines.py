@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from reconciler.specs.parse import yaml_documents
 from reconciler.specs.yaml_forms import NotPlain, Records
 from reconciler.specs.yaml_lines import line_documents
 from tests.bench.projects import spec_text
+from tests.campaigns import in_soak
 from tests.specs.test_plain_yaml import complete, read
 
 USUAL = {
@@ -105,6 +107,24 @@ def test_other_lines_are_left_to_the_other_readers(text: str, monkeypatch: pytes
     assert read(yaml_documents(text)) == complete(text, monkeypatch)
 
 
+ALPHABET = "a1 :#-'\"[],{}|~."
+AROUND = [
+    "k: @\n", "@: v\n", "@\nb: c\n", "k:\n- @\n", "k: [@]\n", "k: {@}\n", "k:\n  - a: b\n    @\n", "k: >\n  x\n@\n",
+    "k: |\n @\n  y\nb: c\n", "k: v\n@\n b: c\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("length", in_soak(range(4), (2).__gt__))
+def test_every_short_value_is_read_as_by_the_complete_reader(length: int, monkeypatch: pytest.MonkeyPatch):
+    """Every text of a few characters that have a meaning in YAML, as a key, a value, an entry or a line."""
+    monkeypatch.setattr(yaml_lines, "_TEMPLATES", {})
+    monkeypatch.setattr(yaml_lines, "WORTHWHILE", 1)
+    for characters, around in product(product(ALPHABET, repeat=length), AROUND):
+        text = around.replace("@", "".join(characters))
+        if by_lines(text) is not None:
+            assert read(yaml_documents(text)) == complete(text, monkeypatch), repr(text)
+
+
 def nested(chosen: random.Random, indent: int, depth: int, keys: Iterator[int]) -> list[str]:
     """Returns the lines of a random mapping or list."""
     pad, lines = " " * indent, list[str]()
@@ -175,6 +195,16 @@ def test_a_template_gives_what_is_read_without_one(seed: int, monkeypatch: pytes
 
         assert by_lines(text) == without, text
         monkeypatch.undo()
+
+
+def test_a_long_text_has_no_template(monkeypatch: pytest.MonkeyPatch):
+    """The structures of long texts are not kept, because they would take much memory and are rarely the same."""
+    templates: dict[tuple[int, ...], object] = {}
+    monkeypatch.setattr(yaml_lines, "_TEMPLATES", templates)
+    monkeypatch.setattr(yaml_lines, "WORTHWHILE", 1)
+    comments = "# c\n" * yaml_lines.LONGEST_TEMPLATE
+    assert by_lines(f"a: b\n{comments}") == by_lines("a: b\n")
+    assert len(templates) == 1
 
 
 def test_texts_of_one_structure_are_read_with_one_template(monkeypatch: pytest.MonkeyPatch):
