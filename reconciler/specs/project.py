@@ -42,11 +42,18 @@ def find_root(chosen: Path | None, cwd: Path) -> Path:
     folder = project_folder(chosen, cwd)
     if folder is not None:
         return folder
+    if chosen is not None and (cwd / chosen).is_file():
+        raise UsageError(f"-C takes the project folder, not a file: -C {chosen.parent}")
     if chosen is not None:
         raise UsageError(
             f"no {PROJECT_FILE} in {chosen}. To start a project there, run: "
             + Invocation(directory=str(chosen)).command("init")
         )
+    if (cwd / "reconciler.yml").is_file():
+        raise UsageError(f"the project file is called {PROJECT_FILE}: rename reconciler.yml")
+    above = next((folder for folder in cwd.parents if (folder / PROJECT_FILE).is_file()), None)
+    if above is not None:
+        raise UsageError(f"no {PROJECT_FILE} here, but in {above}: name the project folder, -C {above}")
     raise UsageError(
         f"no {PROJECT_FILE} here or in ./{SPECS_FOLDER}: name the project folder with -C DIR, or start a project with "
         "reconciler init"

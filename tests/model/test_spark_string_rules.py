@@ -29,6 +29,7 @@ MISTAKES = [
     ('--conf spark.x="a b', "spark.x=", "unbalanced double quote"),
     ("--conf spark.x='a b --class c", "spark.x=", "unbalanced single quote"),
     ('--class a.B" --conf spark.x=1', "a.B", "unbalanced double quote"),
+    ("--conf spark.x=1,spark.y=2 --class c", "spark.x=1,spark.y=2", "a --conf has one setting: write another --conf"),
     # made by word processors
     ("––conf spark.x=1", "––conf", "an en dash is not an option's dash: write --conf"),
     ("–conf spark.x=1", "–conf", "an en dash is not an option's dash: write --conf"),

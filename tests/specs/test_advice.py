@@ -133,3 +133,16 @@ def test_variables_with_secrets_and_misspelt_quotas_are_warned_of(tmp_path):
     ]
     assert "did you mean SubmitJob?" in lines[1]
     assert "hunter2" not in "".join(lines)
+
+
+def test_entries_with_the_same_name_are_warned_of(tmp_path):
+    """Only one of two variables or requirements of the same name has an effect."""
+    request = (
+        "containerOverrides: {environment: [{name: A, value: b}, {name: B, value: b}, {name: A, value: c}], "
+        "resourceRequirements: [{type: VCPU, value: '1'}, {type: VCPU, value: '2'}]}"
+    )
+    lines = warnings(write(tmp_path, {"a.yaml": batch(request=request)}))
+    assert [line.rpartition("spec.request.containerOverrides.")[2] for line in lines] == [
+        "environment[2].name: environment[0] has the same name: remove one of them",
+        "resourceRequirements[1].type: resourceRequirements[0] has the same type: remove one of them",
+    ]

@@ -199,6 +199,20 @@ def test_file_names_that_cannot_be_printed_are_errors(tmp_path, name):
     assert line.isprintable()
 
 
+def test_a_missing_project_file_is_explained(tmp_path):
+    """A file instead of the folder, another extension, and a folder below the project each have their own message."""
+    below = tmp_path / "jobs"
+    below.mkdir()
+    (tmp_path / "reconciler.yml").write_text("")
+    with pytest.raises(UsageError, match=r"is called reconciler\.yaml: rename reconciler\.yml"):
+        find_root(None, tmp_path)
+    (tmp_path / "reconciler.yml").rename(tmp_path / "reconciler.yaml")
+    with pytest.raises(UsageError, match=r"no reconciler\.yaml here, but in .*: name the project folder, -C "):
+        find_root(None, below)
+    with pytest.raises(UsageError, match=r"-C takes the project folder, not a file: -C \.\."):
+        find_root(type(below)("../reconciler.yaml"), below)
+
+
 def test_the_project_folder(tmp_path):
     """The project folder is the given folder; by default, it is the current folder or ./specs."""
     here = write(tmp_path / "here")

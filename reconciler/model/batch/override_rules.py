@@ -62,8 +62,22 @@ def warn_containers(request: JSON) -> Iterator[Remark]:
                 yield Remark((*loc, key), message, "batch-deprecated")
         for path, requirement in entries(container, "resourceRequirements", loc):
             yield from _vcpu_form(path, requirement)
+        yield from repeated(loc, container, "environment", "name")
+        yield from repeated(loc, container, "resourceRequirements", "type")
         if loc == SINGLE and "instanceType" in container:
             yield Remark((*loc, "instanceType"), "instanceType is for multi-node parallel jobs", "batch-instance-type")
+
+
+def repeated(loc: Loc, container: JSON, key: str, name: str) -> Iterator[Remark]:
+    """Yields remarks about entries of the list at `key` that have the same name as an earlier entry."""
+    seen: dict[str, int] = {}
+    for path, entry in entries(container, key, loc):
+        value = text(entry, name)
+        if value is not None and value in seen:
+            message = f"{key}[{seen[value]}] has the same {name}: remove one of them"
+            yield Remark((*path, name), message, "batch-repeated")
+        elif value is not None:
+            seen[value] = int(path[-1])
 
 
 def reserved_variables(loc: Loc, container: JSON, key: str) -> Iterator[Remark]:
@@ -190,6 +204,7 @@ def warn_pods(request: JSON) -> Iterator[Remark]:
                 message = "AWS documents labels as letters, digits, '-' and '_'"
                 yield Remark((*loc, "metadata", "labels", key), message, "batch-label")
         for path, container in _pod_containers(loc, pod):
+            yield from repeated(path, container, "env", "name")
             for side in ("limits", "requests"):
                 for name, value in part(container, "resources", side).items():
                     yield from _unusual((*path, "resources", side, name), name, value)

@@ -269,6 +269,8 @@ class _Check:
                 self._next += 1
         elif following is None and value.raw.endswith((",", ";")):
             self._warn(value.start, value.raw, f"the {value.raw[-1]} at the end is part of the value: remove it")
+        elif "=" in setting.partition(",spark.")[2]:
+            self._warn(value.start, value.raw, "a --conf has one setting: write another --conf for each further one")
         elif not key.startswith("spark."):
             message = f"spark-submit ignores {key}: write spark.{key}, or spark.hadoop.{key} if it is Hadoop's"
             self._warn(value.start, value.raw, message)
