@@ -26,7 +26,9 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 
 # The pins apply to the build backend too: pip passes these two variables on to its isolated build, but not -c.
 INSTALL = PIP_CONSTRAINT=$(PIN) PIP_BUILD_CONSTRAINT=$(PIN) PIP_USER=0 \
-          $(BIN)/python -I -m pip install -qq --disable-pip-version-check --no-input -e
+          $(BIN)/python -I -m pip install -qq --disable-pip-version-check --no-input --no-compile -e
+# pip would compile the packages on one processor only. Files that are no Python, such as templates, are left out.
+COMPILE = $(BIN)/python -I -m compileall -qq -j 0 $(VENV)/lib || true
 
 PYTEST   = $(BIN)/python -m pytest -q -n auto --dist worksteal
 EVERYDAY = not soak and not bench and not aws
@@ -102,11 +104,13 @@ clean: ## remove everything that make and the tools created
 $(RUN): pyproject.toml $(PIN) Makefile | $(BIN)/python
 	@echo "Installing reconciler into $(VENV) ..."
 	@$(INSTALL) .
+	@$(COMPILE)
 	@touch $@
 
 $(DEV): pyproject.toml $(PIN) Makefile | $(BIN)/python
 	@echo "Installing reconciler and the development tools into $(VENV) ..."
 	@$(INSTALL) '.[dev]'
+	@$(COMPILE)
 	@touch $(RUN) $@
 
 # atheris is compiled and supports only some versions of Python. If there is none, its campaigns are skipped.
