@@ -7,9 +7,11 @@ Debian's package `chromium` provides the browser; without it these tests are ski
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,19 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser: Any) -> Callable[[bool], Any]:
+    """Returns a function that returns a browser context with or without JavaScript, which is created once because the
+    first page of a context takes longer than most tests."""
+    return cache(lambda javascript: _context(browser, javascript))
+
+
+def _context(browser: Any, javascript: bool) -> Any:
+    made = browser.new_context(java_script_enabled=javascript)
+    made.set_default_timeout(120_000)  # the machine may be busy
+    return made
+
+
 @dataclass
 class Looked:
     """A page in the browser, the output of its console, and the requests that it made."""
@@ -58,25 +73,33 @@ class Looked:
         assert self.printed == []
         assert [url for url in self.requests if not url.startswith((origin, "data:"))] == []
 
+    def scrolls_sideways(self) -> bool:
+        """Returns whether the page is wider than the window."""
+        wide: bool = self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        return wide
+
 
 @pytest.fixture
-def look(browser: Any) -> Iterator[Any]:
-    """Opens pages, each in its own browser context."""
-    contexts = []
+def look(browser: Any, context: Callable[[bool], Any]) -> Iterator[Any]:
+    """Opens pages. A page that leaves something in its browser context, such as a setting, has its `own` context."""
+    closed = ExitStack()
 
-    def opened(url: str, **context: Any) -> Looked:
-        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **context}))
-        contexts[-1].set_default_timeout(120_000)  # the machine may be busy
-        looked = Looked(contexts[-1].new_page())
-        looked.page.on("console", lambda message: looked.printed.append(message.text))
-        looked.page.on("pageerror", lambda error: looked.printed.append(str(error)))
-        looked.page.on("request", lambda request: looked.requests.append(request.url))
-        looked.page.goto(url)
+    def opened(
+        url: str, *, own: bool = False, javascript: bool = True, scheme: str = "light", width: int = 1200
+    ) -> Looked:
+        used = closed.enter_context(closing(_context(browser, javascript))) if own else context(javascript)
+        page = closed.enter_context(closing(used.new_page()))
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        looked = Looked(page)
+        page.on("console", lambda message: looked.printed.append(message.text))
+        page.on("pageerror", lambda error: looked.printed.append(str(error)))
+        page.on("request", lambda request: looked.requests.append(request.url))
+        page.goto(url)
         return looked
 
-    yield opened
-    for context in contexts:
-        context.close()
+    with closed:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +135,7 @@ def test_each_page_is_quiet_and_accessible(
     """In both colour schemes, each page prints nothing to the console, requests nothing from other hosts, and violates
     no rule of axe. The schemes differ only in colours."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    looked = look(f"{site}/index.html", color_scheme=scheme)
+    looked = look(f"{site}/index.html", scheme=scheme)
     violations = []
     for file in files:
         looked.page.goto(f"{site}/{file}.html")
@@ -123,20 +146,17 @@ def test_each_page_is_quiet_and_accessible(
     assert violations == []
 
 
-def test_a_narrow_screen_does_not_scroll_sideways(look: Any, site: str, tmp_path: Path):
-    """At a width of 400 pixels, only wide tables and drawings scroll sideways, even if a word is very long."""
-    page = look(f"{site}/index.html", viewport={"width": 400, "height": 800}).page
-    write(hostile_site(), tmp_path)
-    files = ("index", "specs", "timeline", "runs", "graph", "plan", "specs/job-007")
-    hostile = ("index", "specs", "timeline", "runs", "plan", "specs/job")
-    for folder, file in [(site, file) for file in files] + [(tmp_path.as_uri(), file) for file in hostile]:
-        page.goto(f"{folder}/{file}.html")
-        assert (file, page.evaluate("document.documentElement.scrollWidth") <= 400) == (file, True)
+def test_a_narrow_screen_does_not_scroll_sideways(look: Any, site: str):
+    """At a width of 400 pixels, only wide tables and drawings scroll sideways."""
+    looked = look(f"{site}/index.html", width=400)
+    for file in ("index", "specs", "timeline", "runs", "graph", "plan", "specs/job-007"):
+        looked.page.goto(f"{site}/{file}.html")
+        assert (file, looked.scrolls_sideways()) == (file, False)
 
 
 def test_the_timeline_zooms_by_the_keyboard(look: Any, site: str):
     """Arrow keys choose day, week or month, even without JavaScript."""
-    page = look(f"{site}/index.html", java_script_enabled=False).page
+    page = look(f"{site}/index.html", javascript=False).page
     shown = {name: page.locator(f".timeline-{name}") for name in ("day", "week", "month")}
     assert [name for name, each in shown.items() if each.is_visible()] == ["week"]
     page.locator("#zoom-week").focus()
@@ -172,7 +192,7 @@ def test_search_finds_specs_by_name_and_state(look: Any, site: str):
 
 def test_specs_are_listed_by_state_without_javascript(look: Any, site: str):
     """Links lead from the number of failed specs to their list."""
-    page = look(f"{site}/index.html", java_script_enabled=False).page
+    page = look(f"{site}/index.html", javascript=False).page
     page.get_by_role("link", name="21 failed").click()
     page.wait_for_url("**/specs-failed.html")
     assert page.locator("tbody tr").count() == 21
@@ -203,15 +223,17 @@ def test_the_keyboard_reaches_the_content_first(look: Any, site: str):
 
 
 def test_hostile_text_runs_nothing(look: Any, tmp_path: Path):
-    """No dialog opens, the text creates no element, and nothing is printed to the console."""
+    """No dialog opens, the text creates no element, nothing is printed to the console, and very long words do not make
+    a narrow page scroll sideways."""
     write(hostile_site(), tmp_path)
     dialogs: list[Any] = []
-    looked = look("about:blank")
+    looked = look("about:blank", width=400)
     looked.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     for file in ("index", "specs", "specs-failed", "timeline", "runs", "specs/job", "graph", "plan"):
         looked.page.goto(f"{tmp_path.as_uri()}/{file}.html")
         assert looked.page.locator("img, iframe, object, [onload], [onerror], [href^='javascript:']").count() == 0
         assert looked.page.locator("script").count() == 1
+        assert (file, looked.scrolls_sideways()) == (file, False)
         looked.clean("file:///")
     looked.page.keyboard.press("/")
     looked.page.keyboard.type("job")
@@ -226,7 +248,7 @@ def test_a_served_page_loads_itself_again(look: Any):
     page.show(content(row("job")))
     served = Endpoint(page.application, "127.0.0.1", 0, "the page")
     try:
-        looked = look("about:blank")
+        looked = look("about:blank", own=True)
         looked.page.clock.install()
         looked.page.goto(f"http://127.0.0.1:{served.port}/")
         given = content(row("job"), row("another"))
