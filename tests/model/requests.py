@@ -105,6 +105,11 @@ def corpus(*names: str) -> list[Any]:
     return [case for name in names for case in _cases(CORPUS / f"{name}.jsonl")]
 
 
+def rows(*names: str) -> list[dict[str, Any]]:
+    """Returns the cases of corpus files that are at hand."""
+    return [case.values[0] for case in corpus(*names) if not case.marks]
+
+
 def _cases(path: Path) -> Iterator[Any]:
     if not path.exists():
         yield pytest.param({}, id="no-corpus", marks=pytest.mark.skip(reason=f"{path.name} is not at hand"))

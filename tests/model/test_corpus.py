@@ -6,7 +6,10 @@ from copy import deepcopy
 
 import pytest
 
-from tests.model.requests import KINDS, corpus, problems, sent
+from tests.campaigns import in_one_test
+from tests.model.requests import KINDS, problems, rows, sent
+
+pytestmark = pytest.mark.skipif(not rows("invalid"), reason="the corpus is not here")
 
 NOW_ACCEPTED = "021-emr-args-empty-string"  # AWS no longer has a minimum length here
 REFUSED = {"090-cdk-all-parameters-bad-dependency-type", "077-dsf-api-props-tag-colon"}
@@ -27,7 +30,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("case", corpus("invalid"))
+@in_one_test("case", rows("invalid"), ids=lambda case: case["id"])
 def test_invalid_requests_are_refused(case):
     """Every request that AWS refuses is refused, and always at a path inside the request."""
     kind = KINDS[case["service"]]
@@ -42,14 +45,14 @@ def test_invalid_requests_are_refused(case):
     assert expected is None or expected in refused
 
 
-@pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
+@in_one_test("case", rows("batch", "emr_serverless"), ids=lambda case: case["id"])
 def test_real_requests_are_accepted(case):
     """Every request that AWS accepted is accepted, except two that break a strict rule."""
     kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
     assert (case["id"] in REFUSED) == bool(problems(kind, case["request"]))
 
 
-@pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
+@in_one_test("case", rows("batch", "emr_serverless"), ids=lambda case: case["id"])
 def test_real_requests_stay_as_they_are(case):
     """Conversions and rules do not change the request, and every field is sent as it was given."""
     kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
@@ -63,7 +66,7 @@ def test_real_requests_stay_as_they_are(case):
     }
 
 
-@pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
+@in_one_test("case", rows("batch", "emr_serverless"), ids=lambda case: case["id"])
 def test_real_requests_have_values_that_can_be_meant(case):
     """No real request has a warning about its values, except examples in which the name of a bucket must be filled
     in."""

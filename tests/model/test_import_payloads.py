@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.model.import_expressions import Fillings
 from reconciler.model.import_payloads import Payload, cron_schedule, find
-from tests.model.requests import corpus
+from tests.campaigns import in_one_test
+from tests.model.requests import rows
 
 BATCH, SPARK = "arn:aws:states:::batch:submitJob.sync", "arn:aws-us-gov:states:::emr-serverless:startJobRun.sync"
 
@@ -217,7 +218,8 @@ def test_schedules_become_five_field_cron_or_a_note(expression: str, cron: str |
     assert (cron is None) <= any(expression in note for note in schedule.notes)
 
 
-@pytest.mark.parametrize("case", [*corpus("batch"), *corpus("emr_serverless")])
+@pytest.mark.skipif(not rows("batch"), reason="the corpus is not here")
+@in_one_test("case", rows("batch", "emr_serverless"), ids=lambda case: case["id"])
 def test_payloads_of_the_aws_cli_are_kept(case: dict[str, Any]) -> None:
     """A plain payload is converted to a request, in AWS's spelling or that of Step Functions, with `${` escaped."""
     payload = only(case["request"])

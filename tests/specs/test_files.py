@@ -5,6 +5,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from reconciler.errors import UsageError
 from reconciler.specs.file_patterns import expanded, matches, may_hold, patterns
 from reconciler.specs.files import MOST_BYTES
 from reconciler.specs.project import find_root
+from tests.campaigns import in_one_test
 from tests.specs.builders import PROJECT, batch, load, problems, write
 
 NOBODY = 65534
@@ -63,8 +65,7 @@ FOLDERS = [(), ("a",), ("a", "b")]
 SELECTIONS = ("*.y", "**/*.y", "a/*", "a/**", "**", "a/**/x.y", "**/b/*", "a", "{a/*,x}.y")
 
 
-@pytest.mark.parametrize("excluded", ["", *SELECTIONS])
-@pytest.mark.parametrize("included", SELECTIONS)
+@in_one_test(("included", "excluded"), product(SELECTIONS, ["", *SELECTIONS]))
 def test_a_folder_selects_the_files_that_the_patterns_match(included, excluded):
     """For a single folder, comparing only file names with the patterns selects the same files as comparing whole
     paths."""

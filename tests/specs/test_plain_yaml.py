@@ -15,6 +15,7 @@ from reconciler.model.base import Loc
 from reconciler.specs import parse
 from reconciler.specs.parse import find, yaml_documents
 from reconciler.specs.yaml_nodes import Document, Unreadable
+from tests.campaigns import in_one_test
 from tests.specs.test_any_document import DOCUMENTS, paths
 from tests.specs.test_reader import RULES
 
@@ -46,7 +47,7 @@ def complete(text: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return read(yaml_documents(text))
 
 
-@pytest.mark.parametrize("text", [text for text, _ in RULES.values()], ids=list(RULES))
+@in_one_test("text", [text for text, _ in RULES.values()], ids=RULES)
 def test_flawed_texts_are_read_as_by_the_complete_reader(text: str, monkeypatch: pytest.MonkeyPatch):
     """For a text with a flaw, both readers return the same flaws and values, even after a plain document."""
     for each in (text, f"a: b\n---\n{text}", f"a: [1, {{c: on}}]\n---\nb: 1\n---\n{text}"):

@@ -14,7 +14,7 @@ from reconciler.specs.parse import yaml_documents
 from reconciler.specs.yaml_forms import NotPlain, Records
 from reconciler.specs.yaml_lines import line_documents
 from tests.bench.projects import spec_text
-from tests.campaigns import in_soak
+from tests.campaigns import in_one_test, in_soak
 from tests.specs.test_plain_yaml import complete, read
 
 USUAL = {
@@ -91,14 +91,14 @@ ODD_LINES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", USUAL.values(), ids=list(USUAL))
+@in_one_test("text", USUAL.values(), ids=USUAL)
 def test_usual_lines_are_read_as_by_the_complete_reader(text: str, monkeypatch: pytest.MonkeyPatch):
     """A text of usual lines is read line by line, with the values and locations of the complete reader."""
     assert is_read_by_lines(text)
     assert read(yaml_documents(text)) == complete(text, monkeypatch)
 
 
-@pytest.mark.parametrize("text", UNUSUAL.values(), ids=list(UNUSUAL))
+@in_one_test("text", UNUSUAL.values(), ids=UNUSUAL)
 def test_other_lines_are_left_to_the_other_readers(text: str, monkeypatch: pytest.MonkeyPatch):
     """A text with any other line, or with an error, is not read line by line."""
     with pytest.raises(NotPlain):
