@@ -223,7 +223,7 @@ def _make(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProc
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Returns a folder with a space in its name that contains the Makefile, the files that it depends on, and a
-    `python` that records its calls instead of installing packages."""
+    `python` that records its installations instead of installing packages."""
     folder = tmp_path / "a clone"
     (folder / ".ci").mkdir(parents=True)
     (folder / "Makefile").write_text((ROOT / "Makefile").read_text("utf-8"))
@@ -231,7 +231,8 @@ def checkout(tmp_path: Path) -> Path:
     (folder / ".ci/constraints.txt").touch()
     binary = folder / ".venv/bin/python"
     binary.parent.mkdir(parents=True)
-    binary.write_text('#!/bin/sh\necho "$*" >> calls\nenv | grep -E "^(PIP|PYTHON)" | sort > environment\nexit 0\n')
+    record = 'echo "$*" >> calls\nenv | grep -E "^(PIP|PYTHON)" | sort > environment'
+    binary.write_text(f'#!/bin/sh\ncase "$*" in *"pip install"*)\n{record}\nesac\nexit 0\n')
     binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
     return folder
 
