@@ -19,6 +19,7 @@ from reconciler.emulator.http import Call, Reply, Server, _Connection
 from reconciler.emulator.server import Control
 from reconciler.emulator.state import State
 from reconciler.errors import UsageError
+from tests.campaigns import in_one_test
 from tests.emulator.conftest import client, job_request, send
 from tests.waiting import PATIENCE_SECONDS, eventually, new_threads
 
@@ -187,16 +188,15 @@ STRANGE = {
 }
 
 
-@pytest.mark.parametrize("name", STRANGE)
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("GET", "/_emulator/runs", None),
-        ("POST", "/_emulator/reset", "{}"),
-        ("PUT", "/_emulator/settings", '{"outcome": "failed"}'),
-        ("POST", "/v1/submitjob", job_request()),
-    ],
+REQUESTS = (
+    ("GET", "/_emulator/runs", None),
+    ("POST", "/_emulator/reset", "{}"),
+    ("PUT", "/_emulator/settings", '{"outcome": "failed"}'),
+    ("POST", "/v1/submitjob", job_request()),
 )
+
+
+@in_one_test(("name", "method", "path", "body"), [(name, *request) for name in STRANGE for request in REQUESTS])
 def test_a_web_page_of_another_origin_is_refused(
     emulator: Emulator, name: str, method: str, path: str, body: object
 ) -> None:

@@ -159,7 +159,7 @@ REPEATED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("piece", REPEATED)
+@in_one_test("piece", REPEATED)
 def test_long_texts_are_masked_in_linear_time(piece):
     """Masking four times as much text takes about four times the CPU time, whatever the text repeats; sixteen times
     would be quadratic."""
