@@ -71,7 +71,7 @@ def searched_in_vain(number: int) -> Call:
 
 
 def adopted(number: int) -> Call:
-    """Plans specs of which half have a run that an operator adopted, so that they have no intent, and the others are
+    """Plans specs, half of which have a run that an operator adopted and therefore no intent. The other half are
     new."""
     wanted = desired(*(spec("A", name) for name in names(number)))
     state = Recorded()

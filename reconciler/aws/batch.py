@@ -87,7 +87,7 @@ class Batch:
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
         """Reports the state of each job, as returned by DescribeJobs. A job that is missing from the reply does not
-        exist at AWS."""
+        exist in AWS."""
         reports: dict[str, RunReport | str] = {}
         for some in _chunks(runs):
             try:
@@ -275,7 +275,7 @@ def _named(client: Client, queue: str, names: Collection[str], since: datetime) 
 
 
 def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:
-    """Returns the jobs that exist at AWS, keyed by id. A reply without the list is an error. Raises `ServiceError`."""
+    """Returns the jobs that exist in AWS, keyed by id. A reply without the list is an error. Raises `ServiceError`."""
     with translate_errors("DescribeJobs"):
         answer = client.describe_jobs(jobs=list(job_ids))
         if "jobs" not in answer:

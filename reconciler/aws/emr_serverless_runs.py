@@ -156,7 +156,7 @@ def read_run(client: Client, application: str, run_id: str, attempt: int | None 
 
 
 def run_or_none(client: Client, application: str, run_id: str, attempt: int | None = None) -> Described | None:
-    """Reads one run as `read_run` does. Returns `None` if it does not exist at AWS."""
+    """Reads one run as `read_run` does. Returns `None` if it does not exist in AWS."""
     try:
         return read_run(client, application, run_id, attempt)
     except ServiceError as error:

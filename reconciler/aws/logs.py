@@ -106,8 +106,8 @@ class EventCursor:
     def _page(self) -> tuple[list[dict[str, Any]], bool]:
         """Returns the next events, and whether there are no more events for now.
 
-        An empty page does not mean the end, because more pages may follow. At the end, AWS returns the token that was
-        sent. Other servers return events together with the same token, and the next call returns these events again.
+        An empty page is not necessarily the last one. After the last page, AWS returns the same token that was sent.
+        Other servers return events together with the same token, and the next call returns these events again.
         """
         for _ in range(MOST_EMPTY_PAGES):
             position: dict[str, Any] = {"nextToken": self._token} if self._token else self._start()

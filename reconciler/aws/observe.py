@@ -60,7 +60,7 @@ def observe(
     Returns the new states, sorted by name, and the runs that were found. An ended run is read again only until AWS has
     reported its reason and usage (`core.observations`). If a service fails, nothing is raised; instead, the sighting
     contains the error for each token of the service. The sighting also contains an error for each run that does not
-    exist at AWS; such a run is not considered ended. `request_of` returns the request that a submission sent, or an
+    exist in AWS; such a run is not considered ended. `request_of` returns the request that a submission sent, or an
     empty one if it is not available. The name in it narrows the lookup.
     """
     questions = _questions(recorded, names, now)

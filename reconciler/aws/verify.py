@@ -56,13 +56,13 @@ class SharedResources:
         }
 
     def answer(self, need: Need) -> Result:
-        """Returns the answer about a resource that a request names."""
+        """Returns the result of the check of a resource that a request names."""
         if need.type not in SERVICES:
             return Answer.NOT_ASKED, f"{need.type} {need.name}: not checked"
         return self.of(Resource(need.type), need.name)
 
     def of(self, resource: Resource, name: str) -> Result:
-        """Returns the answer about a resource of a type that kinds share."""
+        """Returns the result of the check of a resource whose type is used by several kinds."""
         key = (resource, name)
         if key not in self._answers:
             self._answers[key] = self.asked(f"{resource} {name}", SERVICES[resource], self._asks[resource], name)

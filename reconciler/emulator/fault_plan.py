@@ -21,8 +21,8 @@ _MAX_DEPTH = 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A list of rules, and the emulator's settings that are faults of the stored world. If several rules apply to a
-    call, the first one acts. Settings that are not in the plan get their defaults. Raises `FaultProblems`."""
+    """A list of rules, and the settings of the emulator that simulate faults in stored state. If several rules apply to
+    a call, the first one acts. Settings that are not in the plan get their defaults. Raises `FaultProblems`."""
 
     rules: Sequence[Rule] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -122,7 +122,7 @@ class Settings:
     retention_seconds: float | None = (
         7 * 24 * 3600.0
     )  # how long an ended run can be looked up, in Batch 7 days; None: forever
-    # Faults of the stored world (`FAULTS`), none by default:
+    # Faults in stored state (`FAULTS`), none by default:
     listing_lag_seconds: float = 0.0  # how long after its acceptance a run is missing from listings
     describe_lag_seconds: float = 0.0  # how long after its acceptance a run is missing from lookups by id
     listing_retention_seconds: float | None = None  # `retention_seconds` for listings, if shorter
@@ -222,7 +222,7 @@ _FAULT_CHECKS: Mapping[str, Check] = {
     ),
 }
 FAULTS = tuple(_FAULT_CHECKS)
-"""The settings that are faults of the stored world. A fault plan sets them."""
+"""The settings that simulate faults in stored state. A fault plan sets them."""
 
 _CHECKS: Mapping[str, Check] = {
     "account": (_matches(r"[0-9]{12}"), "twelve digits"),

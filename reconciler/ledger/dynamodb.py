@@ -52,8 +52,8 @@ class DynamoStore:
         return self.table.site.address
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Writes `batch` at `position` if the position is free. Returns the batch that is then stored there. Raises the
-        errors of `ports.Store`.
+        """Writes `batch` at `position` if the position is free. Returns the batch that is stored at the position
+        afterwards. Raises the errors of `ports.Store`.
         """
         entry = self._entry(position, batch)
         held = self.table.put_if_none(entry)

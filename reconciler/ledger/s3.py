@@ -142,8 +142,8 @@ class S3Store:
         return self._clients.writer("s3")
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Writes `batch` at `position` if the position is free. Returns the batch that is then stored there. Raises the
-        errors of `ports.Store`.
+        """Writes `batch` at `position` if the position is free. Returns the batch that is stored at the position
+        afterwards. Raises the errors of `ports.Store`.
         """
         key = self.keys.at(position)
         won = self.put_if_none(key, batch)

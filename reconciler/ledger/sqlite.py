@@ -76,8 +76,8 @@ class SqliteStore:
         return self._address
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Writes `batch` at `position` if the position is free. Returns the batch that is then stored there. Raises the
-        errors of `ports.Store`.
+        """Writes `batch` at `position` if the position is free. Returns the batch that is stored at the position
+        afterwards. Raises the errors of `ports.Store`.
         """
         return self._blob(position, self._write(position, lambda writer: _insert(writer, position, batch)))
 

@@ -132,7 +132,7 @@ def _encoded(text: str) -> Iterator[Span]:
 
 
 def shape_spans_in(text: str) -> bool:
-    """Returns whether a text has the shape of a secret in it."""
+    """Returns whether a text contains something that looks like a secret."""
     return next(iter(shape_spans(text)), None) is not None
 
 

@@ -66,7 +66,7 @@ def test_a_report_has_attempts_and_children(fake: FakeAws, batch: Service):
 
 
 def test_a_hundred_jobs_are_one_call(fake: FakeAws, batch: Service):
-    """Jobs are described in calls of up to a hundred. A job that is missing from the reply does not exist at AWS."""
+    """Jobs are described in calls of up to a hundred. A job that is missing from the reply does not exist in AWS."""
     fake.play(DescribeJobs=BATCH.describing(*(BATCH.run(f"run-{number}") for number in range(249))))
     reports = batch.observe([BATCH.ref(number) for number in range(250)])
     assert fake.calls == {"DescribeJobs": 3}

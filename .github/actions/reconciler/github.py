@@ -27,7 +27,7 @@ class Refused(Exception):
 
 @dataclass
 class GitHub:
-    """The repository of a workflow run. `bot` is the user as whom the job's token comments."""
+    """The repository of a workflow run. `bot` is the user that writes comments with the job's token."""
 
     environ: Mapping[str, str]
     bot: str
