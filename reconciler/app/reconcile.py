@@ -185,7 +185,9 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
         view = after_renames(inputs.recorded, find_renames(desired, inputs.recorded).pending)
         session.ledger.recall(view, archived_slots(desired, view, now))
     made = plan(desired, inputs.recorded, now)
-    others = (*untracked_warnings(session, inputs, made), *quota_warnings(made, rates(session.target)))
+    others = [*untracked_warnings(session, inputs, made)]
+    if made.pending:  # the quotas of a kind are in its module, which takes long to import
+        others += quota_warnings(made, rates(session.target))
     return replace(made, warnings=(*made.warnings, *others), problems=inputs.problems)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from reconciler.app import reconcile
 from reconciler.app.reconcile import quota_warnings
 from reconciler.core.decide import plan
 from reconciler.model.kind import Rate
+from reconciler.model.project import Target
 from tests.builders import NOW, desired, recorded, spec
 from tests.cli.world import World, project_text
 
@@ -28,3 +32,21 @@ def test_the_plan_contains_the_warning(world: World) -> None:
     world.batch("one")
     world.batch("two")
     assert "2 SubmitJob calls take about 2 min" in world.run("plan").out
+
+
+def test_a_plan_that_sends_nothing_needs_no_quotas(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quotas of a kind are in its module, which is not imported for a plan without submissions."""
+    asked: list[Target] = []
+
+    def rates(target: Target) -> dict[str, Rate]:
+        asked.append(target)
+        return {}
+
+    monkeypatch.setattr(reconcile, "rates", rates)
+    world.batch("one")
+    assert world.run("plan", "--no-refresh").code == 0
+    assert len(asked) == 1
+    assert world.run("apply", "--yes").code == 0
+    asked.clear()
+    assert world.run("plan", "--no-refresh").code == 0
+    assert asked == []
