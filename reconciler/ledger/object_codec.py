@@ -290,10 +290,10 @@ def lazy_rows(kind: type, columns: Sequence[Any], names: Sequence[str], referenc
         with uncollected():
             return list(from_columns(kind, columns, number, reference))
 
-    def column(field: str) -> Iterable[Any]:
-        return _values(hints_of(kind)[field], columns_of[field], number, reference)
+    def column(field: str) -> list[Any]:
+        return list(_values(hints_of(kind)[field], columns_of[field], number, reference))
 
-    return LazyRows(names, _checked(make), _checked(make_all), column)
+    return LazyRows(names, _checked(make), _checked(make_all), _checked(column))
 
 
 def _checked(decode: Callable[P, Decoded]) -> Callable[P, Decoded]:
