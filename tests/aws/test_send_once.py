@@ -183,9 +183,9 @@ def test_the_clock_is_the_machine_s(monkeypatch: pytest.MonkeyPatch):
     """The real clock returns the time. Its boot-time clock includes the time of a suspension; without such a clock, a
     fallback is used."""
     clock = SystemClock()
-    assert abs(clock.now() - time.time()) < 5
-    assert abs(clock.boot() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5
+    assert time.time() <= clock.now() <= time.time()
+    assert time.clock_gettime(time.CLOCK_BOOTTIME) <= clock.boot() <= time.clock_gettime(time.CLOCK_BOOTTIME)
     clock.sleep(-1)
     clock.sleep(0.001)
     monkeypatch.delattr(time, "CLOCK_BOOTTIME")
-    assert abs(clock.boot() - time.monotonic()) < 5
+    assert time.monotonic() <= clock.boot() <= time.monotonic()
