@@ -15,7 +15,10 @@ from reconciler.specs.parse import SourceText
 from reconciler.specs.stamps import FoundFolder, entries_digest, inode_of
 from reconciler.values import dataclass
 
-_PLAN_FILE = re.compile(rb'\s*\{\s*"format_version"\s*:\s*"[^"]*"\s*,\s*"tool_version"\s*:')
+_PLAN_FILE = re.compile(
+    rb'\s*\{\s*"format_version"\s*:\s*"[^"]*"\s*,\s*"tool_version"\s*:'
+    rb'|\{"format":\d+,"fold":"[^"]*","tool_version":'  # ledger export --snapshot
+)
 
 MOST_BYTES = 1024 * 1024  # 1 MiB
 PLAN_START = 200  # bytes at the start of a file, which are enough to recognize a plan file
@@ -37,8 +40,8 @@ class NotReadable(Exception):
 
 
 class IsPlanFile(NotReadable):
-    """Raised for a file that `plan` wrote, with ``--out`` or as JSON. Such a file is not a spec, and no problem is
-    reported for it."""
+    """Raised for a file that `plan` wrote, with ``--out`` or as JSON, and for a snapshot of the ledger. Such a file is
+    not a spec, and no problem is reported for it."""
 
 
 def find_files(
@@ -209,7 +212,7 @@ def source_text(path: str, content: bytes) -> SourceText:
 
 
 def is_plan_file(path: Path) -> bool:
-    """Returns whether `path` is a regular file that `plan` wrote."""
+    """Returns whether `path` is a regular file that `plan` wrote, or a snapshot of the ledger."""
     try:
         descriptor = os.open(path, OPENING)
     except OSError:

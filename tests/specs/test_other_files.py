@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+from reconciler.ledger.log import Log
+from reconciler.ledger.masked_export import export
 from reconciler.specs.file_patterns import Patterns, patterns
 from reconciler.specs.files import MOST_BYTES
+from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always, intended
 from tests.specs.builders import PROJECT, batch, load, problems, warnings, write
 
 PLAN = {"format_version": "1.1", "tool_version": "0.2.0", "project": "analytics", "actions": [{"run_id": None}]}
@@ -24,6 +27,15 @@ def with_patterns(*written: str) -> str:
 def test_plan_files_are_skipped(tmp_path, name, indent):
     """A plan file is neither a spec nor an error, whatever its name and format."""
     root = write(tmp_path, {"a.yaml": batch(), name: json.dumps(PLAN, indent=indent)})
+    assert (1, []) == (load(root).count, warnings(root))
+
+
+def test_snapshots_of_the_ledger_are_skipped(tmp_path):
+    """The file that `ledger export --snapshot` writes is neither a spec nor an error."""
+    log = Log(MemoryStore(), PLACE, clock=StandingClock(), tool_version="0.2.0")
+    log.append([intended()], always)
+    snapshot = export(log, PLACE, AT).decode()
+    root = write(tmp_path, {"a.yaml": batch(), "snapshot.json": snapshot})
     assert (1, []) == (load(root).count, warnings(root))
 
 
