@@ -16,7 +16,7 @@ from reconciler.core.events import Adopted, Event, ManuallyAdopted
 from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.ports import RunReport
 from reconciler.core.renames import after_renames, find_renames, name_now
-from reconciler.core.state import Recorded, RunState, Submission
+from reconciler.core.state import RUN_STATES, Recorded, Submission
 from reconciler.core.times import parse_time
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import read_checkout
@@ -190,7 +190,7 @@ def _events(
         actor=operator["actor"],
         tool_version=__version__,
     )
-    if run.state in set(RunState):  # another version may have more states
+    if run.state in RUN_STATES:  # another version may have more states
         report = RunReport(True, run.state, run.aws_state, run.detail, run.started_at, run.finished_at)
         yield observed(run.name, token, run.run_id, report, at)
     for other in inspection.inventory.present:  # recorded too, so that an operator decides which run counts

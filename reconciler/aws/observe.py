@@ -17,7 +17,7 @@ from reconciler.core.observations import completes, differs, incomplete
 from reconciler.core.plan import Action
 from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Services, Wanted
 from reconciler.core.previous_runs import REMEMBERED, candidates
-from reconciler.core.state import Recorded, RunState, Sighting, SpecRecord, Submission
+from reconciler.core.state import RUN_STATES, Recorded, Sighting, SpecRecord, Submission
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import GuardError, ReconcilerError, ServiceError
 from reconciler.model.base import JSON
@@ -183,7 +183,7 @@ def _problem(report: RunReport | str) -> str | None:
         return report
     if not report.exists:
         return UNKNOWN_RUN
-    return None if report.state in set(RunState) else f"AWS reported the unknown state {report.state!r}"
+    return None if report.state in RUN_STATES else f"AWS reported the unknown state {report.state!r}"
 
 
 def _event(submission: Submission, report: RunReport, now: datetime) -> Observed:

@@ -19,7 +19,7 @@ from reconciler.core.ledger_changes import AcceptedRollback, MovedAway, MovedTo,
 from reconciler.core.notification_retries import Redelivering, Undelivered, add_delivery
 from reconciler.core.renames import rename
 from reconciler.core.retention import archive_ended, index, restore_group, restore_token
-from reconciler.core.state import CountsAs, Phase, Recorded, RunState, Send, SpecRecord, Submission
+from reconciler.core.state import RUN_STATES, CountsAs, Phase, Recorded, RunState, Send, SpecRecord, Submission
 from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 
@@ -360,7 +360,7 @@ def _observe(submission: Submission, event: e.Observed) -> None:
     if submission.run_state in TERMINAL:
         _complete(submission, event)
         return
-    if event.state not in set(RunState):
+    if event.state not in RUN_STATES:
         raise LedgerFormatNewer(
             f"the ledger contains the run state {event.state!r}, which this version does not know: "
             "it was written by a newer reconciler. Upgrade to that version."

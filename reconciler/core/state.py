@@ -11,13 +11,13 @@ from reconciler.core.identity import Place, SubmissionKey
 from reconciler.core.lazy_mapping import where
 from reconciler.core.ledger_changes import AcceptedRollback, MovedTo
 from reconciler.core.notification_retries import Undelivered
-from reconciler.core.submission import CountsAs, Phase, RunState, Send, Submission, is_live, is_unresolved
+from reconciler.core.submission import RUN_STATES, CountsAs, Phase, RunState, Send, Submission, is_live, is_unresolved
 from reconciler.core.times import Schedule, SlotRange, parse_time
 from reconciler.values import dataclass
 
 __all__ = [
-    "OF_THE_PASS", "CountsAs", "FormerName", "Phase", "Recorded", "RunState", "Send", "Sighting", "SpecRecord",
-    "Submission",
+    "OF_THE_PASS", "RUN_STATES", "CountsAs", "FormerName", "Phase", "Recorded", "RunState", "Send", "Sighting",
+    "SpecRecord", "Submission",
 ]  # fmt: skip
 
 OF_THE_PASS = "of the pass"

@@ -39,6 +39,10 @@ class RunState(StrEnum):
         return self in {RunState.SUBMITTED, RunState.RUNNING}
 
 
+RUN_STATES = frozenset[str](RunState)
+"""The states that this version can record. It is made once, because each observed run is compared with it."""
+
+
 @dataclass(slots=True)
 class Send:
     """One transmission of a submission: its number, the time of its intent, its deadline and its outcome.
