@@ -56,8 +56,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     ]
     desired = replace(desired, unapplied=frozenset(different)) if desired.applied_only else desired
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
-    exist = any(recorded.runs_by_token.values()) or any(recorded.runs_by_spec.values())
-    runs = _PreviousRuns(recorded.intends, exist)
+    runs = _PreviousRuns(recorded.intends, any((*recorded.runs_by_token.values(), *recorded.runs_by_spec.values())))
     in_force = [name for name in usable if name not in stale and desired.stale is None]
 
     def decided(name: str) -> Sequence[Action]:
