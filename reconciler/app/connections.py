@@ -73,6 +73,7 @@ class AwsConnections:
             if kind not in self._services:
                 aws = self._connected()
                 module = import_module(f"reconciler.aws.{kind_named(kind).service}")
+                # Most targets are safe with any endpoint. Finding the endpoint may take two clients.
                 if self._target.settling_problem(overridden=False):
                     safety_checks.check_settling(
                         self._target.settling_problem(overridden=aws.overridden(module.SERVICE))
@@ -150,6 +151,7 @@ class AwsConnections:
         with self._lock:
             self.close()
             self._target = target
+            # A cached property with the rates of the former target.
             vars(self).pop("quota", None)
 
     def close(self) -> None:

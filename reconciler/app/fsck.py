@@ -84,12 +84,14 @@ def inspect(session: Session, since: str | None) -> Inspection:
 
     specs = load_target(session.project_file, session.place.target)
     session.aws.name_runs(specs)
+    # Other commands refuse a ledger that was rolled back, and tell the operator to run fsck.
     recorded = session.ledger.refresh(rolled_back=True)
     locations = [(spec.kind, spec.content.location) for spec in specs.values()]
     with session.aws.reading("listing the runs in AWS"):
         inventory = take_inventory(recorded, locations, session.place, session.aws.inventory, since)
     archived = _archived(session, recorded, inventory.present)
     if archived:
+        # Archived submissions must not stay in the state of the ledger, which later steps append to.
         recorded = copy(recorded)
         recorded.by_token = {**recorded.by_token, **{submission.token: submission for submission in archived}}
     run_ids = {submission.run_id for submission in archived}

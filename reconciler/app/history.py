@@ -159,6 +159,7 @@ def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:
     try:
         with session.aws.reading("reading the states of runs"):
             events, sighting = observe(recorded, session.aws.service, names, now)
+    # Wrong credentials are a mistake to correct, and must not look like an outage of AWS.
     except GuardError:
         raise
     except ReconcilerError as error:

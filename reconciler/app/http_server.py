@@ -45,6 +45,7 @@ class _Connection(WSGIRequestHandler):
 class _Server(ThreadingMixIn, WSGIServer):
     """Serves at most `CONNECTIONS` connections at the same time, each in its own thread."""
 
+    # With other threads, closing the server would wait for every open connection.
     daemon_threads = True
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as in socketserver

@@ -96,6 +96,7 @@ def _trust(arns: Arns, role: Role, target: str, repository: str) -> JSON:
     subjects = [f"{subject}environment:{each.format(target=target)}" for each in ENVIRONMENTS.get(role, ())]
     if role is Role.PLAN:
         subjects = [f"{subject}pull_request", f"{subject}{MERGE_QUEUE}"]
+    # Only `StringLike` reads the `*` in `MERGE_QUEUE` as a wildcard.
     operator = "StringLike" if role is Role.PLAN else "StringEquals"
     condition: dict[str, dict[str, Any]] = {"StringEquals": {f"{PROVIDER}:aud": "sts.amazonaws.com"}}
     condition.setdefault(operator, {})[f"{PROVIDER}:sub"] = _one_or_all(subjects)

@@ -96,6 +96,7 @@ def _of_run(kind: str, run: FoundRun) -> Payload:
     name = str(read.request.get(kind_named(kind).name_field) or run_id)
     imported = Payload(
         kind,
+        # AWS's `${` is text, and must not become a placeholder of the spec.
         mapped(read.request, escaped),
         name,
         f"run {run_id}",
@@ -130,6 +131,7 @@ def payloads_of_file(file: Path) -> list[Payload]:
             raise ReconcilerError(f"{file} has more than {MOST_BYTES // 1024**2} MiB")
         value = json.loads(content)
         if nests_deeper(value, DEEPEST):
+            # Reported like the nesting that Python's own parser refuses.
             raise RecursionError
     except OSError as error:
         raise ReconcilerError(f"{file} cannot be read: {error.strerror}") from error
@@ -203,6 +205,7 @@ def _text(chosen: ChosenTarget, payload: Payload, name: str, after: Sequence[str
     request = {key: value for key, value in payload.request.items() if (key, value) != (kind.name_field, name)}
     policy: dict[str, Any] = {}
     if len(chosen.project_file.project.spec.targets) > 1:
+        # The run exists in one target. In the others, the new spec would start the job.
         policy["targets"] = [chosen.place.target]
     if after:
         policy["dependsOn"] = [{"name": each} for each in after]
@@ -210,6 +213,7 @@ def _text(chosen: ChosenTarget, payload: Payload, name: str, after: Sequence[str
         zone = {"timeZone": schedule.time_zone} if schedule.time_zone else {}
         policy |= {"schedule": schedule.cron, **zone}
         why = "disabled there" if schedule.suspended else "it runs there: disable that schedule, then remove this"
+        # Otherwise two schedulers would start the same job.
         policy["suspend"] = {"reason": f"imported, {why}"}
     fill = [f"Fill in ${{var.{name}}} below spec.vars: {text}" for name, text in payload.variables.items()]
     fill += [f"Fill in request.{path}: {text}" for path, text in payload.omitted.items()]

@@ -115,9 +115,11 @@ def read(session: Session, *, tolerant: bool = False, settled: SettledSpecs | No
     try:
         inputs = _read(session, tolerant=tolerant, settled=settled)
     except ReconcilerError as error:
+        # The error may be about a file that git was writing. If nothing moved, it is an error in the project.
         if session.is_current() and _state(session) == before:
             raise
         raise CheckoutMoved(session.root) from error
+    # Without the newer batches, `_is_overtaken` would find nothing. It is the only proof of newer files outside git.
     session.ledger.refresh()
     moved = not session.is_current() or index_state(session.root) != before.checkout
     if moved or _is_overtaken(inputs := replace(inputs, commit=before.commit, before=before)):
@@ -151,6 +153,7 @@ def _is_overtaken(inputs: PassInputs) -> bool:
         return False
     if others_applied(inputs.settings_digest, before.settings_at, inputs.recorded) is not None:
         return True
+    # Specs on hold are left out, because nothing is sent for them, whatever another pass did.
     for name in inputs.recorded.touched_since(before.position) - inputs.invalid.keys():
         spec, record = inputs.specs.get(name), inputs.recorded.spec(name)
         renamed = any(former.position > before.position for former in record.former_names)
@@ -172,10 +175,12 @@ def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> 
     invalid, specs = usable.on_hold, usable.ready
     session.aws.name_runs(specs)
     recorded = session.ledger.recorded
+    # A service folds the ledger once, so the findings of its last pass are still in this state.
     recorded.forget_findings()
     selected = _selected(session, {**invalid, **usable.specs}, recorded)
     skipped = {} if settled is None else settled.skipped
     if skipped:
+        # Otherwise the skipped specs would be missing from git, and the plan would treat them as removed.
         selected = frozenset(recorded.specs.keys() | specs.keys()) - skipped.keys()
     problems = usable.problems if selected is None else _problems_of(selected, invalid)
     settings = settings_digest(project_settings(session.project, session.place.target))
@@ -209,6 +214,7 @@ def _selected(
         return selected_names(session.options, specs, recorded.specs, {})
     except UsageError:
         elsewhere: Mapping[str, Mapping[str, DesiredSpec]] = {}
+        # Problems of other targets must not replace the error about the name.
         with suppress(SpecErrors):
             elsewhere = load_targets(session.project_file, list(session.project.spec.targets))
         return selected_names(session.options, specs, recorded.specs, elsewhere)
@@ -246,6 +252,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
     )
     commits = {commit for each in changed_names(desired, inputs.recorded) if (commit := newest_commit(each))}
     change = settings_change(desired, inputs.recorded)
+    # Old settings can undo newer ones like an old spec does, so their commit is compared with HEAD as well.
     if change is not None and change.declared_commit is not None:
         commits.add(change.declared_commit)
     if from_objects and inputs.commit is not None:

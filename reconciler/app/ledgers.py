@@ -32,6 +32,7 @@ def opened_store(chosen: ChosenTarget, address: str | None = None, place: Place 
     `LedgerError` for an unknown address."""
     store = open_store(address or chosen.ledger_address, chosen.root, place or chosen.place)
     with ExitStack() as stack:
+        # Only a store in a file has something to close.
         stack.callback(getattr(store, "close", lambda: None))
         try:
             yield store

@@ -152,6 +152,7 @@ class Metrics:
         self._state.problems.set(len(plan.problems))
         self._state.position.set(recorded.position)
         states = Count(newest.run_state for record in recorded.specs.values() if (newest := record.newest) is not None)
+        # Otherwise a reason that no run has any more would keep its last number.
         self._state.waiting.clear()
         waiting = Count((run.kind, _code(run)) for run in recorded.live() if run.run_state is RunState.SUBMITTED)
         for (kind, reason), number in waiting.items():

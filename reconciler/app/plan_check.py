@@ -71,6 +71,7 @@ def check_asked(session: Session, plan: Plan) -> None:
     problems = [*_other_problems(plan, caused, inputs)]
     open_actions = [action for action in plan.pending if not _is_in(action, caused)]
     if open_actions:  # this follows from run states that no pass has recorded yet
+        # A copy, because what is observed here must not count as recorded when the plan is applied.
         observed = replace(inputs, recorded=deepcopy(inputs.recorded))
         assume(observed, observe(at_commit, observed), absence=False)
         later = [again(observed, moment), again(observed, session.now())]
@@ -207,6 +208,7 @@ def _paths(one: Any, other: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - 
 def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[str]:
     """Yields the differences in the parts of a plan that start no run: schedules, renames, declarations, and the
     displayed changes."""
+    # Imported here, because `plan_file` imports this module.
     from reconciler.app.plan_file import is_declared
 
     for schedule in plan.schedule_changes:

@@ -68,6 +68,7 @@ def save(file: Path, content: Iterable[bytes], what: str) -> None:
             with os.fdopen(number, "wb") as stream:  # mkstemp created it with mode 0600
                 stream.writelines(content)
                 stream.flush()
+                # After a power cut, the new name could otherwise refer to an empty file.
                 os.fsync(stream.fileno())
             Path(name).replace(file)
         except BaseException:
@@ -96,6 +97,7 @@ def read(file: Path, environ: Mapping[str, str], *, detached: bool = False) -> P
         raise PlanFileError(f"the plan file {file} is not a plan: it contains an unpaired surrogate") from error
     except (ValueError, RecursionError) as error:
         raise PlanFileError(f"the plan file {file} is not JSON: {error}") from error
+    # Before the seal is checked, because files of other programs, and plans of other major versions, may have none.
     plan = plan_from_json(content)
     if SEAL not in form:
         raise PlanFileError(
@@ -120,6 +122,7 @@ def _check_hmac(file: Path, content: JSON, key: str) -> None:
             f"the plan file {file} has no HMAC: set {KEY_VARIABLE} for `plan --out` too, with the same key. {AGAIN}"
         )
     form = {name: part for name, part in content.items() if name != HMAC}
+    # `compare_digest` refuses text outside ASCII, and the file may have any JSON value here.
     if not hmac.compare_digest(str(content[HMAC]).encode(), _hmac(form, key).encode()):
         raise PlanFileError(
             f"the plan file {file} does not have the HMAC of the key in {KEY_VARIABLE}: the file was changed after it "
@@ -182,6 +185,7 @@ def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
     recorded = session.ledger.refresh()
     session.ledger.check_open()
     _check_position(plan, recorded)
+    # The actions use the new names, which the ledger does not have before the plan is applied.
     recorded = after_renames(recorded, plan.renames)
     _check_heads(plan, recorded)
     _check_declarations(plan, recorded)
@@ -248,6 +252,7 @@ def _objection(action: Action, recorded: Recorded) -> str | None:
             return f"the client token of {name} already belongs to {submission.key}"
         return None if action.send == last + 1 else f"send {action.send} of {name} does not follow send {last}"
     ours = submission is not None and submission.name == name and submission.run_id in {None, action.run_id}
+    # Missed slots have no submission.
     return None if ours or action.missed else f"the ledger has no such run of {name}"
 
 

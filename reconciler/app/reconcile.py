@@ -80,7 +80,7 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     if stop.is_set():
         return None
     results = apply_plan(session, made, None, stop)
-    if not stop.is_set():
+    if not stop.is_set():  # otherwise content that was not sent would count as applied
         record_applied(session, made, results)
     notify(session, made, results)
     return Pass(made, results, inputs.recorded, inputs.specs)
@@ -91,9 +91,11 @@ def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Pl
 
     def attempt() -> tuple[PassInputs, Plan]:
         inputs = read(session, tolerant=tolerant)
+        # Not in `read`, because `plan` and `status` still show a ledger that was copied elsewhere and ended.
         session.ledger.check_open()
         record(session, inputs, observe(session, inputs))
         made = make_plan(session, inputs)
+        # The search needs a plan, because it covers only what the plan submits. Runs that it finds change the plan.
         if look_for_other_ledgers(session, made, inputs.recorded):
             made = make_plan(session, inputs)
         return inputs, made
@@ -114,6 +116,7 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     now = session.now()
     ended = (run for runs in incomplete(recorded, now).values() for run in runs)
     open_names = {submission.name for submission in (*recorded.live(), *recorded.unresolved(), *ended)}
+    # Without open runs, `plan` and `status` work without credentials, and a pass at rest makes no calls.
     if not (open_names if names is None else open_names & names):
         return ()
     from reconciler.aws.observe import observe as look
@@ -137,7 +140,7 @@ def _sent_request(session: Session, submission: Submission) -> JSON:
         events = session.ledger.batch(submission.intent_position)
         return intent_of(events, submission.name, submission.token).request or {}
     except LedgerError:
-        return {}
+        return {}  # the request only narrows the lookup by its name, so the lookup takes more calls without it
 
 
 def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEvent]) -> None:
@@ -147,6 +150,7 @@ def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEven
     """
     from reconciler.apply.recording import record_observations
 
+    # AWS may change the reason of a waiting run at any rate. All changes are shown, but not all are recorded.
     events = [each for each in events if not isinstance(each, Observed) or _is_recorded(inputs.recorded, each)]
     if any(_proves_by_its_time(event) for event in events):
         session.aws.check_clock()
@@ -182,6 +186,7 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
     """
     desired, now = desired_state(session, inputs, may_repeat=may_repeat), now or session.now()
     if inputs.recorded.archives:
+        # The slots of a renamed spec are archived under its former name until the rename is recorded.
         view = after_renames(inputs.recorded, find_renames(desired, inputs.recorded).pending)
         session.ledger.recall(view, archived_slots(desired, view, now))
     made = plan(desired, inputs.recorded, now)
@@ -259,9 +264,10 @@ def apply_plan(
     """
     from reconciler.apply.executor import execute
 
-    check_account(session, made)
+    check_account(session, made)  # before the first append, so that a wrong account records nothing
     provenance = provenance_of(session, made)
     check_settings(session, made)
+    # Before the actions, whose events name the new names.
     record_renames(session, made, provenance)
 
     def check() -> None:

@@ -58,6 +58,7 @@ def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> De
     )
     cancels = tuple(of_submission(s, view.record, ActionType.CANCEL, Reason.ASKED) for s in to_cancel)
     batches = tuple(_cancel_once_adopted(view, s) for s in unknown)
+    # One of the runs may have ended meanwhile. The others are cancelled anyway, so each has its own result.
     return Decision(summary, batches, cancels, whole=False)
 
 

@@ -51,6 +51,7 @@ class ServiceInterval:
         """Returns the seconds from the start of one pass to the start of the next, after `failures` failed passes in a
         row."""
         longest = max(self.seconds, LONGEST_PAUSE_SECONDS)
+        # Without a limit, the power of two would overflow after about a thousand failures.
         return min(self.seconds * 2.0 ** min(failures, 30), longest) * (1 + JITTER_PART * self.jitter())
 
 
@@ -89,8 +90,10 @@ class Service:
         self._quiet_pass = QuietPass()
         self._metrics: Metrics | None = None
         self._page: LivePage | None = None
+        # If a port is taken, everything that was opened before is closed. `pop_all` keeps it open otherwise.
         with ExitStack() as stack:
             stack.callback(self._sessions.close)
+            # A wrong target must end the command. Found in a pass, it would only be a failed pass, which is repeated.
             self._sessions.session()
             if metrics_address is not None:
                 self._metrics = self._serve_metrics(metrics_address, stack)
@@ -142,6 +145,7 @@ class Service:
             log.error("the pass failed: %s", error)
         except Exception as error:  # a bug in one pass must not end the service
             log.exception("the pass failed: internal error: %s; -vv logs its traceback", type(error).__name__)
+        # The failure may have left the ledger or a connection in a bad state.
         if not good:
             self._sessions.close()
         if self._metrics is not None:
@@ -153,6 +157,7 @@ class Service:
             self._pull()
         session = self._sessions.session()
         if self._metrics is not None:
+            # Set in each pass, because after a failure the session has new connections.
             session.aws.on_call = self._metrics.called
         done = self._pass(session, stop)
         if done is None:
@@ -175,6 +180,7 @@ class Service:
         """Runs a pass, or repeats the last one if it was quiet and nothing has changed since."""
         done = self._quiet_pass.again(session)
         if done is not None:
+            # Notifications that a webhook did not accept become due although nothing else changes.
             notify(session, done.plan, done.results)
         elif (done := reconcile(session, stop)) is not None:
             self._quiet_pass.keep(session, done)

@@ -118,6 +118,7 @@ class SettledSpecs:
         have no desired state, unless other specs refer to them."""
         session, self._name, self._skipped, self._at_rest = self._session, "", {}, {}
         recorded = session.ledger.recorded
+        # Added to, because in a second read the state already contains AWS's reports, and ended runs look complete.
         self._open |= {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
         self._open |= {run.name for runs in incomplete(recorded, session.now()).values() for run in runs}
         cached: Mapping[str, File] = {}
@@ -131,6 +132,7 @@ class SettledSpecs:
         specs = read_all(files, [path for path in paths if path not in unchanged], reader, problems, self._shortened)
         resting = {spec.name: spec.location.path for spec in specs if self._is_shortened(spec)}
         names = _referred(spec for spec in specs if spec.name not in resting)
+        # A plan needs the content of a dependency, so specs at rest that others refer to are read again in full.
         again = {path for name, path in resting.items() if name in names}
         wanted = _with_specs(unchanged, names)
         specs = [spec for spec in specs if spec.location.path not in again]
@@ -183,6 +185,7 @@ class SettledSpecs:
                 Reason(reason)
         except ValueError:  # not written by this version
             return {}
+        # The clock was set back, the ledger has lost runs, or this is another ledger.
         if known.since > self._start.wall or len(recorded.rollbacks) != known.rollbacks or not self._continues(known):
             return {}
         touched = _touched(recorded, known.position)
@@ -292,6 +295,7 @@ def _settled(inputs: PassInputs, made: Plan, open_names: set[str]) -> dict[str, 
     settled: dict[str, State] = {}
     for action in made.actions:
         name, spec = action.name, inputs.specs.get(action.name)
+        # A name in `settled` has several actions. An overdue suspension is reported each time.
         if spec is None or name in settled or action.action is not ActionType.NONE or action.overdue:
             busy.add(name)
         elif not (spec.doubts or spec.renamed_from or spec.policy.suspend):

@@ -159,6 +159,7 @@ def _is_at(root: str, head: Sequence[Any] | None) -> bool:
 
     address, position, checksum = head
     try:
+        # Two batches are read, because a second one means that the ledger has grown.
         batches = list(islice(store_at(address, Path(root)).read(position - 1), 2))
     except LedgerError:
         return False
@@ -179,6 +180,7 @@ class QuietPass:
         from reconciler.specs.git import read_head
 
         kept, start, last = self._kept, Start.now(), self._start
+        # Dropped until the comparison has succeeded, so that after an error the next pass runs in full.
         self._kept, self._start = None, start
         if kept is None:
             return None
@@ -187,6 +189,7 @@ class QuietPass:
         same_ledger = head == (session.ledger.recorded.position, session.ledger.head_checksum)
         if not same_ledger or not last.wall <= start.wall < until * NANO or not is_unchanged(str(session.root), tree):
             return None
+        # A commit can be checked out without changing a file, and intents must name the commit that is checked out.
         if read_head(session.root) != done.plan.commit:
             return None
         self._kept = kept
@@ -229,6 +232,7 @@ def _quiet_until(plan: Plan, recorded: Recorded, start: Start, ends: set[str], *
     now = parse_time(plan.created_at)
     if asks and incomplete(recorded, now):
         return None  # AWS may still add details about the end of a run
+    # `created_at` has no fraction of a second.
     if not start.wall / NANO - 1 <= now.timestamp() <= time.time():
         return None  # the plan is for another time
     reported = plan.warnings or plan.problems or plan.overdue
