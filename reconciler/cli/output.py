@@ -77,6 +77,7 @@ def out(text: str, *, raw: bool = False) -> None:
     text unchanged.
     """
     with _refusal_as_error():
+        # `coloured` decides about colours. Without `color`, click would also remove the codes in raw text.
         click.echo(text if raw else inert_text(text), color=True)
 
 

@@ -110,6 +110,7 @@ def plan(
     shown = output.show(plan, refusal)
     if shown:
         stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
+    # After the plan was shown, and before it is saved.
     if refusal is not None:
         raise refusal
     if file is not None:
@@ -326,6 +327,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
         out_parts(plan_text_parts(plan, color=coloured()))
     annotate_holds(plan, session.options)
     if limits is not None:
+        # After the plan was shown, so that the operator sees what exceeds the limits.
         plan.check(limits)
     if (plan.pending or plan.changes) and how.ask:
         check_account(session, plan)  # before the question, so that a wrong account is reported first
@@ -336,6 +338,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
         session.ledger.refresh()  # the operator may have taken long to answer
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
+    # Before `record_applied`, so that the run ids are shown even if the ledger fails then.
     if how.format == "text" or not how.waits or stop.is_set():
         print_results(session, _with_suggestions(session, plan, results), results, how.format)
     annotate_results(plan, results, session.options)

@@ -155,6 +155,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 def _run_command(arguments: Sequence[str] | None) -> int:
     args = None if arguments is None else list(arguments)
+    # In its standalone mode, click would print errors itself, unmasked, and exit with its own codes.
     result = program.main(args=args, prog_name="reconciler", standalone_mode=False)
     flush()
     return result if isinstance(result, int) else DONE

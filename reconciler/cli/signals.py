@@ -34,6 +34,7 @@ def interruptible() -> Iterator[None]:
         yield
         return
     incoming, outgoing = os.pipe()
+    # `set_wakeup_fd` refuses a descriptor that blocks.
     os.set_blocking(outgoing, False)
     watcher = threading.Thread(target=_watch, args=(incoming,), name="reconciler-signals", daemon=True)
     watcher.start()

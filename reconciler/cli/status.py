@@ -73,6 +73,7 @@ def status(
         if form != "text" or wanted or sort != SORTS[0]:
             raise click.UsageError("--watch cannot be combined with --format json, -o, --sort or --state")
         return _watch(options, refresh=not no_refresh)
+    # On a terminal, the table depends on the width.
     stored = StoredOutput(options, "status", form, sort, states, no_refresh, used=terminal_width() is None)
     if (earlier := stored.find()) is not None:
         out(earlier)

@@ -110,7 +110,6 @@ def _changed_lines(*, shown: bool) -> Callable[[Sequence[Awaited]], None]:
             if before.get(each.key) != state:
                 before[each.key] = state
                 out(harmless(awaited_line(each))) if shown else echo_error(awaited_line(each))
-        sys.stdout.flush()
 
     return report
 

@@ -20,6 +20,7 @@ Form = tuple[str, ...]
 If there is a group ``key``, the value is a secret only if the key is the name of a secret."""
 
 WHOLE: Form = (r"(?P<s>.+)",)
+# The quantifier is possessive (`*+`), so that a long user without a colon is read once.
 USER = r"(?:\$\{[^}\n]{0,200}\}|[^:])*+"
 PAIR: Form = (rf"{USER}:(?P<s>.+)", r"(?P<s>[^:]+):")  # user:password; with an empty password, the user is a token
 PAIR_OR_TOKEN: Form = (*PAIR, *WHOLE)
@@ -170,6 +171,7 @@ class Command:
             return None
         if argument in _words():
             self._seen.add(argument)
+            # The numbers in a rule count from the last subcommand.
             self._positions = 0
         if argument.startswith("-"):
             self._expect_input(f"<{argument}")
@@ -292,6 +294,7 @@ class _Shell:
         """Starts a new command at the end of a line, or at an operator before the token."""
         if token["break"] is not None:
             self.position = token.end()
+            # A backslash before the end of the line continues the command.
             if not gap.endswith("\\"):
                 self.command, self.written = Command(), []
         elif (end := _compiled(END).search(gap)) is not None:

@@ -143,6 +143,7 @@ class _Walk:
         named = None if NO_NAMES(value) else next((value[k] for k in NAME_KEYS if _is_text(value.get(k))), None)
         copy: JSON = {}
         for key, entry in value.items():
+            # The name itself is no secret, and shows which value is hidden.
             if named is not None and key in NAME_KEYS:
                 name = None
             elif named is not None and key in VALUE_KEYS:
@@ -157,6 +158,7 @@ class _Walk:
         copy: list[Any] = []
         before: object = None
         arguments = [str(entry) for entry in value if not isinstance(entry, dict | list)]
+        # A list with mappings or lists in it is not a command line.
         arguments = arguments if len(arguments) == len(value) else []
         by_command = named_spans(arguments) | (argument_spans(arguments) if len(value) > 1 else {})
         for index, entry in enumerate(value):
@@ -185,6 +187,7 @@ class _Walk:
             spans = merged_spans([*spans, by_command]) if by_command else spans
             if not spans:
                 return value
+            # Without quotes, because AWS may quote the value in another way.
             self.secrets += [value[start:end].strip("\\\"'") for start, end in spans]
             text = replaced(value, spans)
         if text != value:

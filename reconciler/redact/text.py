@@ -282,7 +282,9 @@ class MaskingFilter(logging.Filter):
         if not self._tracebacks:
             record.exc_info = record.exc_text = record.stack_info = None
         record.msg = masked_lines(_message(record))
+        # Otherwise the formatter would apply the arguments to the masked text.
         record.args = None
+        # A formatter prints `exc_text`, if it is set, instead of formatting the exception.
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:

@@ -140,6 +140,7 @@ class _Search:
             name = entry.name
             if name.startswith(".") or (name == PROJECT_FILE and not at):
                 continue
+            # The listing contains the type, so that a file needs no further system call.
             if not entry.is_file(follow_symlinks=False):
                 self._entry(entry, (*at, name), inside, linked=linked)
             elif wanted(name):
@@ -204,6 +205,7 @@ def source_text(path: str, content: bytes) -> SourceText:
     """Returns the text of a file with this content. Raises `IsPlanFile`, and `NotReadable` if the file is too large, is
     not UTF-8, or has a path that cannot be printed."""
     _check_name(path)
+    # Before the size is checked, because a plan file may be larger than any spec.
     if _PLAN_FILE.match(content):
         raise IsPlanFile(_whole(path, "a plan file, which is not part of a project", "plan-file"))
     if len(content) > MOST_BYTES:
@@ -236,6 +238,7 @@ def _content(root: Path, path: str) -> bytes:
             raise NotReadable(_whole(path, NOT_REGULAR, "not-a-file"))
         if not _is_inside(descriptor, root, path):
             raise NotReadable(_whole(path, LEAVES, "link"))
+        # One byte more than the size shows that the file has grown.
         content = os.read(descriptor, min(status.st_size, MOST_BYTES) + 1)
         if len(content) == status.st_size:
             return content

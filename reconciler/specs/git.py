@@ -27,8 +27,8 @@ NO_PROGRAMS = (
 )  # fmt: skip
 ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "none",  # a partial clone must not fetch missing objects
-    "LC_ALL": "C",
-    "GIT_OPTIONAL_LOCKS": "0",
+    "LC_ALL": "C",  # messages are compared in English
+    "GIT_OPTIONAL_LOCKS": "0",  # `git status` would write the index, which `index_state` would report as a change
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ASKPASS": "",
@@ -78,6 +78,7 @@ def read_head(root: Path) -> str | None:
             f"cannot check whether this checkout is older than what ran: git does not accept {repository} as a "
             f"repository ({head.stderr.strip()}). Repair it, or work on a copy without .git"
         )
+    # 1 means that there is no commit yet.
     if head.returncode not in {0, 1}:
         raise ReconcilerError(f"git cannot read the checkout in {root}: {head.stderr.strip()}")
     return head.stdout.strip() or None
@@ -277,6 +278,7 @@ def _run(
     # `root`.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ENVIRONMENT
     # git starts in the top folder, so that a folder below cannot pretend to be a separate repository.
+    # Replacements (refs/replace) would give the commit other parents or other files than those that were reviewed.
     command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(top_folder(root)), *arguments]
     try:
         return subprocess.run(
@@ -366,6 +368,7 @@ def blobs(root: Path, object_ids: Iterable[str], most_bytes: int) -> dict[str, b
     if sizes.keys() != set(wanted):
         raise ReconcilerError(f"this clone lacks files of the commit. {WHOLE_CLONE}")
     small = [each for each in wanted if sizes[each] <= most_bytes]
+    # A file that is too large is not loaded. These zeros let the caller refuse it by its length.
     contents = dict.fromkeys(wanted, bytes(most_bytes + 1))
     output, start = _objects(root, ("cat-file", "--batch"), _lines(small)), 0
     for each in small:

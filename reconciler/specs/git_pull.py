@@ -68,6 +68,7 @@ def _merge(root: Path) -> None:
     merge has ended. Our lock file contains the start time of a merge that did not finish.
     """
     folder = Path(_output(root, "rev-parse", "--absolute-git-dir"))
+    # Opened without truncating it, because another pull may hold it, and its content is needed below.
     with (folder / "reconciler-pull.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,6 +90,7 @@ def _remove_stale_lock(lock: Path, began: str) -> None:
         age = lock.stat().st_mtime - float(began)
     except (FileNotFoundError, ValueError):
         return
+    # Files get the time of the last clock tick, which may be slightly before `began`.
     if -1 <= age <= PULL_TIMEOUT_SECONDS:
         lock.unlink(missing_ok=True)
 

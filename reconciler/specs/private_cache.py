@@ -26,6 +26,7 @@ def code_version() -> str:
     this digest."""
     package = Path(__file__).parents[1]
     parts = [sys.version, sys.executable]
+    # The first entry is the folder of the script. An update of the time zones may move slots.
     for folder in (*sys.path[1:], "/usr/share/zoneinfo"):
         with suppress(OSError):
             status = os.stat(folder)
@@ -80,6 +81,7 @@ class PrivateCache:
             os.makedirs(self._folder, 0o700, exist_ok=True)
             if not _is_private(self._folder):
                 return
+            # Before the write, so that the folder never exceeds its limits.
             self._remove_old(len(content))
             try:
                 descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

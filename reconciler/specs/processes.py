@@ -31,6 +31,7 @@ def in_processes(work: Callable[[Part], Result], parts: Sequence[Part]) -> Itera
     children = [None, *(_forked(work, part) for part in parts[1:])]
     try:
         for part in parts:
+            # Removed before it is read, so that the block below closes only what nobody has read.
             child = children.pop(0)
             result = None if child is None else _received(child)
             yield work(part) if result is None else result[0]
@@ -75,6 +76,7 @@ def _received(child: tuple[int, int]) -> list[Any] | None:
     process, receiver = child
     result: list[Any] | None = None
     with open(receiver, "rb") as pipe, suppress(EOFError, pickle.UnpicklingError):
+        # A list, because a part may have the result `None`.
         result = pickle.load(pipe)  # noqa: S301 - from our own process
     _wait(process)
     return result

@@ -150,6 +150,7 @@ def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Named]:
         while name not in seen:
             seen.add(name)
             trail.append(name)
+            # Any edge leads to a cycle after `_trim`. The smallest name makes the message the same in every run.
             name = min(edges[name])
         if name in trail:
             yield _cycle(trail[trail.index(name) :], edges)

@@ -225,8 +225,10 @@ def on_network(root: str, mounts: str = "/proc/self/mountinfo") -> bool:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
                 point, _, rest = line.split(" ", 4)[4].partition(" ")
+                # Of two mounts at the same point, the later line is on top.
                 if len(point) >= len(best) and (real + "/").startswith(point.rstrip("/") + "/"):
                     best, kind = point, rest.partition(" - ")[2].partition(" ")[0]
     except OSError:
         return False
+    # FUSE names its file systems after the program, such as `fuse.sshfs`.
     return kind.partition(".")[0] in NO_PROOF

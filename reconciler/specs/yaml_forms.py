@@ -127,6 +127,7 @@ def _entry(line: str, indent: int, column: int) -> Line:
     """Returns the form of a line with a dash, which continues at `column`."""
     if line[column : column + 1] in _NO_VALUE:
         return Line(indent, None, NESTED)
+    # The dash becomes a space, so that the columns of the inner entry stay the same.
     inner = _form(" " * column + line[column:])
     if inner is not OTHER:
         return Line(indent, None, COMPACT, inner, column)
@@ -138,6 +139,7 @@ def _pair(line: str, pair: re.Match[str]) -> Line:
     key, style = _unquoted(pair["key"])
     if (style or key[:1] not in PLAIN_KEY) and not is_key(key, style):
         return OTHER
+    # Keys repeat in every spec, so one object for each of them saves memory.
     return Line(pair.start("key"), intern(key), *_value(line, pair), pair.start(pair.lastgroup or "key"))
 
 

@@ -134,6 +134,7 @@ class _Lines:
                 at += 1
                 continue
             if form == COMPACT:
+                # The inner entry takes the place of its line, so that the following lines continue it.
                 forms[at] = value
                 entry, at = self._block(at, level + 1, records)
             else:
@@ -174,6 +175,7 @@ def _bracketed(line: Line, level: int, offset: int, records: Records) -> Any:  #
     if line.form == FLOW:
         return in_brackets(line.value, line.column, level, offset, records)[0]
     value, columns = line.value
+    # The cached form belongs to every text with this line, and `records` needs a mapping of this text only.
     value = value.copy()
     if columns is not None and level <= LOCATED_LEVELS:
         records[id(value)] = [offset + column for column in columns]
@@ -241,6 +243,7 @@ class _Template(NamedTuple):
         starts = [*accumulate(map(len, texts[: self.located]), initial=0)]
         for number, level, end in self.own:
             line = forms[number]
+            # `- - key: value` has an entry in an entry.
             while line.form == COMPACT:
                 line = line.value
             if line.form == TEXT:

@@ -77,6 +77,7 @@ def plain(text: str) -> Scalar:
 
 
 def _number(text: str) -> Scalar:
+    # `int` would read -0 as 0, and the sign would be lost.
     if len(text) <= LONGEST_NUMBER and text != "-0":
         if INTEGER.fullmatch(text):
             return int(text)
@@ -162,6 +163,7 @@ class Document:
         again = self.read_again()
         self.read_again = None
         pairs = [(self.value, again.value)]
+        # The loop reads the pairs that it adds.
         for mine, other in pairs:
             if isinstance(mine, dict):
                 pairs += zip(mine.values(), other.values(), strict=True)
