@@ -68,6 +68,7 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
         return moved(appended)
     failure = yield Cancel(action.kind, token, run_id, reason)
     if isinstance(failure, str):
+        # The request remains recorded, so the next pass asks AWS again (`SpecRecord.cancels_to_confirm`).
         return ActionResult(ActionOutcome.UNSENT, run_id, failure)
     accepted = e.CancelAccepted(at=(yield from now()), name=action.name, token=token, run_id=run_id)
     return (yield from record([accepted], ActionResult(ActionOutcome.CANCELLED, run_id)))
@@ -102,6 +103,7 @@ def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
             return renamed
         ran = {s.slot for s in record.submissions if s.counts and s.intent_position > action.ledger_head}
         for missed in action.missed:
+            # A range of too many slots to list is compared by its ends.
             slots = missed.slots or (missed.first, missed.last)
             if ran.intersection(slots):
                 return f"a slot of {action.name} was submitted since the plan was created: plan again"

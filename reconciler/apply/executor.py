@@ -74,6 +74,7 @@ def execute(
 
     def specs() -> Iterator[Steps]:
         with suppress(Empty):
+            # All threads take specs from one queue, so that no thread is idle while specs wait.
             while True:
                 yield steps(plan, waiting.get_nowait(), task, done.put, check)
 
@@ -88,6 +89,7 @@ def execute(
 
 
 def _started(group: Steps, world: World) -> Thread:
+    # A call that does not return must not keep the process alive after `GRACE_SECONDS`.
     thread = Thread(target=drive, args=(group, world), daemon=True)
     thread.start()
     return thread

@@ -66,6 +66,7 @@ def _advance(lanes: list[_Lane], size: int, claim_seconds: float, room: int) -> 
         while True:
             match lane.effect:
                 case Acquire():
+                    # Waiting for a token here would delay the sends of intents that are already recorded.
                     if not (yield replace(lane.effect, wait=False)):
                         break
                     lane.answer(True)

@@ -105,6 +105,7 @@ def _carry_out(effect: f.Effect, world: World) -> object:
 def _append_in_turn(parts: Sequence[f.Append], world: World) -> Sequence[Answer]:
     """Appends the parts of a group, together with the parts of all other threads that wait for `turn`."""
     group = _Group(parts)
+    # The group is in the queue before this thread waits for the lock, so that the thread that appends next includes it.
     world.groups.append(group)
     with world.turn:
         if not group.answers:  # otherwise another thread has appended it too
@@ -126,6 +127,7 @@ def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[Answer]:
         answers = iter(_append_group(others, ledger) if others else ())
         return [Moved(objections[index]) if index in objections else next(answers) for index in range(len(parts))]
     if answer is None:
+        # The reason may concern one part only, such as a second intent of a submission or a request that is too large.
         half = len(parts) // 2
         return [*_append_group(parts[:half], ledger), *_append_group(parts[half:], ledger)]
     return [answer] * len(parts)
@@ -137,8 +139,8 @@ def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[Answer |
     objections: dict[int, str] = {}
 
     def valid(recorded: Recorded) -> str | None:
+        # Each part is about another spec (`executor._by_name`), so one part cannot make another part invalid.
         checked = {index: part.valid(recorded) for index, part in parts.items()}
-        objections.clear()
         objections.update({index: why for index, why in checked.items() if why is not None})
         return next(iter(objections.values()), None)
 
@@ -162,6 +164,7 @@ def _transmit(effect: f.Transmit, world: World) -> Outcome:
     """Transmits once. If a service raises an error in violation of its contract, the outcome is unclear, never a
     refusal. If the service cannot be created, nothing was transmitted."""
     if world.stop.is_set():
+        # R10: the signal to stop may have arrived while the intent was appended.
         return NotSent("Stopped", "the command was stopped before this was sent")
     try:
         service = world.services(effect.kind)
@@ -179,6 +182,7 @@ def _transmit(effect: f.Transmit, world: World) -> Outcome:
 def _look(kind: str, wanted: Wanted, world: World) -> object:
     sys.audit("reconciler.looking", kind)
     try:
+        # A reply without this token is an error, because only an empty list counts as absence (R4).
         answer: object = world.services(kind).find([wanted]).get(wanted.token, "it was not searched for")
     except ServiceError as error:
         answer = str(error)
@@ -189,6 +193,7 @@ def _look(kind: str, wanted: Wanted, world: World) -> object:
 def _cancel(effect: f.Cancel, world: World) -> str | None:
     recorded = world.ledger.recorded
     submission = recorded.by_token[effect.token]
+    # The spec may have left git, so the grace period is the one that was applied last.
     applied = recorded.spec(submission.name).declaration
     grace = applied.policy.get("shutdownGracePeriodSeconds") if applied is not None else None
     ref = RunRef(effect.token, effect.run_id, submission.content.location, grace)

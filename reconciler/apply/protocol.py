@@ -105,6 +105,7 @@ def submit(intent: Intent) -> Procedure:
         sent = yield from _send(intent, number, repeats=repeats)
         if sent.event is None or sent.outcome is None or isinstance(sent.outcome, Accepted):
             return sent.result
+        # While an earlier send is unresolved, a refusal of this one does not prove that there is no run (R3).
         if repeats or isinstance(sent.outcome, Ambiguous):
             return (yield from _find_out(intent, sent.event, sent.outcome))
         if not isinstance(sent.outcome, Refused):
@@ -130,6 +131,8 @@ def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, ob
     try:
         appended = yield Append((event,), precondition)
     except LedgerError as error:
+        # After `LedgerUnreachable`, the intent may be in the ledger. It is not sent now; a later pass resolves it like
+        # an unclear send.
         yield Release(intent.operation)
         return _Sent(ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"))
     if isinstance(appended, Moved):
@@ -170,6 +173,7 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
     reply contains the run id (R6).
     """
     run_name = event.request.get(kind_named(event.kind).name_field)
+    # An earlier send may have started the run, and R6 counts its minute from the first intent.
     since, content = intent.began or event.at, event.content
     wanted = Wanted(event.token, content.location, since, run_name, streaming=content.streaming)
     number, last = event.send, outcome
@@ -180,10 +184,12 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
             if isinstance(sent.outcome, Accepted):
                 return sent.result
             number, last = number + 1, sent.outcome or last
+            # Without an outcome, no intent was recorded: another pass has changed the submission, or the ledger fails.
             repeats = sent.outcome is not None and not _saw_our_token(sent.outcome)
         if not (yield Pause(pause)):
             break
         runs = yield Look(event.kind, wanted)
+        # A text is the error of a failed lookup. Several runs are a conflict, which the next pass records.
         if isinstance(runs, Sequence) and not isinstance(runs, str) and len(runs) == 1:
             return (yield from adopt(intent.action, str(runs[0])))
     return ActionResult(ActionOutcome.UNKNOWN, error=_words(last))
@@ -244,12 +250,14 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
             return outdated
         if number > 1:
             again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
+            # Slots are independent. An older generation must not be sent after another pass has intended a newer one.
             newest = record.newest is submission or action.slot is not None
             return None if again and newest else what_moved(action, recorded)
         if submission is not None or (record.head != action.ledger_head and not action.beside):
             return what_moved(action, recorded)
         if _blocked(action, record):
             return what_moved(action, recorded)
+        # A pass with other content may have intended the same slot, and then it has another token.
         return what_moved(action, recorded) if any(s.key == action.key for s in record.submissions) else None
 
     return valid
@@ -274,7 +282,7 @@ def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded]
         repeatable = (
             submission is not None
             and submission.phase is Phase.INTENDED
-            and submission.newest_send.number == number - 1
+            and submission.newest_send.number == number - 1  # otherwise another pass has repeated it
             and not submission.token_known
             and may_repeat_at(submission.first_intent_at, wall)
         )

@@ -207,6 +207,8 @@ def _with_request(
     request = pending.content.request if pending.content is not None else None
     if action is not None and action.request == request and action.client_token in recorded.by_token:
         submission = recorded.by_token[action.client_token or ""]
+        # A further send transmits the request of the first one, which may have other tags or another name than the spec
+        # now.
         if action.send == 1 and submission.name == pending.name:
             return replace(bare, token=action.client_token)
     earlier = record.declaration
@@ -228,4 +230,5 @@ def _holder(
         return None
     events: Sequence[Event] = ledger.batch(same.intent_position)
     intent = intent_of(events, record.name, same.token)
+    # Requests of the same content can differ in tags and names, which the digest leaves out.
     return same.token if kind_named(bare.kind).as_written(intent.request) == request else None

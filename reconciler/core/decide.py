@@ -47,7 +47,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     """
     desired, settings = _with_settings(desired, recorded)
     renames = find_renames(desired, recorded)
-    recorded = after_renames(recorded, renames.pending)
+    recorded = after_renames(recorded, renames.pending)  # an apply records the renames before any action
     names = _names(desired, recorded)
     invalid = {name: why for name in names if (why := why_invalid(name, desired, recorded)) is not None}
     usable = [name for name in names if name not in invalid and name not in renames.conflicts]
@@ -182,6 +182,7 @@ def _decide(
     record, spec = recorded.spec(name), desired.specs.get(name)
     asked = [run for run in record.cancels_to_confirm if not has_started_after_all(run)]
     cancels = [cancel_asked(run, record, spec, desired, now) for run in asked]
+    # The time limit is a setting of the spec in git, which this pass may not apply in these cases.
     if record.live and not stale and conflict is None and name not in desired.unapplied:
         cancels += cancel_not_started(spec, record, recorded, desired, now)
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
@@ -321,8 +322,10 @@ def decide_one_off(context: SpecContext) -> Action:
     attempt of that submission, or its state."""
     spec, record = context.spec, context.record
     baseline, newest = record.baseline, record.newest
+    # A replaced run was stopped for newer content. If that never ran and git returns to this content, it runs again.
     if baseline is not None and baseline.digest == spec.digest and not baseline.replaced:
         return _attempted(context, decide_attempts(context, attempts_of(record.submissions, baseline)))
+    # AWS rejected exactly this content, or an operator abandoned it, so the same content is not submitted again.
     if newest is not None and newest.phase in DECIDED and newest.digest == spec.digest:
         return _attempted(context, decide_attempts(context, attempts_of(record.submissions, newest)))
     action = _submission(context)
@@ -337,6 +340,7 @@ def _attempted(context: SpecContext, action: Action) -> Action:
         wait = suspended(action, context)
         if wait is not None:
             return wait
+        # Unlike in `changed`, the age of the checkout does not matter, because the content is the one that ran last.
         ready = depended(action, context)
         return placed(ready, context) if ready.action is ActionType.SUBMIT else ready
     if context.stopped is not None and overdue(context.stopped[1], context.now) and action.action is ActionType.NONE:
@@ -357,12 +361,14 @@ def _submission(context: SpecContext) -> Action:
 
 
 def _never_arrived(newest: Submission, spec: DesiredSpec) -> bool:
+    # The newest submission of a one-off spec is that of a slot if its schedule was removed.
     return newest.phase is Phase.UNSENT and newest.digest == spec.digest and newest.generation is not None
 
 
 def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
     if baseline is None:
         return Reason.NEW
+    # Version 0.1.0 sent some requests in another form, which has another digest.
     before = digests(spec.kind, baseline.revision, spec.request)
     if baseline.digest != spec.digest and baseline.digest in before:
         return Reason.REVISION_CHANGED

@@ -149,6 +149,7 @@ def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action
             message = f"slot {first.slot} runs first"
             yield stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message)
         else:
+            # Only a new slot replaces a live run. An attempt or a backfill of an older slot must not stop a newer one.
             action = placed(action, context, may_replace=asked.reason is Reason.SLOT_DUE)
             first = action
             yield action

@@ -60,6 +60,7 @@ def due_slots(record: SpecRecord, policy: Policy, now: datetime) -> Due:
         return Due()
     start = _floor(record, schedule)
     deadline = policy.startingDeadlineSeconds
+    # Slots after `cut` are due. A slot that is late by exactly the deadline is still one of them.
     cut = start if deadline is None else max(start, now - timedelta(seconds=deadline, microseconds=1))
     late = _missed(record, schedule, start, cut, MissedReason.DEADLINE)
     if policy.catchup:

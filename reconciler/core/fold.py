@@ -50,6 +50,7 @@ def overlay(recorded: Recorded, batch: Iterable[e.Event]) -> None:
 
 def _add(recorded: Recorded, position: int, event: e.Event, recall: Recall) -> None:
     stored, event = event, recall.whole(event, request=False) if isinstance(event, IntendedAs) else event
+    # Another pass may record an event about a submission that this state has archived.
     _restore(recorded, event, recall)
     match event:
         case e.SpecRenamed():
@@ -77,8 +78,7 @@ def _add(recorded: Recorded, position: int, event: e.Event, recall: Recall) -> N
 
 
 def _restore(recorded: Recorded, event: e.Event, recall: Recall) -> None:
-    """Restores the archived submissions that an event is about, or that have the slot or generation of a new
-    submission."""
+    """Restores archived submissions that an event is about, or whose slot or generation a new submission has."""
     if not isinstance(event, e.SubmissionEvent) or event.token in recorded.by_token:
         return
     if isinstance(event, e.Beginning):
@@ -98,6 +98,7 @@ def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
                 )
             recorded.place = Place(event.project, event.target, event.account, event.region)
         case ProjectDeclared():
+            # A declaration from outside git does not show how old a checkout is, so the last known commit remains.
             before = recorded.project.commit if recorded.project is not None else None
             recorded.project = ProjectDeclaration(position, event.commit or before, event.settings)
         case MovedAway():
@@ -179,9 +180,11 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
     submission.phase = Phase.INTENDED
     submission.intent_position = position
     newest = event.content
+    # All sends have the bytes of the first intent, so its digest and location remain.
     submission.content = replace(submission.content, deletion_policy=newest.deletion_policy, source=newest.source)
     submission.commit, submission.actor = event.commit, event.actor
     submission.error = None
+    # Lookups before this send cannot prove that it started no run.
     submission.looked.clear()
     submission.sends.append(Send(event.send, event.at, event.not_after))
     _handle_until(record, event.settled_slots)
@@ -201,8 +204,7 @@ def _adopt_unintended(recorded: Recorded, record: SpecRecord, position: int, eve
 
 
 def _accept_content(recorded: Recorded, position: int, event: e.ContentAccepted) -> None:
-    """Adds content that an operator accepted as applied, either through the run of a submission or as a generation
-    without a run."""
+    """Adds content that an operator accepted as applied, as the content of a submission's run or without a run."""
     submission = recorded.by_token.get(event.token)
     if submission is None:
         key = SubmissionKey(event.name, event.generation or recorded.spec(event.name).next_generation)
@@ -218,8 +220,7 @@ def _accept_content(recorded: Recorded, position: int, event: e.ContentAccepted)
 
 
 def _reassign(recorded: Recorded, event: e.Adopted | e.ManuallyAdopted) -> None:
-    """Detaches a run that an operator adopted from its former submission, because only one spec may follow and
-    cancel it."""
+    """Detaches an adopted run from its former submission, because only one spec may follow and cancel it."""
     for other in recorded.by_token.values():
         if other.run_id == event.run_id and other.token != event.token:
             other.reassigned_to = _current_name(recorded, event)
@@ -275,6 +276,7 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyA
     submission.unseen.clear()
     submission.submitted_at = event.at
     submission.error = None
+    # A run that was found by its tag may come from any of the sends.
     _close(submission, "submitted", event.send if isinstance(event, e.Submitted) else None)
 
 
@@ -355,6 +357,7 @@ def _close(submission: Submission, outcome: str, number: int | None) -> None:
 
 
 def _observe(submission: Submission, event: e.Observed) -> None:
+    # Another pass observed the former run before an operator chose this one.
     if submission.run_id != event.run_id:
         return
     if submission.run_state in TERMINAL:
@@ -369,6 +372,7 @@ def _observe(submission: Submission, event: e.Observed) -> None:
     submission.run_state = RunState(event.state)
     submission.aws_state = event.aws_state
     submission.detail = event.detail
+    # A report from a listing may lack values that an earlier report of the single run had.
     submission.created_at = event.created_at or submission.created_at
     submission.definition = event.definition or submission.definition
     submission.partial = event.partial is True
@@ -382,10 +386,8 @@ def _observe(submission: Submission, event: e.Observed) -> None:
 
 
 def _complete(submission: Submission, event: e.Observed) -> None:
-    """Adds what AWS reported about a run after its end. The run stays ended, because a late report must not revive it.
-
-    AWS may report the reason for a cancellation late. Only then is it known that a time limit in AWS ended the run.
-    """
+    """Adds what AWS reported about an ended run. The run stays ended, because a late report must not revive it."""
+    # AWS may report the reason for a cancellation late. Only then is it known that a time limit in AWS ended the run.
     stopped_by_aws = submission.run_state is RunState.CANCELLED and event.state == RunState.FAILED
     if not submission.partial or not (stopped_by_aws or event.state == submission.run_state):
         return

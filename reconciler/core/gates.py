@@ -51,6 +51,7 @@ def depended(action: Action, context: SpecContext) -> Action:
         return action
     state = dependencies(context, action.slot)
     if not isinstance(state, Unmet):
+        # A further send transmits the recorded request, with the run ids of that time.
         return with_run_ids(action, context.spec, state) if action.send == 1 else action
     if action.reason in LATER_ATTEMPTS and not _names_runs(context.spec):
         return action
@@ -156,6 +157,7 @@ def _gate(context: SpecContext, dependency: Dependency, attempts: Attempts) -> U
     if last.applied:
         return None
     other = context.desired.spec(dependency.name)
+    # With `Always`, another attempt follows every end, so waiting for the last one would never end.
     retried = other is not None and other.policy.restartPolicy != "Always" and will_retry(other.policy, attempts)
     match last.run_state:
         case RunState.SUCCEEDED:

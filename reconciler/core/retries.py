@@ -86,6 +86,7 @@ def _unsent(context: SpecContext, last: Submission, attempt: int) -> Action:
     """Returns another send of a submission that never reached AWS or, if the content has changed, a new submission."""
     message = f"the last send did not reach AWS ({last.error})"
     reason = Reason(last.reason) if last.reason in set(Reason) else Reason.RETRY
+    # A token is used with one content only, so other content is another attempt.
     if last.digest != context.spec.digest:
         return submit(context, replace(last.key, attempt=attempt), reason, message)
     return another_send(context, last, reason, message)
@@ -140,6 +141,7 @@ def _again(context: SpecContext, attempts: Attempts, last: Submission, attempt: 
 
 def _backoff(policy: Policy, attempts: Attempts) -> timedelta:
     """Returns the pause before the next attempt, which doubles with each attempt, up to an hour."""
+    # More doublings would not make the pause longer, and a large number of attempts would overflow `timedelta`.
     doublings = min(_tries(attempts, always=policy.restartPolicy == "Always") - 1, 12)
     return min(LONGEST_BACKOFF, timedelta(seconds=policy.backoffSeconds * 2**doublings))
 
@@ -149,9 +151,7 @@ def _tries(attempts: Attempts, *, always: bool) -> int:
     run also resets it, if runs are always restarted."""
     number = 0
     runs = [s for s in attempts if s.phase is not Phase.SUPERSEDED]
-    for earlier, later in zip([None, *runs], [*runs, None], strict=True):
-        if later is None:
-            break
+    for earlier, later in zip([None, *runs], runs, strict=False):
         if earlier is not None and earlier.retry_asked_at is not None:
             number = 0
         number = 1 if always and _lasted(later) >= LONG_RUN else number + 1

@@ -86,7 +86,7 @@ class SpecRecord:
         stale."""
         self.head = max(self.head, position if moves else 0)
         positions = self.positions if submission is None else submission.positions
-        if position not in positions[-1:]:
+        if position not in positions[-1:]:  # a batch may contain several events about it
             positions.append(position)
 
     def is_missed(self, slot: str) -> bool:
@@ -95,6 +95,7 @@ class SpecRecord:
             return False
         if any(slot in missed for missed in reversed(self.missed)):
             return True
+        # Ranges of missed slots are dropped when `handled_until` passes them.
         return slot <= (self.handled_until or "") and not any(s.slot == slot and s.counts for s in self.submissions)
 
     @property

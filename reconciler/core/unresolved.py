@@ -68,6 +68,7 @@ def absences(recorded: Recorded, looked_at: datetime, settle_seconds: int) -> tu
     return tuple(
         Absent(at=time_text(looked_at), name=submission.name, token=submission.token, looked_at=time_text(looked_at))
         for submission in recorded.unresolved()
+        # A failed lookup has no entry (`None`), which is not the same as an empty one.
         if recorded.runs_by_token.get(submission.token) == () and _counts(submission, looked_at, settle_seconds)
     )
 
@@ -83,6 +84,7 @@ def conflicts(recorded: Recorded, looked_at: datetime) -> tuple[Conflicted, ...]
 
 def _counts(submission: Submission, looked_at: datetime, settle_seconds: int) -> bool:
     looks = proving_looks(submission, settle_seconds)
+    # A lookup in between would prove nothing more, and each pass would make the ledger longer.
     fresh = not looks or looked_at - looks[-1] >= _apart(settle_seconds)
     settled = looked_at >= submission.settles_at(settle_seconds) and not forgotten(submission, looked_at)
     return submission.phase is Phase.INTENDED and settled and fresh and not proven_absent(submission, settle_seconds)
@@ -137,6 +139,7 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
     operator decides.
     """
     runs = recorded.runs_by_token.get(submission.token, ())
+    # A recorded conflict remains one, because AWS may no longer list the other run.
     if submission.phase is Phase.CONFLICTED or len(runs) > 1:
         listed = ", ".join(runs or submission.conflict)
         message = f"several runs have the tag of this submission: {listed}. An operator must choose one"
@@ -164,6 +167,7 @@ def _absent(
     """Returns the action for a submission that is proven absent."""
     if spec is None or not _asks(spec, submission, desired):
         asked = submission.cancel_asked_at is not None
+        # The age of the checkout does not matter if an operator requested the cancellation.
         if not asked and (stale := stale_message(record, desired)):
             return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
         why = "its cancellation was requested" if asked else "the spec no longer requires it"
@@ -201,6 +205,7 @@ def _again(submission: Submission, spec: DesiredSpec, record: SpecRecord, messag
     if (submission.slot is not None or submission.attempt > 1) and submission.reason in set(Reason):
         reason = Reason(submission.reason)
     again = of_submission(submission, record, ActionType.SUBMIT, reason, message)
+    # This request is only shown. `intents._content_to_send` transmits the request of the first send.
     content = replace(submission.content, request=rendered(spec, submission.slot, {}), source=spec.source)
     return replace(again, content=content, send=submission.newest_send.number + 1)
 

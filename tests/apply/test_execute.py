@@ -198,6 +198,18 @@ def test_a_spec_that_moved_is_not_submitted() -> None:
     assert len(world.aws.jobs) == 1
 
 
+def test_older_content_is_not_sent_again_after_newer_content_was_submitted() -> None:
+    """A request did not reach AWS, and a plan sends it again. Before that, another pass submits newer content."""
+    world = World(Aws(before={"orders": [unsent]}))
+    world.apply(desired(spec("A")))
+    made = plan(desired(spec("A")), world.ledger().recorded, NOW)
+    assert made.actions[0].send == 2
+    world.apply(desired(spec("B")))
+    (result,) = world.apply(made)
+    assert result.outcome is ActionOutcome.NONE
+    assert len(world.aws.jobs) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "said"), [(LedgerFull("disk full"), "disk full"), (LedgerUnreachable("no reply"), "no reply")]
 )

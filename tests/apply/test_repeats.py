@@ -127,6 +127,24 @@ def test_a_no_to_a_repeated_send_closes_nothing_else() -> None:
     assert [send.outcome for send in submission.sends] == [None, "unsent", "unsent", None, None]
 
 
+def test_a_later_repeat_that_is_not_sent_does_not_end_the_search() -> None:
+    """A pass crashed after its request had started a run. The next pass repeats the request, but cannot reach AWS. It
+    does not report that nothing was sent, but repeats the request again and gets the run."""
+    crashed = world(before={"orders": [unclear] * 5}, hidden=True)
+    crashed.apply(desired(spark()))
+    intent = crashed.ledger().batch(1)[-1]
+    assert isinstance(intent, e.Intended)
+    here = world(before={"orders": [unsent]}, hidden=True)
+    here.aws.jobs["job-1"] = intent.request
+    log = here.ledger()
+    log.append([intent], lambda _: None)
+    here.clock.sleep(45)
+    made = plan(desired(spark()), log.recorded, NOW.fromtimestamp(here.clock.now(), NOW.tzinfo))
+    (result,) = here.apply(made, log)
+    assert (result.outcome, result.run_id) == ("submitted", "job-1")
+    assert here.types() == ["intended", "intended", "unsent", "intended", "submitted"]
+
+
 def test_a_batch_job_is_never_repeated() -> None:
     """AWS Batch accepts no token, so a second transmission would start a second job."""
     here = World(aws=Aws(before={"orders": [unclear]}))
