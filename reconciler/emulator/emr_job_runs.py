@@ -165,6 +165,7 @@ def list_job_runs(params: Params, context: Context) -> Params:
         before=position_after(params),
     )
     runs = context.records.search(search, context.now)
+    # The database has only the state in which a run ends, so that other states are compared here.
     matching = (run for run in runs if not states or current(run.timeline(), context.now).state in states)
     selected, token = page(matching, params.get("maxResults", PAGE), lambda run: run.seq)
     return {"jobRuns": [_summary(run, context) for run in selected], "nextToken": token}

@@ -104,6 +104,7 @@ class _Connection(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    # Buffered, so that headers and body leave in one write.
     wbufsize = -1
     timeout = IDLE_SECONDS
 
@@ -164,6 +165,7 @@ class Server(ThreadedWSGIServer):
         self.handler = handler
         require_loopback(host)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # werkzeug would end the process if the port is in use. It makes its own copy of this descriptor.
         try:
             listening = socket.create_server((host, port), family=family)
         except OSError as error:
@@ -211,5 +213,6 @@ class Server(ThreadedWSGIServer):
         with self._changed:
             for connection in self._open:
                 with contextlib.suppress(OSError):
+                    # Only the reading side, so that a reply that is being written still arrives.
                     connection.shutdown(socket.SHUT_RD)
             self._changed.wait_for(lambda: not self._open, timeout=_STOP_SECONDS)

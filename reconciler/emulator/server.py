@@ -219,6 +219,7 @@ class Emulator(Control):
 
     def stop(self) -> None:
         """Ends every connection and closes the state. Repeated calls are allowed."""
+        # First, because a connection may be waiting for a late request.
         self._faults.late.close()
         if self._server is not None and self._thread is not None:
             self._server.stop()

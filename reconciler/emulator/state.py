@@ -58,6 +58,7 @@ class State:
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path,
                 timeout=BUSY_SECONDS,
+                # Otherwise Python would begin transactions itself, and only before a write.
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -122,6 +123,7 @@ class State:
         with self.writing() as records:
             text = json.dumps(change(records.settings).to_json(), sort_keys=True)
             records.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", [text])
+        # Opening a transaction also updates what `settings` returns.
         with self.reading() as records:
             return records.settings
 

@@ -51,6 +51,7 @@ def check_schedule(value: str) -> str:
 
 def _is_cron(value: str) -> bool:
     try:
+        # The check is the same for every start.
         CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
     except CronSimError:
         return False

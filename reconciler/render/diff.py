@@ -123,6 +123,7 @@ class _Comparison:
                 self._note("remove", old, None, place, place)
             elif _differ(old, after[key]):
                 self._values(old, after[key], place)
+        # In any order, because `_ordered` sorts the differences.
         for key in after.keys() - before.keys():
             self._note("add", None, after[key], (*path, key), (*path, key))
 
@@ -176,6 +177,7 @@ def _pairs_well(before: list[Any], after: list[Any]) -> bool:
     different = sum(a != b for a, b in zip(old, new, strict=True))
     if different <= (Counter(new) - Counter(old)).total():
         return True  # each new entry is at least one difference, and the search is slow
+    # With `autojunk`, entries that are frequent in a long list are never matched.
     moves = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     by_moves = sum(max(b - a, d - c) for tag, a, b, c, d in moves if tag != "equal")
     return different <= by_moves
@@ -193,8 +195,10 @@ class Differences:
         if _text(kind.content(old)) == _text(kind.content(new)):
             return ()
         differences = [*self._displayed]
+        # The display form hides the difference that starts the run, such as another quoting of a parameter.
         if all(path[0] in kind.cosmetic_fields for path, _ in differences):
             differences = _compare(old, new)
+        # Even the forms that are sent compare as equal, but a changed digest must never have an empty explanation.
         if all(path[0] in kind.cosmetic_fields for path, _ in differences):
             differences += _by_field(kind.content(old), kind.content(new))
         return _ordered(differences)

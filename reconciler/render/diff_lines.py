@@ -154,6 +154,7 @@ def _context(lines: list[str], *, is_first: bool, is_last: bool) -> Iterator[str
 def _operations(old: list[str], new: list[str]) -> list[tuple[str, int, int, int, int]]:
     """Returns the edit steps from one list of lines to the other. The common start and end are not compared again."""
     shorter = min(len(old), len(new))
+    # `SequenceMatcher` takes quadratic time, and most long texts differ only in the middle.
     start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
     end = next((i for i in range(shorter - start) if old[-1 - i] != new[-1 - i]), shorter - start)
     middle_old, middle_new = old[start : len(old) - end], new[start : len(new) - end]

@@ -103,6 +103,7 @@ def _document(suite: str, cases: Sequence[_Case], folder: str = "", tag: str = "
     for case in sorted(cases, key=lambda case: (case.source.path if case.source else "", case.name)):
         element.append(_element(case, suite, folder, tag))
     ElementTree.indent(root)
+    # In ASCII, with references for other characters, so that standard output can have any encoding.
     text: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
     return text.decode()
 

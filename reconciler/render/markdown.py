@@ -64,6 +64,7 @@ def code(text: str) -> str:
     """Returns a code span with `text`, escaped to one line. For table cells, use `cell_code`."""
     shown = inert(escape(text)) or " "
     fence = "`" * (_longest_run(shown) + 1)
+    # A backtick next to the fence would lengthen the fence, and Markdown strips a space on both sides.
     pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
 

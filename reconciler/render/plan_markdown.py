@@ -64,6 +64,7 @@ def plan_markdown(plan: Plan, options: PageOptions = DEFAULT_OPTIONS) -> str:
     """
     top, bottom = _top(plan), _footer(plan)
     room = _room(options, [*top, *bottom])
+    # Many warnings must not displace the changes.
     warnings = [line for line in _warnings(plan) if room.take([line], at_least=options.max_bytes // 2)]
     parts = _parts(plan)
     sections = _sections(plan, parts, options.repository)
@@ -161,6 +162,7 @@ def marker(place: Place | None, what: str = "plan") -> str:
     """Returns the first line: a hidden comment that is the same for every plan of a project and target. `what` is the
     kind of page."""
     name = f"{place.project}/{place.target}" if place else "unknown"
+    # Nothing in a name may end the hidden comment.
     safe = "".join(char if char.isascii() and (char.isalnum() or char in "/._-") else "-" for char in name)
     return f"<!-- reconciler:{what} {safe} -->"
 
@@ -270,6 +272,7 @@ def _table(
     title: str = "",
 ) -> markdown.Section:
     """Returns a table of actions that do nothing now, the most recent first."""
+    # "~" sorts after every time, so that actions without one come first.
     newest = sorted(actions, key=lambda action: action.since or "~", reverse=True)
     rows = (markdown.Row([_cells(action, place, repository)]) for action in newest)
     return markdown.Section(what, [*heading, *TABLE], markdown.Made(rows), len(newest), title)

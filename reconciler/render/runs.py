@@ -199,6 +199,7 @@ def _flat(form: JSON) -> dict[str, object]:
     for name, value in form.items():
         if isinstance(value, Mapping):
             flat |= {f"{name}.{part}": _cell(each) for part, each in value.items()}
+        # An unknown nested value has no column of its own. The columns of its parts come from other rows.
         elif value is not None or name not in {"billed", "location"}:
             flat[name] = _cell(value)
     return flat

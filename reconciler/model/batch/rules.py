@@ -30,6 +30,7 @@ DOCUMENTED_SHARE = regex(r"[A-Za-z0-9]+\*?")
 def _size(request: JSON) -> Iterator[Remark]:
     """Checks the size of the request as sent, in its shortest JSON form, which Batch limits."""
     try:
+        # Values of wrong types are reported by the model.
         sent = len(to_json(request, serialize_unknown=True))
     except ValueError:
         yield from _unsendable(request, ())

@@ -207,6 +207,7 @@ def _as_sent(words: list[str]) -> str:
             key, equals, value = word.partition("=") if before == "--conf" else ("", "", word)
             quoted.append(f'{key}{equals}"{value}"')
         else:
+            # Other special characters are only in values with paired quotes, which are sent as version 0.1.0 sent them.
             quoted.append(_posix_quoted(word))
     return " ".join(quoted)
 
@@ -223,6 +224,7 @@ def first_form(request: JSON) -> JSON:
     """
     spark = part(request, "jobDriver", "sparkSubmit")
     parameters = spark.get(PARAMETERS)
+    # Without double quotes, version 0.1.0 rendered the same string.
     if not isinstance(parameters, str) or '"' not in parameters:
         return request
     try:
@@ -297,6 +299,7 @@ def _options(words: list[str]) -> Iterator[tuple[str, str | bool]]:
             raise ValueError(f"{word!r} is not an option")
         if equals:
             yield name, value
+        # An option that is not in the list has a value, unless another option follows.
         elif name in FLAGS or (name not in OPTIONS and (not rest or rest[0].startswith("--"))):
             yield name, True
         elif rest:

@@ -130,6 +130,7 @@ def _depths(names: set[str], edges: Sequence[Edge]) -> dict[str, int]:
         needs[edge.name].append(edge.needs)
     depth: dict[str, int] = {}
     for start in sorted(names):
+        # Not recursive, because a chain of specs may be longer than Python's limit of recursion.
         pending = [start]
         while pending:
             name = pending[-1]
