@@ -266,6 +266,7 @@ def _as_current(view: decisions.SpecView, run: DescribedRun, slot: str | None) -
             token=token,
             kind=counted.kind,
             key=key,
+            # The place where the run was found, because later lookups need it. The spec may name another one by now.
             content=replace(counted.content, location=dict(run.location)),
             run_id=run.run_id,
             owner=run.owner,

@@ -247,6 +247,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
         unnamed=inputs.unnamed,
         directory=session.invocation.directory,
         local_ledger=session.invocation.local_ledger,
+        # An export has masked settings, so the settings in git are compared in the same form.
         settings=masked(settings) if session.masked else settings,
         settings_digest=settings_digest(settings),
     )

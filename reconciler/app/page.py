@@ -73,6 +73,7 @@ class MissedSlots:
         kept: dict[str, list[tuple[str, str]]] = {}
         for name, ranges in self._ranges.items():
             recent = [each for each in ranges if each[1] >= since]
+            # The spec may have been renamed since the slots were missed.
             kept.setdefault(recorded.current_name(name), []).extend(recent)
         self._ranges = kept
         return kept

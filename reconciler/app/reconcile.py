@@ -270,6 +270,7 @@ def apply_plan(
     # Before the actions, whose events name the new names.
     record_renames(session, made, provenance)
 
+    # Called again during a long apply, because the clock and the settings may change meanwhile.
     def check() -> None:
         session.aws.check_clock()
         check_settings(session, made)
@@ -319,6 +320,7 @@ def provenance_of(session: Session, made: Plan) -> Provenance:
         uncommitted=made.uncommitted,
         actor=actor(session.environ, session.root),
         tool_version=__version__,
+        # With a random part, because host names and process ids repeat in containers.
         owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
     )
 

@@ -114,6 +114,7 @@ def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
     """Requests one more attempt for the last submission that ended. Raises `ReconcilerError` if nothing can be
     retried."""
     last = _last(view, view.required_spec(), slot)
+    # A request that is repeated is no error, whatever has happened to the run since.
     if last.retry_asked_at is None and (objection := _why_not(last)):
         raise ReconcilerError(f"cannot retry {last.key}: {objection}")
     state = str(last.run_state or last.phase) + (", as requested" if last.stopped_on_request and last.run_id else "")
@@ -191,6 +192,7 @@ def decide_backfill(view: SpecView, first: datetime, last: datetime, *, again: b
         raise ReconcilerError(f"{view.name} has no schedule and no slots to backfill")
     if first > last:
         raise UsageError("--from is after --to")
+    # One more than allowed, to notice that there are too many without computing all of them.
     slots = slots_between(schedule, spec.policy.timeZone, first, min(last, now), MOST_SLOTS + 1)
     if len(slots) > MOST_SLOTS:
         raise ReconcilerError(f"there are more than {MOST_SLOTS} slots. Backfill shorter periods one by one")

@@ -77,6 +77,7 @@ class StoredOutput:
             return None
         try:
             form = json.loads(content)
+            # Before `since`, the clock was set back, and a slot that was due may be due again.
             if form["format"] != FORMAT or not form["since"] <= time.time() < form["until"]:
                 return None
             tree = StampedTree([_folder(*each) for each in form["folders"]], form["digest"])
@@ -209,6 +210,7 @@ def _read_tree(root: str, file: ProjectFile, start: Start) -> StampedTree | None
     """Returns the stamps of the files of a project that were read since `start`, as `stamped_tree` does."""
     from reconciler.specs.files import Folder
 
+    # The project folder may be a symlink that was changed while the files were read.
     if not isinstance(file.files, Folder) or str(file.files.root) != os.path.realpath(root):
         return None
     return stamped_tree(root, file.files.searched, [PROJECT_FILE, *file.files.paths], start)

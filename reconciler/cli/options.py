@@ -262,6 +262,7 @@ def _explained_errors(options: CommandOptions) -> Iterator[None]:
         annotate(error.problems, options)
         raise
     except ReconcilerError as error:
+        # The error itself is raised again, because its type determines the exit code.
         error.args = (options.invocation.completed(str(error)),)
         raise
 

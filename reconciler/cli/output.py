@@ -223,6 +223,7 @@ def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | No
 
         def ended(action: Action, result: ActionResult) -> None:
             run = f" {result.run_id}" if result.run_id else ""
+            # As `Text`, so that "[bold]" in a name is not markup.
             bar.console.print(Text(inert(escape(f"{action.name}: {result.outcome}{run}"))))
             bar.advance(task)
 

@@ -105,5 +105,6 @@ def _watch(incoming: int) -> None:
     ready, _, _ = select.select([incoming], [], [], COMMAND_SECONDS)
     if ready and not os.read(incoming, 1):
         return
+    # Not through `sys.stderr`, whose lock the blocked main thread may hold.
     os.write(2, b"Interrupted.\n")
     os._exit(INTERRUPTED)

@@ -50,6 +50,7 @@ def _remembered(params: Params, context: Context) -> Run | None:
     run = context.records.by_token(EMR, params["applicationId"], params["clientToken"])
     limit = context.settings.token_seconds
     if run is not None and limit is not None and context.now - run.facts.accepted_at > limit:
+        # The token is unique in the database, so it must be free for the new run.
         context.records.forget_token(run)
         return None
     return run

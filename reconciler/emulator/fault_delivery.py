@@ -56,6 +56,7 @@ class Injector:
         """Returns a handler that applies the faults to calls of `inner`."""
 
         def handle(call: Call) -> Reply:
+            # Read once, because another thread may replace the plan.
             rules = self._rules
             if not rules:
                 return inner(call)

@@ -300,6 +300,7 @@ class CountedRule:
         rule = self.rule
         self.matched += 1
         if rule.probability is not None:
+            # A number is drawn for each match, so that the same seed always selects the same calls.
             is_due = self._random.random() < rule.probability
         elif rule.every is not None:
             is_due = self.matched % rule.every == 0
@@ -321,6 +322,7 @@ class ActiveRules:
     def select(self, call: IdentifiedCall) -> Rule | None:
         """Returns the first rule that acts on a call. Every rule counts the calls that it matches, whichever rule acts
         on them."""
+        # Not under the lock, because `matches` may wait for a transaction.
         matching = [rule for rule in self._rules if rule.matches(call)]
         with self._lock:
             due = [rule for rule in matching if rule.count_match()]

@@ -137,6 +137,7 @@ def emr_timeline(facts: Facts) -> Timeline:
 
 
 def _emr_attempts(facts: Facts) -> Timeline:
+    # The time before RUNNING is divided equally between the three states before it.
     at, third = facts.accepted_at, (facts.start_seconds or 0.0) / 3
     reason = facts.report.waiting_reason
     steps: list[Step] = []
@@ -192,6 +193,7 @@ def children(facts: Facts) -> list[tuple[int, Timeline]]:
     """
     if facts.sequential:
         return [(1, timeline) for timeline in _sequence(facts)]
+    # Only children that fail or are stopped differ from the others, so an array of 10,000 needs few timelines.
     failed = {str(index) for index in facts.report.failed_children if index < facts.array}
     stopped = sorted(failed | {stop.child for stop in facts.stops if stop.child})
     groups = [(facts.array - len(stopped), ""), *((1, child) for child in stopped)]
@@ -241,6 +243,7 @@ def _job_timeline(facts: Facts, child: str, released_at: float | None, blocked_a
     if facts.report.queue_limit_seconds is not None:
         timeline = _stopped_by_queue(timeline, facts.report)
     if blocked_at is not None:
+        # The other job may have failed before this one was submitted.
         blocked_at = max(blocked_at, facts.accepted_at)
         timeline = _interrupted(timeline, blocked_at, [Step(blocked_at, "FAILED", detail=BLOCKED)])
     for stop in facts.stops:
@@ -270,6 +273,7 @@ def _batch_attempts(facts: Facts, released_at: float | None) -> Timeline:
             return steps
         at += facts.run_seconds
         if not facts.fails:
+            # AWS gives the same reason for a container that exits with 0.
             return [*steps, Step(at, "SUCCEEDED", attempt, EXIT_FAILED)]
     return [*steps, Step(at, "FAILED", facts.attempts, EXIT_FAILED)]
 
@@ -291,5 +295,6 @@ def _batch_stopped(timeline: Timeline, stop: Stop, stop_seconds: float) -> Timel
     state = current(timeline, stop.at).state
     if not can_stop(stop.verb, state):
         return timeline
+    # A job that ends by itself before this time keeps its own end.
     ended_at = stop.at + (0.0 if state in _CANCELLABLE else stop_seconds)
     return _interrupted(timeline, ended_at, [Step(ended_at, "FAILED", detail=stop.reason, by=stop.verb)])

@@ -36,6 +36,7 @@ def _routes(service: str) -> MapAdapter:
     for name in model.operation_names:
         http = model.operation_model(name).http
         rules.append(Rule(re.sub(r"{(\w+)}", r"<\1>", http["requestUri"]), methods=[http["method"]], endpoint=name))
+    # Otherwise werkzeug would answer similar paths with a redirect, which AWS does not.
     return Map(rules, strict_slashes=False, merge_slashes=False).bind("localhost")
 
 
@@ -75,6 +76,7 @@ def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> d
         location, wire_name = shape.serialization.get("location"), shape.serialization.get("name", name)
         if location is None:
             continue
+        # A member of the path or the query must not come from the body.
         params.pop(name, None)
         if location == "uri":
             params[name] = labels[wire_name]
@@ -98,6 +100,7 @@ def _body(body: bytes) -> dict[str, Any]:
 
 
 def _value(shape: Shape, text: str) -> Any:  # noqa: ANN401 - any JSON value
+    # AWS's `long` has at most 19 digits.
     if shape.type_name in ("integer", "long") and re.fullmatch(r"-?[0-9]{1,19}", text):
         return int(text)
     if shape.type_name == "timestamp":  # rest-json writes times in a query as ISO 8601
@@ -125,6 +128,7 @@ def problems(shape: Shape | None, value: Mapping[str, Any], *, strict_enums: boo
 
 def _problems(shape: Shape, value: Any, location: str, strict: bool) -> Iterator[str]:  # noqa: ANN401 - any JSON value
     check, types, type_name = _CHECKS[shape.type_name]
+    # In Python, a boolean is an integer too.
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         yield f"{location or 'request'}: must be {type_name}"
         return

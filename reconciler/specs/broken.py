@@ -94,6 +94,7 @@ def _add(invalid: dict[str, InvalidSpec], spec: ReadSpec, why: InvalidSpec, vali
 
 def _is_elsewhere(spec: ReadSpec, target: str) -> bool:
     """Returns whether `spec`, which has a problem, certainly does not run in `target`."""
+    # A misspelt target may be meant as this one.
     unknown = any(problem.rule == "unknown-target" for problem in spec.problems)
     return not unknown and spec.targets is not None and target not in spec.targets
 
@@ -122,6 +123,7 @@ def _dependents(specs: Sequence[ReadSpec], invalid: Mapping[str, InvalidSpec], t
         for reference in spec.references:
             waiting.setdefault(reference.name, []).append(spec)
     dependents: dict[str, InvalidSpec] = {}
+    # Taken from the end, so that a spec with several causes always names the first one.
     open_names = [(name, name) for name in sorted(invalid, reverse=True)]
     while open_names:
         name, cause = open_names.pop()

@@ -144,6 +144,7 @@ class View:
         left: ValidationError | None = error
         while left is not None:
             details, meant = left.errors(include_url=False), value
+            # After a name is corrected, the model checks the field, and may refuse more names in it.
             for detail in details[:MOST_PROBLEMS]:
                 loc = tuple(detail["loc"])
                 if detail["type"] == UNKNOWN and (name := meant_field(model, loc, meant)) is not None:

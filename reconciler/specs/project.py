@@ -210,6 +210,7 @@ def read_all(
 ) -> list[ReadSpec]:
     """Returns every document of every file as a spec, in order. Problems with whole files are appended to `problems`.
     `shortened` removes what is not needed of a spec, in the process that reads it."""
+    # The files of a commit are read by a single git process.
     processes = processes_for(len(paths), FEWEST_FILES) if isinstance(files, Folder) else 1
 
     def read(part: Sequence[str]) -> Read:
@@ -248,6 +249,7 @@ def read_specs(
                 if reported > MOST_PROBLEMS:
                     raise Unreadable(document.offset, TOO_MANY, "too-many")
         except Unreadable as error:
+            # A text without our API group is probably a file of another tool, which the message says how to leave out.
             problems += unreadable(source, error) if FAMILY in source.text else unreadable_other(source, error)
         except TooMany as error:
             problems += error.problems
@@ -277,12 +279,10 @@ class Loaded:
 
 def load(file: ProjectFile, targets: Sequence[str] | None = None, only_paths: Sequence[Path] | None = None) -> Loaded:
     """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`, and collects
-    warnings.
-
-    If `only_paths` are given, reads only these files, the files below these folders, and the files with specs that they
-    refer to. Then only the problems, warnings and specs of the chosen files are reported. Raises `SpecErrors` with all
-    problems and the warnings of the specs, and `UsageError` for targets and paths that the project does not have.
-    """
+    warnings. If `only_paths` are given, reads only these files, the files below these folders, and the files with specs
+    that they refer to. Then only the problems, warnings and specs of the chosen files are reported. Raises `SpecErrors`
+    with all problems and the warnings of the specs, and `UsageError` for targets and paths that the project does not
+    have."""
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
     reader, paths, problems = SpecReader(file.project, names, warn=True), list[str](), list[Problem]()

@@ -269,6 +269,7 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
         left = [each for each in problems if (each.line, each.col) not in positions or each.rule in NOT_TEXT]
         return CheckedRequest(None, left)
     doubts = list(view.remarks(kind.refused(rendered.request), REQUEST)) if shorthand and not problems else []
+    # Only `validate` collects warnings, and only it refuses a request because of doubts.
     if problems or (warn and doubts):
         return CheckedRequest(None, problems or doubts)
     warnings = _warnings(written, rendered.request, sent) if warn else ()

@@ -141,6 +141,7 @@ class SpecReader:
         read.problems += written_problems(view, written.request)
         request = written.request
         if RESERVED_FIELD in request:
+            # Reported by `written_problems`. The rest is checked as if it were absent.
             request = {key: value for key, value in request.items() if key != RESERVED_FIELD}
             written = WrittenRequest(view, kind, written.name, written.policy, request)
         targets = self._targets_of(view, written.policy, read)
@@ -238,6 +239,7 @@ def _desired(
     streaming = kind.is_streaming(request)
     policy = written.policy.effective(streaming=streaming)
     own_digest, whole_digest = both_digests(kind.name, written.policy.revision, request)
+    # The digest of a shorthand is that of the form that version 0.1.0 sent, so that an upgrade starts no run.
     if checked.identity is not None and checked.identity is not request:
         own_digest = digest(kind.name, written.policy.revision, checked.identity)
     spec = DesiredSpec(

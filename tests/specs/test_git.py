@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.desired import Ancestry, Checkout
 from reconciler.errors import ReconcilerError
-from reconciler.specs.git import actor, read_checkout, run_git, untracked
+from reconciler.specs.git import actor, index_state, read_checkout, run_git, untracked
 from reconciler.specs.git_pull import pull
 
 
@@ -400,3 +400,24 @@ def test_reference_names_do_not_matter(repository, reference):
     git(repository, "update-ref", reference, one)
     checkout = read_checkout(repository, [one, two])
     assert (two, {one: Ancestry.CONTAINED, two: Ancestry.CONTAINED}) == (checkout.commit, checkout.ancestry)
+
+
+def test_replacements_of_commits_do_not_matter(repository):
+    """A replacement that hides a part of the history does not make the checkout look unrelated to it."""
+    one, two = commit(repository, "one"), commit(repository, "two")
+    git(repository, "replace", "--graft", two)
+    assert read_checkout(repository, [one]).ancestry == {one: Ancestry.CONTAINED}
+
+
+def test_reading_does_not_write_the_index(repository):
+    """After a file was touched, git would refresh its index, which another pass would take for a checkout that
+    moves."""
+    spec = repository / "a.yaml"
+    spec.write_text("a")
+    git(repository, "add", "a.yaml")
+    commit(repository, "one")
+    os.utime(spec, (1, 1))
+    before = index_state(repository)
+
+    assert not read_checkout(repository, []).uncommitted
+    assert index_state(repository) == before
