@@ -224,10 +224,12 @@ def _payload(kind: Kind, given: Any, origin: Origin, schedule: CronSchedule) -> 
     if not isinstance(given, dict):
         fillings.omitted["request"] = str(given)
         given = {}
+    # The reconciler makes client tokens. An imported one would be the same in every run.
     reserved = [key for key in given if _camel(str(key).removesuffix(".$")) == RESERVED_FIELD]
     left_out = (*left_out, *reserved)
     request = _converted({key: given[key] for key in given if key not in reserved}, kind.model, "", fillings)
     own = request.get(kind.name_field)
+    # A name with a placeholder has no fixed value, so it cannot name the spec.
     name = origin.name or (own if isinstance(own, str) and "$" not in own else "") or origin.fallback
     return Payload(
         kind.name,

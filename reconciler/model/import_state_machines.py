@@ -44,6 +44,7 @@ def orders(machine: JSON, path: str, starts_job: Callable[[JSON], bool]) -> dict
     reader = _Reader(starts_job)
     reader.level(machine, path, ())
     if reader.orders and reader.notes:
+        # Notes about states without a job have no request of their own to be shown with.
         first = next(iter(reader.orders))
         order = reader.orders[first]
         reader.orders[first] = Order(order.after, (*order.notes, *reader.notes))
@@ -104,6 +105,7 @@ class _Reader:
             last = self.level(branch, f"{path}.Branches[{loc[-1]}]", before)
             if isinstance(last, str):
                 return last
+            # A branch without a job ends with the jobs that it started with.
             if last != before:
                 ends.update(dict.fromkeys(last))
         return tuple(ends) or before

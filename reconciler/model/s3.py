@@ -41,6 +41,7 @@ def field_remarks(loc: Loc, text: str, *, file: bool = False, only: bool = True)
 def text_remarks(loc: Loc, text: str) -> Iterator[Remark]:
     """Yields remarks about S3 locations in any other text, such as an argument: ``s3:/b/x``,
     ``--out=s3://<BUCKET>``."""
+    # Excludes most texts without a regular expression.
     if "3" not in text:
         return
     option = _OPTION.match(text)

@@ -211,6 +211,7 @@ def blocks_of(plan: Plan) -> list[Block]:
         first += [Block(None, cause) for cause in causes[1:]]
         taken |= {id(cause) for cause in causes}
     rest = [a for a in plan.actions if id(a) not in taken and a.action is not ActionType.NONE]
+    # Changes that are on hold come next to the other holds, not among the changes that will be made.
     held = [each for each in first if each.change is not None and each.change.stale]
     return [
         *(each for each in first if each.change is None or not each.change.stale),
@@ -229,6 +230,7 @@ def _causes(change: SpecChange, actions: Sequence[Action]) -> list[Action]:
     if change.stale:
         return [a for a in actions if a.reason is Reason.STALE_CHECKOUT][:1]
     if change.change is ChangeType.REMOVED:
+        # A removed spec may have several live runs, each with its own action.
         return [a for a in actions if a.action is ActionType.CANCEL or a.action is ActionType.WAIT]
     match change.effect:
         case Effect.RUNS_NOW:

@@ -120,6 +120,7 @@ class _Check:
         """Returns the string with typographic characters replaced with ASCII characters, one for one."""
         if self._parameters.isascii():
             return self._parameters
+        # Characters are replaced one for one, so that offsets in both strings are the same.
         plain = list(self._parameters)
         faults = [(match.start(), self._dash(match, plain)) for match in _TYPOGRAPHIC_DASH.finditer(self._parameters)]
         texts = [offset for match in _DOUBLE_QUOTED.finditer(self._parameters) for offset in match.span()]
@@ -158,6 +159,7 @@ class _Check:
     def _is_text(self, offset: int, texts: Sequence[int]) -> bool:
         """Returns whether a typographic quote is an apostrophe or is inside double quotes, and so part of a text."""
         before, after = self._parameters[max(offset - 1, 0) : offset], self._parameters[offset + 1 : offset + 2]
+        # The offset is inside double quotes if an odd number of starts and ends comes before it.
         return bisect_right(texts, offset) % 2 == 1 or (before.isalpha() and after.isalpha())
 
     # --- quotes -------------------------------------------------------------------------------------------------------
