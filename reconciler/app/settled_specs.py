@@ -295,8 +295,7 @@ def _settled(inputs: PassInputs, made: Plan, open_names: set[str]) -> dict[str, 
     settled: dict[str, State] = {}
     for action in made.actions:
         name, spec = action.name, inputs.specs.get(action.name)
-        # A name in `settled` has several actions. An overdue suspension is reported each time.
-        if spec is None or name in settled or action.action is not ActionType.NONE or action.overdue:
+        if spec is None or name in settled or action.action is not ActionType.NONE:  # in `settled`: a second action
             busy.add(name)
         elif not (spec.doubts or spec.renamed_from or spec.policy.suspend):
             settled[name] = (action.reason.value, action.next_slot)

@@ -109,12 +109,6 @@ def out_json(form: JSON) -> None:
     out_parts(dumped(form))
 
 
-def flush() -> None:
-    """Writes the buffered part of the result. Raises the errors of `out`."""
-    with _refusal_as_error():
-        sys.stdout.flush()
-
-
 @contextmanager
 def _refusal_as_error() -> Iterator[None]:
     try:

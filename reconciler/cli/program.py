@@ -12,7 +12,7 @@ import click
 from reconciler import __commit__, __version__
 from reconciler.cli.exit_codes import DONE, ERROR, USAGE
 from reconciler.cli.options import combined, global_options
-from reconciler.cli.output import OutputRefused, echo_error, flush, print_problems, standard_streams
+from reconciler.cli.output import OutputRefused, echo_error, print_problems, standard_streams
 from reconciler.cli.signals import interruptible
 from reconciler.errors import ReconcilerError, SpecErrors, UsageError
 
@@ -157,7 +157,6 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     args = None if arguments is None else list(arguments)
     # In its standalone mode, click would print errors itself, unmasked, and exit with its own codes.
     result = program.main(args=args, prog_name="reconciler", standalone_mode=False)
-    flush()
     return result if isinstance(result, int) else DONE
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from reconciler.app import inputs, reconcile
-from reconciler.app.session import Session
+from reconciler.app.options import CommandOptions
+from reconciler.app.session import Session, opened
 from reconciler.core.events import SubmissionEvent
 from reconciler.specs import git
 from reconciler.specs.broken import UsableSpecs
@@ -229,3 +230,14 @@ def test_another_pass_with_the_same_files_is_no_conflict(world: World, monkeypat
         assert world.run("reconcile").code == 0
     assert (contents(world, "clicks"), contents(world, "other")) == (["A", "B"], ["A", "B"])
     assert reads == ["read", "read"]  # one from each pass
+
+
+def test_a_pass_forgets_what_an_earlier_pass_found(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A failed lookup affects only its own pass, although a service keeps the state of the ledger between passes."""
+    world.batch("clicks")
+    assert world.run("apply", "--yes").code == 0
+    for name, value in world.env.items():
+        monkeypatch.setenv(name, value)
+    with opened(CommandOptions(directory=world.folder)) as session:
+        inputs.read(session).recorded.look_errors["r1-0"] = "AWS did not reply"
+        assert not inputs.read(session).recorded.look_errors

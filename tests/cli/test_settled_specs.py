@@ -143,12 +143,13 @@ CHANGES: tuple[Callable[[World], object], ...] = (
     lambda world: world.run("apply", "--yes"),
     lambda world: world.run("reconcile"),
     lambda world: (world.folder / "clicks.yaml").unlink(),
-    lambda world: world.batch("clicks", "A", targets="[other]"),
+    lambda world: world.batch("clicks", "A", targets="[local]"),
     lambda world: world.batch("orders", "A"),
     lambda world: world.write("broken.yaml", "kind: BatchJob\n"),
     lambda world: (world.folder / "broken.yaml").unlink(),
     lambda world: world.write("twice.yaml", (world.folder / "visits.yaml").read_text()),
     lambda world: (world.folder / "twice.yaml").unlink(),
+    lambda world: world.batch("orders", "A", suspend='{until: "2026-01-01"}'),
     lambda world: world.run("reconcile"),
 )
 
