@@ -88,6 +88,7 @@ def each(items: Iterable[Item], call: Callable[[Item], Answer], at_once: int) ->
     try:
         return list(pool.map(call, items))
     finally:
+        # After an error, calls that have not started are not made.
         pool.shutdown(cancel_futures=True)
 
 

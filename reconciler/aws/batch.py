@@ -187,6 +187,7 @@ class Batch:
                     query = {"arrayJobId": job_id, "jobStatus": state}
                     for page in pages("ListJobs", call, "jobSummaryList", "jobId", **query):
                         children |= page
+            # The hours of an incomplete listing would be too few.
             complete = len(children) == sum(counts.values())
             self._hours[job_id] = batch_runs.hours_of(children.values()) if complete else None
         return self._hours.get(job_id)
@@ -270,6 +271,7 @@ def _named(client: Client, queue: str, names: Collection[str], since: datetime) 
     for number, page in enumerate(listing, 1):
         if number > len(wanted):
             return None
+        # The filter by name, which this replaces, ignores case.
         ids |= {job_id: None for job_id, job in page.items() if str(job.get("jobName")).lower() in wanted}
     return list(ids)
 
@@ -301,6 +303,7 @@ def _report_of(
     if state is None:
         return unknown_state(word, job.get("statusReason"))
     if (
+        # Batch has no state for cancelled jobs: it reports FAILED and one of these flags.
         state is RunState.FAILED
         and (job.get("isCancelled") or job.get("isTerminated"))
         and not batch_runs.stopped_by_queue(job)

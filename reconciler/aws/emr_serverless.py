@@ -98,6 +98,7 @@ class EmrServerless:
         ]
         answers = each(read, lambda run: emr_serverless_runs.report_or_error(client, run), AT_ONCE)
         whole = {run.token: answer for run, answer in zip(read, answers, strict=True)}
+        # If the details of an ended run cannot be read, its end is still known from the listing.
         proven = {token for token in ends if not isinstance(report := whole.get(token), RunReport) or not report.exists}
         return whole | {token: report for token, report in listed.items() if token not in whole or token in proven}
 

@@ -26,7 +26,7 @@ STATES = {
     "SCHEDULED": RunState.SUBMITTED,
     "QUEUED": RunState.SUBMITTED,
     "RUNNING": RunState.RUNNING,
-    "CANCELLING": RunState.RUNNING,
+    "CANCELLING": RunState.RUNNING,  # it may still do work
     "SUCCESS": RunState.SUCCEEDED,
     "FAILED": RunState.FAILED,
     "CANCELLED": RunState.CANCELLED,
@@ -122,6 +122,7 @@ def report_of(run: Described, *, whole: bool = True) -> RunReport | str:
         return unknown_state(word, run.get("stateDetails"))
     if state is RunState.CANCELLED and TIMED_OUT.search(run.get("stateDetails") or ""):
         state = RunState.FAILED
+    # A listing has no `endedAt`.
     ended = None if state.live else run.get("endedAt") or run.get("updatedAt")
     # vCPU hours and GB hours, which AWS reports some time after the end
     usage = {name: dict(run[name]) for name in UTILIZATIONS if run.get(name)}

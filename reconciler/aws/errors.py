@@ -316,6 +316,7 @@ def _ledger_error(error: Exception, site: LedgerSite, action: str, writing: bool
     text = _text_of(error) if foreign and not isinstance(error, ResponseParserError) else ""
     quoted = f" ({text})" if text else ""
     if code in SLOW_DOWN:
+        # `append_with_retries` sends a write again only after `LedgerUnreachable`.
         return no_answer(site, f"AWS throttled the request ({code}){quoted}")
     meaning = _meaning(error, code, site, action)
     if meaning is None or (writing and not _proves_no_write(error)):
@@ -343,6 +344,7 @@ def _proves_no_write(error: Exception) -> bool:
     """Returns whether a reply to a write shows that nothing was written."""
     if not isinstance(error, ClientError):
         return code_of(error) in NO_CREDENTIALS or isinstance(error, ParamValidationError | ValueError)
+    # A redirect shows too that nothing was written: the bucket is in another region.
     return 300 <= (status := status_of(error)) < 500 and status not in UNPROVEN_STATUS and is_from_aws(error.response)
 
 

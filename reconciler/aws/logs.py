@@ -89,6 +89,7 @@ class EventCursor:
         self._client: Client = aws.elsewhere(stream.region).reader("logs")
         self._needed = Access("logs:GetLogEvents", log_group_arn(aws, stream.group, stream.region))
         self.absent: str | None = None
+        # One call returns at most this many events, so more lines are read from the beginning.
         self._from_end = newest if newest is not None and newest <= MOST_EVENTS else None
         self._token: str | None = None
         self._read = 0  # the number of events that were read with this token

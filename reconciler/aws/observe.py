@@ -97,6 +97,7 @@ def _ask(kind: str, questions: _Questions, services: Services, request_of: Calla
     wanted = [_wanted(submission, request_of) for submission in questions.unresolved]
     try:
         service = services(kind)
+    # A wrong account or clock makes every answer of AWS useless, so the pass must end.
     except GuardError:
         raise
     except Exception as error:  # noqa: BLE001 - a failing service must not stop the others
@@ -247,6 +248,7 @@ def _look(
         wanted.setdefault(kind, []).append(
             Wanted(
                 token, location, _since(record, now), run_name, owner=owner, recorded=recorded.by_token,
+                # An earlier content of the spec may have been a streaming run, which another listing contains.
                 streaming=streaming or any(s.content.streaming for s in record.submissions),
             )
         )  # fmt: skip
@@ -254,9 +256,11 @@ def _look(
     for kind, of_kind in wanted.items():
         lookups |= runs_by_tag(kind, of_kind, services)
     runs, errors = _runs_and_errors(lookups)
+    # If every lookup for a spec failed, it is unknown which runs have its tag.
     whole = {want.owner for wants in wanted.values() for want in wants if want.token in runs}
     ours = {submission.run_id for submission in recorded.by_token.values()}
     by_spec = {
+        # An operator may have adopted a run whose own token is not in the ledger.
         name: [run_id for run_id in runs.get(owner, ()) if run_id not in ours]
         for owner, name in names.items()
         if owner in whole
@@ -306,6 +310,7 @@ def take_inventory(
         try:
             run_ids = inventory.listed(each.location, since)
             described = inventory.described(each.location, [run_id for run_id in run_ids if run_id not in recorded_ids])
+            # A listing may omit a run, so only a description by id shows that AWS no longer has it.
             unseen = sorted(each.live - set(run_ids))
             gone |= set(unseen) - set(inventory.described(each.location, unseen) if unseen else ())
         except ServiceError as error:

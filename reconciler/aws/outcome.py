@@ -135,6 +135,7 @@ def transmit(
 def classify(error: Exception, transmission: Transmission, reply: Reply, secrets: Sequence[str] = ()) -> Outcome:
     """Classifies an exception of a call that was transmitted at most once; its message is kept without `secrets`."""
     code, message = code_of(error), message_of(error, secrets)
+    # The hook of `guard` has not let the request pass, whatever the error is (R3).
     if not transmission.sent:
         return NotSent("DeadlinePassed" if isinstance(error, DeadlinePassed) else code, message)
     if type(error) in {EndpointConnectionError, ConnectTimeoutError}:

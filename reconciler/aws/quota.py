@@ -36,6 +36,7 @@ class Buckets:
 
     def take(self, operation: str) -> bool:
         """Takes a token that is available now, as `ports.Quota` specifies."""
+        # Two threads cannot take the same token, because it is reserved before the check.
         if self._reserve(operation) == 0:
             return True
         self.release(operation)

@@ -280,6 +280,7 @@ class BatchVerifier:
     def _ask_definition(self, definition: dict[str, Any], name: str) -> Result:
         pinned = name.rpartition(":")[2].isdecimal() and "/" not in name.rpartition(":")[2]
         short = name.rpartition("/")[2]
+        # Without a revision, SubmitJob uses the newest ACTIVE one.
         query = {"jobDefinitions": [name]} if pinned else {"jobDefinitionName": short, "status": "ACTIVE"}
         with translate_errors("DescribeJobDefinitions"):
             reply = self._aws.reader(SERVICE).describe_job_definitions(**query)

@@ -61,6 +61,7 @@ def _change(change: SpecChange, desired: Desired, recorded: Recorded) -> JSON:
     if declared is not None and not record.undeclared:
         before = {"request": declared.request_digest, "policy": _policy(declared.policy)}
     elif baseline is not None:
+        # Ledgers of version 0.1.0 have no declarations.
         before = {"digest": baseline.digest}
     after: JSON | None = None
     submits = False

@@ -160,8 +160,10 @@ def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
         policy |= {"schedule": schedule.schedule, "timeZone": schedule.time_zone}
     if last is None:
         return Applied(spec.kind, policy)
+    # Of the policy, an intent records only these two fields.
     policy |= {"deletionPolicy": last.content.deletion_policy, "revision": last.revision}
     same = last.digest == spec.digest or _revision_only(last.revision, last.digest, spec)
+    # Content that was accepted without a run has no recorded request.
     if same or last.applied:
         return Applied(last.kind, policy)
     return Applied(last.kind, policy, same, last.intent_position, last.token, last.slot)

@@ -40,6 +40,7 @@ def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
         moments = _moments(time, zone, evenly=evenly)
         for moment in moments:
             heappush(later, moment)
+        # The second moment of a local time that occurs twice comes after the first moments of later local times.
         while later and moments and later[0] <= moments[0]:
             moment = heappop(later)
             if moment > last:

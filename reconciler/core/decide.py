@@ -200,8 +200,9 @@ def _decide(
             rest = [decide_one_off(context)] if one_off else decide_scheduled(context)
             if recorded.look_errors and may_lack_runs(recorded, name, intends=runs.intends):
                 rest = hold_without_look(context, rest)
-        elif not unresolved:
-            rest = decide_removed(record, desired, now)
+        else:  # if a slot is on hold, the hold already describes the spec
+            removed = decide_removed(record, desired, now)
+            rest = [a for a in removed if a.action is not ActionType.NONE] if unresolved else removed
     shown = {action.client_token for action in (*cancels, *unresolved)}
     return [*cancels, *unresolved, *(a for a in rest if a.action is not ActionType.NONE or a.client_token not in shown)]
 

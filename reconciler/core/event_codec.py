@@ -213,10 +213,12 @@ def _with_token(request: JSON, before: str, after: str) -> JSON:
 
 def _compare(before: Any, after: Any, pointer: str, changes: dict[str, Any]) -> None:  # noqa: ANN401 - JSON values
     """Adds the smallest parts of `after` that differ from `before` to `changes`, by JSON pointer."""
+    # The order of keys is part of the bytes that are sent, so it is compared too.
     if type(before) is type(after) and isinstance(after, dict) and list(before) == list(after):
         parts = [(name.replace("~", "~0").replace("/", "~1"), before[name], after[name]) for name in after]
     elif type(before) is type(after) and isinstance(after, list) and len(before) == len(after):
         parts = [(str(number), *both) for number, both in enumerate(zip(before, after, strict=True))]
+    # `==` would treat 1, 1.0 and true as the same value.
     elif json.dumps(before) != json.dumps(after):
         changes[pointer] = after
         return

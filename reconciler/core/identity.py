@@ -62,6 +62,7 @@ def both_digests(kind: str, revision: int, request: JSON) -> tuple[str, str]:
             fields[key] = request[key]
             continue
         if fields:
+            # Keys are visited in sorted order, so the parts without their braces join to one canonical object.
             content.append(canonical(fields)[1:-1])
             whole.append(content[-1])
         if key is not None:
@@ -173,6 +174,7 @@ def client_token(place: Place, kind: str, key: SubmissionKey, content_digest: st
         "name": key.name,
         "attempt": key.attempt,
         "digest": content_digest,
+        # An absent key and null have different canonical forms, and tokens must never change.
         **({"generation": key.generation} if key.slot is None else {"slot": key.slot}),
     }
     return TOKEN_PREFIX + sha256(canonical(form)).hexdigest()[:TOKEN_HEX_DIGITS]

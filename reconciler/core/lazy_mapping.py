@@ -101,6 +101,7 @@ class LazyMapping(MutableMapping[str, T]):
         """Yields the objects whose fields pass a test, in any order. Other rows that were not accessed are not
         made."""
         rows, held, values = self._rows, self._held, list(self._added.values())
+        # Objects that were made may have changed since the columns were written.
         candidates = sorted(rows.passing(test, fields) | rows.made.keys())
         values += [rows[row] for row in candidates if held.get(rows.names[row]) == row]
         return (value for value in values if test(*(getattr(value, field) for field in fields)))

@@ -133,6 +133,7 @@ def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Noti
         sent = " ".join(record.notified)
         for submission in record.submissions:
             ended = submission.failed or submission.run_state is RunState.FAILED
+            # A failure that was reported with a hold has another key, which contains the same token.
             failed = ended and submission.token not in held
             if failed and _is_news(submission, now) and submission.token not in sent:
                 yield _of_submission(submission)

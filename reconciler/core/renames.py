@@ -119,6 +119,7 @@ def after_renames(recorded: Recorded, pending: Mapping[str, str]) -> Recorded:
     view.former_names = dict(recorded.former_names)
     for name, old in pending.items():
         record = copy(view.specs[old])
+        # `rename` changes the key of each submission in place.
         record.submissions = [copy(submission) for submission in record.submissions]
         view.specs[old] = record
         view.by_token.update({submission.token: submission for submission in record.submissions})

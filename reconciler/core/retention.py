@@ -114,11 +114,12 @@ def _landmarks(record: SpecRecord) -> Iterator[Submission]:
     by_slot = sorted((s for s in newest_first if s.slot is not None), key=lambda s: s.slot or "", reverse=True)
     declared = record.declaration.token if record.declaration is not None else None
     for some in (
-        (s for s in newest_first if s.accepted or s.unresolved or s.applied),
-        (s for s in newest_first if s.accepted or s.unresolved),
-        (s for s in newest_first if not s.applied),
-        (s for s in newest_first if s.commit is not None),
-        (s for s in newest_first if s.token == declared),
+        (s for s in newest_first if s.accepted or s.unresolved or s.applied),  # `SpecRecord.baseline`
+        (s for s in newest_first if s.accepted or s.unresolved),  # a slot of another spec may depend on it
+        (s for s in newest_first if not s.applied),  # `why NAME`, `logs NAME`
+        (s for s in newest_first if s.commit is not None),  # the age of a checkout
+        (s for s in newest_first if s.token == declared),  # its intent contains the request applied last
+        # `retry NAME` without a slot
         (s for s in by_slot if s.phase not in NOT_RETRIED and s.run_state is not RunState.SUCCEEDED),
     ):
         yield from (s for s in [next(some, None)] if s is not None)

@@ -79,6 +79,7 @@ def check_appendable(recorded: Recorded, events: Sequence[e.Event], recall: Reca
         if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
             continue
         submission = recorded.by_token.get(event.token)
+        # The event may be about an archived submission, whose events are only in the ledger.
         if submission is None and event.token not in begun and recorded.archives:
             submission = next((s for s in recall.of_token(recorded, event.token) if s.token == event.token), None)
         if submission is not None:

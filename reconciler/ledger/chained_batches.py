@@ -84,6 +84,7 @@ def _object(raw: bytes, position: int, address: str) -> dict[str, Any]:
         form = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise corrupt(position, address, "it is not JSON") from error
+    # `isinstance` would accept true as a number.
     if not isinstance(form, dict) or type(form.get("format")) is not int or form["format"] < 1:
         raise corrupt(position, address, "it is not a batch")
     return form

@@ -64,6 +64,7 @@ def copy(
     report = verify(source, origin)
     _check(report, target.address, place, moved=rename)
     ended = report.recorded.moved is not None
+    # The final event of a source that an earlier copy closed belongs only to the source.
     last, head = report.positions - ended, ""
     copier = _Copier(source, target, clock)
     for position, raw, _ in walk(source, origin):
@@ -72,6 +73,7 @@ def copy(
         copier.add(position, _rewritten(position, raw, copier.link, place) if rename else raw)
         head = checksum(raw)
         progress(position)
+    # Before the target is completed. `_end` finds batches that are appended after this.
     if not ended:
         copier.check_still()
     at = time_text(datetime.fromtimestamp(clock.now(), UTC))
@@ -191,6 +193,7 @@ class _Copier:
     def add_renamed(self, event: Renamed) -> None:
         """Appends the event that records the move, unless an earlier complete copy has appended it."""
         position = self.position + 1
+        # The nonce depends only on the source, so that a repeated copy recognizes this batch.
         batch = Batch(event.head[:32], event.at, self.link, (event,))
         entry = self._put(position, encode(batch))
         held = decode(entry[1], entry[0], self._target.address)

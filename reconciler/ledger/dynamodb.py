@@ -64,6 +64,7 @@ class DynamoStore:
         """Yields the batches after a position, in order. Creates nothing."""
         pages = self.table.query(self.ledger, after, self._pages)
         first = next(pages)
+        # With `after`, an empty page may mean that nothing follows, so `_exists` must decide.
         if not first and not (after and self._exists()):
             raise LedgerMissing(f"there is no ledger at {self.address}")
         return ((position_of(entry), self._content(entry)) for page in chain([first], pages) for entry in page)
@@ -92,6 +93,7 @@ class DynamoStore:
         positions = [_snapshot_position(entry) for entry in self._snapshot_heads()]
         if max(positions) > position:
             return
+        # A wrong snapshot of the same position must be replaced. Next to the new one, it could still be read.
         slot = self._slot(positions.index(position if position in positions else min(positions)))
         for number, piece in enumerate(pieces(content), HEAD + 1):
             self.table.put(item(slot, number, piece))
@@ -108,6 +110,7 @@ class DynamoStore:
         cut = pieces(batch)
         if len(cut) == 1:
             return item(self.ledger, position, batch)
+        # The random name keeps these parts apart from those of another writer, and of an attempt whose reply was lost.
         apart = f"{self.ledger}#part/{position}/{uuid4().hex}"
         for number, piece in enumerate(cut, 1):
             self.table.put(item(apart, number, piece))
@@ -194,6 +197,7 @@ def joined(entry: Item, parts: Iterable[Item]) -> bytes | None:
     count = _number(entry, "count")
     if count * PIECE_BYTES > MOST_BYTES + PIECE_BYTES:
         return None
+    # A shorter snapshot leaves the last pieces of the longer one that it replaced, so only `count` pieces are read.
     content = b"".join(part.get(CONTENT, {}).get("B", b"") for part in islice(parts, count))
     return content if entry.get("sha256", {}).get("S") == sha256(content).hexdigest() else None
 
@@ -276,6 +280,7 @@ class Table:
             else:
                 if _is_answer(answer):
                     return entry
+        # An empty reply, which may come from a proxy, does not show who won.
         held = held or self.get(entry[PARTITION]["S"], int(entry[POSITION]["N"]))
         if held is None:
             raise aws.no_answer(self.site, "it refused a write, although the position is empty")

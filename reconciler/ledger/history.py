@@ -145,6 +145,7 @@ class History:
                 if (limit is not None and newer >= limit) or (since is not None and at is not None and at < since):
                     break
                 name = record.name if not record.former_names else ""
+                # An entry ends with the name of its spec. Most entries are about other specs, so they are not parsed.
                 some = (self._parsed(text, before) for text in texts if text.endswith(name))
                 positions.update(position for entry in some if owns(record, entry) for position in entry.positions)
         return sorted(positions)[-limit if limit is not None else 0 :]

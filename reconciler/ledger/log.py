@@ -1,5 +1,4 @@
-"""Contains the in-memory log of one ledger, on top of any store. It reads, checks and appends batches, one at each
-position."""
+"""Contains the in-memory log of one ledger, on top of any store. It reads, checks and appends batches."""
 
 import logging
 import sys
@@ -39,8 +38,7 @@ logger = logging.getLogger(__name__)
 
 def missing(address: str, place: Place) -> LedgerMissing:
     """Returns the error for a place without a ledger. An operator must decide what to do, because a ledger that was
-    never created looks the same as a ledger that was lost.
-    """
+    never created looks the same as a ledger that was lost."""
     return LedgerMissing(
         f"there is no ledger of project {place.project}, target {place.target} at {address}. "
         f"If it is new, create it: reconciler ledger init -t {place.target}. If there was one, do not create "
@@ -149,6 +147,7 @@ class Log:
             self._follow()
             self._check_begun()
             mark = None if self._rollback is None else self._cache.mark
+            # `_put` writes nothing as long as this is set.
             self._rollback = None
             at = time_text(datetime.fromtimestamp(self._clock.now(), UTC))
             lost = (None, None) if mark is None else (mark.position, mark.link)
@@ -169,6 +168,7 @@ class Log:
             if isinstance(done, int) and not any(isinstance(event, e.Intended) for event in events):
                 self._index()  # neither the index nor a snapshot may delay a send
                 snapshot, position = self._cache.due(self._recorded, self._chain.link), self._recorded.position
+        # Storing takes long, so it must not keep other threads from appending.
         if snapshot is not None:
             self._cache.keep(position, snapshot)
         return done
@@ -208,8 +208,8 @@ class Log:
 
     def close(self) -> None:
         """Closes the store's connections; the next call opens them again. Stores a snapshot first if many batches were
-        appended.
-        """
+        appended."""
+        # A thread that hangs in a call may hold the lock, and the command must end without it.
         if self._wrote and self._lock.acquire(blocking=False):
             try:
                 position = self._recorded.position
@@ -252,6 +252,7 @@ class Log:
     def _put(self, events: Sequence[e.Event], valid: Precondition) -> int | Moved:
         nonce = self._nonces()
         while True:
+            # Batches of other writers, which are read after a lost race, may show a rollback or end the ledger.
             self._check_sound()
             self.check_open()
             why = valid(self._recorded) or intended_before(self._recorded, events, self._history)
@@ -333,8 +334,7 @@ class Log:
 
     def _resume(self) -> bool:
         """Starts from the snapshot if it was made by this version and if the batch at its position has not changed
-        since then. Otherwise starts from the beginning of the ledger.
-        """
+        since then. Otherwise starts from the beginning of the ledger."""
         snapshot = self._cache.find()
         if snapshot is None:
             return False
@@ -346,6 +346,7 @@ class Log:
         self._become(snapshot.recorded, first[1])
         try:
             self._read(stored)
+        # A forged snapshot can cause these errors. If the ledger causes them, a read from the beginning raises them.
         except (LedgerCorrupt, LedgerFormatNewer, LedgerPinned):
             self._become(Recorded(), None)
             return False

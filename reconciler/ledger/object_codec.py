@@ -204,6 +204,7 @@ def _values(hint: Any, column: Any, number: int, reference: Coder) -> Iterable[A
     values: Iterable[Any] = column
     if len(column) == 1 and number > 1:
         (value,) = column
+        # Each object gets its own list, because the fold changes lists in place.
         values = map(type(value), repeat(value, number)) if isinstance(value, list | dict) else repeat(value, number)
     else:
         _check_length(column, number)

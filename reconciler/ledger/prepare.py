@@ -180,6 +180,8 @@ def _bucket_policies(store: S3Store, place: Place) -> Iterator[Policy]:
         "Principal": "*",
         "Action": "s3:PutObject",
         "Resource": f"{bucket}/{store.keys.log}*",
+        # S3 accepts no such header in the other operations of s3:PutObject, such as UploadPart.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
         "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
     }
     not_deleted = {
@@ -344,6 +346,7 @@ def _table_arn(store: DynamoStore, place: Place) -> str:
 
 
 def _table_access(store: DynamoStore, place: Place, *, writes: bool) -> list[dict[str, Any]]:
+    # Snapshots and the parts of large batches have partitions of their own.
     leading = {"dynamodb:LeadingKeys": [store.ledger, f"{store.ledger}#*"]}
     actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
     return [

@@ -152,6 +152,7 @@ class S3Store:
             return batch
         held = self._object(key)
         if held is None:
+            # The write that S3 reported to be in progress (409) may have failed since then.
             raise aws.no_answer(self.site, "it refused a write, although the position is empty")
         return held[0]
 
@@ -159,6 +160,7 @@ class S3Store:
         """Yields the batches after a position, in order. Creates nothing."""
         pages = self._pages(after)
         first = next(pages)
+        # With `after`, an empty page may mean that nothing follows, so `_exists` must decide.
         if not first and not (after and self._exists()):
             raise LedgerMissing(f"there is no ledger at {self.address}")
         return self._batches(chain([first], pages))

@@ -63,6 +63,7 @@ def pack(recorded: Recorded, link: str) -> bytes | None:
         body = json.dumps(to_json(recorded), separators=(",", ":"), allow_nan=False).encode("ascii")
     header = {"format": FORMAT, "fold": fold_version(), "position": recorded.position, "batch": link}
     compressed = zlib.compress(body, COMPRESSION)
+    # No reader would unpack it.
     if len(body) > _bound(compressed):
         return None
     rest = json.dumps(header).encode("ascii") + b"\n" + compressed
@@ -156,6 +157,7 @@ class Cache:
             logger.debug("no snapshot: %s", error)
             return None
         self.mark, snapshot = (None, None) if stored is None else unpack(stored[1], lazy=True)
+        # The snapshot of another ledger does not show that batches of this one were lost.
         if snapshot is not None and snapshot.recorded.place != self._place:
             self.mark = snapshot = None
         if snapshot is None:
@@ -176,6 +178,7 @@ class Cache:
             return None
         content = pack(recorded, link)
         now = self._clock.boot()
+        # A state that cannot be packed counts too, so that it is not packed again at every append.
         self._position, self._not_before = recorded.position, now + SHARE * (now - begun)
         return content
 

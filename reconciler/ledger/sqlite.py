@@ -96,6 +96,7 @@ class SqliteStore:
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
         """Stores a snapshot, as `ports.Snapshots` requires, if the ledger is not empty."""
+        # A position above 1, so that a snapshot never creates the file.
         self._write(position + 1, lambda writer: put_snapshot(writer, position, content))
 
     def close(self) -> None:
@@ -164,10 +165,13 @@ class SqliteStore:
                 raise
 
     def _open_writer(self, position: int) -> sqlite3.Connection:
+        # A connection must not be used after a fork, nor after the file was replaced: both can damage the ledger.
+        # https://www.sqlite.org/howtocorrupt.html
         if self._writer is not None and self._writer_of == (os.getpid(), _file_id(self._path)):
             return self._writer
         self._close_writer()
         if not self._path.exists():
+            # Only the first append may create the file. Otherwise the ledger was lost, and everything would run again.
             if position > 1:
                 raise LedgerMissing(f"the ledger {self._address} is gone: there is no file {self._path}")
             sqlite_file.create(self._path, self._address)
@@ -177,6 +181,7 @@ class SqliteStore:
         connection = self._connect()
         try:
             self._checked(connection)
+            # SQLite does not store this setting in the file.
             connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
             connection.close()
@@ -232,6 +237,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
+        # SQLite itself has already rolled back after some errors, such as a full disk.
         if connection.in_transaction:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -262,6 +268,7 @@ DELETE_OLDER = "DELETE FROM snapshots WHERE position < ?"
 def find_snapshot(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
     """Returns the snapshot at the highest position, or `None` if there is none. Raises `sqlite3.Error`."""
     table = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'snapshots'").fetchone()
+    # The first snapshot creates the table.
     row = connection.execute(NEWEST).fetchone() if table is not None else None
     return None if row is None or not isinstance(row[1], bytes) else (int(row[0]), row[1])
 

@@ -228,8 +228,9 @@ def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
         uri=True,
         timeout=busy_seconds,
         isolation_level=None,
-        check_same_thread=False,
+        check_same_thread=False,  # `SqliteStore` uses a connection in one thread at a time
     )
+    # A damaged or forged file could otherwise fill the memory.
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
     return connection
 

@@ -16,7 +16,7 @@ from reconciler.core.unresolved import absences, proving_looks
 from reconciler.errors import LimitExceeded
 from reconciler.model.project import Limits
 from reconciler.model.spec import Suspension
-from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, spec, token
+from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, slot_intended, spec, token
 from tests.core.test_changes import declared
 
 
@@ -494,6 +494,16 @@ class TestRemoved:
         events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent)]
         cancel, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
         assert cancel.action is ActionType.CANCEL
+
+    def test_a_slot_on_hold_does_not_keep_the_run_of_another(self) -> None:
+        """One slot is on hold because two runs have its tag. The live run of a later slot is cancelled."""
+        held = slot_intended("2026-11-22T01:00:00Z")
+        later = slot_intended("2026-11-22T02:00:00Z", deletion_policy="Cancel")
+        known = recorded(held, later, outcome("submitted", later))
+        known.runs_by_token[held.token] = ("run-8", "run-9")
+        hold, cancel, _ = plan(desired(spec("A", "other")), known, NOW).actions
+        assert said(hold) == (ActionType.HOLD, Reason.CONFLICT)
+        assert (said(cancel), cancel.client_token) == ((ActionType.CANCEL, Reason.SPEC_REMOVED), later.token)
 
     def test_an_empty_project_cancels_nothing(self) -> None:
         """A project without specs is probably a mistake, so nothing is cancelled."""
