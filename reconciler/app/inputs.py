@@ -177,11 +177,11 @@ def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> 
     recorded = session.ledger.recorded
     # A service folds the ledger once, so the findings of its last pass are still in this state.
     recorded.forget_findings()
-    selected = _selected(session, {**invalid, **usable.specs}, recorded)
     skipped = {} if settled is None else settled.skipped
+    selected = _selected(session, {**invalid, **usable.specs}, recorded, skipped)
     if skipped:
         # Otherwise the skipped specs would be missing from git, and the plan would treat them as removed.
-        selected = frozenset(recorded.specs.keys() | specs.keys()) - skipped.keys()
+        selected = (frozenset(recorded.specs.keys() | specs.keys()) if selected is None else selected) - skipped.keys()
     problems = usable.problems if selected is None else _problems_of(selected, invalid)
     settings = settings_digest(project_settings(session.project, session.place.target))
     return PassInputs(
@@ -203,21 +203,24 @@ def _problems_of(names: Collection[str], invalid: Mapping[str, InvalidSpec]) -> 
 
 
 def _selected(
-    session: Session, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded
+    session: Session,
+    specs: Mapping[str, DesiredSpec | InvalidSpec],
+    recorded: Recorded,
+    skipped: Collection[str],
 ) -> frozenset[str] | None:
     """Returns the selected names. Reads other targets only if a name is missing in this target, so that the message can
-    name the target that has the spec."""
+    name the target that has the spec. `skipped` are the names of specs that are not in `specs`."""
     for name in session.options.only:
-        if name not in specs and (current := name_now(name, specs, recorded)) != name:
+        if name not in specs and name not in skipped and (current := name_now(name, specs, recorded)) != name:
             raise UsageError(f"{name} was renamed to {current}: use that name")
     try:
-        return selected_names(session.options, specs, recorded.specs, {})
+        return selected_names(session.options, specs, (*recorded.specs, *skipped), {})
     except UsageError:
         elsewhere: Mapping[str, Mapping[str, DesiredSpec]] = {}
         # Problems of other targets must not replace the error about the name.
         with suppress(SpecErrors):
             elsewhere = load_targets(session.project_file, list(session.project.spec.targets))
-        return selected_names(session.options, specs, recorded.specs, elsewhere)
+        return selected_names(session.options, specs, (*recorded.specs, *skipped), elsewhere)
 
 
 def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, from_objects: bool = False) -> Desired:

@@ -223,8 +223,8 @@ def preview(
 ) -> tuple[PassInputs, Plan]:
     """Reads the inputs and makes a plan without writing anything, for commands that show state. Calls AWS only with
     `refresh`. `applied_later` is set if the plan is saved in a file. `tolerant` is as in `read`. `shown` is the format
-    of a plan that may skip files of specs without pending actions, unless it is saved or made for another time."""
-    settled = SettledSpecs.of(session, shown) if shown and now is None and not applied_later else None
+    of a plan that may skip files of specs without pending actions."""
+    settled = SettledSpecs.of(session, shown, at_another_time=now is not None, saved=applied_later) if shown else None
 
     def attempt() -> tuple[PassInputs, Plan]:
         inputs = read(session, tolerant=tolerant, settled=settled)

@@ -3,10 +3,13 @@ specs and to decide only about those.
 
 A file is skipped if it has not changed and none of its specs may have a pending action: the earlier plan had exactly
 one action for the spec, which does nothing, its next slot is in the future, and the ledger has no newer event about it.
-Every other spec is read from its file. If `core.at_rest` recognizes that it has no pending action, it is only counted,
-and the process that read it neither keeps nor sends its content. The plan decides about every other spec again,
-together with the specs that it refers to. Therefore, what is submitted, cancelled or shown as a difference never comes
-from the cache, and `apply` and `reconcile` do not use it.
+Every other spec is read from its file. If `core.at_rest` recognizes that it has no pending action, the process that
+read it neither keeps nor sends its content. The plan decides about every other spec again, together with the specs that
+it refers to. Therefore, what is submitted, cancelled or shown as a difference never comes from the cache, and `apply`
+and `reconcile` do not use it.
+
+A plan that shows each spec, as JSON, skips only files of specs that `core.at_rest` recognized, because their actions
+follow from the ledger. A plan that is saved in a file skips no file.
 
 Problems between specs are still detected, because the names, kinds, targets and references of skipped specs are cached.
 """
@@ -23,7 +26,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import TypeAdapter
 
-from reconciler.core.at_rest import is_at_rest
+from reconciler.core.at_rest import action_at_rest, is_at_rest
+from reconciler.core.identity import Source
 from reconciler.core.lazy_mapping import where
 from reconciler.core.observations import incomplete
 from reconciler.core.plan import Action, ActionType, Plan, Reason
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 
     from reconciler.app.inputs import PassInputs
     from reconciler.app.session import Session
-    from reconciler.core.state import Recorded
+    from reconciler.core.state import Recorded, SpecRecord
     from reconciler.specs.files import ProjectFiles
     from reconciler.specs.spec import SpecReader
 
@@ -51,7 +55,7 @@ State = tuple[str, str | None]
 ELSEWHERE: State = ("", None)
 """The state of a spec that does not run in the target."""
 
-AT_REST: State = (Reason.IN_SYNC.value, None)
+AT_REST: State = ("at-rest", None)
 """The state of a spec that `core.at_rest` recognizes."""
 
 COUNTING = {"text", "markdown"}
@@ -83,69 +87,99 @@ def _adapter() -> TypeAdapter[_Content]:
 
 
 class Settled(NamedTuple):
-    """A spec that was not read, because it has no pending action."""
+    """A spec that was not read, or not kept, because it has no pending action."""
 
     kind: str
     reason: str
     next_slot: str | None
+    path: str
+    line: int
+
+    def action(self, name: str, record: SpecRecord | None) -> Action:
+        """Returns the action of a spec, which is complete if its record is given."""
+        if record is not None:
+            return action_at_rest(record, Source(self.path, self.line))
+        reason = Reason.IN_SYNC if self.reason == AT_REST[0] else Reason(self.reason)
+        return Action(name, self.kind, ActionType.NONE, reason, next_slot=self.next_slot)
 
 
 class SettledSpecs:
-    """The specs of one target that have no pending action. If `skips` is false, all files are read, the plan decides
-    about all specs, and the cache is only written."""
+    """The specs of one target that have no pending action.
 
-    def __init__(self, session: Session, *, skips: bool) -> None:
-        self._session, self._skips = session, skips
+    `counts` is true for a plan that shows only the number of these specs. If `skips` is false, all files are read, and
+    the cache is not used.
+    """
+
+    def __init__(self, session: Session, *, counts: bool, skips: bool) -> None:
+        self._session, self._counts, self._skips = session, counts, skips
         self._cache, self._start = PrivateCache(os.environ), Start.now()
         self._name = ""
-        self._at_rest: dict[str, str] = {}  # the kinds of specs that were read and recognized, by name
+        self._at_rest: dict[str, Settled] = {}  # the specs that were read and recognized, by name
         self._stamps: Mapping[str, Stamp] = {}
+        self._unchanged: dict[str, File] = {}  # the files that can also be skipped next time
         self._skipped: dict[str, File] = {}
         self._read: Sequence[ReadSpec] = ()
         self._open: set[str] = set()  # before AWS's reports about runs are added to the state
 
     @classmethod
-    def of(cls, session: Session, output_format: str) -> SettledSpecs | None:
-        """Returns the specs of a session for a plan in a format, or `None` if the command's options select specs."""
-        options = session.options
-        off = options.only or options.labels or session.masked
-        return None if off else cls(session, skips=output_format in COUNTING)
+    def of(cls, session: Session, output_format: str, *, at_another_time: bool, saved: bool) -> SettledSpecs | None:
+        """Returns the specs of a session for a plan in a format, or `None` if the command selects specs by labels,
+        which are not in the cache."""
+        counts = output_format in COUNTING and not (at_another_time or saved)
+        return None if session.options.labels or session.masked else cls(session, counts=counts, skips=not saved)
 
     def read_all(
         self, files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]
     ) -> list[ReadSpec]:
         """Returns every document of every file as a spec, as `project.read_all` does. Specs without pending actions
         have no desired state, unless other specs refer to them."""
-        session, self._name, self._skipped, self._at_rest = self._session, "", {}, {}
+        session, self._name, self._at_rest = self._session, "", {}
         recorded = session.ledger.recorded
         # Added to, because in a second read the state already contains AWS's reports, and ended runs look complete.
         self._open |= {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
         self._open |= {run.name for runs in incomplete(recorded, session.now()).values() for run in runs}
         cached: Mapping[str, File] = {}
-        if isinstance(files, Folder) and not session.options.no_cache and not on_network(str(files.root)):
+        use = self._skips and not session.options.no_cache
+        if use and isinstance(files, Folder) and not on_network(str(files.root)):
             text = sha256(session.project_file.view.source.text.encode()).hexdigest()
             key = [code_version(), os.path.realpath(session.root), session.place.target, text]
             self._name = f"settled-{digest(json.dumps(key))}"
             self._stamps = stamps_of(str(files.root), paths)
             cached = self._known()
         unchanged = {path: file for path, file in cached.items() if file[0] == self._stamps.get(path)}
-        specs = read_all(files, [path for path in paths if path not in unchanged], reader, problems, self._shortened)
+        skipped = {path: file for path, file in unchanged.items() if self._can_skip(file)}
+        specs = read_all(files, [path for path in paths if path not in skipped], reader, problems, self._shortened)
         resting = {spec.name: spec.location.path for spec in specs if self._is_shortened(spec)}
         names = _referred(spec for spec in specs if spec.name not in resting)
         # A plan needs the content of a dependency, so specs at rest that others refer to are read again in full.
         again = {path for name, path in resting.items() if name in names}
-        wanted = _with_specs(unchanged, names)
+        wanted = _with_specs(skipped, names)
         specs = [spec for spec in specs if spec.location.path not in again]
         specs += read_all(files, sorted(wanted | again), reader, problems)
-        self._at_rest = {spec.name or "": spec.kind or "" for spec in specs if self._is_shortened(spec)}
-        self._read, self._skipped = specs, {path: file for path, file in unchanged.items() if path not in wanted}
+        self._at_rest = {
+            spec.name or "": Settled(spec.kind or "", *AT_REST, spec.location.path, spec.line)
+            for spec in specs
+            if self._is_shortened(spec)
+        }
+        self._read, self._skipped = specs, {path: file for path, file in skipped.items() if path not in wanted}
+        self._unchanged = {path: file for path, file in unchanged.items() if path not in wanted}
         return sorted((*specs, *self._partners(cached)), key=lambda spec: spec.location.path)
+
+    def _can_skip(self, file: File) -> bool:
+        """Returns whether this plan can skip an unchanged file. If it shows each spec, the actions of the specs must
+        follow from the ledger."""
+        if self._counts:
+            return True
+        states, recorded = {form[-2:] for form in file[1]}, self._session.ledger.recorded
+        return states <= {AT_REST, ELSEWHERE} and all(
+            form[-2:] == ELSEWHERE or recorded.spec(form[0]).submissions for form in file[1]
+        )
 
     def _shortened(self, spec: ReadSpec) -> ReadSpec:
         """Returns a spec without its desired state if it has no pending action."""
         session, recorded = self._session, self._session.ledger.recorded
         wanted, name = spec.desired.get(session.place.target), spec.name or ""
-        if wanted is None or not self._skips or name in self._open or session.project.spec.suspend:
+        if wanted is None or name in self._open or session.project.spec.suspend:
             return spec
         if not (recorded.rollbacks or _named_in_request(spec)) and is_at_rest(wanted, recorded.spec(name)):
             spec.desired = {}
@@ -173,7 +207,7 @@ class SettledSpecs:
 
     def _known(self) -> Mapping[str, File]:
         """Returns the cached files, without files whose specs may have a pending action by now."""
-        content = self._cache.read(self._name) if self._skips else None
+        content = self._cache.read(self._name)
         recorded, now = self._session.ledger.recorded, self._session.now()
         if content is None:
             return {}
@@ -181,7 +215,7 @@ class SettledSpecs:
             known = _adapter().validate_json(content)
             states = {spec[-2:] for _, specs in known.files.values() for spec in specs}
             over = {slot for reason, slot in states if slot is not None and parse_time(slot) <= now}
-            for reason in {reason for reason, _ in states} - {ELSEWHERE[0]}:
+            for reason in {reason for reason, _ in states} - {ELSEWHERE[0], AT_REST[0]}:
                 Reason(reason)
         except ValueError:  # not written by this version
             return {}
@@ -208,24 +242,26 @@ class SettledSpecs:
 
     @property
     def skipped(self) -> dict[str, Settled]:
-        """The specs of the target that were not read, or that are only counted."""
+        """The specs of the target that were not read, or not kept."""
         unread = {
-            name: Settled(kind, reason, slot)
-            for _, specs in self._skipped.values()
-            for name, kind, *_, reason, slot in specs
+            name: Settled(kind, reason, slot, path, line)
+            for path, (_, specs) in self._skipped.items()
+            for name, kind, line, *_, reason, slot in specs
             if reason
         }
-        return unread | {name: Settled(kind, *AT_REST) for name, kind in self._at_rest.items()}
+        return unread | self._at_rest
 
     def completed(self, made: Plan, inputs: PassInputs) -> Plan:
         """Returns a plan of the specs that were read, completed with the actions of the other specs, which do
         nothing."""
-        if not inputs.skipped:
-            return made
-        others = (
-            Action(name, spec.kind, ActionType.NONE, Reason(spec.reason), next_slot=spec.next_slot)
+        only = self._session.options.only
+        others = [
+            spec.action(name, None if self._counts else inputs.recorded.spec(name))
             for name, spec in inputs.skipped.items()
-        )
+            if not only or name in only
+        ]
+        if not others:
+            return made
         return replace(made, actions=tuple(sorted((*made.actions, *others), key=attrgetter("name"))))
 
     def keep(self, inputs: PassInputs, made: Plan) -> None:
@@ -235,10 +271,11 @@ class SettledSpecs:
             return
         if session.project.spec.suspend or self._start.clock_was_set:
             return
-        settled = {**_settled(inputs, made, self._open), **dict.fromkeys(self._at_rest, AT_REST)}
+        decided = _settled(inputs, made, self._open) if self._counts else {}  # else the plan may be for another time
+        settled = {**decided, **dict.fromkeys(self._at_rest, AT_REST)}
         new = dict(self._new_files(settled))
         if new:
-            files = {**self._skipped, **new}
+            files = {**self._unchanged, **new}
             content = _Content(self._start.wall, recorded.position, checksum, len(recorded.rollbacks), files)
             self._cache.write(self._name, json.dumps(content, separators=(",", ":")).encode())
 

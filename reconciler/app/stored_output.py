@@ -3,7 +3,8 @@
 An output is cached only if nothing is due, live, held, waiting, unresolved or reported. It is valid until the next slot
 or the end of a suspension, as long as the stamps of all files and the head of the ledger are unchanged. The cache is
 used only by commands that show state. `apply` and `reconcile` always read and plan again, so no cached output can
-change what runs. A service keeps its last quiet pass in memory.
+change what runs. A service keeps its last quiet pass in memory. A plan as JSON contains the commit and the time, so
+git is asked for the commit again, and the time is replaced.
 
 This module imports neither the models nor the planner, because printing a cached output should cost little more than
 starting Python.
@@ -16,14 +17,15 @@ import logging
 import os
 import time
 from dataclasses import astuple, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.safety_checks import ENDPOINT, in_ci
-from reconciler.core.times import age_text
-from reconciler.errors import LedgerError
+from reconciler.core.times import age_text, seconds_text
+from reconciler.errors import LedgerError, ReconcilerError
 from reconciler.specs import PROJECT_FILE, project_folder
 from reconciler.specs.private_cache import PrivateCache, code_version, digest
 from reconciler.specs.stamps import StampedFolder, StampedTree, Start, is_unchanged, stamped_tree
@@ -83,11 +85,18 @@ class StoredOutput:
             tree = StampedTree([_folder(*each) for each in form["folders"]], form["digest"])
             if not is_unchanged(self._root or "", tree) or not _is_at(self._root or "", form["ledger"]):
                 return None
+            if form["plan"] is not None and not _is_checked_out(self._root or "", form["plan"]["checkout"]):
+                return None
             for note in form["notes"]:
                 logging.getLogger("reconciler.app.session").warning("%s", note)
             output = form["output"]
+            if form["plan"] is not None:
+                before, after = form["plan"]["created_at"], seconds_text(datetime.now(UTC))
+                return output.replace(_created(before), _created(after), 1)
             return output if isinstance(output, str) else with_ages(output, int(time.time()))
-        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # not written by this version
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # not written by this version
+            return None
+        except (OSError, ReconcilerError):
             return None
 
     def keep_plan(
@@ -98,16 +107,20 @@ class StoredOutput:
         specs: Mapping[str, DesiredSpec],
         *,
         asks: bool,
+        as_json: bool = False,
     ) -> None:
         """Caches the output of a command that shows a plan, if the plan has no pending action. `asks` is true if the
-        command queries AWS about ended runs whose report is incomplete."""
+        command queries AWS about ended runs whose report is incomplete. `as_json` is true if the output is `plan` as
+        JSON."""
         if self._root is None:
             return
         until = _quiet_until(plan, session.ledger.recorded, self._start, _ends(session, specs), asks=asks)
         local = session.ledger_address.startswith(LOCAL_LEDGER)
         if until is not None and local and session.ledger.head_checksum is not None:
             head = (session.ledger_address, plan.ledger_position, session.ledger.head_checksum)
-            self.keep(output, session.project_file, head, until=until, notes=session.notes)
+            checkout = {"created_at": plan.created_at, "checkout": [plan.commit, plan.uncommitted]}
+            shown = checkout if as_json else None
+            self.keep(output, session.project_file, head, until=until, notes=session.notes, plan=shown)
 
     def keep(
         self,
@@ -117,11 +130,12 @@ class StoredOutput:
         *,
         until: float = ALWAYS,
         notes: Sequence[str] = (),
+        plan: Mapping[str, Any] | None = None,
     ) -> None:
         """Caches the output and the logged notes of a command that read the files of a project.
 
         `head` is the address of the ledger with the position and the checksum of its last batch, or `None` if the
-        command reads no ledger.
+        command reads no ledger. `plan` has the time and the checkout in the output, if the output contains them.
         """
         tree = None if self._root is None else _read_tree(self._root, file, self._start)
         if tree is None:
@@ -134,6 +148,7 @@ class StoredOutput:
             "digest": tree.digest,
             "ledger": head,
             "notes": list(notes),
+            "plan": plan,
             "output": output,
         }
         self._cache.write(self._name, json.dumps(form).encode())
@@ -145,6 +160,19 @@ def with_ages(lines: Sequence[AgedLine], now: float) -> str:
     width = max((len(age) for age, line in zip(ages, lines, strict=True) if line[2]), default=0)
     aged = zip(ages, lines, strict=True)
     return "\n".join(f"{before}{age:{width}}{after}" if after else before for age, (before, _, after) in aged)
+
+
+def _created(at: str) -> str:
+    """Returns the time of a plan as in its JSON, where it is before all values that users choose freely."""
+    return f'"created_at": "{at}"'
+
+
+def _is_checked_out(root: str, checkout: Sequence[Any]) -> bool:
+    """Returns whether the project is still at the same commit, with or without uncommitted changes as before. Raises
+    `ReconcilerError`, and `OSError` if git cannot be started."""
+    from reconciler.specs.git import checked_out
+
+    return list(checked_out(Path(root))) == checkout
 
 
 def _folder(path: str, stamp: Sequence[int] | None, entries: str, names: Sequence[str]) -> StampedFolder:

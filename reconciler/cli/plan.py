@@ -96,10 +96,10 @@ def plan(
     _require_base(base, needed=fail_on_pending)
     if snapshot is not None and (file is not None or not no_refresh):
         raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
-    plain = output_format == "text" and not any((file, at, base, snapshot))
-    stored = StoredOutput(options, "plan", coloured(), no_refresh, used=plain)
+    plain = output_format in {"text", "json"} and not any((file, at, base, snapshot))
+    stored = StoredOutput(options, "plan", output_format, coloured(), no_refresh, used=plain)
     if (earlier := stored.find()) is not None:
-        out(earlier)
+        out_parts((earlier,))
         return DONE
     from reconciler.app.session import opened
 
@@ -109,7 +109,8 @@ def plan(
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
     if shown:
-        stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh)
+        as_json = output_format == "json"
+        stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh, as_json=as_json)
     # After the plan was shown, and before it is saved.
     if refusal is not None:
         raise refusal
@@ -141,8 +142,7 @@ def _make_plan(
         from reconciler.specs.specs_at_commit import read_base
 
         start = read_base(session.root, base, session.place)  # before AWS is called
-    shown = None if base else output_format
-    inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved, shown=shown)
+    inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved, shown=output_format)
     plan = with_field_changes(session, made)
     if start is None:
         return inputs, plan

@@ -1,4 +1,4 @@
-"""Recognizes specs that have no pending action, so that a plan that only counts them need not decide about each one.
+"""Recognizes specs that have no pending action, so that a plan need not decide about each one.
 
 Only the usual case is recognized: a one-off spec whose content was applied last, and whose run succeeded. `plan`
 decides about all other specs. For a spec that is recognized here, its decision would be the same.
@@ -6,8 +6,11 @@ decides about all other specs. For a spec that is recognized here, its decision 
 
 from reconciler.core.changes import differs
 from reconciler.core.desired import DesiredSpec
+from reconciler.core.identity import Source
+from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Phase, RunState, SpecRecord, Submission
 from reconciler.core.submission import attempts_of, last_of
+from reconciler.core.submit_actions import of_submission
 
 
 def is_at_rest(spec: DesiredSpec, record: SpecRecord) -> bool:
@@ -26,6 +29,11 @@ def is_at_rest(spec: DesiredSpec, record: SpecRecord) -> bool:
         and not differs(spec, record)
         and (len(record.submissions) == 1 or _is_last(newest, record))
     )
+
+
+def action_at_rest(record: SpecRecord, source: Source) -> Action:
+    """Returns the one action of a plan for a spec that was recognized. `source` is its current location."""
+    return of_submission(record.submissions[-1], record, ActionType.NONE, Reason.IN_SYNC, source=source)
 
 
 def _has_succeeded(run: Submission) -> bool:

@@ -8,12 +8,13 @@ import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.desired import Ancestry, Checkout
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.specs.files import is_plan_file
 from reconciler.values import regex
+
+if TYPE_CHECKING:
+    from reconciler.core.desired import Ancestry, Checkout
 
 TIMEOUT_SECONDS = 30
 NOT_A_REPOSITORY = "not a git repository"
@@ -45,16 +46,30 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     If no commit is checked out, nothing is compared. Only the history in this clone is used, so a commit that a shallow
     clone cannot reach is unknown or missing. Raises the errors of `read_head`.
     """
-    commit = read_head(root)
+    from reconciler.core.desired import Ancestry, Checkout
+
+    commit, uncommitted = checked_out(root)
     if commit is None:
         return Checkout(unborn=_repository(root) is not None)
     ancestry = _ancestry(root, commit, set(commits))
     shallow = bool({Ancestry.UNKNOWN, Ancestry.MISSING} & set(ancestry.values())) and _is_shallow(root)
-    return Checkout(commit, ancestry, uncommitted=_uncommitted(root), shallow=shallow)
+    return Checkout(commit, ancestry, uncommitted=uncommitted, shallow=shallow)
+
+
+def checked_out(root: Path) -> tuple[str | None, bool]:
+    """Returns the commit checked out in `root`, or `None`, and whether the project has uncommitted changes. Raises the
+    errors of `read_head`.
+
+    The stored output of a plan is compared with this, so importing this module must not import the models.
+    """
+    commit = read_head(root)
+    return commit, commit is not None and _uncommitted(root)
 
 
 def checkout_at(root: Path, commit: str, commits: Iterable[str]) -> Checkout:
     """Returns what `read_checkout` would return if `commit` were checked out in `root` without local changes."""
+    from reconciler.core.desired import Checkout
+
     return Checkout(commit, _ancestry(root, commit, set(commits)), shallow=_is_shallow(root))
 
 
@@ -139,7 +154,13 @@ def _uncommitted(root: Path) -> bool:
     status = run_git(root, "status", *options, "--", *_spec_files(root), variables=_no_filters(root))
     top = top_folder(root)
     entries = status.stdout.split("\0")
-    return any(entry and not (entry.startswith("?? ") and is_plan_file(top / entry[3:])) for entry in entries)
+    return any(entry and not (entry.startswith("?? ") and _is_plan_file(top / entry[3:])) for entry in entries)
+
+
+def _is_plan_file(path: Path) -> bool:
+    from reconciler.specs.files import is_plan_file
+
+    return is_plan_file(path)
 
 
 def _spec_files(root: Path) -> list[str]:
@@ -199,6 +220,8 @@ def _no_filters(root: Path) -> dict[str, str]:
 
 def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
     """Returns how each commit relates to HEAD. Runs three git processes for any number of commits."""
+    from reconciler.core.desired import Ancestry
+
     ancestry = dict.fromkeys(sorted(commits), Ancestry.MISSING)
     present = _present(root, sorted(commit for commit in commits if _COMMIT.fullmatch(commit)))
     if not present:

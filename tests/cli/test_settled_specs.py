@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from reconciler.app import reconcile as app_reconcile
 from reconciler.app import settled_specs
+from reconciler.core.at_rest import is_at_rest
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
 from reconciler.core.plan import Plan
@@ -25,6 +27,16 @@ from tests.cli.test_stored_output import edit_within_a_second, swap
 from tests.cli.world import Done, World
 
 PLAN = ("plan", "--no-refresh", "--format", "markdown")
+JSON = ("plan", "--no-refresh", "--format", "json")
+TEXT = ("plan", "--no-refresh", "--detailed-exitcode")
+OTHERS = (
+    TEXT,
+    ("plan", "--no-refresh", "--only", "orders"),
+    (*JSON, "--only", "visits", "--only", "clicks"),
+    (*JSON, "--at", "in 1000d"),
+    ("plan", "--no-refresh", "--format", "junit"),
+    (*PLAN, "--only", "missing"),
+)
 FILES = ["clicks.yaml", "daily.yaml", "orders.yaml", "visits.yaml"]
 
 
@@ -61,9 +73,9 @@ def entry() -> str:
     return max(folder.glob("settled-*"), key=lambda path: path.stat().st_mtime_ns).name
 
 
-def same_plans(world: World) -> None:
-    """Compares the plan from the cache with the plan from the files that decides about each spec, in both formats."""
-    for how in (PLAN, ("plan", "--no-refresh", "--detailed-exitcode")):
+def same_plans(world: World, *more: tuple[str, ...]) -> None:
+    """Compares plans from the cache with plans from the files that decide about each spec."""
+    for how in (PLAN, (*JSON, "--detailed-exitcode"), *more):
         cached = world.run(*how)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(settled_specs, "is_at_rest", lambda *_: False)
@@ -73,7 +85,12 @@ def same_plans(world: World) -> None:
 
 def shown(done: Done) -> str:
     """Returns the output of a plan without its time."""
-    return re.sub(r"planned \S+", "", done.out)
+    return without_time(done.out)
+
+
+def without_time(text: str) -> str:
+    """Returns a plan without the time at which it was made, and without its checksum."""
+    return re.sub(r'planned \S+|"(created_at|checksum)": "[^"]*"', "", text)
 
 
 def test_only_changed_files_and_the_specs_they_refer_to_are_read(world: World, reads: list[str]):
@@ -89,8 +106,8 @@ def test_only_changed_files_and_the_specs_they_refer_to_are_read(world: World, r
 def test_a_plan_without_a_cache_decides_only_about_specs_with_something_to_do(
     world: World, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    """All files are read, but specs whose runs succeeded are only counted. The plan decides about a scheduled or
-    changed spec, and reads the specs that it refers to again."""
+    """All files are read, but no plan decides about a spec whose run succeeded, whether it counts, prints or saves such
+    specs. It decides about a scheduled or changed spec, and reads the specs that it refers to again."""
     decided: list[list[str]] = []
 
     def recording(desired: Desired, *rest: Any) -> Plan:
@@ -104,13 +121,17 @@ def test_a_plan_without_a_cache_decides_only_about_specs_with_something_to_do(
     ):
         if change is not None:
             world.batch("orders", change, dependsOn="[{name: clicks}]", labels="{team: a}")
-        reads.clear()
-        done = world.run(*PLAN, "--no-cache")
-        assert done.code == 0
-        assert reads == [*FILES, *more]
-        assert decided.pop() == expected
-    world.run("plan", "--no-refresh", "--no-cache", "--format", "json")
-    assert decided.pop() == ["clicks", "daily", "orders", "visits"]
+        for how in (PLAN, JSON, (*TEXT, "--out", "saved.plan")):
+            reads.clear()
+            assert world.run(*how, "--no-cache").code in {0, 2}
+            assert reads == [*FILES, *more]
+            assert decided.pop() == expected
+        saved = (world.folder / "saved.plan").read_text()
+        monkeypatch.setattr(settled_specs, "is_at_rest", lambda *_: False)
+        world.run(*TEXT, "--out", "saved.plan")
+        monkeypatch.setattr(settled_specs, "is_at_rest", is_at_rest)
+        assert sorted(decided.pop()) == ["clicks", "daily", "orders", "visits"]
+        assert without_time((world.folder / "saved.plan").read_text()) == without_time(saved)
 
 
 def test_a_spec_with_something_to_do_is_read_each_time(world: World, reads: list[str]):
@@ -155,10 +176,41 @@ CHANGES: tuple[Callable[[World], object], ...] = (
 
 
 def test_the_plan_from_the_cache_is_the_plan_from_the_files(world: World, reads: list[str]):
-    """After each change, both plans are the same in both formats, and so are the problems and the exit codes."""
-    for change in CHANGES:
+    """After each change, both plans are the same in each format, and so are the problems and the exit codes."""
+    for change, other in zip(CHANGES, cycle(OTHERS), strict=False):
         change(world)
-        same_plans(world)
+        same_plans(world, other)
+
+
+def test_a_plan_as_json_decides_about_a_spec_that_is_not_at_rest(world: World, reads: list[str]):
+    """The actions of other specs follow from the ledger and from their locations in the cache. A plan of one spec reads
+    no other spec. The cache serves plans in both formats."""
+    for how, expected in (
+        (JSON, ["daily.yaml"]),
+        (("plan", "--no-refresh", "--only", "orders"), []),
+        ((*JSON, "--only", "orders"), ["daily.yaml"]),
+        (PLAN, []),
+    ):
+        reads.clear()
+        assert world.run(*how).code == 0
+        assert reads == expected
+    world.batch("orders", "B", dependsOn="[{name: clicks}]", labels="{team: a}")
+    same_plans(world, *OTHERS)
+
+
+def test_a_plan_against_a_base_reads_the_changed_files_of_the_checkout(world: World, reads: list[str]):
+    """The origins of the changes are the same as without a cache."""
+    world.git("init", "--quiet", "--initial-branch=main")
+    world.commit()
+    world.git("checkout", "--quiet", "-b", "other")
+    world.run(*PLAN)
+    world.batch("orders", "B", dependsOn="[{name: clicks}]", labels="{team: a}")
+    world.commit()
+    base = ("plan", "--no-refresh", "--base", "main", "--format", "markdown")
+    reads.clear()
+    assert re.search(r"1 this.change", world.run(*base).out)
+    assert reads == ["orders.yaml", "clicks.yaml"]
+    same_plans(world, base, ("plan", "--no-refresh", "--base", "main", "--format", "json"))
 
 
 def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
@@ -187,14 +239,16 @@ def test_a_forged_field_never_changes_what_runs(world: World, reads: list[str]):
     content = PrivateCache(os.environ).read(entry()) or b""
     world.spark("visits", "B")
     before = len(world.runs())
-    plain, name = shown(world.run(*PLAN, "--no-cache")), entry()
-    for path in leaves(json.loads(content)):
-        if path[0] != 4 or path[1] == "orders.yaml":  # the entries for the files have the same form
-            PrivateCache(os.environ).write(name, forged(content, path))
-            done = world.run(*PLAN)
-            assert done.code in {0, 1}
-            assert "bug" not in done.err
-            assert shown(done) == plain or path[0] == 4
+    name = entry()
+    for how in (PLAN, JSON):
+        plain = shown(world.run(*how, "--no-cache"))
+        for path in leaves(json.loads(content)):
+            if path[0] != 4 or path[1] == "orders.yaml":  # the entries for the files have the same form
+                PrivateCache(os.environ).write(name, forged(content, path))
+                done = world.run(*how)
+                assert done.code in {0, 1}
+                assert "bug" not in done.err
+                assert shown(done) == plain or path[0] == 4
     reads.clear()
     assert world.run("apply", "--yes").code == 0
     assert sorted(set(reads)) == FILES
@@ -258,19 +312,18 @@ def test_what_proves_nothing_is_not_used(world: World, reads: list[str], monkeyp
     assert read_by_plan() == FILES
 
 
-OTHERS = (
+WITHOUT_CACHE = (
     ("reconcile",),
     ("plan", "--no-refresh", "--out", "saved.plan"),
-    ("plan", "--no-refresh", "--format", "json"),
-    ("plan", "--no-refresh", "--only", "orders"),
+    ("plan", "--no-refresh", "-l", "team=a"),
     (*PLAN, "--no-cache"),
     ("apply", "--yes"),
 )
 
 
 def test_other_commands_read_all_files(world: World, reads: list[str]):
-    """Commands that apply, save, select or print a whole plan do not use the cache."""
-    for command in OTHERS:
+    """Commands that apply or save a plan, or select specs by their labels, do not use the cache."""
+    for command in WITHOUT_CACHE:
         reads.clear()
         assert world.run(*command).code == 0
         assert sorted(set(reads)) == FILES

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from reconciler.core.at_rest import is_at_rest
+from reconciler.core.at_rest import action_at_rest, is_at_rest
 from reconciler.core.decide import changed_names, plan
 from reconciler.core.desired import Ancestry, Checkout, DesiredSpec, RenamedFrom
 from reconciler.core.events import Event
@@ -41,6 +41,7 @@ def check_nothing_to_do(wanted: DesiredSpec, known: Recorded) -> None:
             made = plan(target, known, now)
             (action,) = made.actions
             assert (action.action, action.reason, action.message) == (ActionType.NONE, Reason.IN_SYNC, "")
+            assert action == action_at_rest(known.spec(wanted.name), wanted.source)
             assert not action.overdue
             assert action.next_slot is None
             assert not made.changes
