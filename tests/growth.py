@@ -14,8 +14,9 @@ from itertools import chain
 from types import FrameType
 
 from reconciler.core.awaited import keys_of_plan, progress
+from reconciler.core.checkout import Checkout
 from reconciler.core.decide import plan
-from reconciler.core.desired import Checkout, DesiredSpec, RenamedFrom
+from reconciler.core.desired import DesiredSpec, RenamedFrom
 from reconciler.core.notifications import new_notifications
 from reconciler.core.plan import Plan
 from reconciler.core.state import Recorded

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from reconciler.app.inputs import PassInputs, desired_state
 from reconciler.app.reconcile import assume, observe
 from reconciler.app.session import Session
+from reconciler.core.checkout import Ancestry
 from reconciler.core.decide import plan as make_plan
 from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration
-from reconciler.core.desired import Ancestry
 from reconciler.core.identity import canonical, request_digest
 from reconciler.core.plan import Action, Plan
 from reconciler.core.renames import after_renames

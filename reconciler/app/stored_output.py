@@ -79,24 +79,12 @@ class StoredOutput:
             return None
         try:
             form = json.loads(content)
-            # Before `since`, the clock was set back, and a slot that was due may be due again.
-            if form["format"] != FORMAT or not form["since"] <= time.time() < form["until"]:
-                return None
-            tree = StampedTree([_folder(*each) for each in form["folders"]], form["digest"])
-            if not is_unchanged(self._root or "", tree) or not _is_at(self._root or "", form["ledger"]):
-                return None
-            if form["plan"] is not None and not _is_checked_out(self._root or "", form["plan"]["checkout"]):
+            if not _is_valid(self._root or "", form):
                 return None
             for note in form["notes"]:
                 logging.getLogger("reconciler.app.session").warning("%s", note)
-            output = form["output"]
-            if form["plan"] is not None:
-                before, after = form["plan"]["created_at"], seconds_text(datetime.now(UTC))
-                return output.replace(_created(before), _created(after), 1)
-            return output if isinstance(output, str) else with_ages(output, int(time.time()))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # not written by this version
-            return None
-        except (OSError, ReconcilerError):
+            return _output_now(form)
+        except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError):  # not of this version
             return None
 
     def keep_plan(
@@ -162,6 +150,26 @@ def with_ages(lines: Sequence[AgedLine], now: float) -> str:
     return "\n".join(f"{before}{age:{width}}{after}" if after else before for age, (before, _, after) in aged)
 
 
+def _is_valid(root: str, form: dict[str, Any]) -> bool:
+    """Returns whether a stored output is still that of its command."""
+    # Before `since`, the clock was set back, and a slot that was due may be due again.
+    if form["format"] != FORMAT or not form["since"] <= time.time() < form["until"]:
+        return False
+    tree = StampedTree([_folder(*each) for each in form["folders"]], form["digest"])
+    if not is_unchanged(root, tree) or not _is_at(root, form["ledger"]):
+        return False
+    return form["plan"] is None or _is_checked_out(root, form["plan"]["checkout"])
+
+
+def _output_now(form: dict[str, Any]) -> str:
+    """Returns a stored output with the ages and the time of now."""
+    output, plan = form["output"], form["plan"]
+    if plan is not None:
+        text: str = output.replace(_created(plan["created_at"]), _created(seconds_text(datetime.now(UTC))), 1)
+        return text
+    return output if isinstance(output, str) else with_ages(output, int(time.time()))
+
+
 def _created(at: str) -> str:
     """Returns the time of a plan as in its JSON, where it is before all values that users choose freely."""
     return f'"created_at": "{at}"'
@@ -169,10 +177,13 @@ def _created(at: str) -> str:
 
 def _is_checked_out(root: str, checkout: Sequence[Any]) -> bool:
     """Returns whether the project is still at the same commit, with or without uncommitted changes as before. Raises
-    `ReconcilerError`, and `OSError` if git cannot be started."""
+    `OSError` if git cannot be started."""
     from reconciler.specs.git import checked_out
 
-    return list(checked_out(Path(root))) == checkout
+    try:
+        return list(checked_out(Path(root))) == checkout
+    except ReconcilerError:  # the plan reports it
+        return False
 
 
 def _folder(path: str, stamp: Sequence[int] | None, entries: str, names: Sequence[str]) -> StampedFolder:

@@ -31,7 +31,7 @@ def is_at_rest(spec: DesiredSpec, record: SpecRecord) -> bool:
     )
 
 
-def action_at_rest(record: SpecRecord, source: Source) -> Action:
+def action_at_rest(record: SpecRecord, source: Source | None) -> Action:
     """Returns the one action of a plan for a spec that was recognized. `source` is its current location."""
     return of_submission(record.submissions[-1], record, ActionType.NONE, Reason.IN_SYNC, source=source)
 

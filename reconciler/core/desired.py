@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from reconciler.core.checkout import Checkout
 from reconciler.core.identity import Content, Place, Source, request_digest
 from reconciler.core.state import SpecRecord
 from reconciler.core.suggestions import Invocation
@@ -87,32 +87,6 @@ class InvalidSpec:
         start = f"depends on {self.cause}, which is not valid: " if self.cause is not None else ""
         more = f" (and {len(others)} more {'problem' if len(others) == 1 else 'problems'})" if others else ""
         return f"{start}{first}{more}"
-
-
-class Ancestry(StrEnum):
-    """How a recorded commit relates to the commit that is checked out."""
-
-    CONTAINED = "contained"  # HEAD is this commit, or descends from it
-    NEWER = "newer"  # HEAD is an ancestor of this commit: the checkout is old
-    UNKNOWN = "unknown"  # the commits diverged, or the clone is shallow
-    MISSING = "missing"  # this clone does not have the commit
-
-
-@dataclass(frozen=True, slots=True)
-class Checkout:
-    """The git checkout that the specs were read from. Outside git, `commit` is `None` and nothing is checked.
-
-    `ancestry` is known for the commits of the newest intents and declarations; any other commit is missing.
-    `uncommitted` is true if files of the project differ from the commit. `shallow` is true if the clone has only a part
-    of the history, which may be the reason why a commit is unknown. `unborn` is true if the repository has no commit
-    yet.
-    """
-
-    commit: str | None = None
-    ancestry: Mapping[str, Ancestry] = field(default_factory=dict)
-    uncommitted: bool = False
-    shallow: bool = False
-    unborn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,29 +181,6 @@ UNAPPLIED = "its change in git is not applied yet, and this pass leaves changes 
 
 
 def why_stale(commit: str | None, desired: Desired) -> str | None:
-    """Returns why this checkout must not change what was applied at `commit`: the commit is newer, or is not part of
-    the history of the checkout.
-
-    Returns `None` if it may change it: outside git, if no commit is recorded, or with `allow_rollback`.
-    """
-    head = desired.checkout.commit
-    if head is None or commit is None or commit == head or desired.allow_rollback:
-        return None
-    match desired.checkout.ancestry.get(commit, Ancestry.MISSING):
-        case Ancestry.CONTAINED:
-            return None
-        case Ancestry.NEWER:
-            why = f"this checkout ({head[:12]}) is older than the commit applied last ({commit[:12]})"
-        case _ if desired.checkout.shallow:
-            why = (
-                f"shallow clone: fetch the whole history. It is unknown whether this checkout ({head[:12]}) contains "
-                f"the commit applied last ({commit[:12]})"
-            )
-        case Ancestry.UNKNOWN:
-            why = f"diverged: this checkout ({head[:12]}) does not contain the commit applied last ({commit[:12]})"
-        case Ancestry.MISSING:
-            why = (
-                f"older or diverged: this clone, at {head[:12]}, does not have the commit applied last "
-                f"({commit[:12]}). Update it, for example with `git pull`"
-            )
-    return f"{why}; --allow-rollback overrides"
+    """Returns why this checkout must not change what was applied at `commit`, or `None` if it may, also with
+    `allow_rollback`."""
+    return None if desired.allow_rollback else desired.checkout.why_not_newer(commit)

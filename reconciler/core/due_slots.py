@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
+from reconciler.core.checkout import Ancestry
 from reconciler.core.cron import before, newest_slot, slots
-from reconciler.core.desired import Ancestry, Desired, DesiredSpec, newest_commit
+from reconciler.core.desired import Desired, DesiredSpec, newest_commit
 from reconciler.core.events import Missed, ScheduledSince
 from reconciler.core.plan import MissedSlots, ScheduleChange
 from reconciler.core.state import Recorded, SpecRecord

@@ -8,13 +8,11 @@ import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from reconciler.core.checkout import Ancestry, Checkout
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.values import regex
-
-if TYPE_CHECKING:
-    from reconciler.core.desired import Ancestry, Checkout
 
 TIMEOUT_SECONDS = 30
 NOT_A_REPOSITORY = "not a git repository"
@@ -46,8 +44,6 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     If no commit is checked out, nothing is compared. Only the history in this clone is used, so a commit that a shallow
     clone cannot reach is unknown or missing. Raises the errors of `read_head`.
     """
-    from reconciler.core.desired import Ancestry, Checkout
-
     commit, uncommitted = checked_out(root)
     if commit is None:
         return Checkout(unborn=_repository(root) is not None)
@@ -68,8 +64,6 @@ def checked_out(root: Path) -> tuple[str | None, bool]:
 
 def checkout_at(root: Path, commit: str, commits: Iterable[str]) -> Checkout:
     """Returns what `read_checkout` would return if `commit` were checked out in `root` without local changes."""
-    from reconciler.core.desired import Checkout
-
     return Checkout(commit, _ancestry(root, commit, set(commits)), shallow=_is_shallow(root))
 
 
@@ -158,14 +152,14 @@ def _uncommitted(root: Path) -> bool:
 
 
 def _is_plan_file(path: Path) -> bool:
-    from reconciler.specs.files import is_plan_file
+    from reconciler.specs.files import is_plan_file  # noqa: PLC0415 - imports the YAML parser and the models
 
     return is_plan_file(path)
 
 
 def _spec_files(root: Path) -> list[str]:
     """Returns patterns for the files in a project folder that may be specs."""
-    project = ":(top)" + "".join(f"{_escaped(part)}/" for part in _inside(root))
+    project = ":(top)" + "".join(f"{_escaped(part)}/" for part in inside(root))
     return [project + pattern for pattern in SPEC_FILES]
 
 
@@ -191,7 +185,7 @@ def top_folder(root: Path) -> Path:
     return root.resolve() if repository is None else repository.parent
 
 
-def _inside(root: Path) -> tuple[str, ...]:
+def inside(root: Path) -> tuple[str, ...]:
     """Returns the folders from the top of the repository down to `root`."""
     return root.resolve().relative_to(top_folder(root)).parts
 
@@ -220,8 +214,6 @@ def _no_filters(root: Path) -> dict[str, str]:
 
 def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
     """Returns how each commit relates to HEAD. Runs three git processes for any number of commits."""
-    from reconciler.core.desired import Ancestry
-
     ancestry = dict.fromkeys(sorted(commits), Ancestry.MISSING)
     present = _present(root, sorted(commit for commit in commits if _COMMIT.fullmatch(commit)))
     if not present:
@@ -282,13 +274,13 @@ def run_git(
     Raises `FileNotFoundError` if git is not installed, and `ReconcilerError` after the timeout.
     """
     content = stdin.encode(errors="replace")
-    done = _run(root, arguments, content, timeout=timeout, variables=variables, inherited=inherited)
+    done = run(root, arguments, content, timeout=timeout, variables=variables, inherited=inherited)
     # In git, names of files and people are bytes in any encoding.
     output = (stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(done.args, done.returncode, *output)
 
 
-def _run(
+def run(
     root: Path,
     arguments: Sequence[str],
     stdin: bytes,
@@ -297,6 +289,7 @@ def _run(
     variables: Mapping[str, str] | None = None,
     inherited: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
+    """Runs git as `run_git` does, with bytes instead of text."""
     # Variables such as GIT_DIR, which hooks set, would make git use another repository than the one that contains
     # `root`.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ENVIRONMENT
@@ -355,62 +348,3 @@ def _how_to_fetch(root: Path, ref: str) -> str:
     remote, _, branch = ref.partition("/")
     remote, branch = (remote, branch) if branch and remote in remotes else (remotes[0], ref)
     return f"Fetch it: git fetch {remote} {shlex.quote(branch)}; {FULL_HISTORY}"
-
-
-class TreeEntry(NamedTuple):
-    """A file of a commit: its path relative to the listed folder, its mode and its object."""
-
-    path: str
-    mode: str
-    object_id: str
-
-
-def tree_entries(root: Path, commit: str, folder: str | None = None) -> list[TreeEntry]:
-    """Lists the files in a folder of the repository at a commit, at any depth. `folder` is empty or ends with a slash;
-    the default is the folder `root`. The list is empty if the folder does not exist at the commit.
-
-    Reads only git's objects, not the work tree or a remote. Raises `ReconcilerError`.
-    """
-    entries = []
-    prefix = b"".join(os.fsencode(part) + b"/" for part in _inside(root)) if folder is None else os.fsencode(folder)
-    chosen = (os.fsdecode(prefix),) if prefix else ()
-    for line in _objects(root, ("ls-tree", "-r", "-z", commit, "--", *chosen)).split(b"\0")[:-1]:
-        about, _, path = line.partition(b"\t")
-        mode, _, object_id = about.decode().split(" ")
-        entries.append(TreeEntry(os.fsdecode(path.removeprefix(prefix)), mode, object_id))
-    return entries
-
-
-def blobs(root: Path, object_ids: Iterable[str], most_bytes: int) -> dict[str, bytes]:
-    """Returns the contents of files in a commit by object id, each truncated to `most_bytes` + 1 bytes. Raises
-    `ReconcilerError`, even if an object is only missing because the clone is partial.
-    """
-    wanted = sorted(set(object_ids))
-    answers = _objects(root, ("cat-file", "--batch-check"), _lines(wanted)).decode().splitlines()
-    sizes = {words[0]: int(words[2]) for words in map(str.split, answers) if words[1] == "blob"}
-    if sizes.keys() != set(wanted):
-        raise ReconcilerError(f"this clone lacks files of the commit. {WHOLE_CLONE}")
-    small = [each for each in wanted if sizes[each] <= most_bytes]
-    # A file that is too large is not loaded. These zeros let the caller refuse it by its length.
-    contents = dict.fromkeys(wanted, bytes(most_bytes + 1))
-    output, start = _objects(root, ("cat-file", "--batch"), _lines(small)), 0
-    for each in small:
-        begin = output.index(b"\n", start) + 1
-        contents[each] = output[begin : begin + sizes[each]]
-        start = begin + sizes[each] + 1
-    return contents
-
-
-def _lines(words: Iterable[str]) -> bytes:
-    return "".join(f"{word}\n" for word in words).encode()
-
-
-def _objects(root: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
-    """Returns the output of a git command that reads objects. Raises `ReconcilerError` with git's message if it
-    fails."""
-    done = _run(root, arguments, stdin)
-    if done.returncode:
-        message = " ".join(done.stderr.decode(errors="backslashreplace").split())
-        partial = f". {WHOLE_CLONE}" if "promisor" in message else ""
-        raise ReconcilerError(f"git cannot read the files of the commit in {root}: {message}{partial}")
-    return done.stdout

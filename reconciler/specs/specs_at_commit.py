@@ -14,7 +14,8 @@ from reconciler.specs import PROJECT_FILE
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.file_patterns import Patterns, Segments
 from reconciler.specs.files import MOST_BYTES, NotReadable, is_wanted, source_text
-from reconciler.specs.git import blobs, merge_base, tree_entries
+from reconciler.specs.git import merge_base
+from reconciler.specs.git_objects import blobs, tree_entries
 from reconciler.specs.parse import SourceText
 from reconciler.specs.project import ProjectFile, read_project
 from reconciler.specs.requests import place_of

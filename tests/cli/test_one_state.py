@@ -180,13 +180,13 @@ def test_a_pass_asks_git_twice_for_the_commit(repository: World, monkeypatch: py
     """git is called once before and once after the files are read. If nothing has changed, another call would return
     nothing new."""
     asked = list[Sequence[str]]()
-    real = git._run
+    real = git.run
 
     def run(root: Path, arguments: Sequence[str], *more: Any, **options: Any) -> Any:
         asked.append(arguments)
         return real(root, arguments, *more, **options)
 
-    monkeypatch.setattr(git, "_run", run)
+    monkeypatch.setattr(git, "run", run)
     assert repository.run("reconcile").code == 0
     assert sum("HEAD^{commit}" in arguments for arguments in asked) == 2
 

@@ -7,9 +7,10 @@ import os
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from threading import Event
+from typing import Self
 
 import pytest
 
@@ -23,7 +24,7 @@ from reconciler.specs import stamps
 from reconciler.specs.private_cache import PrivateCache, digest
 from tests.cli.world import Done, World, project_text
 
-COMMANDS = ("plan", "status", "status --format json", "validate")
+COMMANDS = ("plan", "plan --format json", "status", "status --format json", "validate")
 
 
 @pytest.fixture
@@ -66,8 +67,9 @@ def test_the_second_command_answers_from_memory(world: World, found: list[bool],
 
 
 def words(done: Done) -> list[list[str]]:
-    """Returns the output of a command without the ages and the padding of columns."""
-    return [[word for word in line.split() if not re.fullmatch(r"\d+[smh]", word)] for line in done.out.splitlines()]
+    """Returns the output of a command without the ages, the padding of columns, and the time of a plan."""
+    aged = r'\d+[smh]|"20\d\d-.{14}Z",'
+    return [[word for word in line.split() if not re.fullmatch(aged, word)] for line in done.out.splitlines()]
 
 
 def edit_within_a_second(world: World) -> None:
@@ -150,6 +152,37 @@ def test_a_checkout_of_another_branch_is_read(world: World, found: list[bool]):
     world.git("checkout", "--quiet", "main")
     assert "clicks" not in world.run("plan").out
     assert not any(found)
+
+
+def test_a_plan_as_json_has_the_time_and_the_checkout_of_now(
+    world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch
+):
+    """The stored plan is used until the commit changes, or another file of the project is not committed."""
+    world.git("init", "--quiet", "--initial-branch=main")
+    world.commit()
+    command = ("plan", "--no-refresh", "--format", "json")
+    real, plans = time.time, [world.run(*command).json]
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=1)
+
+    for change in (
+        lambda: None,
+        lambda: world.git("commit", "--quiet", "--allow-empty", "-m", "empty"),
+        lambda: world.write(".github/new.yaml", "a: 1\n"),
+    ):
+        change()
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: real() + 86400)
+            patch.setattr(stored_output, "datetime", Later)
+            plans.append(world.run(*command).json)
+        anew = world.run(*command, "--no-cache").json
+        assert {**plans[-1], "created_at": ""} == {**anew, "created_at": ""}
+        assert plans[-1]["created_at"] > plans[0]["created_at"][:10] + "T24"
+    assert found == [False, True, False, False, False, False, False]
+    assert "uncommitted" in plans[-1]
 
 
 def test_files_that_have_just_changed_are_read_again(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 
 from reconciler.core.at_rest import action_at_rest, is_at_rest
+from reconciler.core.checkout import Ancestry, Checkout
 from reconciler.core.decide import changed_names, plan
-from reconciler.core.desired import Ancestry, Checkout, DesiredSpec, RenamedFrom
+from reconciler.core.desired import DesiredSpec, RenamedFrom
 from reconciler.core.events import Event
 from reconciler.core.fold import fold
 from reconciler.core.plan import ActionType, Reason

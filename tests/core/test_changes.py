@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from reconciler.core.changes import policy_changes, policy_json
+from reconciler.core.checkout import Ancestry, Checkout
 from reconciler.core.decide import plan
 from reconciler.core.declarations import Declared, Undeclared
-from reconciler.core.desired import Ancestry, Checkout, DesiredSpec
+from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Event
 from reconciler.core.identity import digest, request_digest
 from reconciler.core.plan import ActionType, Plan, Reason, SpecChange

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.checkout import Ancestry, Checkout
 from reconciler.core.decide import changed_names, plan
-from reconciler.core.desired import Ancestry, Checkout
 from reconciler.core.events import Unclear
 from reconciler.core.plan import Action, ActionType, Change, Reason
 from reconciler.core.state import Recorded, Sighting

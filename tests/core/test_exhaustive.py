@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
+from reconciler.core.checkout import Ancestry, Checkout
 from reconciler.core.decide import plan
-from reconciler.core.desired import Ancestry, Checkout, Desired
+from reconciler.core.desired import Desired
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, Sighting
 from reconciler.core.unresolved import proven_absent

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
+from reconciler.core.checkout import Ancestry, Checkout
 from reconciler.core.cron import before, is_slot, newest_slot, next_slot, slots_between
 from reconciler.core.decide import plan
-from reconciler.core.desired import Ancestry, Checkout, Desired
+from reconciler.core.desired import Desired
 from reconciler.core.due_slots import due_slots, event_of
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, Sighting

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.checkout import Checkout
 from reconciler.core.decide import plan
 from reconciler.core.declarations import PROJECT_NAME, ProjectDeclared
-from reconciler.core.desired import Checkout, Desired, DesiredSpec
+from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.events import Event
 from reconciler.core.plan import ActionType, Plan, Reason
 from reconciler.core.settings import (

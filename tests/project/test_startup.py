@@ -55,7 +55,7 @@ def test_a_first_plan_imports_no_comparison(project: Path):
 ANSWER = """\
 import sys
 import reconciler.app.stored_output, reconciler.cli.output, reconciler.cli.plan, reconciler.cli.status
-import reconciler.ledger.sqlite
+import reconciler.ledger.sqlite, reconciler.specs.git
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.desired import Ancestry, Checkout
+from reconciler.core.checkout import Ancestry, Checkout
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import actor, index_state, read_checkout, run_git, untracked
 from reconciler.specs.git_pull import pull
