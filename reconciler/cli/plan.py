@@ -109,8 +109,7 @@ def plan(
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
     if shown:
-        as_json = output_format == "json"
-        stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh, as_json=as_json)
+        stored.keep_plan(shown, session, plan, inputs.specs, asks=not no_refresh, as_json=output_format == "json")
     # After the plan was shown, and before it is saved.
     if refusal is not None:
         raise refusal

@@ -33,7 +33,7 @@ OTHERS = (
     TEXT,
     ("plan", "--no-refresh", "--only", "orders"),
     (*JSON, "--only", "visits", "--only", "clicks"),
-    (*JSON, "--at", "in 1000d"),
+    (*JSON, "--at", "2100-01-01"),
     ("plan", "--no-refresh", "--format", "junit"),
     (*PLAN, "--only", "missing"),
 )
@@ -90,7 +90,7 @@ def shown(done: Done) -> str:
 
 def without_time(text: str) -> str:
     """Returns a plan without the time at which it was made, and without its checksum."""
-    return re.sub(r'planned \S+|"(created_at|checksum)": "[^"]*"', "", text)
+    return re.sub(r'planned \S+|"created_at": "[^"]*"|sha256:\w+', "", text)
 
 
 def test_only_changed_files_and_the_specs_they_refer_to_are_read(world: World, reads: list[str]):
