@@ -2,10 +2,20 @@
 
 from collections.abc import Callable
 
-from reconciler.apply.effects import Append, Cancel, Procedure, moved, now, record, renamed_since, what_moved
+from reconciler.apply.effects import (
+    Append,
+    Cancel,
+    Procedure,
+    always,
+    moved,
+    now,
+    record,
+    renamed_since,
+    what_moved,
+)
 from reconciler.core import events as e
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
-from reconciler.core.ports import Moved
+from reconciler.core.ports import Moved, Precondition
 from reconciler.core.state import Phase, Recorded, RunState
 from reconciler.core.unresolved import proven_absent
 from reconciler.errors import LedgerError
@@ -44,9 +54,12 @@ def supersede(action: Action, settle_seconds: int) -> Procedure:
     return (yield from record([event], ActionResult(ActionOutcome.RECORDED), valid))
 
 
-def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Procedure:
-    """Cancels a run. The request is recorded before AWS is called, so that the end of the run counts as our
-    cancellation and is not retried. With `replacing`, the run is cancelled to make room for a newer run of its spec."""
+def cancel(
+    action: Action, reason: str, actor: str, valid: Precondition = always, *, replacing: bool = False
+) -> Procedure:
+    """Cancels a run, if it is live and the precondition `valid` holds. The request is recorded before AWS is called, so
+    that the end of the run counts as our cancellation and is not retried. With `replacing`, the run is cancelled to
+    make room for a newer run of its spec."""
     at = yield from now()
     token, run_id = action.client_token or "", action.run_id or ""
     late = action.reason is Reason.NOT_STARTED and not replacing
@@ -61,7 +74,7 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
         not_started=late or None,
     )
     try:
-        appended = yield Append((asked,), _may_cancel(action))
+        appended = yield Append((asked,), lambda recorded: _may_cancel(action, recorded) or valid(recorded))
     except LedgerError as error:
         return ActionResult(ActionOutcome.UNSENT, run_id, f"nothing was cancelled: {error}")
     if isinstance(appended, Moved):
@@ -114,15 +127,11 @@ def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
     return valid
 
 
-def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:
-    """Returns the precondition that the run is live and that no other pass has cancelled it."""
-
-    def valid(recorded: Recorded) -> str | None:
-        submission = recorded.by_token.get(action.client_token or "")
-        if submission is None or not submission.live:
-            return "its run has ended"
-        if action.reason is Reason.NOT_STARTED and submission.run_state is not RunState.SUBMITTED:
-            return "its run has started"
-        return "another pass cancelled it" if submission.cancel_accepted_at else None
-
-    return valid
+def _may_cancel(action: Action, recorded: Recorded) -> str | None:
+    """Returns an objection unless the run is live and no other pass has cancelled it."""
+    submission = recorded.by_token.get(action.client_token or "")
+    if submission is None or not submission.live:
+        return "its run has ended"
+    if action.reason is Reason.NOT_STARTED and submission.run_state is not RunState.SUBMITTED:
+        return "its run has started"
+    return "another pass cancelled it" if submission.cancel_accepted_at else None

@@ -4,10 +4,10 @@ from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 
 from reconciler.core.events import Event
-from reconciler.core.plan import Action, ActionOutcome, ActionResult
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
 from reconciler.core.ports import Instant, Moved, Precondition, Wanted
 from reconciler.core.state import Recorded
-from reconciler.core.times import time_text
+from reconciler.core.times import parse_time, time_text
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
 from reconciler.values import dataclass
@@ -139,11 +139,30 @@ def renamed_since(action: Action, recorded: Recorded) -> str | None:
     return f"{action.name} was renamed to {before.renamed_to} since the plan was created: plan again"
 
 
+def no_longer_due(action: Action, recorded: Recorded) -> str | None:
+    """Returns why a due slot must not be submitted any more, if another pass recorded it as missed, or stopped or
+    restarted its schedule, since the plan was made; otherwise `None`. These events do not change the ledger head.
+
+    A submission that is unresolved is still sent again, because a slot with a submission is not missed.
+    """
+    submission, slot = recorded.by_token.get(action.client_token or ""), action.slot
+    if action.reason is not Reason.SLOT_DUE or slot is None or (submission is not None and submission.unresolved):
+        return None
+    record = recorded.spec(action.name)
+    schedule = record.schedule
+    in_force = schedule is not None and schedule.stopped is None and parse_time(slot) > parse_time(schedule.since)
+    if in_force and not record.is_missed(slot) and not any(slot in missed for missed in record.missed):
+        return None
+    return f"another pass stopped the schedule of {action.name} or recorded slot {slot} as missed: plan again"
+
+
 def what_moved(action: Action, recorded: Recorded) -> str:
     """Describes what another pass did since the plan was made."""
     submission = recorded.by_token.get(action.client_token or "")
     if submission is not None and submission.accepted:
         return f"another pass submitted it: run {submission.run_id}"
+    if submission is not None and submission.unresolved and submission.cancel_asked_at is not None:
+        return "its cancellation was requested since the plan was created"
     if submission is not None and submission.unresolved:
         return "another pass is sending it"
     head = recorded.spec(action.name).head

@@ -9,14 +9,15 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from reconciler.apply import actions, protocol
-from reconciler.apply.effects import Procedure
+from reconciler.apply.effects import Procedure, always
 from reconciler.apply.groups import Steps, together
 from reconciler.apply.intents import Provenance, Task, adoption, intent
 from reconciler.apply.interpreter import World, drive
-from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
+from reconciler.core.changes import policy_changes
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason
 from reconciler.core.ports import Clock, Ledger, Quota, Services
 from reconciler.core.settings import others_applied
-from reconciler.core.state import Recorded
+from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import LedgerError, ReconcilerError
 
 log = logging.getLogger(__name__)
@@ -113,10 +114,26 @@ def steps(
         done((index, (yield from _perform(plan.actions[index], task, check))))
 
 
-def _outdated(plan: Plan, recorded: Recorded) -> str | None:
-    """Returns why the plan may no longer be submitted, or `None`. A plan is outdated if another pass has applied other
-    project settings."""
-    return others_applied(plan.settings_digest, plan.ledger_position, recorded)
+def _outdated(plan: Plan, name: str, recorded: Recorded) -> str | None:
+    """Returns why the plan of a spec may no longer be applied, or `None`: another pass has applied other project
+    settings, or other content of the spec."""
+    other_settings = others_applied(plan.settings_digest, plan.ledger_position, recorded)
+    return other_settings or _declared_otherwise(plan, recorded.spec(name))
+
+
+def _declared_otherwise(plan: Plan, record: SpecRecord) -> str | None:
+    """Returns the objection to a plan of a spec if another pass has declared other content or another policy of it, or
+    its removal, since the plan was made. A declaration does not change the ledger head, because several services may
+    declare the same content."""
+    declared = record.declaration
+    if declared is None or declared.position <= plan.ledger_position:
+        return None
+    own = next((each for each in plan.declarations if each.name == record.name), None)
+    if own is not None and (own.content is None) == record.undeclared:
+        same = own.content is None or own.content.digest == declared.digest
+        if same and not policy_changes(declared.policy, own.policy):
+            return None
+    return f"another pass applied other content of {record.name} since the plan was created: plan again"
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
@@ -181,10 +198,13 @@ def _procedure(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one 
             return actions.adopt(action, action.run_id or "")
         case ActionType.CANCEL:
             reason = f"reconciler: {action.reason} by {task.provenance.actor}"
-            return actions.cancel(action, reason, task.provenance.actor)
+            # An operator's request does not depend on the content of the spec.
+            valid = always if action.reason is Reason.ASKED else partial(task.outdated, action.name)
+            return actions.cancel(action, reason, task.provenance.actor, valid)
         case ActionType.REPLACE:
             reason = f"reconciler: replaced ({action.reason}) by {task.provenance.actor}"
-            return actions.cancel(_replaced(action, task), reason, task.provenance.actor, replacing=True)
+            valid = partial(task.outdated, action.name)
+            return actions.cancel(_replaced(action, task), reason, task.provenance.actor, valid, replacing=True)
         case ActionType.SKIP if action.missed:
             return actions.miss(action)
         case ActionType.SKIP:

@@ -1,15 +1,17 @@
 """Builds the events that begin a submission, with the exact request that is sent."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypedDict
 
 from reconciler.apply import protocol
-from reconciler.apply.effects import always, moment
+from reconciler.apply.effects import moment
 from reconciler.apply.interpreter import World
 from reconciler.core.events import Intended, ManuallyAdopted, intent_of
 from reconciler.core.identity import Content, Place
 from reconciler.core.plan import Action
-from reconciler.core.ports import Precondition
+from reconciler.core.state import Recorded
 from reconciler.core.unresolved import is_repeat
 from reconciler.model.kind import kind_named
 from reconciler.values import dataclass
@@ -51,14 +53,15 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The values that all actions of one pass share. `outdated` is the precondition of every new submission."""
+    """The values that all actions of one pass share. `outdated` returns why the plan of the spec with a name may no
+    longer be applied, or `None`; it is part of the precondition of every new submission."""
 
     place: Place
     world: World
     provenance: Provenance
     claim_seconds: int
     settle_seconds: int
-    outdated: Precondition = always
+    outdated: Callable[[str, Recorded], str | None] = lambda _name, _recorded: None
 
 
 def intent(action: Action, task: Task) -> protocol.Intent:
@@ -90,7 +93,7 @@ def intent(action: Action, task: Task) -> protocol.Intent:
         idempotent=kind.token_field is not None,
         began=earlier.first_intent_at if earlier else None,
         repeats=earlier is not None and is_repeat(earlier, task.settle_seconds),
-        outdated=task.outdated,
+        outdated=partial(task.outdated, action.name),
     )
 
 

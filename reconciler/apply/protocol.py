@@ -21,6 +21,7 @@ from reconciler.apply.effects import (
     always,
     moment,
     moved,
+    no_longer_due,
     now,
     read_clock,
     record,
@@ -28,7 +29,7 @@ from reconciler.apply.effects import (
     what_moved,
 )
 from reconciler.core import events as e
-from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
+from reconciler.core.plan import Action, ActionOutcome, ActionResult
 from reconciler.core.ports import (
     Accepted,
     Ambiguous,
@@ -246,7 +247,8 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
     def valid(recorded: Recorded) -> str | None:
         record = recorded.spec(action.name)
         submission = recorded.by_token.get(intent.draft.token)
-        if outdated := intent.outdated(recorded) or renamed_since(action, recorded):
+        outdated = intent.outdated(recorded) or renamed_since(action, recorded) or no_longer_due(action, recorded)
+        if outdated is not None:
             return outdated
         if number > 1:
             again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
@@ -264,12 +266,11 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
 
 
 def _blocked(action: Action, record: SpecRecord) -> bool:
-    """Returns whether a submission of the spec became unresolved since the plan, or the slot was recorded as missed. A
-    slot on hold for an operator does not block other slots, because the plan has already taken it into account."""
+    """Returns whether a submission of the spec became unresolved since the plan. A slot on hold for an operator does
+    not block other slots, because the plan has already taken it into account."""
     if action.slot is None:
         return bool(record.unresolved)
-    unresolved_since = any(s.intent_position > action.ledger_head for s in record.unresolved)
-    return unresolved_since or (action.reason is Reason.SLOT_DUE and record.is_missed(action.slot))
+    return any(s.intent_position > action.ledger_head for s in record.unresolved)
 
 
 def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded], str | None]:
@@ -284,6 +285,7 @@ def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded]
             and submission.phase is Phase.INTENDED
             and submission.newest_send.number == number - 1  # otherwise another pass has repeated it
             and not submission.token_known
+            and submission.cancel_asked_at is None
             and may_repeat_at(submission.first_intent_at, wall)
         )
         return renamed_since(action, recorded) or (None if repeatable else what_moved(action, recorded))
@@ -292,6 +294,8 @@ def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded]
 
 
 def _may_send_again(submission: Submission, number: int, settle_seconds: int) -> bool:
-    """Returns whether it is certain that no earlier send started a run: AWS refused them, or they are proven absent."""
+    """Returns whether it is certain that no earlier send started a run: AWS refused them, or they are proven absent. A
+    submission whose cancellation was requested is not sent again, because its run would only be cancelled."""
     absent = submission.phase is Phase.INTENDED and proven_absent(submission, settle_seconds)
-    return submission.newest_send.number == number - 1 and (submission.phase is Phase.UNSENT or absent)
+    certain = submission.phase is Phase.UNSENT or absent
+    return certain and submission.newest_send.number == number - 1 and submission.cancel_asked_at is None

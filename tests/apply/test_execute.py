@@ -15,7 +15,7 @@ from reconciler.apply.recording import MOST_EVENTS, record_observations
 from reconciler.aws.quota import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.declarations import Declared
-from reconciler.core.events import Intended, Observed
+from reconciler.core.events import CancelAsked, Event, Intended, Observed
 from reconciler.core.identity import Source
 from reconciler.core.plan import ActionOutcome, ActionResult, ActionType
 from reconciler.core.ports import Accepted, Declined, NotSent, Outcome, Refused
@@ -25,6 +25,7 @@ from reconciler.ledger.log import Log
 from reconciler.model.base import JSON
 from tests.apply.world import Aws, World, unclear, unsent
 from tests.builders import NOW, PLACE, at, desired, intended, outcome, spec, token
+from tests.core.test_changes import declared, undeclared
 from tests.ledger.builders import MemoryStore
 from tests.waiting import PATIENCE_SECONDS
 
@@ -243,6 +244,31 @@ def test_a_ledger_lost_after_acceptance_still_gives_the_run_id() -> None:
     assert world.ledger().recorded.by_token[token("A")].phase is Phase.INTENDED
 
 
+SUSPENDED = spec("A", policy={"suspend": True})
+WHILE_PLANNED = {"suspended": declared(SUSPENDED), "other content": declared(spec("B")), "removed": undeclared()}
+"""What another pass may declare while a plan is shown."""
+
+
+@pytest.mark.parametrize("event", WHILE_PLANNED.values(), ids=WHILE_PLANNED)
+def test_content_that_another_pass_replaced_is_not_submitted(event: Event) -> None:
+    """A plan does not submit a spec after another pass has declared it suspended, with other content, or removed."""
+    world = World()
+    made = plan(desired(spec("A"), spec("A", "clicks")), world.ledger().recorded, NOW)
+    world.ledger().append([event], lambda _: None)
+    clicks, orders = world.apply(made)
+    assert (clicks.outcome, orders.outcome, len(world.aws.jobs)) == (ActionOutcome.SUBMITTED, ActionOutcome.NONE, 1)
+    assert "another pass applied other content of orders" in (orders.error or "")
+
+
+def test_content_that_another_pass_declared_too_is_submitted() -> None:
+    """Several services may apply the same content: a declaration of the content of the plan does not end the plan."""
+    world = World()
+    made = plan(desired(spec("A")), world.ledger().recorded, NOW)
+    world.ledger().append([declared(spec("A"))], lambda _: None)
+    (result,) = world.apply(made)
+    assert result.outcome == ActionOutcome.SUBMITTED
+
+
 class TestProvenAbsent:
     """Tests an unclear send that no listing shows, once its request can no longer arrive."""
 
@@ -285,6 +311,18 @@ class TestProvenAbsent:
         (result,) = world.apply(plan(desired(spec("A")), seen, NOW))
         assert result.outcome == ActionOutcome.NONE
         assert not world.aws.jobs
+
+    def test_a_cancelled_submission_is_not_sent_again(self) -> None:
+        """If an operator requests the cancellation after the plan was made, the request is not sent again."""
+        world = self.lost(100, 30)
+        made = plan(desired(spec("A")), world.ledger().recorded, NOW)
+        asked = CancelAsked(at=at(), name="orders", token=token("A"), reason="wrong date", actor="team@example.com")
+        world.ledger().append([asked], lambda _: None)
+        (result,) = world.apply(made)
+        why = "its cancellation was requested since the plan was created"
+        assert (result, world.aws.jobs) == (ActionResult(ActionOutcome.NONE, error=why), {})
+        (skip,) = world.apply(desired(spec("A")))
+        assert (skip.outcome, world.ledger().recorded.by_token[token("A")].phase) == ("recorded", Phase.ABANDONED)
 
     def test_two_passes_send_once(self) -> None:
         """The second pass finds that another pass has already sent the request again."""
@@ -387,6 +425,16 @@ class TestCancel:
         (result, _) = world.apply(made)
         assert result == ActionResult(ActionOutcome.NONE, error="its run has ended")
         assert world.aws.cancelled == []
+
+    def test_a_run_of_a_spec_that_another_pass_added_again_is_left_alone(self) -> None:
+        """A run is not cancelled because of its removed spec if another pass has declared the spec since the plan."""
+        world = World()
+        ledger = self.live(world)
+        made = plan(desired(spec("A", "z")), ledger.recorded, NOW)
+        world.ledger().append([declared(spec("A"))], lambda _: None)
+        (result, _) = world.apply(made)
+        assert (result.outcome, world.aws.cancelled) == (ActionOutcome.NONE, [])
+        assert "another pass applied other content of orders" in (result.error or "")
 
     def test_two_passes_ask_once(self) -> None:
         """The second pass reports that another pass has already cancelled the run."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from reconciler.apply.recording import record_schedule_changes
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.plan import ActionOutcome, ActionType
+from reconciler.core.ports import NotSent
 from tests.apply.world import World
 from tests.builders import NOW, at, desired, recorded, scheduled, spec
 
@@ -55,6 +58,30 @@ def test_a_slot_that_another_pass_gave_up_is_not_submitted() -> None:
     outcomes = [result.outcome for result in world.apply(made)]
     assert outcomes == [ActionOutcome.NONE, ActionOutcome.SUBMITTED]
     assert [s.slot for s in world.ledger().recorded.spec("orders").submissions] == [TWO]
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["new", "unsent"])
+@pytest.mark.parametrize("case", ["restarted", "stopped", "missed and restarted"])
+def test_a_slot_of_a_schedule_that_another_pass_ended_is_not_submitted(case: str, sent: bool) -> None:
+    """A slot that was due when the plan was made is not submitted after another pass has stopped or restarted the
+    schedule, so no slot is both missed and submitted."""
+    world = begun()
+    if sent:
+        world.aws.before["orders"] = [lambda _: NotSent("EndpointConnectionError", "refused")]
+        assert world.apply(desired(hourly()))[1].outcome == ActionOutcome.UNSENT
+    made = plan(desired(hourly()), world.ledger().recorded, NOW)
+    stop = scheduled(stopped="suspended") if case == "stopped" else scheduled(seconds=0)
+    ends: list[e.Event] = [stop]
+    if case.startswith("missed"):
+        lost = e.Missed(at=at(), name="orders", first=TWO, last=TWO, count=1, slots=(TWO,), reason="rescheduled")
+        ends.insert(0, lost)
+    world.ledger().append(ends, lambda _: None)
+
+    results = [(action.action, result) for action, result in zip(made.actions, world.apply(made), strict=True)]
+
+    (result,) = [result for action, result in results if action is ActionType.SUBMIT]
+    assert (result.outcome, world.aws.jobs) == (ActionOutcome.NONE, {})
+    assert "plan again" in (result.error or "")
 
 
 def test_missed_slots_are_recorded_once() -> None:
