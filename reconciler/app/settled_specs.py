@@ -38,7 +38,7 @@ from reconciler.specs.private_cache import PrivateCache, code_version, digest
 from reconciler.specs.problems import LOCATION
 from reconciler.specs.project import read_all
 from reconciler.specs.spec import ReadSpec, Reference
-from reconciler.specs.stamps import Stamp, Start, on_network, stamps_of
+from reconciler.specs.stamps import Stamp, Start, has_unreliable_times, stamps_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -140,7 +140,7 @@ class SettledSpecs:
         self._open |= {run.name for runs in incomplete(recorded, session.now()).values() for run in runs}
         cached: Mapping[str, File] = {}
         use = self._skips and not session.options.no_cache
-        if use and isinstance(files, Folder) and not on_network(str(files.root)):
+        if use and isinstance(files, Folder) and not has_unreliable_times(str(files.root)):
             text = sha256(session.project_file.view.source.text.encode()).hexdigest()
             key = [code_version(), os.path.realpath(session.root), session.place.target, text]
             self._name = f"settled-{digest(json.dumps(key))}"

@@ -141,7 +141,8 @@ def keep_private(path: Path) -> None:
 
 
 NETWORK = {
-    "9p", "afs", "ceph", "cifs", "coda", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs",
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fakeowner", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs",
+    "nfs4", "ocfs2", "orangefs", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
 }  # fmt: skip
 """Types of file systems that several machines share. Locks and the write-ahead log do not work on them."""
 
@@ -159,7 +160,8 @@ def check_file(path: Path, address: str, mounts: Path = MOUNTS) -> None:
     _remove_drafts(path)
     names = path.stat().st_nlink
     whole = path.resolve()
-    inside = [mount for mount in _mounts(mounts) if whole.is_relative_to(mount[0])]
+    # Of two mounts at the same point, the newer one is on top.
+    inside = [mount for mount in reversed(_mounts(mounts)) if whole.is_relative_to(mount[0])]
     point, kind = max(inside, key=lambda mount: len(mount[0].parts), default=(Path("/"), ""))
     if names > 1:
         why = f"has {names} names (hard links), each with a write-ahead log of its own. Remove the other names"

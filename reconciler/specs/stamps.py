@@ -3,7 +3,7 @@
 A stamp consists of the size, the modification time, the change time, the inode and the device. Every change of a file
 sets its change time from the kernel's clock, and no program can set it back. An equal stamp therefore proves that the
 file is unchanged, with three exceptions: the file changed a moment ago, because several changes may get the same clock
-tick; the clock was set; or the file system is on a network, whose times come from other machines.
+tick; the clock was set; or the file system is not certainly a local one, and its times may come from other machines.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ CLOCK_NS = 500_000_000
 FIELDS = 5
 BLOCK = 4096  # files whose stamps have one digest
 INTEGER = 0x7FFF_FFFF_FFFF_FFFF  # inodes and devices have up to 64 bits
-NO_PROOF = {
-    "9p", "afs", "ceph", "cifs", "coda", "fuse", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
-    "virtiofs",
+LOCAL = {
+    "aufs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "overlay", "ramfs", "reiserfs",
+    "rootfs", "tmpfs", "ubifs", "xfs", "zfs",
 }  # fmt: skip
-"""Types of file systems whose times do not come from this machine's clock."""
+"""Types of file systems on which this machine's kernel sets the change time of every changed file. On all others, files
+may be changed by another machine or by the host of a container, or may have no change time of their own (FAT)."""
+
+OCTAL = 4  # characters of a backslash and three digits, as which proc(5) writes white space and backslashes in a path
 
 Stamp = tuple[int, int, int, int, int]
 
@@ -130,7 +133,7 @@ class StampedTree(NamedTuple):
 def stamped_tree(root: str, folders: Sequence[FoundFolder], paths: Iterable[str], start: Start) -> StampedTree | None:
     """Returns the stamps of files that were read since `start`, or `None` if the stamps cannot prove that the files are
     still as they were read."""
-    if start.clock_was_set or on_network(root):
+    if start.clock_was_set or has_unreliable_times(root):
         return None
     names: dict[str, list[str]] = {folder.path: [] for folder in folders}
     for path in paths:
@@ -217,18 +220,26 @@ def _same_entries(root: str, folder: StampedFolder) -> bool:
         return entries_digest(entries) == folder.entries
 
 
-def on_network(root: str, mounts: str = "/proc/self/mountinfo") -> bool:
-    """Returns whether a folder is on a file system whose times come from another machine, according to Linux's list of
-    mounts (proc(5))."""
-    real, best, kind = os.path.realpath(root), "", ""
+def has_unreliable_times(root: str, mounts: str = "/proc/self/mountinfo") -> bool:
+    """Returns whether a folder or a mount inside it is on a file system that is not certainly local, according to
+    Linux's list of mounts (proc(5)). On a system without this list, all file systems count as local."""
+    inside, best, kinds = (os.path.realpath(root) + "/").replace("//", "/"), "", dict[str, str]()
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
                 point, _, rest = line.split(" ", 4)[4].partition(" ")
+                folder = _unescaped(point).rstrip("/") + "/"
+                if inside.startswith(folder):
+                    best = max(best, folder, key=len)
+                elif not folder.startswith(inside):
+                    continue
                 # Of two mounts at the same point, the later line is on top.
-                if len(point) >= len(best) and (real + "/").startswith(point.rstrip("/") + "/"):
-                    best, kind = point, rest.partition(" - ")[2].partition(" ")[0]
+                kinds[folder] = rest.partition(" - ")[2].partition(" ")[0]
     except OSError:
         return False
-    # FUSE names its file systems after the program, such as `fuse.sshfs`.
-    return kind.partition(".")[0] in NO_PROOF
+    return any(kind not in LOCAL for folder, kind in kinds.items() if folder == best or folder.startswith(inside))
+
+
+def _unescaped(path: str) -> str:
+    first, *parts = path.split("\\")
+    return first + "".join(chr(int(part[: OCTAL - 1], 8)) + part[OCTAL - 1 :] for part in parts)

@@ -301,7 +301,7 @@ def test_what_proves_nothing_is_not_used(world: World, reads: list[str], monkeyp
     assert read_by_plan(since=2**62) == FILES
     assert read_by_plan(checksum="0" * 64) == FILES
     assert read_by_plan(slot="2026-01-01T00:00:00Z") == ["daily.yaml"]
-    for function, value in (("on_network", lambda _: True), ("code_version", lambda: "another")):
+    for function, value in (("has_unreliable_times", lambda _: True), ("code_version", lambda: "another")):
         with monkeypatch.context() as patch:
             patch.setattr(settled_specs, function, value)
             assert read_by_plan() == FILES

@@ -483,14 +483,16 @@ def test_a_forked_child_uses_a_connection_of_its_own(store: SqliteStore, path: P
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+21 22 254:1 / {folder}/shared rw - ext4 /dev/vdb rw
 23 22 0:31 / {folder}/shared rw shared:1 - {kind} server:/export rw
 24 22 254:0 /kept/ledger.sqlite {folder}/alone/led\\040ger.sqlite rw - ext4 /dev/vda rw
 """
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "nfs", "cifs", "smb3", "9p", "fuse.sshfs", "ext4"])
+@pytest.mark.parametrize("kind", ["nfs4", "nfs", "cifs", "smb3", "9p", "fuse.sshfs", "vboxsf", "ext4"])
 def test_a_file_on_a_network_file_system_is_refused(tmp_path: Path, kind: str):
-    """The file system that contains the file is checked, not that of a folder above it."""
+    """The file system that contains the file is checked, not that of a folder above it or of an older mount below
+    it."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS.format(folder=tmp_path, kind=kind))
     for name in ("shared/in/ledger.sqlite", "shared-not/ledger.sqlite"):

@@ -14,7 +14,15 @@ import pytest
 from reconciler.specs import stamps
 from reconciler.specs.file_patterns import patterns
 from reconciler.specs.files import find_files
-from reconciler.specs.stamps import FoundFolder, StampedTree, Start, is_unchanged, on_network, stamp_of, stamped_tree
+from reconciler.specs.stamps import (
+    FoundFolder,
+    StampedTree,
+    Start,
+    has_unreliable_times,
+    is_unchanged,
+    stamp_of,
+    stamped_tree,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -184,9 +192,20 @@ def test_a_file_that_appears_while_files_are_read_is_noticed(root: Path):
     assert stamped_tree(str(root), folders, paths, start) is None
 
 
-@pytest.mark.parametrize(("kind", "network"), [("ext4", False), ("nfs4", True), ("fuse.sshfs", True)])
-def test_file_systems_of_other_machines_are_no_proof(tmp_path: Path, kind: str, network: bool):
-    """On these file systems, times come from the clock of another machine."""
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(f"1 1 8:1 / / rw - xfs /dev/sda rw\n2 1 8:2 / {tmp_path} rw shared:1 - {kind} host:/ rw\n")
-    assert on_network(str(tmp_path / "project"), str(mounts)) is network
+@pytest.mark.parametrize(
+    ("kind", "unreliable"),
+    [("ext4", False), ("nfs4", True), ("fuse.sshfs", True), ("vfat", True), ("fakeowner", True), ("new-fs", True)],
+)
+def test_file_systems_that_are_not_certainly_local_are_no_proof(tmp_path: Path, kind: str, unreliable: bool):
+    """On these file systems, times may come from the clock of another machine. The type counts of the mount that has
+    the project, and of mounts in the project."""
+    mounts, project = tmp_path / "mountinfo", tmp_path / "my projects/jobs"
+    other = "3 1 8:3 / /elsewhere rw - nfs host:/ rw\n"
+    for above in (str(tmp_path), str(tmp_path / "my projects"), str(project / "sub folder"), str(project)):
+        point = above.replace(" ", r"\040")
+        mounts.write_text(
+            f"1 1 8:1 / / rw - xfs /dev/sda rw\n2 1 8:2 / {point} rw shared:1 - {kind} host:/ rw\n{other}"
+        )
+        assert has_unreliable_times(str(project), str(mounts)) is unreliable
+        mounts.write_text(f"{mounts.read_text()}4 1 8:4 / {point} rw - ext4 /dev/sdb rw\n")
+        assert not has_unreliable_times(str(project), str(mounts))
