@@ -15,6 +15,7 @@ from reconciler.core.fold import fold
 from reconciler.core.identity import Content, Place, Source, SubmissionKey, client_token, digest
 from reconciler.core.plan import ActionResult, Plan
 from reconciler.core.state import Recorded
+from reconciler.core.suggestions import Invocation
 from reconciler.core.times import time_text
 from reconciler.model.base import JSON
 from reconciler.model.spec import Policy
@@ -81,6 +82,7 @@ def desired(*specs: DesiredSpec, **more: Any) -> Desired:
         "place": PLACE,
         "specs": {s.name: s for s in specs},
         "names": frozenset(s.name for s in specs),
+        "invocation": Invocation(PLACE.target),
     }
     return Desired(**{**fields, **more})
 

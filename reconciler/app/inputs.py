@@ -248,8 +248,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
         may_repeat=may_repeat,
         invalid=inputs.invalid,
         unnamed=inputs.unnamed,
-        directory=session.invocation.directory,
-        local_ledger=session.invocation.local_ledger,
+        invocation=session.invocation,
         # An export has masked settings, so the settings in git are compared in the same form.
         settings=masked(settings) if session.masked else settings,
         settings_digest=settings_digest(settings),

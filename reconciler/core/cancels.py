@@ -2,15 +2,13 @@
 started in time (`pendingTimeoutSeconds`)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
-from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
-from reconciler.core.plan import Action, ActionType, Reason
+from reconciler.core.desired import Desired, DesiredSpec, stale_message
+from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Recorded, RunState, SpecRecord, Submission
-from reconciler.core.submit_actions import of_submission
+from reconciler.core.submit_actions import of_submission, suspended
 from reconciler.core.times import parse_time, seconds_text
-from reconciler.model.spec import suspension
 
 
 def cancel_asked(
@@ -18,14 +16,9 @@ def cancel_asked(
 ) -> Action:
     """Returns the cancel action for a live run whose cancellation was requested but not yet confirmed by AWS, even if
     the run was found only after the request. Nothing is cancelled while the spec is suspended."""
-    own = suspension(spec.policy.suspend) if spec is not None else None
-    for what, how in (("the project", desired.suspension), ("the spec", own)):
-        if how is not None:
-            message = sentence(what, how, now)
-            wait = of_submission(run, record, ActionType.WAIT, Reason.SUSPENDED, message)
-            return replace(wait, overdue=overdue(how, now))
     reason = Reason.NOT_STARTED if run.not_started else Reason.ASKED
-    return of_submission(run, record, ActionType.CANCEL, reason, f"requested at {run.cancel_asked_at}")
+    cancel = of_submission(run, record, ActionType.CANCEL, reason, f"requested at {run.cancel_asked_at}")
+    return suspended(cancel, spec, desired, now) or cancel
 
 
 def cancel_not_started(
@@ -37,7 +30,7 @@ def cancel_not_started(
     this pass, because the run may have started since.
     """
     seconds = spec.policy.pendingTimeoutSeconds if spec is not None else None
-    if spec is None or seconds is None or desired.suspension is not None or suspension(spec.policy.suspend) is not None:
+    if spec is None or seconds is None or desired.suspended(spec) is not None:
         return ()
     limit = timedelta(seconds=seconds)
     return [
@@ -100,11 +93,9 @@ def _live_runs(live: Sequence[Submission]) -> str:
 
 
 def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: datetime) -> Action:
-    if desired.suspension is not None:
-        message = sentence("the project", desired.suspension, now)
-        wait = of_submission(submission, record, ActionType.WAIT, Reason.SUSPENDED, message)
-        return replace(wait, overdue=overdue(desired.suspension, now))
-    if stale := stale_message(record, desired):
-        return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
     message = "no longer in the project, and deletionPolicy was Cancel"
-    return of_submission(submission, record, ActionType.CANCEL, Reason.SPEC_REMOVED, message)
+    cancel = of_submission(submission, record, ActionType.CANCEL, Reason.SPEC_REMOVED, message)
+    if (wait := suspended(cancel, None, desired, now)) is not None:
+        return wait
+    stale = stale_message(record, desired)
+    return stopped(cancel, ActionType.HOLD, Reason.STALE_CHECKOUT, stale) if stale else cancel

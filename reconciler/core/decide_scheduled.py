@@ -8,7 +8,7 @@ from datetime import datetime
 from reconciler.core.cron import next_slot
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.due_slots import Due, due_slots, in_force, is_behind, overdue_slots
-from reconciler.core.gates import depended, placed, suspended
+from reconciler.core.gates import depended, placed
 from reconciler.core.identity import Content, SubmissionKey
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.previous_runs import may_lack_runs, newest_slots
@@ -16,7 +16,7 @@ from reconciler.core.retention import UNDONE, no_longer_retried
 from reconciler.core.retries import decide_attempts
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.submission import Attempts, attempts_of, last_of
-from reconciler.core.submit_actions import SpecContext, of_submission, submit
+from reconciler.core.submit_actions import SpecContext, of_submission, submit, suspended
 from reconciler.core.times import MissedReason, parse_time
 from reconciler.model.kind import kind_named
 
@@ -26,7 +26,7 @@ def decide_scheduled(context: SpecContext) -> Sequence[Action]:
     action for missed slots."""
     states, attempts = _open_slots(context)
     due = due_slots(context.record, context.spec.policy, context.now)
-    if context.stopped is not None:
+    if context.desired.suspended(context.spec) is not None:
         actions = [*states, _suspended(context, due)]
     else:
         missed = due.missed or _missed_before(context)
@@ -217,7 +217,7 @@ def _suspended(context: SpecContext, due: Due) -> Action:
     slot = due.waiting[0] if due.waiting else None
     bare = _bare(context, ActionType.WAIT, Reason.SUSPENDED)
     action = submit(context, SubmissionKey(context.spec.name, slot=slot), Reason.SLOT_DUE) if slot else bare
-    return suspended(action, context) or action
+    return suspended(action, context.spec, context.desired, context.now) or action
 
 
 def _in_sync(context: SpecContext) -> Action:

@@ -14,7 +14,7 @@ from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.model.base import JSON
 from reconciler.model.project import Limits, Prices
-from reconciler.model.spec import Policy, Suspension
+from reconciler.model.spec import Policy, Suspension, suspension
 from reconciler.values import dataclass
 
 
@@ -101,10 +101,10 @@ class Desired:
     `invalid` maps names to the specs that are on hold: those in `names` and others that may have run in this target.
     `unnamed` is set if the spec names in a part of the project cannot be read; missing names then do not count as
     removed. With `applied_only`, the pass does not act on changes in git, which are left to `apply`; `plan` then sets
-    `unapplied`, the names of the changed specs. `directory` and `local_ledger` are options of the command, used in
-    suggested commands. `settings` are the project file's settings (`core.settings`), which are masked if those in the
-    ledger are, or `None` if they are not compared. `settings_digest` is the digest of the complete settings. If `stale`
-    is set, it is the reason why this pass may not change the settings, and the pass does nothing.
+    `unapplied`, the names of the changed specs. `invocation` has the options of suggested commands. `settings` are the
+    project file's settings (`core.settings`), which are masked if those in the ledger are, or `None` if they are not
+    compared. `settings_digest` is the digest of the complete settings. If `stale` is set, it is the reason why this
+    pass may not change the settings, and the pass does nothing.
     """
 
     place: Place
@@ -124,20 +124,22 @@ class Desired:
     unnamed: InvalidSpec | None = None
     applied_only: bool = False
     unapplied: frozenset[str] = frozenset()
-    directory: str | None = None
-    local_ledger: bool = False
+    invocation: Invocation = Invocation()
     settings: Mapping[str, Any] | None = None
     settings_digest: str = ""
     stale: str | None = None
 
-    @property
-    def invocation(self) -> Invocation:
-        """The options with which suggested commands must be called."""
-        return Invocation(self.place.target, self.directory, self.local_ledger)
-
     def spec(self, name: str) -> DesiredSpec | None:
         """Returns a spec of this target, selected or not, or `None` if no spec has this name."""
         return self.specs.get(name) or self.others.get(name)
+
+    def suspended(self, spec: DesiredSpec | None) -> tuple[str, Suspension] | None:
+        """Returns what is suspended, ``the project`` or else ``the spec``, with its suspension, or `None` if neither
+        is."""
+        if self.suspension is not None:
+            return "the project", self.suspension
+        own = suspension(spec.policy.suspend) if spec is not None else None
+        return None if own is None else ("the spec", own)
 
 
 def overdue(stopped: Suspension, now: datetime) -> bool:

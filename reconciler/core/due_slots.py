@@ -11,7 +11,7 @@ from reconciler.core.events import Missed, ScheduledSince
 from reconciler.core.plan import MissedSlots, ScheduleChange
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.times import MissedReason, Schedule, parse_time, seconds_text, time_text
-from reconciler.model.spec import Policy, suspension
+from reconciler.model.spec import Policy
 from reconciler.values import dataclass
 
 MOST_NAMED = 200
@@ -163,8 +163,7 @@ def _schedule_change(
 ) -> ScheduleChange | None:
     recorded = record.schedule
     if spec is not None and spec.policy.schedule is not None:
-        stopped = desired.suspension is not None or suspension(spec.policy.suspend) is not None
-        if not stopped:
+        if desired.suspended(spec) is None:
             due = None if in_force(record, spec.policy) else spec.policy
             return ScheduleChange(name, spec.kind, due.schedule or "", due.timeZone) if due else None
         why = "suspended"

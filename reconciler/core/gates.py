@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.core.cron import is_slot
-from reconciler.core.desired import DesiredSpec, overdue, sentence, stale_message
+from reconciler.core.desired import DesiredSpec, sentence, stale_message
 from reconciler.core.due_slots import in_force
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.retries import will_retry
 from reconciler.core.state import Phase, Recorded, RunState, SpecRecord, Submission
 from reconciler.core.submission import Attempts, attempts_of, last_of
-from reconciler.core.submit_actions import SpecContext, with_run_ids
+from reconciler.core.submit_actions import SpecContext, suspended, with_run_ids
 from reconciler.core.times import MissedReason, parse_time, seconds_text
 from reconciler.model.kind import kind_named
 from reconciler.model.project import Limits
@@ -24,18 +24,9 @@ LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
 """Reasons for later attempts, whose dependencies were met when the first attempt was submitted."""
 
 
-def suspended(action: Action, context: SpecContext) -> Action | None:
-    """Returns the wait for the end of a suspension, or `None` if nothing is suspended."""
-    if context.stopped is None:
-        return None
-    what, how = context.stopped
-    wait = stopped(action, ActionType.WAIT, Reason.SUSPENDED, sentence(what, how, context.now))
-    return replace(wait, overdue=overdue(how, context.now))
-
-
 def changed(action: Action, context: SpecContext) -> Action:
     """Returns the submit of changed content, or the wait at the first gate that stops it."""
-    if (wait := suspended(action, context)) is not None:
+    if (wait := suspended(action, context.spec, context.desired, context.now)) is not None:
         return wait
     if stale := stale_message(context.record, context.desired):
         return stopped(action, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)

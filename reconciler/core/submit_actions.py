@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.core.desired import Desired, DesiredSpec
+from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence
 from reconciler.core.identity import Source, SubmissionKey, client_token
-from reconciler.core.plan import Action, ActionType, Reason
+from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
-from reconciler.model.spec import Suspension, suspension
 from reconciler.model.template import render_slot
 from reconciler.values import dataclass
 
@@ -24,14 +23,6 @@ class SpecContext:
     recorded: Recorded
     desired: Desired
     now: datetime
-
-    @property
-    def stopped(self) -> tuple[str, Suspension] | None:
-        """The suspension in force, of the project or else of the spec, or `None` if neither is suspended."""
-        if self.desired.suspension is not None:
-            return "the project", self.desired.suspension
-        own = suspension(self.spec.policy.suspend)
-        return None if own is None else ("the spec", own)
 
 
 def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: str = "") -> Action:
@@ -117,3 +108,12 @@ def of_submission(
         run_id=run_id or submission.run_id,
         message=message,
     )
+
+
+def suspended(action: Action, spec: DesiredSpec | None, desired: Desired, now: datetime) -> Action | None:
+    """Returns the wait for the end of a suspension in place of an action, or `None` if nothing is suspended."""
+    if (suspension := desired.suspended(spec)) is None:
+        return None
+    what, how = suspension
+    wait = stopped(action, ActionType.WAIT, Reason.SUSPENDED, sentence(what, how, now))
+    return replace(wait, overdue=overdue(how, now))

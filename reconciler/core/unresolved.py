@@ -214,8 +214,7 @@ def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
     """Returns whether the spec still requests this submission and nobody requested its cancellation."""
     if submission.cancel_asked_at is not None:
         return False
-    suspended = desired.suspension is not None or spec.policy.suspend is not False
-    return _same(spec, submission) and not suspended
+    return _same(spec, submission) and desired.suspended(spec) is None
 
 
 def _same(spec: DesiredSpec, submission: Submission) -> bool:
