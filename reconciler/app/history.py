@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from reconciler.core.archive import TOKEN_DIGITS
-from reconciler.core.events import Beginning, Event, Observed, SpecEvent, SubmissionEvent, intent_of
+from reconciler.core.events import Beginning, Observed, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.identity import TOKEN_PREFIX
 from reconciler.core.observations import incomplete
@@ -20,6 +20,7 @@ from reconciler.core.times import parse_time, time_text
 from reconciler.errors import GuardError, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
+from reconciler.render.history import PositionedEvent, SubmissionHistory
 from reconciler.render.runs import Runs, runs_of
 from reconciler.values import dataclass
 
@@ -35,21 +36,6 @@ SHORTEST_PREFIX = 6
 
 PAGE = 500
 """The number of events that are read and printed at once."""
-
-PositionedEvent = tuple[int, Event]
-"""An event with its position in the ledger."""
-
-
-@dataclass(frozen=True, slots=True)
-class SubmissionHistory:
-    """One submission: its events, oldest first; `previous`, the submission that AWS accepted before it, if any; and
-    the differences between their requests. `name` is the current name of its spec."""
-
-    name: str
-    token: str
-    events: Sequence[PositionedEvent]
-    changes: Sequence[Change]
-    previous: Submission | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +109,18 @@ class _Intents:
         return intent_of(self._ledger.batch(submission.intent_position), submission.name, token)
 
 
-def submission_history(ledger: Log, what: str) -> SubmissionHistory:
-    """Returns the history of the submission that `find` returns for `what`."""
+def submission_history(ledger: Log, what: str) -> tuple[Submission, SubmissionHistory]:
+    """Returns the submission that `find` returns for `what`, with its history."""
     recorded = ledger.refresh()
     submission = find(ledger, what)
-
     events = [
         (position, event)
         for position, event in _events(ledger, submission.positions, recorded.spec(submission.name).names)
         if isinstance(event, SubmissionEvent) and event.token == submission.token
     ]
     previous = _previous(ledger, recorded, submission)
-    return SubmissionHistory(
-        submission.name,
-        submission.token,
-        events,
-        () if previous is None else _changes(ledger, previous, submission),
-        previous,
-    )
+    changes = () if previous is None else _changes(ledger, previous, submission)
+    return submission, SubmissionHistory(events, changes, previous, submission.name)
 
 
 def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:

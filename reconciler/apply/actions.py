@@ -1,6 +1,7 @@
 """Contains the procedures for all actions except submit: adopt, supersede, cancel, and record missed slots."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 from reconciler.apply.effects import (
     Append,
@@ -89,18 +90,9 @@ def cancel(
 
 def miss(action: Action) -> Procedure:
     """Records slots as missed, all in one append. Does nothing if another pass has submitted or recorded them."""
-    at = yield from now()
+    at, until = (yield from now()), action.handled_until
     events = [
-        e.Missed(
-            at=at,
-            name=action.name,
-            first=missed.first,
-            last=missed.last,
-            count=missed.count,
-            slots=missed.slots,
-            reason=missed.reason,
-            settled=action.handled_until if missed is action.missed[-1] else None,
-        )
+        e.Missed(at=at, name=action.name, settled=until if missed is action.missed[-1] else None, **asdict(missed))
         for missed in action.missed
     ]
     return (yield from record(events, ActionResult(ActionOutcome.RECORDED), _may_miss(action)))

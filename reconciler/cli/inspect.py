@@ -89,14 +89,13 @@ def why(options: CommandOptions, what: str, output_format: str, no_refresh: bool
     from reconciler.render.history import Refresh, why_json, why_text
 
     with opened(options) as session:
-        history = submission_history(session.ledger, what)
-        reported = () if no_refresh else ask(session, {history.name})
-        now = Refresh(session.place, session.now(), [event for event in reported if event.token == history.token])
-    parts = (history.events, history.changes, history.previous, history.name)
+        submission, history = submission_history(session.ledger, what)
+        reported = () if no_refresh else ask(session, {submission.name})
+        now = Refresh(session.place, session.now(), [event for event in reported if event.token == submission.token])
     if output_format == "json":
-        out_json(why_json(*parts, now=now))
+        out_json(why_json(history, now))
     else:
-        out(why_text(*parts, now=now, color=coloured()))
+        out(why_text(history, now, color=coloured()))
     return DONE
 
 

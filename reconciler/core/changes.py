@@ -20,7 +20,7 @@ from reconciler.core.desired import Desired, DesiredSpec, stale_message
 from reconciler.core.due_slots import lost_slots
 from reconciler.core.identity import digests
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, Change, ChangeType, Effect, Reason, SpecChange
-from reconciler.core.settings import differences
+from reconciler.core.settings import differences, leaves
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import MissedReason, parse_time
 from reconciler.model.spec import PLAIN_POLICY, Policy
@@ -186,26 +186,7 @@ def policy_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple
     if before == after or all(before[name] == after.get(name) for name in before):
         return ()
     compared = {name: after[name] for name in after if name in before}
-    return tuple(differences(dict(_fields(before)), dict(_fields(compared))))
-
-
-def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields the fields of a policy by path: ``suspend.reason``, ``dependsOn[0].condition``. Absent values are left
-    out."""
-    for name, value in policy.items():
-        match value:
-            case None:
-                pass
-            case dict():
-                yield name, True
-                yield from ((f"{name}.{key}", part) for key, part in value.items() if part is not None)
-            case list() if any(isinstance(entry, dict) for entry in value):
-                for index, entry in enumerate(value):
-                    yield from ((f"{name}[{index}].{key}", part) for key, part in entry.items())
-            case list() if not value:
-                pass
-            case _:
-                yield name, value
+    return tuple(differences(dict(leaves(before)), dict(leaves(compared))))
 
 
 def _change(

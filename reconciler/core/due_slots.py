@@ -1,6 +1,7 @@
 """Finds the slots of a schedule that are due or missed, and the schedules that start or stop."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -195,16 +196,7 @@ def missed_by(change: ScheduleChange, record: SpecRecord, now: datetime) -> tupl
     if reason is None:
         return ()
     return tuple(
-        Missed(
-            at=time_text(now),
-            name=change.name,
-            first=missed.first,
-            last=missed.last,
-            count=missed.count,
-            slots=missed.slots,
-            reason=missed.reason,
-            settled=missed.last,
-        )
+        Missed(at=time_text(now), name=change.name, settled=missed.last, **asdict(missed))
         for missed in lost_slots(record, now, reason)
     )
 

@@ -50,10 +50,10 @@ class Notification:
     name: str
     reason: str
     message: str
-    submission: SubmissionKey | None
-    run_id: str | None
-    client_token: str | None
-    commit: str | None
+    submission: SubmissionKey | None = None
+    run_id: str | None = None
+    client_token: str | None = None
+    commit: str | None = None
 
 
 def after_results(plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> Plan:
@@ -190,10 +190,6 @@ def _missed(name: str, first: str, last: str, reason: str) -> Notification:
         name=name,
         reason="missed",
         message=f"{slots} will not run ({reason})",
-        submission=None,
-        run_id=None,
-        client_token=None,
-        commit=None,
     )
 
 

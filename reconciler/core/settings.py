@@ -57,7 +57,7 @@ def settings_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tup
     settings do not have, as in a ledger that was copied from another target, are unknown and count as unchanged."""
     earlier = completed(before)
     targets = {name: earlier[TARGETS].get(name, chosen) for name, chosen in after[TARGETS].items()}
-    old, new = dict(_leaves({**earlier, TARGETS: targets})), dict(_leaves(after))
+    old, new = dict(leaves({**earlier, TARGETS: targets})), dict(leaves(after))
     return tuple(replace(each, sensitive=bool(ADDRESS_PATH.fullmatch(each.path))) for each in differences(old, new))
 
 
@@ -89,19 +89,19 @@ def declared_digest(declared: ProjectDeclaration) -> str:
     return declared.digest or settings_digest(completed(declared.settings))
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
-    """Yields the values by path: ``suspend.reason``, ``targets.prod.notify[0].urlEnv``. Absent and empty values are
-    left out."""
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
+    """Yields the values of settings or of a policy by path: ``suspend.reason``, ``targets.prod.notify[0].urlEnv``.
+    Absent and empty values are left out."""
     match value:
         case dict():
             if path.rpartition(".")[2] in SWITCHES:
                 yield path, True
             for key, part in value.items():
                 plain = key if PLAIN_KEY.fullmatch(key) else f"[{json.dumps(key)}]"
-                yield from _leaves(part, f"{path}.{plain}" if path and plain == key else path + plain)
+                yield from leaves(part, f"{path}.{plain}" if path and plain == key else path + plain)
         case list() if any(isinstance(entry, dict) for entry in value):
             for index, entry in enumerate(value):
-                yield from _leaves(entry, f"{path}[{index}]")
+                yield from leaves(entry, f"{path}[{index}]")
         case None | []:
             pass
         case _:

@@ -192,6 +192,18 @@ def history_json_parts(events: Iterable[PositionedEvent], runs: Mapping[str, JSO
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionHistory:
+    """One submission: the events with its token, oldest first, including at least one intent; `previous`, the
+    submission that AWS accepted before it, if any; and the differences between their requests. `name` is the current
+    name of its spec, if the spec may have been renamed since then."""
+
+    events: Sequence[PositionedEvent]
+    changes: Sequence[Change] = ()
+    previous: Submission | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refresh:
     """The report of AWS about a run, at the time `at`, that is not yet in the ledger."""
 
@@ -211,23 +223,11 @@ def _submission(events: Sequence[PositionedEvent], now: Refresh | None) -> tuple
     return recorded.by_token[intent.token], intent
 
 
-def why_json(
-    events: Sequence[PositionedEvent],
-    changes: Sequence[Change] = (),
-    previous: Submission | None = None,
-    name: str | None = None,
-    now: Refresh | None = None,
-) -> JSON:
-    """Returns the explanation of one submission. `events` are the events with its token, oldest first, including at
-    least one intent.
-
-    `changes` are the differences between its request and the request of `previous`, the submission that was accepted
-    before it. `name` is the current name of its spec, if the spec was renamed since then. `now` is what AWS reports.
-    Nothing is masked.
-    """
-    submission, intent = _submission(events, now)
+def why_json(history: SubmissionHistory, now: Refresh | None = None) -> JSON:
+    """Returns the explanation of one submission. `now` is what AWS reports. Nothing is masked."""
+    submission, intent = _submission(history.events, now)
     return {
-        "name": name or submission.name,
+        "name": history.name or submission.name,
         "kind": submission.kind,
         "generation": submission.generation,
         "slot": submission.slot,
@@ -249,10 +249,10 @@ def why_json(
         "intended_at": submission.first_intent_at,
         "submitted_at": submission.submitted_at,
         "finished_at": submission.finished_at,
-        "previous": _previous(previous),
+        "previous": _previous(history.previous),
         **(_run_json(submission, now) if now is not None and submission.run_id is not None else {}),
-        "changes": [change_json(change) for change in changes],
-        "events": history_json(events)["events"],
+        "changes": [change_json(change) for change in history.changes],
+        "events": history_json(history.events)["events"],
     }
 
 
@@ -276,28 +276,20 @@ def _previous(previous: Submission | None) -> JSON | None:
     }
 
 
-def why_text(
-    events: Sequence[PositionedEvent],
-    changes: Sequence[Change] = (),
-    previous: Submission | None = None,
-    name: str | None = None,
-    *,
-    now: Refresh | None = None,
-    color: bool = False,
-) -> str:
-    """Returns the explanation of one submission as text, with the arguments of `why_json`. There is no final line
-    break."""
-    submission, intent = _submission(events, now)
-    was = f", submitted as {submission.name}" if name not in {None, submission.name} else ""
-    title = f"{name or submission.name} ({submission.kind}), {submission.key.label}{was}"
+def why_text(history: SubmissionHistory, now: Refresh | None = None, *, color: bool = False) -> str:
+    """Returns the explanation of one submission as text, without a final line break. `now` is what AWS reports."""
+    submission, intent = _submission(history.events, now)
+    was = f", submitted as {submission.name}" if history.name not in {None, submission.name} else ""
+    title = f"{history.name or submission.name} ({submission.kind}), {submission.key.label}{was}"
     lines = [
         Style(color).bold(plain(title)),
         "",
         *(f"  {line}" for line in columns([*_facts(submission, intent, now)])),
     ]
-    if previous is not None:
-        lines += ["", f"  compared with {plain(previous.key.label)}:"]
-        lines += [f"    {line}" for change in changes for line in change_block(change)] or ["    the same request"]
+    if history.previous is not None:
+        lines += ["", f"  compared with {plain(history.previous.key.label)}:"]
+        changed = [f"    {line}" for change in history.changes for line in change_block(change)]
+        lines += changed or ["    the same request"]
     return lines_text(lines)
 
 

@@ -62,7 +62,9 @@ def plan_markdown(plan: Plan, options: PageOptions = DEFAULT_OPTIONS) -> str:
     If not everything fits, links are omitted first, then rows from the last to the first, and fields, the longest
     first. All omissions are counted. Secrets are masked. Raises `ValueError` if `max_bytes` is under 2,000.
     """
-    top, bottom = _top(plan), _footer(plan)
+    counts = ", ".join(f"{number} {kind}" for kind, number in plan.summary().items() if number) or "no actions"
+    bottom = footer(plan, counts, f"ledger position {plan.ledger_position}", f"planned {plan.created_at}")
+    top = _top(plan)
     room = _room(options, [*top, *bottom])
     # Many warnings must not displace the changes.
     warnings = [line for line in _warnings(plan) if room.take([line], at_least=options.max_bytes // 2)]
@@ -167,14 +169,11 @@ def marker(place: Place | None, what: str = "plan") -> str:
     return f"<!-- reconciler:{what} {safe} -->"
 
 
-def _footer(plan: Plan) -> list[str]:
-    counts = ", ".join(f"{number} {kind}" for kind, number in plan.summary().items() if number) or "no actions"
-    parts = [counts, f"ledger position {plan.ledger_position}", f"planned {plan.created_at}"]
-    if plan.changes and plan.plan_id:
-        parts.append(f"plan id {plan.plan_id}")
-    if plan.commit:
-        parts.append(f"commit {plan.commit[:12]}")
-    return ["---", f"{' · '.join(markdown.prose(part) for part in parts)} · reconciler {__version__}"]
+def footer(plan: Plan, *facts: str) -> list[str]:
+    """Returns the last lines of a page: some facts, the id and the commit of the plan, and the version."""
+    own = f"plan id {plan.plan_id}" if plan.changes and plan.plan_id else ""
+    parts = filter(None, [*facts, own, f"commit {plan.commit[:12]}" if plan.commit else ""])
+    return ["---", f"{' · '.join(map(markdown.prose, parts))} · reconciler {__version__}"]
 
 
 def _refused(options: PageOptions) -> list[str]:

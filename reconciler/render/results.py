@@ -33,16 +33,18 @@ def results_text(plan: Plan, results: Sequence[ActionResult], color: bool = Fals
     """Returns one line for each action that had an effect or should have had an effect, its error below it, and ``Apply
     complete: …`` with the number of actions by outcome. `results` are in the order of the plan's actions. There is no
     final line break."""
-    style = Style(color)
-    done = [
-        (action, result)
-        for action, result in zip(plan.actions, results, strict=True)
-        if action.effective or result.outcome != ActionOutcome.NONE
-    ]
+    style, done = Style(color), done_actions(plan, results)
     heads = columns([_cells(action, result, style) for action, result in done])
     blocks = [[head, *_details(*pair, plan.place, style)] for head, pair in zip(heads, done, strict=True)]
     lines = [line for block in blocks for line in block]
-    return lines_text([*lines, *([""] if lines else []), _outcomes([result for _, result in done], style)])
+    complete = f"Apply complete: {outcome_counts(done) or 'nothing to do'}."
+    return lines_text([*lines, *([""] if lines else []), style.bold(complete)])
+
+
+def done_actions(plan: Plan, results: Sequence[ActionResult]) -> list[tuple[Action, ActionResult]]:
+    """Returns the actions that had an effect or should have had one, with their results."""
+    pairs = zip(plan.actions, results, strict=True)
+    return [pair for pair in pairs if pair[0].effective or pair[1].outcome != ActionOutcome.NONE]
 
 
 def _cells(action: Action, result: ActionResult, style: Style) -> tuple[str, str, str]:
@@ -63,12 +65,11 @@ def _details(action: Action, result: ActionResult, place: Place, style: Style) -
         yield from (f"    {line}" for line in suggested_lines(action.suggested))
 
 
-def _outcomes(results: Sequence[ActionResult], style: Style) -> str:
-    counts = Counter(str(result.outcome) for result in results)
+def outcome_counts(done: Sequence[tuple[Action, ActionResult]]) -> str:
+    """Returns ``2 submitted, 1 not done``, or an empty text if there are no actions."""
+    counts = Counter(str(result.outcome) for _, result in done)
     parts = [f"{counts[outcome]} {outcome}" for outcome in ActionOutcome if outcome != "none" and counts[outcome]]
-    if counts["none"]:
-        parts.append(f"{counts['none']} not done")
-    return style.bold(f"Apply complete: {', '.join(parts) or 'nothing to do'}.")
+    return ", ".join([*parts, *([f"{counts['none']} not done"] if counts["none"] else [])])
 
 
 def pass_line(name: str, plan: Plan, results: Sequence[ActionResult], position: int) -> str:

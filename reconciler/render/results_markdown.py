@@ -3,10 +3,8 @@
 No text from users or AWS becomes markup, a mention, a reference or a link.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from reconciler import __version__
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
 from reconciler.core.state import Recorded
@@ -26,8 +24,9 @@ from reconciler.render.markdown import (
     size_of,
     web_link,
 )
-from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, marker
+from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, footer, marker
 from reconciler.render.plan_phrases import what_happens, which_run
+from reconciler.render.results import done_actions, outcome_counts
 from reconciler.render.status import state
 
 TABLE = ["| spec | outcome | run | state | details |", "|---|---|---|---|---|"]
@@ -41,14 +40,17 @@ def results_markdown(plan: Plan, results: Sequence[ActionResult], recorded: Reco
     `results` are in the order of the plan's actions, and `recorded` is the state after them. Rows that do not fit are
     omitted and counted. Secrets are masked.
     """
-    done = [
-        (action, result)
-        for action, result in zip(plan.actions, results, strict=True)
-        if action.effective or result.outcome != ActionOutcome.NONE
-    ]
+    done = done_actions(plan, results)
+    summary = f"{counts}." if (counts := outcome_counts(done)) else "Nothing to do."
     name = f"{plan.place.project}/{plan.place.target}"
-    top = [marker(plan.place, "apply"), f"### Applied to {prose(name)}", "", f"**{_summary(done)}**", ""]
-    bottom = _footer(plan, recorded)
+    top = [
+        marker(plan.place, "apply"),
+        f"### Applied to {prose(name)}",
+        "",
+        f"**{summary}**",
+        "",
+    ]
+    bottom = footer(plan, f"ledger position {recorded.position}", f"applied {plan.created_at}")
     room = Room(options.max_bytes - size_of([*top, *bottom, options.command]) - NOTE_ROOM)
     holds = {id(action) for action in plan.held}
     waiting = [a for a in plan.actions if a.action is ActionType.WAIT and id(a) not in holds]
@@ -63,14 +65,6 @@ def results_markdown(plan: Plan, results: Sequence[ActionResult], recorded: Reco
     note = [f"**Not shown here: {', '.join(missing)}.** To see all, run {code(options.command)}", ""] if missing else []
     body = [line for section in sections for line in section.text()]
     return "\n".join([*top, *note, *body, *bottom])
-
-
-def _summary(done: Sequence[tuple[Action, ActionResult]]) -> str:
-    counts = Counter(str(result.outcome) for _, result in done)
-    parts = [f"{counts[outcome]} {outcome}" for outcome in ActionOutcome if outcome != "none" and counts[outcome]]
-    if counts["none"]:
-        parts.append(f"{counts['none']} not done")
-    return f"{', '.join(parts)}." if parts else "Nothing to do."
 
 
 def _cells(action: Action, result: ActionResult, plan: Plan, recorded: Recorded, options: PageOptions) -> str:
@@ -104,12 +98,3 @@ def _rest_cells(action: Action, options: PageOptions) -> str:
     name = linked(cell_code(action.name), action.source, options.repository)
     why = cell_prose(mask_sentence(what_happens(action)))
     return f"| {name} | {why} | {'<br>'.join([*message, *map(cell_code, commands)])} |"
-
-
-def _footer(plan: Plan, recorded: Recorded) -> list[str]:
-    parts = [f"ledger position {recorded.position}", f"applied {plan.created_at}"]
-    if plan.changes and plan.plan_id:
-        parts.append(f"plan id {plan.plan_id}")
-    if plan.commit:
-        parts.append(f"commit {plan.commit[:12]}")
-    return ["---", f"{' · '.join(prose(part) for part in parts)} · reconciler {__version__}"]

@@ -63,8 +63,8 @@ def printed(store: MemoryStore) -> str:
         pages = [page for name in sorted(recorded.specs) for page in spec_history(log, name)]
         text += [history_text(page.events, intents=page.intents) for page in pages]
         for token in sorted(recorded.by_token):
-            history = submission_history(log, token)
-            text.append(why_text(history.events, history.changes, history.previous))
+            _, history = submission_history(log, token)
+            text.append(why_text(history))
     except ReconcilerError as error:
         return str(error)
     return "\n".join(text)

@@ -313,7 +313,7 @@ def test_old_runs_and_tokens_are_found(store: MemoryStore):
     """`why` finds an archived submission by its run id or by the start of its token, together with the previously
     accepted submission."""
     log = opened(store)
-    history = submission_history(log, "orders-14")
+    _, history = submission_history(log, "orders-14")
     assert ("orders", 3) == (history.name, len(history.events))
     assert history.previous is not None
     assert history.previous.slot == slot_of(13)

@@ -10,7 +10,15 @@ from typing import Any
 from reconciler.core import events as e
 from reconciler.core.event_codec import decode, encode
 from reconciler.model.project import EMULATOR_ACCOUNT
-from reconciler.render.history import history_json, history_json_parts, history_text, runs_in, why_json, why_text
+from reconciler.render.history import (
+    SubmissionHistory,
+    history_json,
+    history_json_parts,
+    history_text,
+    runs_in,
+    why_json,
+    why_text,
+)
 from reconciler.render.json_text import dumps
 from tests.builders import recorded
 from tests.render.golden_files import check
@@ -72,24 +80,24 @@ def test_an_empty_history_has_a_message():
 def test_why_reads_well():
     """The explanation of a run equals the golden file: source, actor, times and changes since the previous run."""
     previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
-    check("why.txt", why_text(of(2), changed().changes, previous))
-    check("why.json", dumps(why_json(of(2), changed().changes, previous)))
+    check("why.txt", why_text(SubmissionHistory(of(2), changed().changes, previous)))
+    check("why.json", dumps(why_json(SubmissionHistory(of(2), changed().changes, previous))))
 
 
 def test_why_of_a_first_run_compares_with_nothing():
     """Without a previous run, there is no comparison. If the previous run is equal, the output says that its request is
     the same."""
-    assert "compared with" not in why_text(of(1))
-    assert why_json(of(1))["previous"] is None
+    assert "compared with" not in why_text(SubmissionHistory(of(1)))
+    assert why_json(SubmissionHistory(of(1)))["previous"] is None
     previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
-    assert why_text(of(2), (), previous).endswith("the same request")
+    assert why_text(SubmissionHistory(of(2), (), previous)).endswith("the same request")
 
 
 def test_a_slot_and_several_runs_are_shown():
     """For a submission for a slot with several runs, both runs are shown."""
-    text = why_text(of(4))
+    text = why_text(SubmissionHistory(of(4)))
     assert "slot 2026-11-22T02:00:00Z" in text
-    assert why_json(of(4))["state"] == "conflicted"
+    assert why_json(SubmissionHistory(of(4)))["state"] == "conflicted"
     assert "run a, b" in history_text(of(4))
 
 
@@ -97,7 +105,7 @@ def test_colour_adds_nothing_but_colour():
     """Without its colour codes, a coloured history equals the plain one."""
     for plain, painted in [
         (history_text(events()), history_text(events(), color=True)),
-        (why_text(of(1)), why_text(of(1), color=True)),
+        (why_text(SubmissionHistory(of(1))), why_text(SubmissionHistory(of(1)), color=True)),
     ]:
         assert plain != painted
         assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == plain
