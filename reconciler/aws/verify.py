@@ -8,6 +8,7 @@ from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors
 from reconciler.core.ports import Answer
 from reconciler.errors import ServiceError
+from reconciler.model.base import JSON
 from reconciler.model.resources_and_permissions import Need, Resource
 
 MISSING = frozenset(
@@ -46,6 +47,7 @@ class SharedResources:
     def __init__(self, aws: Aws, service: str, principal: str) -> None:
         self._aws, self._service, self._principal = aws, service, principal
         self._answers: dict[tuple[str, str], Result] = {}
+        self._described: dict[tuple[str, str], tuple[Result, JSON]] = {}
         self._asks: Mapping[str, Callable[[str], Result]] = {
             Resource.ROLE: self._role,
             Resource.OBJECT: self._object,
@@ -84,6 +86,21 @@ class SharedResources:
             if error.code in MISSING:
                 return Answer.ERROR, f"{what} does not exist"
             return Answer.NOT_ASKED, f"{what}: not known, because AWS did not answer: {error}"
+
+    def described(self, what: str, name: str, ask: Callable[[str], tuple[Result, JSON]]) -> tuple[Result, JSON]:
+        """Returns the answer and the description that `ask` returns for a resource of the service, which is asked about
+        once. The description is empty if there is none."""
+        key = (what, name)
+        if key not in self._described:
+            description: JSON = {}
+
+            def asked(name: str) -> Result:
+                result, reply = ask(name)
+                description.update(reply)
+                return result
+
+            self._described[key] = self.asked(f"{what} {name}", self._service, asked, name), description
+        return self._described[key]
 
     def _role(self, arn: str) -> Result:
         with translate_errors("GetRole"):

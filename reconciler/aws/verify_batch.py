@@ -176,9 +176,6 @@ class BatchVerifier:
 
     def __init__(self, aws: Aws) -> None:
         self._aws, self._shared = aws, SharedResources(aws, SERVICE, PRINCIPAL)
-        self._queues: dict[str, tuple[Result, JSON]] = {}
-        self._environments: dict[str, tuple[Result, list[Mapping[str, Any]]]] = {}
-        self._definitions: dict[str, tuple[Result, JSON]] = {}
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
         """Yields the verdicts on each request, and on all requests of each queue together."""
@@ -249,35 +246,26 @@ class BatchVerifier:
         return answer, f"the jobs use up to {total:g} of {allowed:g} vCPUs of quota {quota}"
 
     def _queue(self, name: str) -> tuple[Result, JSON]:
-        if name not in self._queues:
-            queue: dict[str, Any] = {}
-            result = self._shared.asked(f"job queue {name}", SERVICE, partial(self._ask_queue, queue), name)
-            self._queues[name] = result, queue
-        return self._queues[name]
+        return self._shared.described(QUEUE, name, self._ask_queue)
 
-    def _ask_queue(self, queue: dict[str, Any], name: str) -> Result:
+    def _ask_queue(self, name: str) -> tuple[Result, JSON]:
         with translate_errors("DescribeJobQueues"):
             queues = self._aws.reader(SERVICE).describe_job_queues(jobQueues=[name])["jobQueues"]
         if not queues:
-            return Answer.ERROR, f"job queue {name} does not exist"
-        queue |= queues[0]
+            return (Answer.ERROR, f"job queue {name} does not exist"), {}
+        queue = queues[0]
         state, status = queue.get("state"), queue.get("status")
         if state != "ENABLED":
-            return Answer.ERROR, f"job queue {name} is {state}: it accepts no jobs"
+            return (Answer.ERROR, f"job queue {name} is {state}: it accepts no jobs"), queue
         if status != "VALID":
-            return Answer.WARNING, f"job queue {name} is {status}: {queue.get('statusReason') or 'see the console'}"
-        return Answer.OK, f"job queue {name} is enabled"
+            why = queue.get("statusReason") or "see the console"
+            return (Answer.WARNING, f"job queue {name} is {status}: {why}"), queue
+        return (Answer.OK, f"job queue {name} is enabled"), queue
 
     def _definition(self, name: str) -> tuple[Result, JSON]:
-        if name not in self._definitions:
-            definition: dict[str, Any] = {}
-            result = self._shared.asked(
-                f"job definition {name}", SERVICE, partial(self._ask_definition, definition), name
-            )
-            self._definitions[name] = result, definition
-        return self._definitions[name]
+        return self._shared.described(DEFINITION, name, self._ask_definition)
 
-    def _ask_definition(self, definition: dict[str, Any], name: str) -> Result:
+    def _ask_definition(self, name: str) -> tuple[Result, JSON]:
         pinned = name.rpartition(":")[2].isdecimal() and "/" not in name.rpartition(":")[2]
         short = name.rpartition("/")[2]
         # Without a revision, SubmitJob uses the newest ACTIVE one.
@@ -288,30 +276,26 @@ class BatchVerifier:
         active = [each for each in definitions if each.get("status", "ACTIVE") == "ACTIVE"]
         if not active:
             why = "is not active" if definitions else "does not exist" if pinned else "has no active revision"
-            return Answer.ERROR, f"job definition {name} {why}"
+            return (Answer.ERROR, f"job definition {name} {why}"), {}
         newest = max(active, key=lambda each: int(each.get("revision", 0)))
-        definition |= {**newest, "invented": is_invented(reply)}
+        definition = {**newest, "invented": is_invented(reply)}
         if pinned:
-            return Answer.OK, f"job definition {name} is active"
-        return Answer.WARNING, (
-            f"job definition {name} is not pinned: its newest revision is {newest.get('revision')}. Pin it"
-        )
+            return (Answer.OK, f"job definition {name} is active"), definition
+        message = f"job definition {name} is not pinned: its newest revision is {newest.get('revision')}. Pin it"
+        return (Answer.WARNING, message), definition
 
     def _environments_of(self, queue: Mapping[str, Any]) -> tuple[Result, list[Mapping[str, Any]]]:
-        name = str(queue.get("jobQueueName", queue.get("jobQueueArn")))
-        if name not in self._environments:
-            environments: list[Mapping[str, Any]] = []
-            what = f"compute environments of job queue {name}"
-            result = self._shared.asked(what, SERVICE, partial(self._ask_environments, queue, environments))
-            self._environments[name] = result, environments
-        return self._environments[name]
+        name, ask = str(queue.get("jobQueueName", queue.get("jobQueueArn"))), partial(self._ask_environments, queue)
+        result, reply = self._shared.described("compute environments of job queue", name, ask)
+        return result, reply.get("computeEnvironments", [])
 
-    def _ask_environments(self, queue: Mapping[str, Any], environments: list[Mapping[str, Any]], _name: str) -> Result:
+    def _ask_environments(self, queue: Mapping[str, Any], _name: str) -> tuple[Result, JSON]:
         names = [str(each["computeEnvironment"]) for each in queue.get("computeEnvironmentOrder", ())]
         with translate_errors("DescribeComputeEnvironments"):
             call = self._aws.reader(SERVICE).describe_compute_environments
-            environments += call(computeEnvironments=names)["computeEnvironments"] if names else ()
-        return Answer.OK, f"the compute environments {', '.join(names)} were read"
+            environments = call(computeEnvironments=names)["computeEnvironments"] if names else []
+        result = Answer.OK, f"the compute environments {', '.join(names)} were read"
+        return result, {"computeEnvironments": environments}
 
 
 def _children(request: JSON) -> int:

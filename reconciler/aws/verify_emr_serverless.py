@@ -37,7 +37,6 @@ class EmrServerlessVerifier:
 
     def __init__(self, aws: Aws) -> None:
         self._aws, self._shared = aws, SharedResources(aws, SERVICE, PRINCIPAL)
-        self._applications: dict[str, tuple[Result, Mapping[str, Any]]] = {}
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
         """Yields the verdicts on each request, and on the total vCPUs of all requests."""
@@ -75,26 +74,20 @@ class EmrServerlessVerifier:
             message = f"all specs of application {name} together start with {total:g} vCPUs; it has at most {limit:g}"
             yield loc, (Answer.WARNING, message)
 
-    def _application(self, name: str) -> tuple[Result, Mapping[str, Any]]:
-        if name not in self._applications:
-            application: dict[str, Any] = {}
-            result = self._shared.asked(
-                f"application {name}", SERVICE, partial(self._ask_application, application), name
-            )
-            self._applications[name] = result, application
-        return self._applications[name]
+    def _application(self, name: str) -> tuple[Result, JSON]:
+        return self._shared.described(APPLICATION, name, self._ask_application)
 
-    def _ask_application(self, application: dict[str, Any], name: str) -> Result:
+    def _ask_application(self, name: str) -> tuple[Result, JSON]:
         with translate_errors("GetApplication"):
             reply = self._aws.reader(SERVICE).get_application(applicationId=name)
-            application |= {**reply["application"], "invented": is_invented(reply)}
+            application = {**reply["application"], "invented": is_invented(reply)}
         state = application.get("state")
         starts = part(application, "autoStartConfiguration").get("enabled", True)
         if state in GONE:
-            return Answer.ERROR, f"application {name} is {state}"
+            return (Answer.ERROR, f"application {name} is {state}"), application
         if state in {"STOPPED", "CREATED", "STOPPING"} and not starts:
-            return Answer.ERROR, f"application {name} is {state} and does not start automatically"
-        return Answer.OK, f"application {name} is {state}"
+            return (Answer.ERROR, f"application {name} is {state} and does not start automatically"), application
+        return (Answer.OK, f"application {name} is {state}"), application
 
     def _ask_quota(self, largest: float, total: float, _name: str) -> Result:
         quota = self._shared.quota(SERVICE, QUOTA)

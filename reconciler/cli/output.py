@@ -257,8 +257,9 @@ def start_logging(verbose: int) -> None:
 
 
 class Masking(logging.Filter):
-    """Masks every record with `redact.text.MaskingFilter`, which is imported when the first record arrives, because
-    most commands log nothing."""
+    """Masks every record with `redact.text.mask_record`, which is imported when the first record arrives, because most
+    commands log nothing. It is added to handlers, because a filter on a logger does not receive the records of its
+    child loggers."""
 
     def __init__(self, *, tracebacks: bool) -> None:
         super().__init__()
@@ -266,9 +267,10 @@ class Masking(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Masks the message, and the traceback and the stack that would be printed after it."""
-        from reconciler.redact.text import MaskingFilter
+        from reconciler.redact.text import mask_record
 
-        return MaskingFilter(tracebacks=self._tracebacks).filter(record)
+        mask_record(record, tracebacks=self._tracebacks)
+        return True
 
 
 def log_as_json() -> None:

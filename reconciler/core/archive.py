@@ -120,9 +120,8 @@ class Entry:
 
 def entry_of(submission: Submission, name: str) -> Entry:
     """Returns the entry of a submission whose first event has the name `name`."""
-    where = submission.slot if submission.slot is not None else f"g{submission.generation}"
     return Entry(
-        name, where, tuple(submission.positions), submission.attempt, submission.counts,
+        name, where_of(submission.key), tuple(submission.positions), submission.attempt, submission.counts,
         token_digits(submission.token), run_digits(submission.run_id),
     )  # fmt: skip
 

@@ -149,7 +149,7 @@ class Log:
             mark = None if self._rollback is None else self._cache.mark
             # `_put` writes nothing as long as this is set.
             self._rollback = None
-            at = time_text(datetime.fromtimestamp(self._clock.now(), UTC))
+            at = self._now()
             lost = (None, None) if mark is None else (mark.position, mark.link)
             event = RollbackAccepted(
                 at=at, position=lost[0], head=lost[1], reason=reason, actor=actor, tool_version=self._tool_version
@@ -179,7 +179,7 @@ class Log:
         if len(self._recorded.unindexed) < INDEXED:
             return
         entries = tuple(self._recorded.unindexed[:INDEXED])
-        at = time_text(datetime.fromtimestamp(self._clock.now(), UTC))
+        at = self._now()
 
         def valid(recorded: Recorded) -> str | None:
             return None if recorded.unindexed[:INDEXED] == list(entries) else "another writer appended them"
@@ -266,8 +266,11 @@ class Log:
                 return position
             self._follow()
 
+    def _now(self) -> str:
+        return time_text(datetime.fromtimestamp(self._clock.now(), UTC))
+
     def _batch(self, nonce: str, events: Sequence[e.Event]) -> Batch:
-        at = time_text(datetime.fromtimestamp(self._clock.now(), UTC))
+        at = self._now()
         pinned = () if self.exists else (self._opened(at),)
         return Batch(nonce, at, self._chain.link, (*pinned, *events))
 

@@ -17,6 +17,7 @@ from reconciler.errors import LedgerDenied, LedgerError, LedgerMissing, LedgerSt
 from reconciler.ledger.dynamodb import PARTITION, POSITION, DynamoStore, Table
 from reconciler.ledger.open import open_store
 from reconciler.ledger.s3 import S3Store
+from reconciler.model.arns import Arns
 from reconciler.values import dataclass
 
 
@@ -62,14 +63,6 @@ def _state(store: Store) -> Iterator[Finding]:
         begun = False
     if begun:
         yield ok("it contains a readable ledger of this project and target")
-
-
-def _arn_partition(region: str) -> str:
-    """Returns the partition of ARNs in a region: ``aws``, ``aws-cn``, ``aws-us-gov``."""
-    for start, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
-        if region.startswith(start):
-            return partition
-    return "aws"
 
 
 def _denied(what: str, action: str, name: str) -> Finding:
@@ -173,7 +166,7 @@ def _covers(rule: Mapping[str, Any], log: str) -> bool:
 
 
 def _bucket_policies(store: S3Store, place: Place) -> Iterator[Policy]:
-    bucket = f"arn:{_arn_partition(place.region)}:s3:::{store.keys.bucket}"
+    bucket = Arns(place.account, place.region).in_s3(store.keys.bucket)
     written_once = {
         "Sid": "LedgerIsWrittenOnce",
         "Effect": "Deny",
@@ -199,7 +192,7 @@ def _bucket_policies(store: S3Store, place: Place) -> Iterator[Policy]:
 
 
 def _bucket_access(store: S3Store, place: Place, *, writes: bool) -> list[dict[str, Any]]:
-    bucket = f"arn:{_arn_partition(place.region)}:s3:::{store.keys.bucket}"
+    bucket = Arns(place.account, place.region).in_s3(store.keys.bucket)
     listed = {"Sid": "LedgerIsListed", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket}
     read_and_written = {
         "Sid": "LedgerIsReadAndWritten" if writes else "LedgerIsRead",
@@ -342,7 +335,7 @@ def _table_policy(store: DynamoStore, place: Place) -> Policy:
 
 
 def _table_arn(store: DynamoStore, place: Place) -> str:
-    return f"arn:{_arn_partition(place.region)}:dynamodb:{place.region}:{place.account}:table/{store.table.name}"
+    return Arns(place.account, place.region).of("dynamodb", "table/", store.table.name)
 
 
 def _table_access(store: DynamoStore, place: Place, *, writes: bool) -> list[dict[str, Any]]:

@@ -266,32 +266,21 @@ def _forms(secret: str) -> Iterator[str]:
 # --- logs -------------------------------------------------------------------------------------------------------------
 
 
-class MaskingFilter(logging.Filter):
-    """Masks and escapes the formatted text of every record, tracebacks included. Drops no record.
-
-    Add it to handlers, because a filter on a logger does not receive the records of its child loggers. If `tracebacks`
-    is false, it drops the text that would be printed after the message.
-    """
-
-    def __init__(self, *, tracebacks: bool = True) -> None:
-        super().__init__()
-        self._tracebacks = tracebacks
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Replaces the record's message, and the traceback and stack that would be printed after it."""
-        if not self._tracebacks:
-            record.exc_info = record.exc_text = record.stack_info = None
-        record.msg = masked_lines(_message(record))
-        # Otherwise the formatter would apply the arguments to the masked text.
-        record.args = None
-        # A formatter prints `exc_text`, if it is set, instead of formatting the exception.
-        if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-        if record.exc_text:
-            record.exc_text = masked_lines(record.exc_text)
-        if record.stack_info:
-            record.stack_info = masked_lines(record.stack_info)
-        return True
+def mask_record(record: logging.LogRecord, *, tracebacks: bool) -> None:
+    """Masks and escapes the formatted text of a log record, tracebacks included. Without `tracebacks`, drops the text
+    that would be printed after the message."""
+    if not tracebacks:
+        record.exc_info = record.exc_text = record.stack_info = None
+    record.msg = masked_lines(_message(record))
+    # Otherwise the formatter would apply the arguments to the masked text.
+    record.args = None
+    # A formatter prints `exc_text`, if it is set, instead of formatting the exception.
+    if record.exc_info and not record.exc_text:
+        record.exc_text = logging.Formatter().formatException(record.exc_info)
+    if record.exc_text:
+        record.exc_text = masked_lines(record.exc_text)
+    if record.stack_info:
+        record.stack_info = masked_lines(record.stack_info)
 
 
 def masked_lines(text: str) -> str:

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, replace
-from typing import assert_never
 
 from reconciler.core.declarations import PROJECT_KIND
 from reconciler.core.plan import (
@@ -76,26 +75,24 @@ def what_happens(action: Action) -> str:
     return f"{_verb(action)}: {reason_words(action.reason)}" + (f" ({about})" if about else "")
 
 
-def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
-    match action.action:
-        case ActionType.SUBMIT:
-            return "will be submitted" if action.send == 1 else "will be sent again"
-        case ActionType.REPLACE:
-            return f"will replace run {action.replaces}" if action.replaces else "will replace its run"
-        case ActionType.ADOPT:
-            return "will be adopted"
-        case ActionType.CANCEL:
-            return "will be cancelled"
-        case ActionType.SKIP:
-            return "will be skipped"
-        case ActionType.WAIT:
-            return "is waiting"
-        case ActionType.HOLD:
-            return "is on hold"
-        case ActionType.NONE:
-            return "needs no action"
-        case _ as never:
-            assert_never(never)
+VERBS = {
+    ActionType.SUBMIT: "will be submitted",
+    ActionType.REPLACE: "will replace its run",
+    ActionType.ADOPT: "will be adopted",
+    ActionType.CANCEL: "will be cancelled",
+    ActionType.SKIP: "will be skipped",
+    ActionType.WAIT: "is waiting",
+    ActionType.HOLD: "is on hold",
+    ActionType.NONE: "needs no action",
+}
+
+
+def _verb(action: Action) -> str:
+    if action.action is ActionType.SUBMIT and action.send != 1:
+        return "will be sent again"
+    if action.action is ActionType.REPLACE and action.replaces:
+        return f"will replace run {action.replaces}"
+    return VERBS[action.action]
 
 
 def suggested_lines(suggested: SuggestedCommands) -> Iterator[str]:

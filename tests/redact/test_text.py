@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.redact.text import SENSITIVE, MaskingFilter, mask_sentence, mask_text
+from reconciler.cli.output import Masking
+from reconciler.redact.text import SENSITIVE, mask_sentence, mask_text
 from tests.campaigns import in_one_test
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
@@ -178,7 +179,7 @@ def log():
     """Contains a logger with the filter, and the stream that it writes to."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.addFilter(MaskingFilter())
+    handler.addFilter(Masking(tracebacks=True))
     logger = logging.Logger("test")
     logger.addHandler(handler)
     return logger, stream
