@@ -57,10 +57,6 @@ INDEXED = 2048
 """The number of archived submissions whose positions are stored in one index batch."""
 
 
-def _random_nonce() -> str:
-    return uuid4().hex
-
-
 class Log:
     """`ports.Ledger` over any `ports.Store`. Thread-safe: one thread reads or writes at a time.
 
@@ -75,7 +71,7 @@ class Log:
         place: Place,
         tool_version: str,
         clock: Clock,
-        nonces: Callable[[], str] = _random_nonce,
+        nonces: Callable[[], str] = lambda: uuid4().hex,
         *,
         founds: bool = True,
     ) -> None:
