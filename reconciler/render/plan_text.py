@@ -18,7 +18,7 @@ WIDE_LIST = 80  # a list with a longer line has one line per entry
 def _field_lines(block: phrases.Block) -> Iterator[list[str]]:
     """Yields each field of a block as lines. The first line of a field starts with its sign."""
     for part in phrases.fields_of(block):
-        yield change_block(part) if isinstance(part, Change) else _new_block(*part)
+        yield change_block(part) if isinstance(part, Change) else _block(f"+ {path_label(part[0])}: ", part[1])
 
 
 def change_block(change: Change) -> list[str]:
@@ -37,10 +37,6 @@ def change_block(change: Change) -> list[str]:
             return [f"{sign} {path}: {value_text(before)} -> {value_text(after)}"]
         case "reorder":
             return [f"{sign} {path}: order changed", f"    {value_text(before)}", f" -> {value_text(after)}"]
-
-
-def _new_block(path: str, value: object) -> list[str]:
-    return _block(f"+ {path_label(path)}: ", value)
 
 
 def _block(start: str, value: Any) -> list[str]:  # noqa: ANN401 - any JSON value

@@ -28,12 +28,8 @@ def problems_text(problems: Sequence[Problem], color: bool = False) -> str:
     if not problems:
         return ""
     style = Style(color)
-    lines = [line for problem in sorted(problems, key=_location) for line in (*problem_lines(problem, style), "")]
+    lines = [line for problem in sorted(problems, key=Problem.order) for line in (*problem_lines(problem, style), "")]
     return lines_text([*lines, style.bold(_count(problems))])
-
-
-def _location(problem: Problem) -> tuple[str, int, int, str]:
-    return problem.path, problem.line, problem.col, problem.message
 
 
 def _count(problems: Sequence[Problem]) -> str:
@@ -75,7 +71,7 @@ def problems_json(specs: Sequence[tuple[str, str, int]], problems: Sequence[Prob
         "specs": [{"name": name, "path": path, "line": line} for name, path, line in sorted(specs)],
         "problems": [
             {key: getattr(problem, key) for key in keys} | {"message": message_of(problem)}
-            for problem in sorted(problems, key=_location)
+            for problem in sorted(problems, key=Problem.order)
         ],
     }
 
