@@ -74,6 +74,7 @@ class Inspection:
         free = {token: key for token, key in keys.items() if key not in used}
         first: dict[str | None, fsck.ListedRun] = {}
         for run in newer:
+            # `_events` adds the other runs with the same token.
             first.setdefault(run.token, run)
         return fsck.numbered(list(first.values()), free, record.next_generation)
 

@@ -201,6 +201,7 @@ class Deliveries:
         self._webhooks = {webhook_id(webhook): webhook for webhook in session.target.notify}
         pending = {each: waiting(session.ledger.recorded.undelivered, each, now) for each in self._webhooks}
         self._pending = {each: mine for each, mine in pending.items() if may_ask(mine, now)}
+        # A webhook that failed recently is not called in this pass. What is new for it is recorded for later.
         self._failing = self._webhooks.keys() - self._pending.keys()
 
     def repeat(self) -> None:

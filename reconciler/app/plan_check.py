@@ -115,6 +115,7 @@ def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool
             file, commit, from_objects = at_commit, plan.commit, True
     usable = load_usable(file, session.place.target)
     parts: tuple[Iterable[_Named], ...] = (plan.actions, plan.changes, plan.declarations, plan.schedule_changes)
+    # Only the specs of the plan are compared, because it may have been made with --only.
     names = frozenset(each.name for part in parts for each in part)
     recorded = session.ledger.recorded
     inputs = PassInputs(usable.ready, names, recorded, usable.on_hold, usable.unnamed, usable.problems, commit)

@@ -132,6 +132,7 @@ def _target_of(file: ProjectFile, place: Place) -> Target | None:
     if project.name != place.project or place.target not in project.spec.targets:
         return None
     target = project.target(place.target)
+    # Account and region are part of every client token, so another place needs another session.
     return target if (target.account, target.region) == (place.account, place.region) else None
 
 
@@ -229,6 +230,7 @@ class ReusableSession:
     @property
     def root(self) -> Path:
         """The project folder."""
+        # Kept after `close`, because a service pulls the checkout before it opens the next session.
         return self._root or self.session().root
 
     def session(self) -> Session:

@@ -121,6 +121,7 @@ class _Search:
             self._problem(at, f"folders nested deeper than {DEEPEST_FOLDER} levels", "nesting")
             return
         try:
+            # Before the entries are read, so that a folder that replaces this one is noticed later.
             inode = inode_of(os.stat(folder))
             with os.scandir(folder) as entries:
                 ordered = sorted(entries, key=lambda entry: entry.name)

@@ -48,6 +48,7 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     if commit is None:
         return Checkout(unborn=_repository(root) is not None)
     ancestry = _ancestry(root, commit, set(commits))
+    # Only a missing commit can be due to a shallow clone, and each call starts a process.
     shallow = bool({Ancestry.UNKNOWN, Ancestry.MISSING} & set(ancestry.values())) and _is_shallow(root)
     return Checkout(commit, ancestry, uncommitted=uncommitted, shallow=shallow)
 
@@ -114,6 +115,7 @@ def index_state(root: Path) -> IndexState:
         index = (folder / "index").stat()
     except OSError:
         return IndexState()
+    # git locks the index while it writes the files of another commit, and replaces the index at the end.
     return IndexState((index.st_mtime_ns, index.st_ino), (folder / "index.lock").exists())
 
 

@@ -81,6 +81,7 @@ class View:
     def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
         """Returns a problem at an offset, with secrets in its line hidden. Raises `TooMany`."""
         problem = at(self.source, offset, message, rule, severity)
+        # A line with a whole request may contain a secret.
         if rule == LOCATION and "request" not in (problem.source_line or ""):
             return problem  # created for every document but rarely shown
         if len(self._reported) >= MOST_PROBLEMS:

@@ -110,6 +110,7 @@ def hidden_message(message: str, line: str, start: int, spans: Sequence[Span]) -
     for begin, end in spans:
         value = line[max(begin - start, 0) : max(end - start, 0)]
         inner = [value[first:last] for first, last in secret_spans(value)]
+        # A secret may start like an anchor, an alias or a tag, which messages quote without its mark.
         for secret in (value, value.strip("\"'"), value.lstrip("&*!"), *inner):
             if len(secret) >= SHORTEST_SECRET:
                 message = message.replace(secret, SENSITIVE)

@@ -159,6 +159,7 @@ def stamped_tree(root: str, folders: Sequence[FoundFolder], paths: Iterable[str]
         for path, status in statuses.items()
     ]
     tree = StampedTree(stamped, stamps.digest)
+    # Compared at the end, because entries may have changed since they were listed.
     return tree if all(_same_entries(root, folder) for folder in stamped) else None
 
 
