@@ -144,6 +144,7 @@ class Settings:
         reports = {k: v if isinstance(v, Report) else Report.from_json(v) for k, v in given.items()}
         object.__setattr__(self, "reports", reports)
         for name in ("outcomes", "durations", "reports"):
+            # Read-only, because the threads of a server share the settings.
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         for name in ("applications", "queues", "definitions"):
             names = getattr(self, name)
