@@ -83,7 +83,7 @@ def test_broken_requests_print_nothing(
 
 def test_waiting_runs_are_counted_by_the_code_of_their_reason() -> None:
     """The metric's label contains only the error code, because the whole text would create a new time series for each
-    run."""
+    run. A code that no run has any more is not reported."""
     details = ["CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - spot", "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "odd", None]
     events: list[e.Event] = []
     for number, detail in enumerate(details, start=1):
@@ -97,6 +97,8 @@ def test_waiting_runs_are_counted_by_the_code_of_their_reason() -> None:
 
     for code, count in (("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "2.0"), ("other", "1.0"), ("none", "1.0")):
         assert f'reconciler_runs_waiting{{kind="BatchJob",reason="{code}"}} {count}' in text
+    metrics.applied(plan(desired(), Recorded(), NOW), (), Recorded())
+    assert "reconciler_runs_waiting{" not in generate_latest(metrics.registry).decode()
 
 
 def test_late_slots_and_costs_are_measured() -> None:

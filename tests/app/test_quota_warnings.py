@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from reconciler.app import reconcile
+from reconciler.app.connections import AwsConnections
 from reconciler.app.reconcile import quota_warnings
+from reconciler.app.session import SystemClock
 from reconciler.core.decide import plan
+from reconciler.core.identity import Place
 from reconciler.model.kind import Rate
 from reconciler.model.project import Target
 from tests.builders import NOW, desired, recorded, spec
@@ -50,3 +55,15 @@ def test_a_plan_that_sends_nothing_needs_no_quotas(world: World, monkeypatch: py
     asked.clear()
     assert world.run("plan", "--no-refresh").code == 0
     assert asked == []
+
+
+def test_a_changed_quota_applies_to_the_next_calls(tmp_path: Path) -> None:
+    """A service uses new settings of its target without a restart."""
+    before, after = (
+        Target(account="111122223333", region="eu-west-1", ledger="sqlite:///a.sqlite", rates={"SubmitJob": rate})
+        for rate in (Rate(perSecond=50, burst=50), Rate(perSecond=1, burst=1))
+    )
+    access = AwsConnections(tmp_path, Place("shop", "staging", "111122223333", "eu-west-1"), before, SystemClock())
+    quota = access.quota
+    access.retarget(after)
+    assert access.quota is not quota

@@ -173,3 +173,11 @@ def test_fsck_finds_the_slots_of_runs_after_a_ledger_was_lost(world: World):
 
     assert done.code == 0, done.out
     assert sorted(e.key.slot or "" for e in world.events() if isinstance(e, ManuallyAdopted)) == [_hour(3), _hour(2)]
+
+
+def test_too_many_slots_are_refused(world: World):
+    """The slots of several months are not cut off silently at the largest number."""
+    _hourly(world)
+    done = world.run("backfill", "clicks", "--from", "2026-01-01", "--to", "2026-06-01", "--yes")
+    assert (done.code, _asked(world)) == (1, [])
+    assert "more than 1000 slots" in done.err

@@ -316,3 +316,15 @@ def test_a_short_settling_time_is_refused_for_a_real_account(world: World):
 
     assert (overridden.code, other.code, own.code) == (0, 1, 0)
     assert "settleSeconds is 60" in other.err
+
+
+def test_another_account_is_not_an_outage(world: World):
+    """`why` shows the recorded state if AWS does not reply, but refuses credentials for another account."""
+    world.batch("clicks")
+    assert world.run("apply", "--yes").code == 0
+    world.aws.configure(account="999988887777")
+
+    done = world.run("why", "clicks")
+
+    assert done.code == 1
+    assert "999988887777" in done.err

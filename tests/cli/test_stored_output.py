@@ -326,15 +326,19 @@ def test_a_service_at_rest_repeats_its_last_pass(world: World, found: list[bool]
     assert found == []
 
 
-@pytest.mark.parametrize("cause", ["edit", "slot", "clock set back"])
+@pytest.mark.parametrize("cause", ["edit", "slot", "clock set back", "commit"])
 def test_a_service_at_rest_notices_a_file_and_a_slot(
     world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, cause: str
 ):
-    """After an edit, a due slot, or a clock that is set back, the service runs a full pass again."""
+    """After an edit, a due slot, a clock that is set back, or a commit without changes, the service runs a full pass
+    again."""
     monkeypatch.setattr(observations, "LATE", timedelta())
     for name, value in world.env.items():
         monkeypatch.setenv(name, value)
     world.batch("daily", "A", schedule="0 0 * * *")
+    if cause == "commit":
+        world.git("init", "--quiet")
+        world.commit()
     assert world.run("reconcile").code == 0
     rest, real = QuietPass(), time.time_ns
     with session.opened(CommandOptions(directory=world.folder)) as opened:
@@ -345,6 +349,8 @@ def test_a_service_at_rest_notices_a_file_and_a_slot(
         assert rest.again(opened) is not None
         if cause == "edit":
             edit_within_a_second(world)
+        elif cause == "commit":
+            world.commit()
         else:
             hours = 25 if cause == "slot" else -1
             monkeypatch.setattr(time, "time_ns", lambda: real() + hours * 3_600_000_000_000)

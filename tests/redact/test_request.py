@@ -120,3 +120,9 @@ def test_embedded_json_that_is_too_deep_is_masked_as_text():
     """A string that is nested too deeply for a JSON parser is still searched for secrets."""
     deep = '{"a":' * 3000 + '{"password": "x"}' + "}" * 3000
     assert '"x"' not in masked({"v": deep})["v"]
+
+
+def test_a_list_with_objects_is_not_a_command_line():
+    """The positions of arguments count only texts, so an object in the list must not be taken for an argument."""
+    entries = ["mysql", {"a": "b"}, "-pSECRET"]
+    assert masked({"command": entries})["command"][:2] == entries[:2]

@@ -130,3 +130,9 @@ def test_a_rename_to_the_name_of_another_spec_holds_both(project: Path):
         ["a"],
         {"new": False, "old": False},
     )
+
+
+def test_a_misspelt_target_may_be_this_one(project: Path):
+    """The spec is on hold here. If it counted as a spec of another target, it would be treated as removed."""
+    found = usable(project, a=batch_text("a", targets="[stagin]"))
+    assert {name: spec.elsewhere for name, spec in found.invalid.items()} == {"a": False}
