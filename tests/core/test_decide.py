@@ -147,6 +147,13 @@ def test_what_never_arrived_is_dropped_when_the_spec_changes() -> None:
     assert (action.generation, action.client_token, action.send) == (2, token("B", 2), 1)
 
 
+def test_an_unsent_slot_is_not_sent_after_its_schedule_was_removed() -> None:
+    """The spec is a one-off now, so its content is submitted as a generation."""
+    slot = slot_intended("2026-11-22T01:00:00Z")
+    action = decide(desired(spec("A")), recorded(scheduled(), slot, outcome("unsent", slot)))
+    assert (action.action, action.generation, action.slot) == (ActionType.SUBMIT, 1, None)
+
+
 class TestUnresolved:
     """Tests submissions with an unknown outcome."""
 
@@ -308,6 +315,14 @@ class TestProvenAbsent:
         assert said(decide(wanted, known)) == (ActionType.HOLD, Reason.STALE_CHECKOUT)
         assert [record.name for record in changed_names(desired(spec("A")), known)] == ["orders"]
 
+    def test_an_old_checkout_supersedes_what_an_operator_cancelled(self) -> None:
+        """An operator requested the cancellation of the submission, so the age of the checkout does not matter."""
+        intent = intended("A", commit="new")
+        asked = outcome("cancel-asked", intent, seconds=-3000)
+        known = recorded(intent, asked, *(outcome("absent", intent, seconds=-look) for look in (100, 40)))
+        wanted = desired(spec("A"), checkout=Checkout("old", {"new": Ancestry.NEWER}))
+        assert said(decide(wanted, known)) == (ActionType.SKIP, Reason.SUPERSEDED)
+
     def test_after_superseding_the_new_content_runs(self) -> None:
         """After a submission was superseded, the new content is the next generation."""
         intent = intended("A")
@@ -459,6 +474,13 @@ class TestGates:
     def test_outside_git_nothing_is_checked(self) -> None:
         """Outside git, the age of the checkout is not checked."""
         assert decide(desired(spec("B")), recorded(*ran("A", commit="c"))).action is ActionType.SUBMIT
+
+    def test_completed_does_not_wait_for_restarts(self) -> None:
+        """A spec that is always restarted never has a last run, so a dependent spec waits only for the end of one."""
+        extract = spec("A", "extract", policy={"restartPolicy": "Always"})
+        load = spec("A", "load", policy={"dependsOn": [{"name": "extract", "condition": "Completed"}]})
+        made = plan(desired(extract, load), recorded(*ran("A", name="extract", end="failed")), NOW)
+        assert [said(a) for a in made.actions if a.name == "load"] == [(ActionType.SUBMIT, Reason.NEW)]
 
 
 class TestRemoved:
