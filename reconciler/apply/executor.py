@@ -137,11 +137,11 @@ def _declared_otherwise(plan: Plan, record: SpecRecord) -> str | None:
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
-    """Groups the effective actions by spec. The actions of one spec run one after the other, starting with submits,
-    because a submit requires that the ledger head has not changed since the plan, and the other actions change it."""
+    """Groups the effective actions by spec. The actions of one spec run one after the other, starting with submits."""
     names: dict[str, list[int]] = {}
     for index in sorted(pending):
         names.setdefault(plan.actions[index].name, []).append(index)
+    # A submit requires that the ledger head has not changed since the plan, and the other actions change it.
     return [
         sorted(indexes, key=lambda i: plan.actions[i].action is not ActionType.SUBMIT) for indexes in names.values()
     ]

@@ -79,7 +79,7 @@ def _advance(lanes: list[_Lane], size: int, claim_seconds: float, room: int) -> 
                     lane.until = (yield from read_clock()).boot + lane.effect.seconds
                     break
                 case None | Append() | Look() | Cancel() | Pause():
-                    break
+                    break  # what may take long must not delay the sends of the specs that follow
                 case _:
                     yield from _carry_out(lane)
     return room

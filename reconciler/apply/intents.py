@@ -99,12 +99,12 @@ def intent(action: Action, task: Task) -> protocol.Intent:
 
 def _content_to_send(action: Action, token: str, task: Task) -> Content:
     """Returns the content with the request to transmit. If the submission was sent before, this is the request of its
-    last intent, byte for byte, because AWS returns an error if a token is reused with a different request, and because
-    the run must match its intent."""
+    last intent, byte for byte."""
     if not token or action.request is None:
         raise ValueError("a submit without a token or a request")
     if action.send == 1:
         return _as_sent(action, token, task)
+    # AWS returns an error if a token is reused with a different request, and the run must match its intent.
     recorded = task.world.ledger.recorded.by_token[token]
     intent = intent_of(task.world.ledger.batch(recorded.intent_position), action.name, token)
     return replace(action.content, request=intent.request, location=recorded.content.location)

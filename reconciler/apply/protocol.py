@@ -170,8 +170,7 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
 def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
     """Looks for the run of an unclear send a few times. If no run is found, the outcome remains unknown (R4).
 
-    If AWS accepts our token, the same request is sent again before each lookup during the first minute, because the
-    reply contains the run id (R6).
+    If AWS accepts our token, the same request is sent again before each lookup during the first minute (R6).
     """
     run_name = event.request.get(kind_named(event.kind).name_field)
     # An earlier send may have started the run, and R6 counts its minute from the first intent.
@@ -180,6 +179,7 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
     number, last = event.send, outcome
     repeats = intent.idempotent and not _saw_our_token(outcome)
     for pause in LOOK_PAUSES:
+        # If the run exists, AWS answers the same token with its id, which is sooner than a listing shows the run.
         if repeats and (yield from _is_fresh(wanted.since)):
             sent = yield from _send(intent, number + 1, repeats=True)
             if isinstance(sent.outcome, Accepted):
@@ -266,10 +266,10 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
 
 
 def _blocked(action: Action, record: SpecRecord) -> bool:
-    """Returns whether a submission of the spec became unresolved since the plan. A slot on hold for an operator does
-    not block other slots, because the plan has already taken it into account."""
+    """Returns whether a submission of the spec became unresolved since the plan."""
     if action.slot is None:
         return bool(record.unresolved)
+    # The plan has taken older submissions into account: a slot that is on hold for an operator does not block others.
     return any(s.intent_position > action.ledger_head for s in record.unresolved)
 
 

@@ -64,14 +64,13 @@ def pages(
     """Yields all pages of a listing. Each page maps ids to items. `items` is the field of the reply that contains the
     list.
 
-    A reply without the list is an error, and so is a listing that never ends, because both could make runs look absent.
-    Raises `ServiceError`.
+    Raises `ServiceError`, also for a reply without the list and for a listing that never ends.
     """
     token: dict[str, str] = {}
     while True:
         with translate_errors(operation):
             answer = call(**query, **token)
-            if items not in answer:
+            if items not in answer:  # an empty list would make runs look absent
                 raise unexpected_reply(operation, "the reply contains no list")
             page = {item[id_field]: item for item in answer[items]}
         yield page

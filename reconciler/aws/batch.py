@@ -160,8 +160,6 @@ class Batch:
         """Returns the failed children of array jobs, keyed by job id. Reads one page of ListJobs for each array.
 
         An array is listed again only if more of its children have failed since then, or if their reasons were missing.
-        An array that cannot be listed is left out, because DescribeJobs has already returned its number of failed
-        children.
         """
         arrays = {
             job["jobId"]: batch_runs.failed_children_of(job) for job in jobs if batch_runs.failed_children_of(job)
@@ -171,7 +169,7 @@ class Batch:
         for job_id, count in arrays.items():
             before, children = self._children.get(job_id, (0, ()))
             if before != count or not any(child.get("statusReason") for child in children):
-                with suppress(ServiceError):
+                with suppress(ServiceError):  # DescribeJobs has already returned the number of failed children
                     self._children[job_id] = (count, self._children_page(job_id))
         return {job_id: self._children[job_id][1] for job_id in arrays if job_id in self._children}
 

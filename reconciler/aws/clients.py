@@ -172,11 +172,11 @@ class Aws(Clients):
         """Returns a client that transmits one request inside each `outcome.once` block and refuses every other
         transmission.
 
-        `total_max_attempts` overrides every setting of environment and profile. The mode is fixed too, because
-        `adaptive` would wait between the check of the deadline and the transmission. botocore validates requests only
-        with `validates`, because validation takes a third of a call's time. Raises `ServiceError`.
+        With `validates`, botocore validates the request, which takes a third of a call's time. Raises `ServiceError`.
         """
         use = "validating submitter" if validates else "submitter"
+        # `total_max_attempts` overrides every setting of environment and profile. The mode is fixed too, because
+        # `adaptive` would wait between the check of the deadline and the transmission.
         retries = {"total_max_attempts": 1, "mode": "standard"}
         return self._client(use, service, retries=retries, parameter_validation=validates)
 

@@ -223,14 +223,13 @@ class _Window:
 
 
 def _windows(wanted: Iterable[Wanted]) -> list[_Window]:
-    """Returns the windows of these submissions, sorted by time. Only overlapping windows are merged, so that an old
-    submission does not extend the lookup for a new one.
-    """
+    """Returns the windows of these submissions, sorted by time. Overlapping windows are merged."""
     windows: list[_Window] = []
     for want in sorted(wanted, key=lambda want: parse_time(want.since)):
         start = parse_time(want.since) - emr_serverless_runs.BEFORE_INTENT
         end = None if want.until is None else parse_time(want.until) + AFTER_DEADLINE
         last = windows[-1] if windows else None
+        # Windows that do not overlap stay apart, so that an old submission does not extend the lookup for a new one.
         if last is not None and (last.end is None or start <= last.end):
             joined = None if last.end is None or end is None else max(last.end, end)
             windows[-1] = _Window(last.start, joined, (*last.wanted, want))

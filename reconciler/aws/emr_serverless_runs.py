@@ -88,9 +88,9 @@ def _created_after(runs: Sequence[RunRef]) -> datetime | None:
 
 
 def _read_listing(seen: dict[str, RunReport], client: Client, wanted: Set[str], **query: object) -> bool:
-    """Adds the reports about wanted runs in a listing to `seen`. Reads at most one page more than the wanted runs fill,
-    because an application may have many other runs. Returns whether a listing of all states was read to its end. Raises
-    `ServiceError`."""
+    """Adds the reports about wanted runs in a listing to `seen`. Reads at most one page more than the wanted runs fill.
+    Returns whether a listing of all states was read to its end. Raises `ServiceError`."""
+    # The application may have many other runs. A wanted run that is not on these pages is read by its id.
     number, most = 0, 1 + len(wanted) // PAGE
     for page in islice(run_pages(client, **query), most):
         number += 1

@@ -182,10 +182,8 @@ def _field(error: ClientError, name: str) -> Mapping[str, Any]:
 
 def refuse_undecodable(client: Any) -> None:  # noqa: ANN401 - a boto3 client
     """Makes `client` raise `ResponseParserError` for a reply whose body cannot be decoded, whatever its status and
-    headers are. botocore reads the error code from a header, and treats a damaged body as a reply without fields.
-
-    For a server error only the code is dropped, so that reads are retried. A streamed body is not read.
-    """
+    headers are. botocore reads the error code from a header, and treats a damaged body as a reply without fields. A
+    streamed body is not read."""
     protocol = client.meta.service_model.resolved_protocol
 
     def check(response_dict: Mapping[str, Any] | None, parsed_response: dict[str, Any] | None, **_: object) -> None:
@@ -194,6 +192,7 @@ def refuse_undecodable(client: Any) -> None:  # noqa: ANN401 - a boto3 client
         status = response_dict["status_code"]
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise ResponseParserError(f"the body of the reply, with status {status}, cannot be decoded")
+        # With the code of the status, botocore sends a read again.
         parsed_response["Error"] = {"Code": str(status), "Message": "the reply could not be read"}
 
     client.meta.events.register_last("response-received", check)

@@ -295,11 +295,8 @@ class _Place:
 def take_inventory(
     recorded: Recorded, specs: Iterable[Where], place: Place, inventories: Inventories, since: str | None
 ) -> AwsInventory:
-    """Lists every application and queue of the recorded submissions and of `specs`.
-
-    Runs whose id is in the ledger are not described, because their tags are known. The error of a failed listing is
-    returned, but a `GuardError` is raised.
-    """
+    """Lists every application and queue of the recorded submissions and of `specs`. The error of a failed listing is
+    returned, but a `GuardError` is raised."""
     recorded_ids = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
     places: list[ListedQueue] = []
     present: list[ListedRun] = []
@@ -309,6 +306,7 @@ def take_inventory(
         inventory = each.inventory
         try:
             run_ids = inventory.listed(each.location, since)
+            # The tags of recorded runs are known.
             described = inventory.described(each.location, [run_id for run_id in run_ids if run_id not in recorded_ids])
             # A listing may omit a run, so only a description by id shows that AWS no longer has it.
             unseen = sorted(each.live - set(run_ids))

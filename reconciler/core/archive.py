@@ -134,6 +134,7 @@ def is_plain_slot(slot: str) -> bool:
 
 def token_digits(token: str) -> str:
     """Returns the digits by which an entry is found by its token."""
+    # The parts of an entry are separated by `|`.
     return token.removeprefix(TOKEN_PREFIX)[:TOKEN_DIGITS].replace("|", "")
 
 

@@ -83,6 +83,7 @@ def progress(
     if any(each is None for each in alone.values()):
         moving = {key.name for key, each in alone.items() if each is not None and each.progress is Progress.MOVING}
         behind = _behind(moving | {name for name, record in recorded.specs.items() if _is_open(record)}, specs)
+    # Of several actions of a spec, the first one counts.
     causes = _causes({action.name: action for action in reversed(plan.actions)}, specs)
     awaited = [
         each if each is not None else _gated(actions[key], key, behind, causes.get(key.name))
@@ -112,11 +113,11 @@ def _alone(
 
 
 def _progress_of(last: Submission, spec: DesiredSpec | None) -> Progress:
-    """Returns the progress of the newest attempt. A running stream counts as succeeded, because it runs until it is
-    stopped."""
+    """Returns the progress of the newest attempt."""
     if last.unresolved:
         return Progress.MOVING
     if last.live:
+        # A running stream counts as succeeded, because it runs until it is stopped.
         streams = spec is not None and kind_named(spec.kind).is_streaming(spec.request)
         runs = streams and last.run_state is RunState.RUNNING and last.cancel_asked_at is None
         return Progress.SUCCEEDED if runs else Progress.MOVING

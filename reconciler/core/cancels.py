@@ -24,15 +24,13 @@ def cancel_asked(
 def cancel_not_started(
     spec: DesiredSpec | None, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
 ) -> Sequence[Action]:
-    """Returns a cancel action for each run of a spec that has not started within its `pendingTimeoutSeconds`.
-
-    Nothing is cancelled while the spec or the project is suspended, or if the state of the run could not be read in
-    this pass, because the run may have started since.
-    """
+    """Returns a cancel action for each run of a spec that has not started within its `pendingTimeoutSeconds`. Nothing
+    is cancelled while the spec or the project is suspended."""
     seconds = spec.policy.pendingTimeoutSeconds if spec is not None else None
     if spec is None or seconds is None or desired.suspended(spec) is not None:
         return ()
     limit = timedelta(seconds=seconds)
+    # A run whose state could not be read in this pass may have started since.
     return [
         of_submission(run, record, ActionType.CANCEL, Reason.NOT_STARTED, _late(run, seconds), source=spec.source)
         for run in record.live
@@ -68,6 +66,7 @@ def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Seque
 
     Nothing is cancelled if the project has no spec at all, if the checkout is old, or while the project is suspended.
     """
+    # `cancel_asked` repeats a cancellation that was requested before.
     cancels = [s for s in record.live if s.content.deletion_policy == "Cancel" and s.cancel_asked_at is None]
     if cancels and desired.names:
         return [_cancel(submission, record, desired, now) for submission in cancels]

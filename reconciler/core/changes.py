@@ -298,6 +298,7 @@ def _of_scheduled(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Actio
     sent = next((a for a in due if a.action in SENDS), None)
     if sent is not None:
         return ChangeEffect(Effect.NEXT_SLOT, f"takes effect with the slot {_short(sent.slot)}", sent.slot)
+    # A wait of a recorded submission is not an effect of this change.
     waiting = next((a for a in due if a.action is ActionType.WAIT and a.client_token not in _tokens(record)), None)
     if waiting is not None:
         return ChangeEffect(Effect.WAITS, _waiting(waiting, spec), waiting.slot)

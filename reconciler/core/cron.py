@@ -31,6 +31,7 @@ def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
         yield from CronSim(schedule, after.astimezone(UTC))
         return
     zone = ZoneInfo(time_zone)
+    # Debian's cron treats schedules with a `*` in the minute or the hour as intervals, and all others as times of day.
     evenly = any(field.startswith("*") for field in schedule.split()[:2])
     wall = after.astimezone(zone).replace(tzinfo=None)
     if (after + LONGEST_SHIFT).astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():

@@ -141,6 +141,7 @@ def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action
     first: Action | None = None
     for asked in sorted(submits, key=lambda a: (a.reason is Reason.BACKFILL, _rank(a, in_order), a.slot or "")):
         action = depended(asked, context)
+        # A slot that waits for a dependency does not hold back the slots after it.
         if action.action is not ActionType.SUBMIT:
             yield action
         elif allow:

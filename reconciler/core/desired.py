@@ -162,8 +162,8 @@ def sentence(what: str, stopped: Suspension, now: datetime) -> str:
 
 
 def newest_commit(record: SpecRecord) -> str | None:
-    """Returns the commit of the newest intent, declaration or rename that has a commit, or `None` if there is none.
-    Events recorded outside git are ignored, because they do not show how old a checkout is."""
+    """Returns the commit of the newest intent, declaration or rename that has a commit, or `None` if there is none."""
+    # Events that were recorded outside git do not show how old a checkout is.
     intents = [(s.intent_position, s.commit) for s in reversed(record.submissions) if s.commit is not None][:1]
     others = (record.declaration, record.predecessor, *record.former_names)
     named = [(each.position, each.commit) for each in others if each is not None and each.commit is not None]

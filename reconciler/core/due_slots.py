@@ -81,6 +81,7 @@ def overdue_slots(record: SpecRecord, now: datetime, reason: MissedReason) -> tu
 
 def _every(record: SpecRecord, schedule: Schedule, cut: datetime, now: datetime, late: MissedSlots | None) -> Due:
     due = list(islice(_open_slots(record, schedule, cut, now), MOST_AT_ONCE + 1))
+    # All slots before the first due one are handled.
     until = late.last if late is not None else before(due[0]) if due else None
     return Due(tuple(due[:MOST_AT_ONCE]), len(due) > MOST_AT_ONCE, () if late is None else (late,), until)
 
@@ -209,15 +210,12 @@ def lost_slots(record: SpecRecord, now: datetime, reason: MissedReason) -> tuple
 
 
 def event_of(change: ScheduleChange, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:
-    """Returns the event that records a change, or `None` if another pass has recorded it.
-
-    A schedule that stops keeps its start, so that slots that came due before it stopped are reported when it starts
-    again.
-    """
+    """Returns the event that records a change, or `None` if another pass has recorded it."""
     current = record.schedule
     same = current is not None and (current.schedule, current.time_zone) == (change.schedule, change.time_zone)
     if same and current is not None and current.stopped == change.stopped:
         return None
+    # A schedule that stops keeps its start, so that slots that came due before are reported when it starts again.
     since = current.since if change.stopped is not None and current is not None else time_text(now)
     return ScheduledSince(
         at=time_text(now),

@@ -91,8 +91,9 @@ def decode(form: Mapping[str, Any]) -> Event:
         event = _adapter(event_type.type).validate_python(_nested(form) if issubclass(event_type, Beginning) else form)
     except ValidationError as error:
         raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger {_problem(error)}") from None
-    if form.get("kind", NO_KIND) not in _KINDS:
-        raise _newer(f"an event of kind {form['kind']!r}")
+    kind = getattr(event, "kind", NO_KIND)  # not from `form`, in which an unknown field may have any value
+    if kind not in _KINDS:
+        raise _newer(f"an event of kind {kind!r}")
     return event
 
 

@@ -156,11 +156,11 @@ REPORTED_AT_START = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
 
 
 def _handle_until(record: SpecRecord, slot: str | None) -> None:
-    """Marks all slots up to `slot` as handled, and drops earlier missed ranges, which are now redundant. Ranges of a
-    suspension or a former schedule remain, because a schedule that starts later does not cover them."""
+    """Marks all slots up to `slot` as handled, and drops earlier missed ranges, which are now redundant."""
     if slot is None or slot <= (record.handled_until or ""):
         return
     record.handled_until = slot
+    # Ranges of a suspension or a former schedule remain, because a schedule that starts later does not cover them.
     record.missed[:] = [missed for missed in record.missed if missed.last > slot or missed.reason in REPORTED_AT_START]
 
 
@@ -184,7 +184,7 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
     submission.content = replace(submission.content, deletion_policy=newest.deletion_policy, source=newest.source)
     submission.commit, submission.actor = event.commit, event.actor
     submission.error = None
-    # Lookups before this send cannot prove that it started no run.
+    # Lookups before this send prove nothing about it (`unresolved.proving_looks`).
     submission.looked.clear()
     submission.sends.append(Send(event.send, event.at, event.not_after))
     _handle_until(record, event.settled_slots)
@@ -334,10 +334,10 @@ def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
 
 
 def _fail(submission: Submission, event: e.Unsent | e.Rejected, phase: Phase) -> None:
-    """Adds a send that certainly failed. The failure proves absence only if no earlier send is unresolved (R3), because
-    that send may have started a run."""
+    """Adds a send that certainly failed. The failure proves absence only if no earlier send is unresolved (R3)."""
     _close(submission, event.type, event.send)
     submission.error = f"{event.code}: {event.message}"
+    # An earlier unresolved send may have started a run.
     if submission.phase is Phase.INTENDED and all(send.outcome is not None for send in submission.sends):
         submission.phase = _without_run(submission, phase)
 

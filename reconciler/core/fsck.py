@@ -239,11 +239,11 @@ def numbered(
 
 def rebuildable(name: str, recorded: Recorded, stock: AwsInventory) -> tuple[list[ListedRun], list[ListedRun]]:
     """Returns the runs of one spec that are missing from the ledger, oldest first: those that may be recorded as its
-    newest, and those that are older than its recorded submissions. The older ones are not recorded, because they would
-    become the newest submissions."""
+    newest, and those that are older than its recorded submissions."""
     mine = [run for run in stock.present if run.name == name and run.token and run.token not in recorded.by_token]
     newest = recorded.spec(name).newest
     if newest is None:
         return mine, []
+    # An older run must not be recorded, because it would become the newest submission.
     since = parse_time(newest.first_intent_at)
     return [r for r in mine if parse_time(r.created_at) > since], [r for r in mine if parse_time(r.created_at) <= since]

@@ -36,8 +36,7 @@ def changed(action: Action, context: SpecContext) -> Action:
 
 def depended(action: Action, context: SpecContext) -> Action:
     """Returns the submit if its dependencies are met. Otherwise returns a wait that names the unmet dependency, or a
-    skip for a slot that depends on a slot that never runs. A backfilled slot waits instead, because the operator may
-    backfill the other slot too."""
+    skip for a slot that depends on a slot that never runs."""
     if action.action is not ActionType.SUBMIT:
         return action
     state = dependencies(context, action.slot)
@@ -46,6 +45,7 @@ def depended(action: Action, context: SpecContext) -> Action:
         return with_run_ids(action, context.spec, state) if action.send == 1 else action
     if action.reason in LATER_ATTEMPTS and not _names_runs(context.spec):
         return action
+    # A backfilled slot waits instead, because the operator may backfill the other slot too.
     if state.missed and action.slot is not None and action.reason is not Reason.BACKFILL:
         return _missed(action, state)
     hint = "; backfill that too" if state.missed and action.reason is Reason.BACKFILL else ""
@@ -215,6 +215,7 @@ def _current(other: DesiredSpec, record: SpecRecord, context: SpecContext) -> At
     """Returns the attempts of the generation with the current content in git."""
     newest = next((s for s in reversed(record.submissions) if s.digest == other.digest), None)
     baseline = record.baseline
+    # A replaced run was stopped for newer content, so the current content runs again.
     if baseline is not None and baseline.digest == other.digest and not baseline.replaced:
         return attempts_of(record.submissions, baseline)
     if newest is not None and newest is record.newest:  # rejected, unsent or abandoned: it has no run

@@ -42,6 +42,7 @@ def differs(submission: Submission, report: RunReport) -> bool:
 
 def completes(submission: Submission, report: RunReport) -> bool:
     """Returns whether a report about an ended run has a reason or usage that the ledger does not have."""
+    # A reason that AWS adds later may show that a time limit in AWS, and not a person, ended the run.
     stopped_by_aws = submission.run_state is RunState.CANCELLED and report.state == RunState.FAILED
     ended = report.exists and (stopped_by_aws or report.state == submission.run_state)
     explained = report.detail is not None and report.detail != submission.detail

@@ -34,7 +34,8 @@ STEP_SECONDS = 0.2
 
 def pause(clock: Clock, seconds: float, stop: Event | None) -> bool:
     """Waits in short steps, so that a command that is asked to stop does not wait any longer. Returns whether the whole
-    time has passed. Adds up the time slept, so that a change of the system clock cannot make the pause longer."""
+    time has passed."""
+    # The time slept is added up, so that a change of the system clock cannot make the pause longer.
     left = seconds
     while left > 0 and not (stop is not None and stop.is_set()):
         clock.sleep(min(left, STEP_SECONDS))

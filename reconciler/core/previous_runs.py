@@ -131,7 +131,7 @@ def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: b
         action
         for action in actions
         if action.action in SENDS
-        and action.send == 1
+        and action.send == 1  # the ledger has every submission that was sent before
         and action.name not in recorded.runs_by_spec
         and (every or action.reason in COUNTED)
     ]

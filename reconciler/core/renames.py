@@ -33,6 +33,7 @@ def find_renames(desired: Desired, recorded: Recorded) -> Renames:
     conflicts: dict[str, str] = {}
     unknown: list[tuple[DesiredSpec, RenamedFrom]] = []
     taken: set[str] = set()
+    # The result must not depend on the order of files if two specs request the same record.
     for spec in sorted((*desired.specs.values(), *desired.others.values()), key=lambda spec: spec.name):
         if spec.renamed_from is None or _is_done(spec, spec.renamed_from.name, recorded):
             continue

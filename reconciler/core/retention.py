@@ -57,6 +57,7 @@ def archive_ended(recorded: Recorded, record: SpecRecord) -> None:
     groups = _groups(record.submissions)
     keep = _deciding(record, groups)
     gone = [s for group, attempts in groups.items() if group not in keep for s in attempts]
+    # `History` reads entries from the end, so newer submissions must come later.
     for submission in sorted(gone, key=lambda s: s.first_position):
         archive.add(submission)
         recorded.unindexed.append(entry_of(submission, record.name_at(submission.first_position)).text)
@@ -207,6 +208,7 @@ def _restore(recorded: Recorded, submissions: Sequence[Submission]) -> None:
         record = recorded.record(submission.name)
         insort(record.submissions, submission, key=lambda s: s.first_position)
         if record.archive is not None:
+            # The highest slot, generation and attempt remain, because they are only upper bounds.
             record.archive.number -= 1
 
 

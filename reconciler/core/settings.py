@@ -43,8 +43,7 @@ def project_settings(project: Project, target: str) -> JSON:
     for webhook in chosen["notify"]:
         if webhook[ADDRESS] is not None:
             webhook[ADDRESS] = "sha256:" + sha256(webhook[ADDRESS].encode()).hexdigest()
-    settings: JSON = json.loads(json.dumps({**own, TARGETS: {target: chosen}}))
-    return settings
+    return {**own, TARGETS: {target: chosen}}
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
@@ -159,7 +158,8 @@ def settling_seconds(target: Target, recorded: Recorded) -> int:
 
 def held_back(action: Action, stale: str | None) -> Action:
     """Returns a hold in place of an action that must not happen under the settings of this checkout, because of
-    `stale`. Runs that were found are still adopted, because an adoption only records what happened."""
+    `stale`."""
+    # Runs that were found are still adopted, because an adoption only records what happened.
     if stale is None or not action.effective or (action.action is ActionType.ADOPT and action.request is None):
         return action
     return stopped(action, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)

@@ -88,6 +88,7 @@ def _commands(submission: Submission, runs: Sequence[str], by: Invocation, token
         yield adopt(submission.name, run_id, by)
     if not runs and submission.phase is Phase.INTENDED:
         yield resolve(submission.name, "submit", by, token)
+    # A single run is adopted by the next pass, so abandoning it would be a mistake.
     if len(runs) != 1:
         yield resolve(submission.name, "abandon", by, token)
 

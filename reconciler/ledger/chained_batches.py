@@ -64,7 +64,7 @@ def decode(raw: bytes, position: int, address: str, names: Container[str] | None
         raise corrupt(position, address, "its fields are not those of a batch")
     try:
         decoded = tuple(
-            event_codec.decode(event) for event in form["events"] if names is None or event.get("name") in names
+            event_codec.decode(event) for event in form["events"] if names is None or str(event.get("name")) in names
         )
     except LedgerError as error:
         raise type(error)(f"position {position} of {address}: {error}") from error

@@ -298,10 +298,7 @@ class Table:
     def query(self, partition: str, after: int, sizes: Sequence[int]) -> Iterator[list[Item]]:
         """Yields the items of a partition after a position, in order, in pages of at most these sizes. The last size
         applies to all further pages. Yields at least one page, which may be empty. DynamoDB also ends every page at 1
-        MB.
-
-        A response without a list is an error, because otherwise it would look like an empty ledger.
-        """
+        MB."""
         more: dict[str, Any] = {}
         limits = chain(sizes[:-1], iter(lambda: sizes[-1], 0))
         while True:
@@ -315,7 +312,7 @@ class Table:
                     Limit=next(limits),
                     **more,
                 )
-                if not isinstance(answer.get("Items"), list):
+                if not isinstance(answer.get("Items"), list):  # it would look like an empty ledger
                     raise aws.no_answer(self.site, "its reply holds no items")
                 page: list[Item] = answer["Items"]
             yield page

@@ -317,10 +317,8 @@ class Log:
 
     def _lost(self) -> str | None:
         """Returns a description of how the newest snapshot shows that batches were lost. Returns `None` if none were
-        lost, or if an operator accepted the loss.
-
-        The comparison is safe because the snapshot was read before the log, which only grows.
-        """
+        lost, or if an operator accepted the loss."""
+        # The snapshot was read before the log, and the log only grows.
         mark, last = self._cache.mark, self._chain.position
         accepted = {(each.lost_position, each.lost_head) for each in self._recorded.rollbacks}
         if mark is None or (mark.position, mark.link) in accepted:

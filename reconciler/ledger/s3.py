@@ -262,13 +262,12 @@ class S3Store:
             token = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def _listed(self, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's own
-        """Returns one page. A response without a listing is an error, because otherwise it would look like an empty
-        ledger.
-        """
+        """Returns one page. A response without a listing is an error."""
         with aws.translate_ledger_errors(self.site, "s3:ListBucket"):
             answer: dict[str, Any] = self.reader.list_objects_v2(
                 Bucket=self.keys.bucket, Prefix=self.keys.log, Delimiter="/", **options
             )
+            # A reply of a proxy would look like an empty ledger.
             ours = answer.get("Name", self.keys.bucket) == self.keys.bucket and "IsTruncated" in answer
             if not ours or (answer["IsTruncated"] and not answer.get("NextContinuationToken")):
                 raise aws.no_answer(self.site, "its reply is not a listing of the bucket")

@@ -259,11 +259,11 @@ def check_identity(connection: sqlite3.Connection, address: str) -> None:
 def create(path: Path, address: str) -> None:
     """Creates an empty ledger at `path`, with its folder, readable and writable only by its owner.
 
-    The file is created under another name and linked when it is complete, so that no process sees a partial ledger. If
-    several processes do this at the same time, the first one creates the file and the others use it. Raises `OSError`
-    and `sqlite3.Error`.
+    If several processes do this at the same time, the first one creates the file and the others use it. Raises
+    `OSError` and `sqlite3.Error`.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The file is linked to its name when it is complete, so that no process sees a partial ledger.
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
     try:
         _write_draft(draft)

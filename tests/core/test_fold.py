@@ -55,6 +55,7 @@ def test_an_unknown_optional_field_is_ignored() -> None:
     """Unknown optional fields are ignored."""
     event = outcome("absent", intended())
     assert decode({**encode(event), "mood": "good"}) == event
+    assert decode({**encode(event), "kind": []}) == event
 
 
 def test_the_intent_of_a_spec_among_others() -> None:

@@ -28,6 +28,14 @@ def test_the_form_is_pinned():
     assert expected == encode(Batch("n-1", AT, None, (submitted(name="café"),)))
 
 
+def test_only_events_of_the_named_specs_are_decoded():
+    """Other events are left out without an error, even if their name is not a text."""
+    form = json.loads(encode(Batch("n", AT, None, (submitted(name="a"), submitted(name="b"), submitted(name="c")))))
+    form["events"][1]["name"] = []
+    batch = decode(json.dumps(form).encode(), 1, "memory://", frozenset({"c"}))
+    assert batch.events == (submitted(name="c"),)
+
+
 @given(st.text(), st.text())
 def test_any_text_survives(run_id: str, name: str):
     """All text that AWS or a user can supply is unchanged after decoding, including lone surrogates."""
