@@ -113,8 +113,10 @@ def _batch(view: SpecView, spec: DesiredSpec, counted: Submission | None) -> Eve
             **view.operator,
         )
         pending = PendingDeclaration(spec.name, spec.kind, declared_at, spec.content, policy_json(spec))
+        # In one append, because with only one of them, a plan would still show a change, or would run it.
         return [accepted, declaration_of(pending, None, session.ledger, at, provenance_of(session, plan))]
 
+    # Compared separately, because a declaration does not move the head of its spec.
     def declared_since(recorded: Recorded) -> str | None:
         same = recorded.spec(spec.name).declared_at == declared_at
         return None if same else f"{spec.name} changed since it was shown: another pass applied it"

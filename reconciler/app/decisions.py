@@ -238,6 +238,7 @@ def _cancel(session: Session, action: Action, summary: DecisionSummary) -> Actio
     from reconciler.apply.actions import cancel
     from reconciler.apply.interpreter import World, drive
 
+    # The event is never set, because a signal interrupts such a command as a whole.
     world = World(session.ledger, session.aws.service, session.clock, session.aws.quota, Event())
     reason = summary.reason or f"reconciler: asked by {summary.actor}"
     return drive(cancel(action, reason, summary.actor), world)

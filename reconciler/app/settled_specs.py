@@ -163,6 +163,7 @@ class SettledSpecs:
         }
         self._read, self._skipped = specs, {path: file for path, file in skipped.items() if path not in wanted}
         self._unchanged = {path: file for path, file in unchanged.items() if path not in wanted}
+        # In the order in which `read_all` returns them, so that messages come in the same order.
         return sorted((*specs, *self._partners(cached)), key=lambda spec: spec.location.path)
 
     def _can_skip(self, file: File) -> bool:
@@ -215,6 +216,7 @@ class SettledSpecs:
             known = _adapter().validate_json(content)
             states = {spec[-2:] for _, specs in known.files.values() for spec in specs}
             over = {slot for reason, slot in states if slot is not None and parse_time(slot) <= now}
+            # A forged text that is no reason is refused here. Later it would fail in the middle of a plan.
             for reason in {reason for reason, _ in states} - {ELSEWHERE[0], AT_REST[0]}:
                 Reason(reason)
         except ValueError:  # not written by this version

@@ -109,6 +109,7 @@ def _print_lines(lines: Iterable[Line], *, headed: bool | None, raw: bool) -> No
         if stream != before and (headed or (headed is None and before is not None)):
             out(f"==> {stream.name} <==")
         before = stream
+        # `harmless` has already escaped the line, so `out` must not escape it again.
         out(line if raw else harmless(line), raw=True)
 
 

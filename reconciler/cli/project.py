@@ -80,6 +80,7 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
     try:
         loaded = _load(options, file, paths)
     except SpecErrors as error:
+        # For machines, on standard output. For people, `program` prints the error to standard error.
         _print_problems(options, output_format, error.specs, error.problems)
         raise
     print_problems(loaded.warnings)

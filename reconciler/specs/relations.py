@@ -35,6 +35,7 @@ def relation_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> It
 
 def _missing(references: Iterable[tuple[ReadSpec, Reference]], names: Iterable[str]) -> Iterator[Named]:
     """Yields a problem at each dependency on a spec that does not exist."""
+    # Built only if a name is missing, because it takes time for many specs.
     near = NearNames(names)
     for spec, reference in references:
         close = near.to(reference.name)
@@ -105,6 +106,7 @@ def _rename_objection(spec: ReadSpec, former: str, of_that_name: ReadSpec | None
 def _objection(spec: ReadSpec, reference: Reference, other: ReadSpec, targets: Collection[str]) -> str | None:
     if reference.name == spec.name:
         return f"{spec.name} depends on itself"
+    # A spec whose kind is unknown has a problem of its own.
     if reference.needs_kind is not None and other.kind not in {reference.needs_kind, None}:
         return f"{other.name} is of kind {other.kind}, and only a {reference.needs_kind} can be named here"
     run_in = [name for name in spec.targets or () if name in targets]
