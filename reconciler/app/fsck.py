@@ -173,11 +173,11 @@ def record(inspection: Inspection, rebuilt: Sequence[fsck.RebuiltSubmission], re
 def _events(
     inspection: Inspection, rebuilt: fsck.RebuiltSubmission, operator: Operator, commit: str | None, at: str
 ) -> Iterator[Event]:
-    """Yields the events that record a run again. If the token proves that the run has the spec's current content, they
-    contain that content. Otherwise the content is unknown."""
+    """Yields the events that record a run again."""
     run, spec = rebuilt.run, inspection.spec(rebuilt.run.name)
     token, proven = run.token or "", spec is not None and rebuilt.content_known
     content = spec.content if spec else Content()
+    # Only the token proves that a run has the spec's current content. Otherwise its content is unknown.
     if not proven:
         content = replace(content, digest=fsck.UNKNOWN_DIGEST, revision=0, request={})
     yield ManuallyAdopted(

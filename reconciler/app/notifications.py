@@ -45,14 +45,14 @@ RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 
 def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> None:
     """Posts `document` as JSON. Retries up to `RETRIES` times if no connection is made or the status is one of
-    `RETRIED_STATUSES`. If no reply arrives, the webhook may still have received the document, so it is not sent again
-    immediately.
+    `RETRIED_STATUSES`.
 
     Raises `NotificationFailed`, which does not contain the address, because every part of the address may be a secret.
     """
     from urllib3.util import Retry, Timeout  # its import takes longer than all others in a pass without webhooks
 
     sent = {"Content-Type": "application/json", "User-Agent": f"reconciler/{__version__}", **(headers or {})}
+    # Without a reply, the webhook may still have received the document, so only connections are retried.
     unconnected = Retry(RETRIES, read=0, status=0, other=0, backoff_factor=PAUSE_SECONDS)
     body, timeout = json.dumps(document).encode(), Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     failure, status = None, 0

@@ -133,8 +133,7 @@ def write(site: Site, folder: Path) -> int:
 class LivePage:
     """Serves the page of the newest pass, read-only. Thread-safe. Files are rendered on request.
 
-    `hosts` are the host names that requests may use, or `None` for any. Without this check, a page from another site
-    could read this page through a host name that resolves to this machine (DNS rebinding).
+    `hosts` are the host names that requests may use, or `None` for any.
     """
 
     def __init__(self, hosts: frozenset[str] | None) -> None:
@@ -161,6 +160,7 @@ class LivePage:
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             return _answer(start, "405 Method Not Allowed", "the page is read-only")
         host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
+        # A page of another site could read this one by a host name that resolves to this machine (DNS rebinding).
         if self._hosts is not None and host not in self._hosts:
             return _answer(start, "403 Forbidden", "the page is served under another name")
         if site is None:

@@ -329,11 +329,11 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     """Records the schedules that start or stop with this plan, and the content that was applied. Raises `LedgerError`.
 
     Runs after the actions, which depend on the state before, and after their results were printed, so that the operator
-    sees the run ids even if the ledger fails now. If a spec's missed slots could not be recorded, its schedule is left
-    to the next pass, because recording a new start of the schedule now would lose these slots.
+    sees the run ids even if the ledger fails now.
     """
     from reconciler.apply.recording import record_declarations, record_schedule_changes
 
+    # Missed slots that could not be recorded would be lost by a new start of the schedule. The next pass does both.
     undone = {
         action.name
         for action, result in zip(made.actions, results, strict=True)

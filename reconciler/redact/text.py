@@ -172,11 +172,8 @@ def _values(
 
 def _is_hidden(value: str, key: str, is_secret: Callable[[str, str], bool]) -> bool:
     """Returns whether to hide a value. A value that is masked already, or that is on the following lines (a YAML
-    block), is not hidden.
-
-    A value that is longer than any harmless value counts as a secret without further checks. Otherwise, a long value
-    would be read again for each name in it.
-    """
+    block), is not hidden. A value that is longer than any harmless value counts as a secret."""
+    # Without further checks, because a long value would be read again for each name in it.
     if len(value) > LONGEST_HARMLESS:
         return True
     bare = value.strip("\\\"'")

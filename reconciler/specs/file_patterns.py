@@ -47,10 +47,7 @@ def _segments(pattern: str) -> Segments:
 
 
 def matches(segments: Segments, path: Segments) -> bool:
-    """Returns whether `path`, split at its slashes, matches the pattern.
-
-    Only the last ``**`` is retried at the next depth, because retrying an earlier ``**`` cannot find another match.
-    """
+    """Returns whether `path`, split at its slashes, matches the pattern."""
     at = done = taken = 0
     star = -1
     while at < len(segments) or done < len(path):
@@ -58,7 +55,7 @@ def matches(segments: Segments, path: Segments) -> bool:
             star, taken, at = at, done, at + 1
         elif at < len(segments) and done < len(path) and _segment(segments[at])(path[done]) is not None:
             at, done = at + 1, done + 1
-        elif star >= 0 and taken < len(path):
+        elif star >= 0 and taken < len(path):  # retrying an earlier ** at another depth cannot find another match
             taken += 1
             at, done = star + 1, taken
         else:

@@ -192,7 +192,7 @@ def read_text(root: Path, path: str) -> SourceText:
     """Returns the text of a file. `root` is the project's real folder, without symlinks.
 
     Raises `NotReadable` for a file that is not a regular file of the project, is too large, is not UTF-8, or cannot be
-    read. Checks the opened file rather than its path, because the path may have changed since it was listed.
+    read.
     """
     _check_name(path)
     try:
@@ -234,6 +234,7 @@ def _content(root: Path, path: str) -> bytes:
     """Returns the content of a file, truncated to one byte more than the maximum size."""
     descriptor = os.open(f"{root}/{path}", OPENING)
     try:
+        # The opened file is checked, not its path, which may have changed since it was listed.
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NotReadable(_whole(path, NOT_REGULAR, "not-a-file"))

@@ -64,8 +64,7 @@ def _merge(root: Path) -> None:
     """Fast-forwards to the upstream branch. Raises `ReconcilerError` if another pull is running.
 
     A merge that was killed leaves git's `index.lock` behind, which blocks every later merge. Our own lock file shows
-    whether reconciler left that `index.lock`. The git process inherits our lock, so our lock is free only after the
-    merge has ended. Our lock file contains the start time of a merge that did not finish.
+    whether reconciler left that `index.lock`: it contains the start time of a merge that did not finish.
     """
     folder = Path(_output(root, "rev-parse", "--absolute-git-dir"))
     # Opened without truncating it, because another pull may hold it, and its content is needed below.
@@ -79,6 +78,7 @@ def _merge(root: Path) -> None:
         file.truncate(0)
         file.write(repr(time.time()))
         file.flush()
+        # git inherits our lock, so that the lock is free only after the merge, even if this process is killed.
         _output(root, "merge", "--quiet", "--ff-only", "@{upstream}", inherited=[file.fileno()])
         file.truncate(0)
 

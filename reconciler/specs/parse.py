@@ -347,12 +347,8 @@ class Node(NamedTuple):
 
 
 def find(document: Document, loc: Loc) -> Node:
-    """Follows a path as far as it exists in the document.
-
-    Path elements that are not in the document are skipped. pydantic adds the branch of a union that it tried, and a
-    mapping that was rendered as a string no longer has members. For entries of lists and for the document itself,
-    `key_offset` equals `offset`.
-    """
+    """Follows a path as far as it exists in the document. Path elements that are not in the document are skipped. For
+    entries of lists and for the document itself, `key_offset` equals `offset`."""
     value, offset, key_offset = document.value, document.offset, document.offset
     path: list[str | int] = []
     for element in loc:
@@ -364,7 +360,7 @@ def find(document: Document, loc: Loc) -> Node:
         elif isinstance(value, list) and isinstance(element, int) and element < len(value):
             offset = key_offset = document.records[id(value)][1 + element]
             value = value[element]
-        else:
+        else:  # pydantic adds the branch of a union that it tried; a mapping that became a string has no members
             continue
         path.append(element)
     return Node(tuple(path), value, offset, key_offset)

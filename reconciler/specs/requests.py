@@ -248,10 +248,8 @@ def _wrong_placeholders(
 
 
 def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str, *, warn: bool) -> CheckedRequest:
-    """Checks the request of a target as it would be sent with `owner` in its tag.
-
-    Warnings are collected only if `warn` is true, because finding them takes as long as all other checks.
-    """
+    """Checks the request of a target as it would be sent with `owner` in its tag. Warnings are collected only if `warn`
+    is true."""
     kind, view = written.kind, written.view
     try:
         request = kind.from_spec(rendered.request)
@@ -272,6 +270,7 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
     # Only `validate` collects warnings, and only it refuses a request because of doubts.
     if problems or (warn and doubts):
         return CheckedRequest(None, problems or doubts)
+    # Finding warnings takes as long as all other checks.
     warnings = _warnings(written, rendered.request, sent) if warn else ()
     return CheckedRequest(request, (), warnings, kind.first_form(request) if shorthand else request, doubts)
 

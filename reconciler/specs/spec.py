@@ -207,11 +207,9 @@ class SpecReader:
     def _checked(
         self, written: WrittenRequest, request: RenderedRequest, targets: Sequence[str]
     ) -> Iterator[tuple[Sequence[str], CheckedRequest]]:
-        """Checks a request that several targets share.
-
-        Only the owner tag differs between the targets, and only AWS's size limit depends on the tag. Therefore a
-        request that is valid with the longest owner is valid for all targets.
-        """
+        """Checks a request that several targets share."""
+        # Only the owner tag differs between the targets, and only AWS's size limit depends on it, so a request that is
+        # valid with the longest owner is valid for all of them.
         owners = {name: self._places[name].owner(written.name) for name in targets}
         checked = check_request(written, request, max(owners.values(), key=len), warn=self._warn)
         if checked.problems and len(targets) > 1:
