@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def with_field_changes(session: Session, made: Plan) -> Plan:
     """Adds field differences to a plan. Compares each changed request with the request that was last applied or sent.
 
-    Only these requests are read and compared, because the digests already show which requests differ. If the ledger has
-    only masked requests, both sides are masked before they are compared, and a warning lists the values that may
-    differ. The fields of added specs are not needed here, because `all_fields` returns them from their requests.
+    If the ledger has only masked requests, both sides are masked before they are compared, and a warning lists the
+    values that may differ.
     """
+    # The digests show which requests differ, so only these are read and compared.
     compared = [
         (action.client_token, action.compared_with, action.request, action)
         for action in made.actions
@@ -35,6 +35,7 @@ def with_field_changes(session: Session, made: Plan) -> Plan:
     positions |= {change.compared_with for change in made.changes if change.compared_with is not None}
     batches = dict(session.ledger.history.batches(sorted(positions))) if positions else {}
     compare = _Comparisons(session.masked)
+    # The fields of added specs are in their requests (`all_fields`).
     present = [c for c in made.changes if c.content is not None and c.change is not ChangeType.ADDED]
     plan = made.with_changes(
         {token: _action_changes(action, request, batches[at], compare) for token, at, request, action in compared},

@@ -237,16 +237,14 @@ def _in(problems: Sequence[Problem], path: str) -> tuple[Problem, ...]:
 
 
 def record_imports(session: Session, specs: Iterable[ImportedSpec]) -> Iterator[ImportedSpec]:
-    """Records each complete spec as applied: adopts its run, or accepts its content without a run.
-
-    If a run cannot be adopted, its file is removed, because the next pass would otherwise start the job again.
-    """
+    """Records each complete spec as applied: adopts its run, or accepts its content without a run. If a run cannot be
+    adopted, its file is removed."""
     for spec in specs:
         try:
             yield spec if spec.incomplete else replace(spec, outcome=_recorded(session, spec))
         except ReconcilerError as error:
             if spec.payload.run_id is not None:
-                (session.root.resolve() / spec.path).unlink()
+                (session.root.resolve() / spec.path).unlink()  # otherwise the next pass would start the job again
             yield replace(spec, outcome="failed", error=str(error))
 
 

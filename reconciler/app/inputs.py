@@ -144,10 +144,7 @@ def _state(session: Session) -> ReadState:
 
 
 def _is_overtaken(inputs: PassInputs) -> bool:
-    """Returns whether another pass has submitted or declared different content since the inputs were read.
-
-    The same content is not a conflict, because several services may use one ledger at the same time.
-    """
+    """Returns whether another pass has submitted or declared different content since the inputs were read."""
     before = inputs.before
     if before is None or before.position == inputs.recorded.position:
         return False
@@ -161,6 +158,7 @@ def _is_overtaken(inputs: PassInputs) -> bool:
         newest = record.newest if renamed or _began_after(record.newest, before.position) else None
         if (declared or newest is not None) and (spec is None or (declared and differs(spec, record))):
             return True
+        # The same content is not a conflict, because several services may use one ledger at the same time.
         if spec is not None and newest is not None and newest.digest != spec.digest:
             return True
     return False

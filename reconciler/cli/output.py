@@ -38,7 +38,6 @@ def standard_streams() -> Iterator[None]:
     an empty stream, standard error with one that discards its input, and standard output with one that cannot be
     written, so that the result of a command is never lost without an error.
 
-    The replacement takes the lowest free descriptor, so that no file that is opened later can become a standard stream.
     A character that the terminal cannot show is escaped instead of raising an error.
     """
     with ExitStack() as stack:
@@ -46,6 +45,7 @@ def standard_streams() -> Iterator[None]:
         for name, mode, flags in (("stdin", "r", read), ("stdout", "w", read), ("stderr", "w", write)):
             if getattr(sys, name) is None:
                 stack.callback(setattr, sys, name, None)
+                # This takes the lowest free descriptor, so that no file that is opened later becomes a standard stream.
                 descriptor = os.open(os.devnull, flags)
                 setattr(sys, name, stack.enter_context(open(descriptor, mode, encoding="utf-8")))
         for stream in (sys.stdout, sys.stderr):
@@ -149,14 +149,12 @@ def shows_annotations() -> bool:
 
 
 def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
-    """Prints problems in files as annotations, if the CI runner shows annotations next to the code.
-
-    They are printed to standard error, which the runner also reads, because programs may parse standard output.
-    """
+    """Prints problems in files as annotations, if the CI runner shows annotations next to the code."""
     if not problems or not shows_annotations():
         return
     from reconciler.render.problems import annotation_lines
 
+    # To standard error, which the runner also reads, because programs may parse standard output.
     with suppress(OSError):
         click.echo("\n".join(annotation_lines(problems, project_folder(options))), err=True)
 

@@ -26,13 +26,12 @@ def interruptible() -> Iterator[None]:
     """Context manager: lets a signal interrupt a command that reads, plans or waits for confirmation. The process is
     ended immediately by a second signal, or `COMMAND_SECONDS` after the first one, because a thread that waits for AWS
     ends only when AWS replies.
-
-    A thread watches for signals through the wake-up descriptor, because the main thread runs signal handlers only
-    between two bytecodes and may be blocked for a long time.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # A thread watches for signals through the wake-up descriptor, because the main thread runs signal handlers only
+    # between two bytecodes, and may be blocked for a long time.
     incoming, outgoing = os.pipe()
     # `set_wakeup_fd` refuses a descriptor that blocks.
     os.set_blocking(outgoing, False)

@@ -167,9 +167,8 @@ class State:
         self._connection.execute("COMMIT")
 
     def _use_wal(self) -> None:
-        """Switches to WAL. Retries, because SQLite does not wait in this step for other processes that open the
-        file.
-        """
+        """Switches to WAL."""
+        # SQLite does not wait in this step for other processes that open the file.
         for attempt in range(100):
             try:
                 self._connection.execute("PRAGMA journal_mode=WAL")

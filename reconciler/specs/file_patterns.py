@@ -110,8 +110,9 @@ def may_hold(segments: Segments, folder: Segments) -> bool:
 
 
 def _matcher(patterns: Sequence[Segments], folder: Segments) -> Callable[[str], bool]:
-    """Returns a function that returns whether the file with a name in `folder` matches one of the patterns. Names are
-    compared with one regular expression, unless a pattern ends with ``**``, because it may match the folder too."""
+    """Returns a function that returns whether the file with a name in `folder` matches one of the patterns."""
+    # One regular expression compares the name with all patterns, except those with ** at the end, which may match the
+    # folder too.
     last = [each[-1] for each in patterns if each[-1:] != (ANY_DEPTH,) and matches(each[:-1], folder)]
     deep = [each for each in patterns if each[-1:] == (ANY_DEPTH,)]
     match = re.compile("|".join(map(translate, last))).match if last else None

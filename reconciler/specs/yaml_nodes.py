@@ -300,7 +300,7 @@ class Builder:
         self._add(frame.offset, value)
 
     def alias(self, offset: int, name: str) -> None:
-        """Adds the value of the anchor `name` itself instead of a copy, so that it has the anchor's location."""
+        """Adds the value of the anchor `name`."""
         anchored = self._anchors.get(name)
         if anchored is None:
             if any(frame.anchor == name for frame in self._stack):
@@ -321,7 +321,7 @@ class Builder:
             self.flaw(offset, f"an alias cannot be a key: write the key instead of *{name}", "key")
             self._key = _DROPPED
             return
-        self._add(anchored.offset, anchored.value)
+        self._add(anchored.offset, anchored.value)  # not a copy, so that it has the location of the anchor
 
     def _begin_entry(self, offset: int, text: str, is_plain: bool) -> None:
         """Uses a scalar as the key of the next entry, or drops the entry if the key is refused."""
