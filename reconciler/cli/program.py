@@ -1,5 +1,6 @@
 """The `reconciler` command: its subcommands, its exit code, and the printing of every error as one sentence."""
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,9 @@ help lists them."""
 
 COMMIT = f" (commit {__commit__.removeprefix('g')})" if __commit__ != "None" else ""
 """The commit that this program was built from, if the build could read git."""
+
+SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN}
+"""The errors of a machine that has no more open files, memory, disk space or processes."""
 
 HELP = """Job runs from git: specs in YAML, a plan to review, each run submitted at most once.
 
@@ -146,9 +150,15 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return _print_error(error)
     except (BrokenPipeError, SystemExit):  # click raises SystemExit if the reader of a pipe has closed it
         _discard(sys.stdout)
+    except MemoryError:  # printed directly, because masking a message needs memory
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), b"Error: out of memory: run again with more memory\n")
     except Exception as error:  # noqa: BLE001 - the last place that can turn a bug into one sentence
         if isinstance(error, OSError) and _raised_by_click_echo(error):
             return _print_error(OutputRefused(error))
+        if shortage := _shortage(error):
+            echo_error(f"Error: {shortage}: raise this limit of the machine or container, and run again")
+            return ERROR
         _print_internal_error(error, sys.argv[1:] if arguments is None else arguments)
     return ERROR
 
@@ -187,6 +197,13 @@ def _raised_by_click_echo(error: OSError) -> bool:
     from traceback import walk_tb
 
     return any(frame.f_code is click.echo.__code__ for frame, _ in walk_tb(error.__traceback__))
+
+
+def _shortage(error: Exception) -> str | None:
+    """Returns which resource of the machine was used up, or `None` if that is not the reason of the error."""
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        return os.strerror(error.errno).lower()
+    return "too many threads or too little memory" if str(error) == "can't start new thread" else None
 
 
 def _print_internal_error(error: Exception, arguments: Sequence[str]) -> None:

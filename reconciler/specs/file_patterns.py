@@ -72,20 +72,21 @@ class Patterns:
 
     def match(self, path: Segments) -> bool:
         """Returns whether the file at `path` is selected."""
-        return any(matches(segments, path) for segments in self.included) and not self._leave_out(path)
+        return any(matches(segments, path) for segments in self.included) and not self.leaves_out(path)
 
     def in_folder(self, folder: Segments) -> Callable[[str], bool]:
         """Returns a function that returns whether the file with a name in `folder` is selected."""
-        if self._leave_out(folder):
+        if self.leaves_out(folder):
             return lambda _: False
         included, excluded = (_matcher(group, folder) for group in (self.included, self.excluded))
         return lambda name: included(name) and not excluded(name)
 
     def may_hold(self, folder: Segments) -> bool:
         """Returns whether `folder` can contain selected files, at any depth."""
-        return any(may_hold(segments, folder) for segments in self.included) and not self._leave_out(folder)
+        return any(may_hold(segments, folder) for segments in self.included) and not self.leaves_out(folder)
 
-    def _leave_out(self, path: Segments) -> bool:
+    def leaves_out(self, path: Segments) -> bool:
+        """Returns whether the file or folder at `path`, or a folder above it, is excluded."""
         ends = range(1, len(path) + 1) if self.excluded else ()
         return any(matches(segments, path[:end]) for end in ends for segments in self.excluded)
 

@@ -3,14 +3,14 @@
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
 from reconciler.errors import Problem, UsageError
 from reconciler.specs import PROJECT_FILE
-from reconciler.specs.file_patterns import Patterns, Segments
+from reconciler.specs.file_patterns import EXCEPT, Patterns, Segments
 from reconciler.specs.parse import SourceText
 from reconciler.specs.stamps import FoundFolder, entries_digest, inode_of
 from reconciler.values import dataclass
@@ -45,10 +45,10 @@ class IsPlanFile(NotReadable):
 
 
 def find_files(
-    root: Path, patterns: Patterns, folders: list[FoundFolder] | None = None
+    root: Path, patterns: Patterns, folders: list[FoundFolder] | None = None, similar: list[str] | None = None
 ) -> tuple[list[str], list[Problem]]:
     """Returns all files below `root` that match a pattern, sorted, and the problems with files and folders. Appends the
-    searched folders to `folders`.
+    searched folders to `folders`, and the files that would match in lower case and without spaces to `similar`.
 
     The paths of files are relative to the project and use forward slashes. Hidden files and the project file are left
     out.
@@ -58,6 +58,8 @@ def find_files(
     search.folder(str(root), (), (real_root,), linked=False)
     if folders is not None:
         folders += search.folders
+    if similar is not None:
+        similar += search.similar
     return sorted(search.paths), search.problems
 
 
@@ -76,18 +78,27 @@ class ProjectFiles(Protocol):
 @dataclass(frozen=True, slots=True)
 class Folder:
     """The files in the folder of a project. `root` is the folder without symlinks, so that changing a symlink to it
-    during a pass has no effect on what is read. `paths` are the files found by the last search, and `searched` are the
-    folders that it searched."""
+    during a pass has no effect on what is read. `paths` are the files found by the last search, `searched` are the
+    folders that it searched, and `similar` are the files that it left out only because of capitals or spaces in their
+    names."""
 
     root: Path
     paths: list[str] = field(default_factory=list, compare=False)
     searched: list[FoundFolder] = field(default_factory=list, compare=False)
+    similar: list[str] = field(default_factory=list, compare=False)
 
     def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
         """Returns all files that match a pattern, and the problems with files and folders."""
         self.searched.clear()
-        self.paths[:], problems = find_files(self.root, patterns, self.searched)
+        self.similar.clear()
+        self.paths[:], problems = find_files(self.root, patterns, self.searched, self.similar)
         return list(self.paths), problems
+
+    def left_out(self) -> Iterator[Problem]:
+        """Yields a warning for each of the `similar` files."""
+        for path in self.similar:
+            name = path.rpartition("/")[2].strip().lower()
+            yield _not_read(path, f". Rename it to {name}, or exclude it with {EXCEPT}{path}")
 
     def read(self, path: str) -> SourceText:
         """Returns the text of a file. Raises `NotReadable`."""
@@ -110,6 +121,7 @@ class _Search:
         self._root, self._patterns = root, patterns
         self._behind_links = 0
         self.paths: list[str] = []
+        self.similar: list[str] = []
         self.problems: list[Problem] = []
         self.folders: list[FoundFolder] = []
 
@@ -146,6 +158,8 @@ class _Search:
                 self._entry(entry, (*at, name), inside, linked=linked)
             elif wanted(name):
                 self.paths.append("/".join((*at, name)))
+            elif wanted(name.strip().lower()) and not self._patterns.leaves_out((*at, name)):
+                self.similar.append("/".join((*at, name)))
 
     def _entry(self, entry: os.DirEntry[str], path: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
         """Searches a folder, follows a symlink, or reports a pipe, a socket or a device, which is never opened, because
@@ -279,6 +293,12 @@ def _whole(path: str, message: str, rule: str) -> Problem:
     return Problem(path, 1, 1, message, rule)
 
 
+def _not_read(path: str, advice: str = "") -> Problem:
+    """Returns a warning for a file that is not read because no pattern matches it."""
+    message = f"this file is not read: no pattern in spec.specs of {PROJECT_FILE} matches its name{advice}"
+    return Problem(_shown(tuple(path.split("/"))), 1, 1, message, "no-files", "warning")
+
+
 def _shown(path: Segments) -> str:
     """Returns a form of a path that can be printed and stored. All other characters are escaped."""
     joined = "/".join(path) or "."
@@ -310,6 +330,15 @@ class ChosenFiles:
                 return None
             chosen.append(path.replace(os.sep, "/"))
         return sorted(set(chosen))
+
+    def left_out(self, patterns: Patterns) -> Iterator[Problem]:
+        """Yields a warning for each given file that matches no pattern. The project file is not one of them, because
+        every command reads it."""
+        root = os.path.realpath(self._root)
+        for real in filter(os.path.isfile, self._real):
+            path = tuple(os.path.relpath(real, root).split(os.sep))
+            if path != (PROJECT_FILE,) and not is_wanted(path, patterns):
+                yield _not_read("/".join(path))
 
     def __contains__(self, path: str) -> bool:
         """Returns whether the file at `path`, relative to the project, is chosen. Follows symlinks."""

@@ -294,7 +294,10 @@ def load(file: ProjectFile, targets: Sequence[str] | None = None, only_paths: Se
     _check(file, specs, problems, chosen)
     warnings = _warnings(specs, chosen)
     if chosen is None:
-        warnings.update(file.unused(paths), file.warnings())
+        similar = file.files.left_out() if isinstance(file.files, Folder) else ()
+        warnings.update(file.unused(paths), similar, file.warnings())
+    else:
+        warnings.update(chosen.left_out(file.patterns))
     ordered = tuple(sorted(warnings, key=Problem.order))
     return Loaded(_by_target(specs, names), ordered, tuple(_listed(specs, chosen)))
 

@@ -81,9 +81,13 @@ class FoundFolder(NamedTuple):
 
 
 def stamps_of(root: str, paths: Iterable[str]) -> dict[str, Stamp]:
-    """Returns the stamps of the files that can be found. Symlinks are followed."""
+    """Returns the stamps of the files that can be found, which are none if the folder cannot be read. Symlinks are
+    followed."""
     stamps: dict[str, Stamp] = {}
-    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        descriptor = os.open(root, os.O_RDONLY)
+    except OSError:
+        return stamps
     try:
         for path in paths:
             with suppress(OSError):

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -172,6 +172,39 @@ def test_a_closed_stream_that_is_not_needed_changes_no_exit_code(
     monkeypatch.setattr(sys, closed, None)
     assert code == run(arguments)
     assert getattr(sys, closed) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.EMFILE, "x", "a.yaml"), "too many open files"),
+        (OSError(errno.ENOSPC, "x"), "no space left on device"),
+        (RuntimeError("can't start new thread"), "too many threads or too little memory"),
+    ],
+)
+def test_a_shortage_of_the_machine_is_not_reported_as_a_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, line: str
+):
+    """The message names what the machine is short of."""
+    monkeypatch.setattr("reconciler.cli.program._run_command", raiser(error))
+    assert 1 == run([])
+    assert f"Error: {line}: raise this limit of the machine or container, and run again\n" == capsys.readouterr().err
+
+
+def test_too_little_memory_is_not_reported_as_a_bug(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """The message is printed without further allocations."""
+    monkeypatch.setattr("reconciler.cli.program._run_command", raiser(MemoryError()))
+    assert 1 == run([])
+    assert "Error: out of memory: run again with more memory\n" == capfd.readouterr().err
+
+
+def raiser(error: Exception) -> Callable[[object], int]:
+    """Returns a function that raises `error`."""
+
+    def raises(_arguments: object) -> int:
+        raise error
+
+    return raises
 
 
 def test_a_message_is_dropped_if_standard_error_is_full(monkeypatch: pytest.MonkeyPatch):

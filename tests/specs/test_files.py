@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import UsageError
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.specs.file_patterns import expanded, matches, may_hold, patterns
 from reconciler.specs.files import MOST_BYTES
 from reconciler.specs.project import find_root
+from reconciler.specs.stamps import stamps_of
 from tests.campaigns import in_one_test
 from tests.specs.builders import PROJECT, batch, load, problems, write
 
@@ -156,6 +157,40 @@ def test_unreadable_files_and_folders_are_errors(open_root):
         "a.yaml:1:1: cannot read this file: permission denied",
         "b:1:1: cannot read this folder: permission denied",
     ] == lines
+
+
+def test_a_project_folder_without_permission_is_an_error(open_root):
+    """The message is about the permission, and not about a missing project. No command raises another error."""
+    root = write(open_root / "specs", {"a.yaml": batch("a")})
+    root.chmod(0)
+    with as_somebody_else():
+        for chosen, cwd in ((None, open_root), (root, open_root), (None, root)):
+            with pytest.raises(ReconcilerError, match=r"^the folder .*specs cannot be read: permission denied$"):
+                find_root(chosen, cwd)
+        assert stamps_of(str(root), ["a.yaml"]) == {}
+    root.chmod(0o755)
+
+
+def test_files_left_out_only_because_of_their_spelling_are_warnings(tmp_path):
+    """A spec in such a file would otherwise never run, without any message."""
+    names = ("A.YAML", "b.yaml ", "sub/C.Yml", "notes.txt", "d.yaml.orig", ".E.YAML")
+    root = write(tmp_path, {"f.yaml": batch("f"), **{name: batch("x") for name in names}})
+    start = "this file is not read: no pattern in spec.specs of reconciler.yaml matches its name. Rename it to"
+    assert [
+        f"A.YAML:1:1: {start} a.yaml, or exclude it with !A.YAML",
+        f"b.yaml :1:1: {start} b.yaml, or exclude it with !b.yaml ",
+        f"sub/C.Yml:1:1: {start} c.yml, or exclude it with !sub/C.Yml",
+    ] == [str(warning) for warning in load(root).warnings]
+    (root / "reconciler.yaml").write_text(PROJECT.replace("spec:", 'spec:\n  specs: ["!A.YAML", "!b.yaml ", "!sub"]'))
+    assert not load(root).warnings
+
+
+def test_a_given_file_that_no_pattern_matches_is_a_warning(tmp_path):
+    """Otherwise, `0 specs valid` would look as if the file was checked. The project file and folders may be given."""
+    root = write(tmp_path, {"f.yaml": batch("f"), "README.md": "text"})
+    given = [root / name for name in ("README.md", "f.yaml", "reconciler.yaml", ".")]
+    message = "this file is not read: no pattern in spec.specs of reconciler.yaml matches its name"
+    assert [f"README.md:1:1: {message}"] == [str(warning) for warning in load(root, only_paths=given).warnings]
 
 
 def test_a_file_of_more_than_1_mib_is_an_error(tmp_path):
