@@ -86,6 +86,8 @@ def selected_names(
     names = specs.keys() | set(recorded)
     for name in options.only:
         if name not in names:
+            if (several := name.split(",")) != [name] and names.issuperset(several):
+                raise UsageError(f"--only takes one name: write {' '.join(f'--only {each}' for each in several)}")
             raise UsageError(f"unknown spec {name!r} in this target.{_elsewhere(name, names, elsewhere)}")
     selected = frozenset(options.only or names)
     if options.labels:

@@ -7,6 +7,7 @@ All other imports happen when a command runs, so that ``--help`` and ``--version
 
 import atexit
 import gc
+import sys
 
 SCANNED_OBJECTS = 100_000
 """The number of new objects that triggers the garbage collector. With Python's default of 700, it would take a tenth of
@@ -20,6 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     gc.set_threshold(SCANNED_OBJECTS)
     atexit.register(gc.freeze)  # otherwise Python scans all objects before it exits
-    from reconciler.cli.program import run
+    try:
+        from reconciler.cli.program import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # while modules are imported, or after the command has ended
+        sys.stderr.write("Interrupted.\n")
+        return 1

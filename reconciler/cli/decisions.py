@@ -41,9 +41,17 @@ def _values(view: SpecView, values: dict[str, Any]) -> dict[str, Any]:
     return {**values, **{name: seconds_text(at) if name == "slot" and at else at for name, at in times.items()}}
 
 
-def _parse_decision(_context: click.Context, _option: click.Parameter, submit: bool | None) -> str:
-    if submit is None:
-        raise click.UsageError("choose --submit, to send it again, or --abandon, to never send it again")
+ABANDON = "reconciler.abandon"  # a key of click's own storage
+
+
+def _keep_abandon(context: click.Context, _option: click.Parameter, abandon: bool) -> None:
+    context.meta[ABANDON] = abandon
+
+
+def _parse_decision(context: click.Context, _option: click.Parameter, submit: bool) -> str:
+    if submit == context.meta[ABANDON]:
+        message = "choose either --submit, to send it again, or --abandon, to never send it again"
+        raise click.UsageError(message + (", not both" if submit else ""))
     return "submit" if submit else "abandon"
 
 
@@ -174,12 +182,14 @@ resolve = _decision_command(
       reconciler resolve orders-daily -t prod --submit --reason "no output in the bucket"
       reconciler resolve orders-daily -t prod --abandon --reason "ran manually"
     """,
-    click.option(
-        "--submit/--abandon",
-        "decision",
-        default=None,
-        callback=_parse_decision,
-        help="Send the submission again, or never send it again.",
+    click.option("--submit", "decision", is_flag=True, callback=_parse_decision, help="Send the submission again."),
+    click.option(  # eager, so that `_parse_decision` finds it
+        "--abandon",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_keep_abandon,
+        help="Never send it again.",
     ),
     click.option("--force", is_flag=True, help="Decide even if a run may still appear."),
     click.option(

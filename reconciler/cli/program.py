@@ -98,11 +98,9 @@ class LazyGroup(click.Group):
         """Resolves a command as click does. For an unknown name, suggests the most similar command."""
         name = args[0]
         if name not in self.table and not name.startswith("-"):
-            from difflib import get_close_matches
+            from reconciler.cli.other_tools import command_hint
 
-            close = get_close_matches(name, self.table, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            ctx.fail(f"there is no command {name!r}.{hint}")
+            ctx.fail(f"there is no command {name!r}.{command_hint(name, self.table)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -138,16 +136,17 @@ def run(arguments: Sequence[str] | None) -> int:
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
     try:
         with interruptible():
             return _run_command(arguments)
     except click.ClickException as error:
-        _print_click_error(error)
+        _print_click_error(error, given)
         return USAGE if isinstance(error, click.UsageError) else ERROR
     except (click.Abort, KeyboardInterrupt):
         echo_error("Interrupted.")
     except ReconcilerError as error:
-        return _print_error(error)
+        return _print_error(error, given)
     except (BrokenPipeError, SystemExit):  # click raises SystemExit if the reader of a pipe has closed it
         _discard(sys.stdout)
     except MemoryError:  # printed directly, because masking a message needs memory
@@ -155,11 +154,11 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
             os.write(sys.stderr.fileno(), b"Error: out of memory: run again with more memory\n")
     except Exception as error:  # noqa: BLE001 - the last place that can turn a bug into one sentence
         if isinstance(error, OSError) and _raised_by_click_echo(error):
-            return _print_error(OutputRefused(error))
+            return _print_error(OutputRefused(error), given)
         if shortage := _shortage(error):
             echo_error(f"Error: {shortage}: raise this limit of the machine or container, and run again")
             return ERROR
-        _print_internal_error(error, sys.argv[1:] if arguments is None else arguments)
+        _print_internal_error(error, given)
     return ERROR
 
 
@@ -170,16 +169,18 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     return result if isinstance(result, int) else DONE
 
 
-def _print_click_error(error: click.ClickException) -> None:
+def _print_click_error(error: click.ClickException, arguments: Sequence[str]) -> None:
     """Prints click's message with secrets masked, because it quotes the command line, which may contain a secret."""
     from io import StringIO
 
+    from reconciler.cli.other_tools import explained
+
     message = StringIO()
-    error.show(message)
+    explained(error, arguments).show(message)
     echo_error(message.getvalue())
 
 
-def _print_error(error: ReconcilerError) -> int:
+def _print_error(error: ReconcilerError, arguments: Sequence[str]) -> int:
     if isinstance(error, SpecErrors):
         print_problems(error.problems)
         return error.exit_code
@@ -187,6 +188,10 @@ def _print_error(error: ReconcilerError) -> int:
     if isinstance(error, OutputRefused):
         _discard(sys.stdout)
     if isinstance(error, UsageError):
+        from reconciler.cli.other_tools import one_dash
+
+        if hint := one_dash(arguments, {"--target"}):  # which click reads as the option -t
+            echo_error(hint)
         echo_error("See: reconciler --help")
     return error.exit_code
 

@@ -1,4 +1,4 @@
-"""Handles SIGINT and SIGTERM: stops a command within a time limit, and lets it record its calls in progress."""
+"""Handles SIGINT, SIGTERM and SIGHUP: stops a command within a time limit, and lets it record its calls in progress."""
 
 import os
 import select
@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+
+STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that stop a command. A terminal that closes sends SIGHUP."""
 
 INTERRUPTED = 1  # the exit code of a command that was interrupted
 
@@ -74,10 +77,11 @@ def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: boo
 
 @contextmanager
 def _handling(handler: Handler, wakeup: int) -> Iterator[None]:
-    """Context manager: handles both signals and sends them to the descriptor `wakeup` (-1 for none). Restores the
-    previous handlers afterwards."""
+    """Context manager: handles the signals and sends them to the descriptor `wakeup` (-1 for none). Restores the
+    previous handlers afterwards. If `nohup` ignores SIGHUP, it is still ignored."""
     previous_wakeup = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = [each for each in STOPS if each.name != "SIGHUP" or signal.getsignal(each) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:

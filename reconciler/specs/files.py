@@ -94,12 +94,6 @@ class Folder:
         self.paths[:], problems = find_files(self.root, patterns, self.searched, self.similar)
         return list(self.paths), problems
 
-    def left_out(self) -> Iterator[Problem]:
-        """Yields a warning for each of the `similar` files."""
-        for path in self.similar:
-            name = path.rpartition("/")[2].strip().lower()
-            yield _not_read(path, f". Rename it to {name}, or exclude it with {EXCEPT}{path}")
-
     def read(self, path: str) -> SourceText:
         """Returns the text of a file. Raises `NotReadable`."""
         return read_text(self.root, path)
@@ -331,14 +325,14 @@ class ChosenFiles:
             chosen.append(path.replace(os.sep, "/"))
         return sorted(set(chosen))
 
-    def left_out(self, patterns: Patterns) -> Iterator[Problem]:
-        """Yields a warning for each given file that matches no pattern. The project file is not one of them, because
-        every command reads it."""
+    def unmatched(self, patterns: Patterns) -> Iterator[str]:
+        """Yields each given file that matches no pattern, relative to the project. The project file is not one of them,
+        because every command reads it."""
         root = os.path.realpath(self._root)
         for real in filter(os.path.isfile, self._real):
             path = tuple(os.path.relpath(real, root).split(os.sep))
             if path != (PROJECT_FILE,) and not is_wanted(path, patterns):
-                yield _not_read("/".join(path))
+                yield "/".join(path)
 
     def __contains__(self, path: str) -> bool:
         """Returns whether the file at `path`, relative to the project, is chosen. Follows symlinks."""
@@ -357,3 +351,14 @@ def chosen_files(root: Path, paths: Sequence[Path]) -> ChosenFiles:
         if real != real_root and not real.startswith(real_root + os.sep):
             raise UsageError(f"{path} is not in the project {root}")
     return ChosenFiles(root, paths)
+
+
+def left_out(files: ProjectFiles, patterns: Patterns, chosen: ChosenFiles | None) -> Iterator[Problem]:
+    """Yields a warning for each chosen file that matches no pattern or, if no files are chosen, for each `similar` file
+    of a folder."""
+    if chosen is not None:
+        yield from map(_not_read, chosen.unmatched(patterns))
+    elif isinstance(files, Folder):
+        for path in files.similar:
+            name = path.rpartition("/")[2].strip().lower()
+            yield _not_read(path, f". Rename it to {name}, or exclude it with {EXCEPT}{path}")

@@ -64,7 +64,7 @@ def _forked(work: Callable[[Part], Result], part: Part) -> tuple[int, int] | Non
     try:  # in the new process, which exits without cleaning up resources of its parent
         os.close(receiver)  # otherwise this process would wait for itself to read, if its parent is killed
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         with open(sender, "wb") as pipe:
             pickle.dump([work(part)], pipe, pickle.HIGHEST_PROTOCOL)

@@ -19,7 +19,7 @@ from reconciler.redact.request import secret_places
 from reconciler.specs import PROJECT_FILE, SPECS_FOLDER, project_folder
 from reconciler.specs.field_names import spelling
 from reconciler.specs.file_patterns import EXCEPT, MOST_ALTERNATIVES, Patterns, expanded, matches, patterns
-from reconciler.specs.files import ChosenFiles, Folder, IsPlanFile, NotReadable, ProjectFiles, chosen_files
+from reconciler.specs.files import ChosenFiles, Folder, IsPlanFile, NotReadable, ProjectFiles, chosen_files, left_out
 from reconciler.specs.other_files import FAMILY, NOT_A_SPEC, reported_once, unreadable_other
 from reconciler.specs.parse import SourceText, documents, yaml_documents
 from reconciler.specs.problems import TooMany, View, at, unreadable
@@ -292,12 +292,9 @@ def load(file: ProjectFile, targets: Sequence[str] | None = None, only_paths: Se
     else:
         specs = _with_named(file, chosen, reader, problems)
     _check(file, specs, problems, chosen)
-    warnings = _warnings(specs, chosen)
+    warnings = {*_warnings(specs, chosen), *left_out(file.files, file.patterns, chosen)}
     if chosen is None:
-        similar = file.files.left_out() if isinstance(file.files, Folder) else ()
-        warnings.update(file.unused(paths), similar, file.warnings())
-    else:
-        warnings.update(chosen.left_out(file.patterns))
+        warnings.update(file.unused(paths), file.warnings())
     ordered = tuple(sorted(warnings, key=Problem.order))
     return Loaded(_by_target(specs, names), ordered, tuple(_listed(specs, chosen)))
 

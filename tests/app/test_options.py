@@ -56,6 +56,7 @@ def test_selection(choice: CommandOptions, names: set[str] | None):
     ("choice", "says"),
     [
         (CommandOptions(only=("order",)), "Did you mean orders"),
+        (CommandOptions(only=("orders,bills",)), "--only takes one name: write --only orders --only bills"),
         (CommandOptions(only=("rates",)), "It exists in: prod"),
         (CommandOptions(labels=("team=sales",)), "Labels in use: team=finance, team=growth, tier=gold"),
         (CommandOptions(only=("bills",), labels=("team=growth",)), "no spec of this target has the label"),

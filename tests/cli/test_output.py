@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from reconciler.cli import main
 from reconciler.cli.output import LIBRARIES, OutputRefused, ask, echo_error, out, print_problems, start_logging
 from reconciler.cli.program import run
 from reconciler.cli.signals import stop_on_signals
@@ -174,6 +175,35 @@ def test_a_closed_stream_that_is_not_needed_changes_no_exit_code(
     assert getattr(sys, closed) is None
 
 
+@pytest.mark.parametrize("name", [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)])
+def test_a_closed_terminal_stops_a_command_like_sigterm(name: str):
+    """The command may finish its calls in progress instead of being killed."""
+    with stop_on_signals() as stop:
+        os.kill(os.getpid(), getattr(signal, name))
+        assert stop.wait(PATIENCE_SECONDS)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
+def test_a_command_started_with_nohup_outlives_its_terminal():
+    """An ignored SIGHUP stays ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_ctrl_c_while_modules_are_imported_prints_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The import of the program takes much of the time of a short command."""
+    monkeypatch.setattr("reconciler.cli.program.run", raiser(KeyboardInterrupt()))
+    assert 1 == main([])
+    assert "Interrupted.\n" == capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -198,7 +228,7 @@ def test_too_little_memory_is_not_reported_as_a_bug(monkeypatch: pytest.MonkeyPa
     assert "Error: out of memory: run again with more memory\n" == capfd.readouterr().err
 
 
-def raiser(error: Exception) -> Callable[[object], int]:
+def raiser(error: BaseException) -> Callable[[object], int]:
     """Returns a function that raises `error`."""
 
     def raises(_arguments: object) -> int:
