@@ -156,6 +156,8 @@ def schedule_changes(names: Iterable[str], desired: Desired, recorded: Recorded)
     for name in names:
         record = recorded.spec(name)
         change = _schedule_change(name, desired.specs.get(name), record, desired)
+        # Ledgers of version 0.1.0 have no settings of the project, so only this prevents an old suspension of the
+        # project.
         if change is not None and not _old_checkout(record, desired):
             yield change
 

@@ -95,6 +95,15 @@ class TestDue:
         assert (due.waiting, [missed.slots for missed in due.missed]) == ((), [(ONE,)])
         assert due_slots(known.spec("orders"), Policy(**HOURLY, catchup=True), NOW).waiting == (ONE,)
 
+    def test_a_slot_that_is_late_by_exactly_the_deadline_is_due(self) -> None:
+        """One second later, the slot is missed."""
+        record, policy = (
+            recorded(scheduled()).spec("orders"),
+            Policy(**HOURLY, catchup=True, startingDeadlineSeconds=3600),
+        )
+        assert due_slots(record, policy, NOW).waiting == (ONE, TWO)
+        assert due_slots(record, policy, NOW + timedelta(seconds=1)).waiting == (TWO,)
+
 
 class TestBeginsAndStops:
     """Tests when schedules start and stop."""
@@ -123,6 +132,7 @@ class TestBeginsAndStops:
         known = recorded(scheduled(), intent, outcome("submitted", intent))
         old = Checkout("old", {"new": Ancestry.NEWER})
         assert self.begins(desired(spec(policy={"schedule": "5 * * * *"}), checkout=old), known) == []
+        assert self.begins(desired(hourly(), suspension=Suspension(), checkout=old), known) == []
 
     def test_a_schedule_change_is_recorded_once(self) -> None:
         """A change that another pass recorded is not repeated. A schedule that stops keeps its start."""
