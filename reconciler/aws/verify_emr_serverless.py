@@ -70,6 +70,7 @@ class EmrServerlessVerifier:
         if (result := _concurrent(application, requests)) is not None:
             yield loc, result
         total, limit = sum(map(_vcpus, requests)), _number(part(dict(application), "maximumCapacity").get("cpu"))
+        # `_capacity` reports a single run that exceeds the limit.
         if limit is not None and max(map(_vcpus, requests)) <= limit < total:
             message = f"all specs of application {name} together start with {total:g} vCPUs; it has at most {limit:g}"
             yield loc, (Answer.WARNING, message)

@@ -211,6 +211,7 @@ class Recorded:
         if record is not None:
             return record
         former = self.former_names.get(name)
+        # Plans that were made before the rename are stale for a new spec with this name.
         return SpecRecord(name, head=former.position if former is not None else 0, predecessor=former)
 
     def current_name(self, name: str) -> str:

@@ -291,11 +291,13 @@ class History:
         submission = next(iter(scratch.by_token.values()), None)
         if submission is None:
             raise LedgerCorrupt(f"the ledger {self._store.address} has no events of an archived submission")
+        # The events contain the name of the spec at that time.
         submission.key = replace(submission.key, name=record.name)
         return submission
 
 
 def _owner(recorded: Recorded, entry: Entry) -> SpecRecord | None:
+    # Usually this is the owner. It is another record if the name was given to a new spec after a rename.
     likely = recorded.specs.get(recorded.current_name(entry.name))
     if likely is not None and owns(likely, entry):
         return likely

@@ -250,6 +250,7 @@ def _create(table: Table) -> None:
     """Creates the table, unless it is already being created, and waits until it can be used."""
     with translate_ledger_errors(table.site, "dynamodb:CreateTable"):
         try:
+            # botocore may repeat this call, because a table that exists is no error below.
             table.reader.create_table(
                 TableName=table.name,
                 BillingMode="PAY_PER_REQUEST",

@@ -237,10 +237,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # SQLite itself has already rolled back after some errors, such as a full disk.
-        if connection.in_transaction:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # SQLite itself has already rolled back after some errors, such as a full disk
+            connection.execute("ROLLBACK")
         raise
 
 
