@@ -14,7 +14,6 @@ from reconciler.core.cron import slots_between
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.events import Adopted, Event, ManuallyAdopted
 from reconciler.core.identity import Content, SubmissionKey, client_token
-from reconciler.core.ports import RunReport
 from reconciler.core.renames import after_renames, find_renames, name_now
 from reconciler.core.state import RUN_STATES, Recorded, Submission
 from reconciler.core.times import parse_time
@@ -194,7 +193,7 @@ def _events(
         tool_version=__version__,
     )
     if run.state in RUN_STATES:  # another version may have more states
-        report = RunReport(True, run.state, run.aws_state, run.detail, run.started_at, run.finished_at)
+        report = replace(run.report, created_at=None, definition=None, partial=False)
         yield observed(run.name, token, run.run_id, report, at)
     for other in inspection.inventory.present:  # recorded too, so that an operator decides which run counts
         if other.token == run.token and other.run_id != run.run_id:

@@ -20,7 +20,7 @@ from reconciler.render.status import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from reconciler.app.session import Session
     from reconciler.core.desired import DesiredSpec
@@ -149,12 +149,8 @@ class LivePage:
         with self._lock:
             self._site, self._version = site, content.plan.created_at
 
-    @property
-    def application(self) -> WSGIApplication:
-        """The application that serves the page."""
-        return self._respond
-
-    def _respond(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    def respond(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Serves the page, as a WSGI application."""
         with self._lock:
             site, version = self._site, self._version
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:

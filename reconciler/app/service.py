@@ -116,7 +116,7 @@ class Service:
         from reconciler.app.page import LivePage, allowed_hosts
 
         page = LivePage(allowed_hosts(address[0]))
-        endpoint = Endpoint(page.application, *address, "the page")
+        endpoint = Endpoint(page.respond, *address, "the page")
         stack.callback(endpoint.close)
         log.info("page on port %d", endpoint.port)
         return page

@@ -29,6 +29,7 @@ from reconciler.model.project import Limits, Project, Target
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.files import NotReadable
 from reconciler.specs.project import ProjectFile, find_root, read_project
+from reconciler.specs.requests import place_of
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def choose_target(options: CommandOptions, fallback_target: str | None = None) -
     target = project.target(name)
     if target.account is None or target.region is None or target.ledger is None:  # a valid target has all three
         raise AssertionError(f"target {name} was accepted without {', '.join(target.missing())}")
-    place = Place(project.name, name, target.account, target.region)
+    place = place_of(project, name)
     return ChosenTarget(root, project_file, target, place, target.ledger, environ)
 
 

@@ -352,7 +352,6 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
     if owner != place.owner("").removesuffix("/") or not name:
         return None
     report = facts.report
-    state = report if isinstance(report, RunReport) else RunReport(exists=True, state="unknown", detail=report)
     return ListedRun(
         name=name,
         run_id=facts.run_id,
@@ -360,11 +359,7 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
         kind=where.kind,
         location=_location(where, facts),
         created_at=facts.created_at,
-        state=state.state,
-        aws_state=state.aws_state,
-        detail=state.detail,
-        started_at=state.started_at,
-        finished_at=state.finished_at,
+        report=report if isinstance(report, RunReport) else RunReport(True, "unknown", detail=report),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import field, replace
 from enum import StrEnum
 
 from reconciler.core.identity import SubmissionKey
+from reconciler.core.ports import RunReport
 from reconciler.core.state import Recorded
 from reconciler.core.suggestions import Invocation, adopt, resolve
 from reconciler.core.times import parse_time
@@ -78,7 +79,7 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """One run of this project and target as AWS lists it: its tags, location and state.
+    """One run of this project and target as AWS lists it: its tags, location and report.
 
     `name` is the current name of the spec, `tagged` the name in the tag if it differs. `token` is `None` if the run has
     no tag with a token. Times are ISO 8601 text.
@@ -90,12 +91,13 @@ class ListedRun:
     kind: str
     location: Mapping[str, str]
     created_at: str
-    state: str
-    aws_state: str
-    detail: str | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
+    report: RunReport
     tagged: str | None = None
+
+    @property
+    def state(self) -> str:
+        """The state of the run."""
+        return self.report.state
 
     def now_called(self, name: str) -> ListedRun:
         """Returns the run with the current name of its spec."""

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from threading import RLock
 from uuid import uuid4
@@ -271,16 +271,7 @@ class Log:
         return Batch(nonce, at, self._chain.link, (*pinned, *events))
 
     def _opened(self, at: str) -> e.Opened:
-        place = self._place
-        return e.Opened(
-            at=at,
-            project=place.project,
-            target=place.target,
-            account=place.account,
-            region=place.region,
-            format=e.FORMAT,
-            tool_version=self._tool_version,
-        )
+        return e.Opened(at=at, **asdict(self._place), format=e.FORMAT, tool_version=self._tool_version)
 
     def _won(self, position: int, batch: Batch) -> bool:
         raw, types = encode(batch), [event.type for event in batch.events]

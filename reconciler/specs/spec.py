@@ -6,6 +6,7 @@ from dataclasses import field
 from pydantic import ValidationError
 
 from reconciler.core.cron import step_warnings
+from reconciler.core.declarations import PROJECT_KIND
 from reconciler.core.desired import DesiredSpec, RenamedFrom
 from reconciler.core.identity import Content, Source, both_digests, digest
 from reconciler.errors import Problem
@@ -34,7 +35,6 @@ from reconciler.values import dataclass, regex
 
 NAME: Loc = ("metadata", "name")
 RENAMED_FROM: Loc = ("metadata", "renamedFrom")
-PROJECT_KIND = "Project"
 UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is still checked
 UNSURE: Collection[Loc] = ((), NAME[:1], NAME)
 """The paths at which a syntactic flaw, such as a duplicate key, makes the intended name of a spec uncertain."""

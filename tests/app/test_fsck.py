@@ -10,6 +10,7 @@ import pytest
 from reconciler.app.fsck import _keys
 from reconciler.core.fsck import ListedRun
 from reconciler.core.identity import SubmissionKey, client_token
+from reconciler.core.ports import RunReport
 from tests.builders import PLACE, spec
 
 SESSION: Any = SimpleNamespace(place=PLACE)
@@ -22,8 +23,7 @@ def test_a_run_is_recognized_by_its_token(key: SubmissionKey, tagged: str):
     wanted = spec(policy={"backoffLimit": 1})
     started = SubmissionKey(tagged, key.generation, attempt=key.attempt)
     token = client_token(PLACE, wanted.kind, started, wanted.digest)
-    run = ListedRun(
-        "orders", "run-1", token, wanted.kind, {}, "2026-11-22T02:00:00Z", "succeeded", "SUCCEEDED", tagged=tagged
-    )
+    report = RunReport(True, "succeeded", "SUCCEEDED")
+    run = ListedRun("orders", "run-1", token, wanted.kind, {}, "2026-11-22T02:00:00Z", report, tagged)
 
     assert _keys(wanted, "orders", SESSION, [run]) == {token: key}

@@ -34,7 +34,7 @@ def asked(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") ->
 def test_the_page_is_served_for_reading():
     """Every page has a content security policy. Requests for other paths, or with other methods, are refused."""
     page = LivePage(allowed_hosts("127.0.0.1"))
-    served = Endpoint(page.application, "127.0.0.1", 0, "the page")
+    served = Endpoint(page.respond, "127.0.0.1", 0, "the page")
     try:
         assert asked(served.port, "/")[0] == 503
         given = content(row("job"))

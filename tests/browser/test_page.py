@@ -246,7 +246,7 @@ def test_a_served_page_loads_itself_again(look: Any):
     """The page reloads by itself after the next pass."""
     page = LivePage(allowed_hosts("127.0.0.1"))
     page.show(content(row("job")))
-    served = Endpoint(page.application, "127.0.0.1", 0, "the page")
+    served = Endpoint(page.respond, "127.0.0.1", 0, "the page")
     try:
         looked = look("about:blank", own=True)
         looked.page.clock.install()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.fsck import ListedRun, numbered
 from reconciler.core.identity import SubmissionKey
+from reconciler.core.ports import RunReport
 
 
 def _run(number: int, token: str | None = None) -> ListedRun:
@@ -18,8 +19,7 @@ def _run(number: int, token: str | None = None) -> ListedRun:
         kind="BatchJob",
         location={},
         created_at=f"2026-11-22T02:00:{number:02}.000Z",
-        state="succeeded",
-        aws_state="SUCCEEDED",
+        report=RunReport(True, "succeeded", "SUCCEEDED"),
     )
 
 
