@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, replace
 
+from reconciler.core.changes import STANDS
 from reconciler.core.declarations import PROJECT_KIND
 from reconciler.core.plan import (
     COUNTED,
@@ -119,10 +120,10 @@ def summary_line(plan: Plan) -> str:
     sync.`` if git and the ledger agree and there is nothing to do."""
     changed = {change.name for change in plan.changes}
     waiting = {change.name for change in plan.changes if change.effect is Effect.WAITS}
-    counts = Counter(a.action for a in plan.actions if a.action not in STANDING or a.name not in waiting)
+    counts = Counter(a.action for a in plan.actions if a.action not in STANDS or a.name not in waiting)
     later = sum(change.takes_effect_later for change in plan.changes)
     parts = list(_settings(plan))
-    parts += [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind not in STANDING]
+    parts += [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind not in STANDS]
     if later:
         parts.append(f"{count(later, 'change takes', 'changes take')} effect later")
     removed = sum(change.change is ChangeType.REMOVED and not change.stale for change in plan.changes)
@@ -130,7 +131,7 @@ def summary_line(plan: Plan) -> str:
         parts.append(f"{removed} removed")
     if plan.renames:
         parts.append(f"{len(plan.renames)} renamed")
-    parts += [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind in STANDING]
+    parts += [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind in STANDS]
     parts += _schedules([change for change in plan.schedule_changes if change.name not in changed])
     rest = [a for a in plan.actions if a.action is ActionType.NONE and a.name not in changed]
     retired = sum(action.reason is Reason.RETIRED for action in rest)
@@ -156,9 +157,6 @@ def origin_words(change: SpecChange) -> str:
     base."""
     note = f"; {change.origin_note}" if change.origin_note else ""
     return f"{change.origin}{note}" if change.origin is not None else ""
-
-
-STANDING = frozenset({ActionType.WAIT, ActionType.HOLD})
 
 
 def _schedules(changes: Sequence[ScheduleChange]) -> Iterator[str]:
