@@ -178,7 +178,7 @@ def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> 
     skipped = {} if settled is None else settled.skipped
     selected = _selected(session, {**invalid, **usable.specs}, recorded, skipped)
     if skipped:
-        # Otherwise the skipped specs would be missing from git, and the plan would treat them as removed.
+        # The plan must not decide about skipped specs, because their content was not read.
         selected = (frozenset(recorded.specs.keys() | specs.keys()) if selected is None else selected) - skipped.keys()
     problems = usable.problems if selected is None else _problems_of(selected, invalid)
     settings = settings_digest(project_settings(session.project, session.place.target))

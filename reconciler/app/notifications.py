@@ -216,7 +216,7 @@ class Deliveries:
                     same = recorded.undelivered.get(delivery_id(earlier)) == earlier
                     return None if same else "another process is posting it"
 
-                # Recorded first, so that only one of several processes posts it, and none again after a kill.
+                # Recorded first, so that only one of several processes posts it, and none posts it again after a kill.
                 if not isinstance(self._session.ledger.append([claim], unchanged), Moved):
                     self._post(replace(earlier, at=self._at))
 

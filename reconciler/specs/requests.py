@@ -262,7 +262,7 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
     sent = _sample(written, request, owner)
     problems = _sent_problems(written, request, sent)
     if rendered.replaced:
-        # Problems of a dummy value are about text that is not in the file. Values that cannot be text stay wrong.
+        # A dummy value is not in the file, so its problems are dropped, except where any text would be wrong.
         positions = {view.position((*REQUEST, *loc)) for loc in rendered.replaced}
         left = [each for each in problems if (each.line, each.col) not in positions or each.rule in NOT_TEXT]
         return CheckedRequest(None, left)
