@@ -193,12 +193,16 @@ def test_a_failed_dependency_fails_the_jobs_that_wait_for_it(
     assert "exitCode" not in job(last)["container"]
 
 
-def test_a_job_whose_dependency_has_failed_fails_at_once(submit: Submit, job: Get, emulator: Emulator) -> None:
-    """The job fails as soon as it is submitted."""
+def test_a_job_whose_dependency_has_failed_fails_at_once(
+    submit: Submit, job: Get, emulator: Emulator, clock: Clock
+) -> None:
+    """The job fails as soon as it is submitted, and not at the earlier time at which its dependency failed."""
     first = submit()
     emulator.finish(first, "failed")
+    clock.tick(60)
 
-    assert job(submit(dependsOn=[{"jobId": first}]))["status"] == "FAILED"
+    last = job(submit(dependsOn=[{"jobId": first}]))
+    assert (last["status"], last["stoppedAt"]) == ("FAILED", last["createdAt"])
 
 
 def test_a_job_waits_for_an_endless_dependency(submit: Submit, job: Get, emulator: Emulator, clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """Reading whole projects."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.identity import Source
 from reconciler.errors import SpecErrors, UsageError
+from reconciler.model.batch import rules
 from reconciler.specs.problems import View
 from reconciler.specs.spec import ReadSpec, SpecReader
 from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, load, problems, warnings, wrapped, write
@@ -149,6 +151,16 @@ def test_a_value_too_long_in_one_target(tmp_path):
     (line,) = problems(write(tmp_path, {"a.yaml": text}, project=project))
     assert line.startswith("a.yaml:7:15: spec.request.jobQueue must be the name or the ARN of a job queue")
     assert line.endswith("(target prod)")
+
+
+def test_a_size_limit_counts_the_tag_of_each_target(tmp_path, monkeypatch):
+    """The owner tag contains the name of the target, so a request can be too large only for the longer name."""
+    write(tmp_path, {"a.yaml": batch()})
+    monkeypatch.setattr(rules, "REQUEST_MAX", 0)
+    sizes = [int(size) for line in problems(tmp_path) for size in re.findall(r"has (\d+) bytes", line)]
+    monkeypatch.setattr(rules, "REQUEST_MAX", min(sizes))
+    (line,) = problems(tmp_path)
+    assert line.endswith("(target local)")
 
 
 LOCATIONS = {
