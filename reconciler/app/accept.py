@@ -35,13 +35,11 @@ def decide_accept(view: SpecView) -> Decision:
     """
     spec = view.required_spec()
     _check(view)
-    baseline = view.record.baseline
-    same = baseline if baseline is not None and baseline.digest == spec.digest and not baseline.replaced else None
+    counted = _counted(view, spec)
     changed = any(change.name == view.name for change in view.plan.changes)
-    if not changed and (same is not None or spec.policy.schedule is not None):
+    if not changed and (counted is not None or spec.policy.schedule is not None):
         does = f"{view.name} has no change to accept: its content is already applied. Nothing to do."
         return Decision(view.summary("accept", about=view.name, does=does, generation=None, digest=spec.digest))
-    counted = same or _standing(view, spec)
     generation = view.record.next_generation if counted is None else counted.generation
     summary = view.summary(
         "accept",
@@ -74,11 +72,15 @@ def _check(view: SpecView) -> None:
         )
 
 
-def _standing(view: SpecView, spec: DesiredSpec) -> Submission | None:
+def _counted(view: SpecView, spec: DesiredSpec) -> Submission | None:
     """Returns the submission whose run becomes the run of this content. Returns `None` if there is none, or if the end
     of the run puts the spec on hold. Slots of a scheduled spec keep the content that they ran with."""
     baseline = view.record.baseline
-    if baseline is None or baseline.replaced or baseline.applied or spec.policy.schedule is not None:
+    if baseline is None or baseline.replaced:
+        return None
+    if baseline.digest == spec.digest and (baseline.applied or spec.policy.schedule is not None):
+        return baseline
+    if baseline.applied or spec.policy.schedule is not None:
         return None
     desired = view.desired_alone(spec)
     context = SpecContext(spec, view.record, view.recorded, desired, view.session.now())

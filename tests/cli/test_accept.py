@@ -82,6 +82,25 @@ def test_a_bad_end_is_over_with_accepted_content(world: World):
     assert len(world.runs()) == 1
 
 
+def test_unchanged_content_can_be_accepted_to_end_a_hold(world: World):
+    """The content is recorded as a generation without a run, and a later change runs."""
+    world.batch("clicks", "A")
+    world.run("apply", "--yes")
+    terminated_by_others(world, world.runs()[0].id)
+    held = world.run("apply", "--yes")
+
+    done = world.run("accept", "clicks", "--yes")
+
+    assert held.code == 3
+    assert done.code == 0, done.err
+    assert "as generation 2, without a run" in done.out
+    assert planned(world) == (0, [])
+    assert len(world.runs()) == 1
+    world.batch("clicks", "B")
+    assert world.run("apply", "--yes", "--format", "json").actions("generation", "reason") == [(3, "spec-changed")]
+    assert world.run("fsck").code == 0
+
+
 def test_content_of_a_scheduled_spec_waits_for_its_slot(world: World):
     """The plan no longer contains a change to the spec."""
     world.batch("clicks", "A", schedule='"0 2 * * *"')
