@@ -24,7 +24,16 @@ from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
 from reconciler.redact.request import masked
 from reconciler.specs.broken import UsableSpecs, load_usable
-from reconciler.specs.git import IndexState, checkout_at, index_state, read_checkout, read_head, untracked
+from reconciler.specs.files import Folder, is_wanted
+from reconciler.specs.git import (
+    IndexState,
+    checkout_at,
+    index_state,
+    not_checked_out,
+    read_checkout,
+    read_head,
+    untracked,
+)
 from reconciler.specs.project import load_target, load_targets, read_all
 from reconciler.values import dataclass
 
@@ -168,7 +177,22 @@ def _began_after(submission: Submission | None, position: int) -> bool:
     return submission is not None and submission.first_position > position
 
 
+def _check_complete(session: Session) -> None:
+    """Raises `ReconcilerError` if a sparse checkout leaves out specs, because they would seem to be removed."""
+    file = session.project_file
+    if not isinstance(file.files, Folder):
+        return
+    missing = [path for path in not_checked_out(file.root) if is_wanted(tuple(path.split("/")), file.patterns)]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ReconcilerError(
+            f"the checkout is sparse and lacks {missing[0]}{more}: specs in missing files would seem to be removed. "
+            "Check out the whole project, for example with git sparse-checkout disable"
+        )
+
+
 def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> PassInputs:
+    _check_complete(session)
     usable = _usable(session, tolerant=tolerant, settled=settled)
     invalid, specs = usable.on_hold, usable.ready
     session.aws.name_runs(specs)

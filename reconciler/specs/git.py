@@ -108,15 +108,32 @@ def index_state(root: Path) -> IndexState:
     repository = _repository(root)
     if repository is None:
         return IndexState()
-    folder = repository
-    if repository.is_file():  # in a worktree or submodule, the file contains the path of the folder
-        folder = repository.parent / repository.read_text(errors="replace").partition(":")[2].strip()
+    folder = _git_folder(repository)
     try:
         index = (folder / "index").stat()
     except OSError:
         return IndexState()
     # git locks the index while it writes the files of another commit, and replaces the index at the end.
     return IndexState((index.st_mtime_ns, index.st_ino), (folder / "index.lock").exists())
+
+
+def _git_folder(repository: Path) -> Path:
+    """Returns the folder of a ``.git``: itself, or the folder whose path the file of a worktree or submodule
+    contains."""
+    if not repository.is_file():
+        return repository
+    return repository.parent / repository.read_text(errors="replace").partition(":")[2].strip()
+
+
+def not_checked_out(root: Path) -> list[str]:
+    """Returns the files (relative to `root`) that may be specs and that a sparse checkout leaves out."""
+    repository = _repository(root)
+    if repository is None or not (_git_folder(repository) / "info" / "sparse-checkout").exists():
+        return []
+    listed = run_git(root, "ls-files", "-t", "-z", "--", *_spec_files(root)).stdout.split("\0")
+    project = "".join(f"{part}/" for part in inside(root))
+    paths = [entry[2:].removeprefix(project) for entry in listed if entry.startswith("S ")]
+    return [path for path in paths if not os.path.lexists(root / path)]
 
 
 def remote(root: Path) -> str | None:

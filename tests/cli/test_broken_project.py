@@ -190,6 +190,18 @@ def test_removals_wait_until_every_file_can_be_read(running: World):
     assert happened(world)[len(before) :] == ["cancel-asked clicks", "cancel-accepted clicks", "undeclared clicks"]
 
 
+def test_a_sparse_checkout_removes_nothing(running: World):
+    """Files that git leaves out of the folder are not removed specs, so their runs are not cancelled."""
+    running.git("init", "--quiet")
+    running.commit()
+    running.git("sparse-checkout", "set", "--no-cone", "/reconciler.yaml", "/extract.yaml")
+    before = happened(running)
+    for command in (["plan"], ["apply", "--yes"], ["reconcile"]):
+        done = running.run(*command)
+        assert (1, True) == (done.code, "lacks clicks.yaml and 1 more: specs in missing files" in done.err), done.err
+    assert before == happened(running)
+
+
 def test_a_spec_that_left_git_earlier_stays_retired(running: World):
     """An unreadable file does not bring back a spec that was removed before and has no run."""
     world = running

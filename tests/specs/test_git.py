@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.checkout import Ancestry, Checkout
 from reconciler.errors import ReconcilerError
-from reconciler.specs.git import actor, index_state, read_checkout, run_git, untracked
+from reconciler.specs.git import actor, index_state, not_checked_out, read_checkout, run_git, untracked
 from reconciler.specs.git_pull import pull
 
 
@@ -92,6 +92,23 @@ def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
     (repository / name).parent.mkdir(exist_ok=True)
     (repository / name).write_text("x")
     assert uncommitted == read_checkout(repository, []).uncommitted
+
+
+def test_files_that_a_sparse_checkout_leaves_out(repository):
+    """They are listed relative to the project. A file that was deleted is not one of them."""
+    project = repository / "jobs"
+    (project / "b").mkdir(parents=True)
+    for name in ("a.yaml", "b/c.json", "d.yaml", "notes.txt"):
+        (project / name).write_text("x")
+    git(repository, "add", "-A")
+    commit(repository, "first")
+    assert [] == not_checked_out(project)
+    git(repository, "sparse-checkout", "set", "--no-cone", "/jobs/a.yaml", "/jobs/d.yaml")
+    assert ["b/c.json"] == not_checked_out(project)
+    (project / "d.yaml").unlink()
+    assert ["b/c.json"] == not_checked_out(project)
+    git(repository, "sparse-checkout", "disable")
+    assert [] == not_checked_out(project)
 
 
 def test_plan_files_are_no_uncommitted_changes(repository):
