@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +166,9 @@ def write_specs(chosen: ChosenTarget, payloads: Iterable[Payload], folder: Path 
     file, root = chosen.project_file, chosen.root.resolve()
     home = root / default_folder(file.project.spec.specs) if folder is None else (Path.cwd() / folder).resolve()
     if not home.is_relative_to(root):
-        raise UsageError(f"--out {folder} is not in the project folder {chosen.root}")
+        inner = Path(relpath(root / folder))
+        hint = "" if folder.is_absolute() or ".." in folder.parts else f". Write --out {inner}"
+        raise UsageError(f"--out {folder} is not in the project folder {chosen.root}{hint}")
     inside = home.relative_to(root).parts
     if not is_wanted((*inside, "imported.yaml"), file.patterns):
         raise UsageError(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Folder for the specs.  [default: the project's]",
+    help="Folder for the specs, inside the project folder.  [default: the project's]",
 )
 @click.option("--no-record", is_flag=True, help="Only write the files: the next apply runs the jobs.")
 @format_option("json")
@@ -59,7 +59,7 @@ def import_(
     \b
     Examples:
       reconciler import 00f5qtaa1k4ad80b 4b0e1c5e-6a5c-4a3b-9d0e-0a4bd0c5c1f2 -t prod
-      reconciler import --from-json state-machine.json -t prod --out pipelines
+      reconciler import --from-json state-machine.json -t prod --out specs/pipelines
 
     Exit code 3 if something must be filled in, 1 if a run could not be adopted.
     """

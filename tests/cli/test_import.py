@@ -289,3 +289,13 @@ def test_files_and_options_that_cannot_be_used(world: World, payload: Path) -> N
         assert (code, "") == (done.code, done.out), arguments
         assert message in done.err
     assert not list(world.folder.glob("nightly*"))
+
+
+def test_a_folder_outside_the_project_is_refused_with_the_one_inside(world: World, payload: Path) -> None:
+    """`--out` is relative to the current folder, which may be above the project."""
+    world.write("inner/reconciler.yaml", (world.folder / "reconciler.yaml").read_text())
+
+    done = world.run("-C", "inner", "import", "--from-json", payload, "--out", "jobs")
+
+    assert done.code == 64
+    assert "Write --out inner/jobs" in done.err
