@@ -12,6 +12,7 @@ from reconciler.apply.effects import (
     now,
     record,
     renamed_since,
+    was_missed,
     what_moved,
 )
 from reconciler.core import events as e
@@ -112,8 +113,8 @@ def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
             slots = missed.slots or (missed.first, missed.last)
             if ran.intersection(slots):
                 return f"a slot of {action.name} was submitted since the plan was created: plan again"
-            if all(record.is_missed(slot) for slot in slots):
-                return f"another pass recorded the missed slots of {action.name}"
+            if any(was_missed(record, slot) for slot in slots):
+                return f"another pass recorded missed slots of {action.name}: plan again"
         return None
 
     return valid

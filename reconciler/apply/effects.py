@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from reconciler.core.events import Event
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
 from reconciler.core.ports import Instant, Moved, Precondition, Wanted
-from reconciler.core.state import Recorded
+from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
@@ -151,9 +151,14 @@ def no_longer_due(action: Action, recorded: Recorded) -> str | None:
     record = recorded.spec(action.name)
     schedule = record.schedule
     in_force = schedule is not None and schedule.stopped is None and parse_time(slot) > parse_time(schedule.since)
-    if in_force and not record.is_missed(slot) and not any(slot in missed for missed in record.missed):
+    if in_force and not was_missed(record, slot):
         return None
     return f"another pass stopped the schedule of {action.name} or recorded slot {slot} as missed: plan again"
+
+
+def was_missed(record: SpecRecord, slot: str) -> bool:
+    """Returns whether a slot was recorded as missed, under the schedule in force or a former one."""
+    return record.is_missed(slot) or any(slot in missed for missed in record.missed)
 
 
 def what_moved(action: Action, recorded: Recorded) -> str:

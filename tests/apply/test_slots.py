@@ -95,6 +95,17 @@ def test_missed_slots_are_recorded_once() -> None:
     assert len(world.aws.jobs) == 1
 
 
+def test_slots_that_another_pass_missed_before_it_restarted_the_schedule_are_recorded_once() -> None:
+    """A slot that another pass recorded as missed under the former schedule is not recorded as missed again."""
+    world = begun()
+    made = plan(desired(hourly()), world.ledger().recorded, NOW)
+    lost = e.Missed(at=at(), name="orders", first=ONE, last=TWO, count=2, slots=(ONE, TWO), reason="rescheduled")
+    world.ledger().append([lost, scheduled(seconds=0, schedule="30 * * * *")], lambda _: None)
+    results = world.apply(made)
+    assert [result.outcome for result in results] == [ActionOutcome.NONE] * 2
+    assert world.types() == ["scheduled-since", "missed", "scheduled-since"]
+
+
 def test_a_replacement_asks_for_the_end_of_the_old_run() -> None:
     """The cancel request is recorded, as a replacement, before AWS is called. Nothing is submitted yet."""
     world = World()
