@@ -265,3 +265,14 @@ def test_a_forgotten_run_that_was_live_is_not_taken_as_ended(world: World):
     assert done.code == 0, done.err
     assert "unknown; last seen as" in done.out
     assert world.run("status", "--format", "json").json["specs"][0]["state"] == "submitted"
+
+
+def test_the_run_of_a_renamed_spec_stays_where_it_was_started(world: World):
+    """The new name has another queue, but the run is looked up in the queue that it was submitted to."""
+    run_id = _renamed(world)
+    world.write("new.yaml", (world.folder / "new.yaml").read_text().replace("nightly", "other"))
+
+    assert world.run("adopt", "new", run_id, "--yes").code == 0
+
+    (adopted,) = _of_type(world, ManuallyAdopted)
+    assert adopted.content.location["jobQueue"] == "nightly"

@@ -62,6 +62,7 @@ HIDDEN = [
     ("htpasswd -bc f u p", "htpasswd -bc f u (sensitive)"),
     ("htpasswd -nb u p", "htpasswd -nb u (sensitive)"),
     ("vault login -no-print hvx", "vault login -no-print (sensitive)"),
+    ("vault -namespace team login hvx", "vault -namespace team login (sensitive)"),
     ("vault kv put secret/app foo=x bar=y", "vault kv put secret/app foo=(sensitive) bar=(sensitive)"),
     ("mc alias set m https://h k s", "mc alias set m https://h (sensitive) (sensitive)"),
     ("kubectl create secret generic --from-literal=a=b", "kubectl create secret generic --from-literal=a=(sensitive)"),

@@ -105,3 +105,14 @@ def test_no_address_of_a_webhook_is_shown(tmp_path, webhooks):
     text = problems_text(refused.value.problems)
     assert "S3CR" not in text
     assert "(sensitive)" in text
+
+
+def test_the_line_of_a_spec_on_one_line_is_masked(tmp_path):
+    """A problem between specs shows the line of the name, which may contain the whole request."""
+    line = (
+        "{apiVersion: reconciler/v1, kind: BatchJob, spec: {request: {jobQueue: q, jobDefinition: d, "
+        "containerOverrides: {environment: [{value: S3CR, name: API_TOKEN}]}}}, metadata: {name: job}}\n"
+    )
+    output = shown(tmp_path, f"{line}---\n{line}")
+    assert "is also the name of the spec" in output
+    assert "S3CR" not in output
