@@ -134,8 +134,8 @@ class _Search:
         except OSError as error:
             self._problem(at, f"cannot read this folder: {_why(error)}", "unreadable")
             return
-        self.folders.append(FoundFolder("/".join(at), entries_digest(ordered), inode))
-        wanted = self._patterns.in_folder(at)
+        wanted, others = self._patterns.in_folder(at), list[os.DirEntry[str]]()
+        project_file = "" if at else PROJECT_FILE
         for entry in ordered:
             self._behind_links += linked
             if self._behind_links > MOST_LINKED:
@@ -144,16 +144,19 @@ class _Search:
                         at, f"symlinks to folders lead to more than {MOST_LINKED:,} files and folders", "link"
                     )
                 return
-            name = entry.name
-            if name.startswith(".") or (name == PROJECT_FILE and not at):
-                continue
             # The listing contains the type, so that a file needs no further system call.
-            if not entry.is_file(follow_symlinks=False):
-                self._entry(entry, (*at, name), inside, linked=linked)
-            elif wanted(name):
+            name, is_plain = entry.name, entry.is_file(follow_symlinks=False)
+            if name.startswith(".") or (is_plain and name == project_file):
+                continue
+            if is_plain and wanted(name):
                 self.paths.append("/".join((*at, name)))
-            elif wanted(name.strip().lower()) and not self._patterns.leaves_out((*at, name)):
+                continue
+            others.append(entry)
+            if is_plain and wanted(name.strip().lower()) and not self._patterns.leaves_out((*at, name)):
                 self.similar.append("/".join((*at, name)))
+            elif not is_plain and name != project_file:
+                self._entry(entry, (*at, name), inside, linked=linked)
+        self.folders.append(FoundFolder("/".join(at), entries_digest(others), inode))
 
     def _entry(self, entry: os.DirEntry[str], path: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
         """Searches a folder, follows a symlink, or reports a pipe, a socket or a device, which is never opened, because

@@ -13,7 +13,10 @@ import time
 from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 from reconciler.specs.processes import in_processes, processes_for
@@ -37,6 +40,7 @@ may be changed by another machine or by the host of a container, or may have no 
 OCTAL = 4  # characters of a backslash and three digits, as which proc(5) writes white space and backslashes in a path
 
 Stamp = tuple[int, int, int, int, int]
+_STAMP = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino", "st_dev")
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -72,8 +76,8 @@ class Start(NamedTuple):
 
 
 class FoundFolder(NamedTuple):
-    """A folder that was searched for files: its path relative to the project, the digest of its entries, and its inode
-    and device, which show later whether another folder has taken its path."""
+    """A folder that was searched for files: its path relative to the project, the digest of its entries other than
+    files that are read, and its inode and device, which show later whether another folder has taken its path."""
 
     path: str
     entries: str
@@ -119,7 +123,7 @@ def _type(entry: os.DirEntry[str]) -> str:
 
 class StampedFolder(NamedTuple):
     """A folder, and those of its files that were read. If the folder changed too recently, `stamp` is `None`, and only
-    the entries are compared."""
+    the entries are compared: `entries` is the digest of the other entries, as in `FoundFolder`."""
 
     path: str
     stamp: Stamp | None
@@ -209,11 +213,10 @@ def _stamped_blocks(blocks: Sequence[_Block]) -> list[_Stamps]:
 
 def _stamped_block(folder: str, names: Sequence[str]) -> _Stamps:
     """Stamps files in a folder. Symlinks are followed."""
-    stamps, stat = array("q"), os.stat
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
-        for name in names:
-            stamps.extend(stamp_of(stat(name, dir_fd=descriptor)))
+        # Each step is a function of C, because Python's own steps would take a quarter of the time.
+        stamps = array("Q", chain.from_iterable(map(_STAMP, map(partial(os.stat, dir_fd=descriptor), names))))
     finally:
         os.close(descriptor)
     newest = max(map(max, (stamps[1::FIELDS], stamps[2::FIELDS])))
@@ -221,8 +224,11 @@ def _stamped_block(folder: str, names: Sequence[str]) -> _Stamps:
 
 
 def _same_entries(root: str, folder: StampedFolder) -> bool:
+    # Files that are read have stamps, which show that they still exist.
+    names = frozenset(folder.names)
     with os.scandir(os.path.join(root, folder.path)) as entries:
-        return entries_digest(entries) == folder.entries
+        others = [each for each in entries if each.name not in names or not each.is_file(follow_symlinks=False)]
+    return entries_digest(others) == folder.entries
 
 
 def has_unreliable_times(root: str, mounts: str = "/proc/self/mountinfo") -> bool:

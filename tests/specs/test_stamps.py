@@ -79,6 +79,12 @@ def replace_by_folder(root: Path) -> None:
     (root / "notes/d.yaml").write_text("d")
 
 
+def replace_by_symlink(root: Path) -> None:
+    """Replaces a file by a symlink to it at another place."""
+    (root / "a.yaml").rename(root / ".a")
+    (root / "a.yaml").symlink_to(".a")
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "edited with its time restored": edit_secretly,
     "two files swapped": swap,
@@ -88,6 +94,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "moved": lambda root: (root / "a.yaml").rename(root / "sub/a.yaml"),
     "replaced by a copy": lambda root: os.replace(root / "copy", root / "a.yaml"),
     "a file that became a folder": replace_by_folder,
+    "a file that became a symlink": replace_by_symlink,
     "a folder that was removed": lambda root: (root / "sub").rename(root / ".sub"),
 }
 
