@@ -69,10 +69,14 @@ action, and its next slot."""
 
 File = tuple[Stamp, tuple[Spec, ...]]
 
+NEVER: Stamp = (0, 0, 0, 0, 0)
+"""The stamp of a file that is read each time. Its specs are in the cache so that a change of their names, kinds,
+targets and references is detected."""
+
 
 class _Content(NamedTuple):
     """The content of the cache: when the command that wrote it started, the position and checksum of the ledger's last
-    batch at that time, the number of accepted rollbacks, and the files that can be skipped."""
+    batch at that time, the number of accepted rollbacks, and the files, of which those with a stamp can be skipped."""
 
     since: int
     position: int
@@ -116,6 +120,7 @@ class SettledSpecs:
         self._name = ""
         self._at_rest: dict[str, Settled] = {}  # the specs that were read and recognized, by name
         self._stamps: Mapping[str, Stamp] = {}
+        self._cached: Mapping[str, File] = {}
         self._unchanged: dict[str, File] = {}  # the files that can also be skipped next time
         self._skipped: dict[str, File] = {}
         self._read: Sequence[ReadSpec] = ()
@@ -138,14 +143,14 @@ class SettledSpecs:
         # Added to, because in a second read the state already contains AWS's reports, and ended runs look complete.
         self._open |= {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
         self._open |= {run.name for runs in incomplete(recorded, session.now()).values() for run in runs}
-        cached: Mapping[str, File] = {}
+        cached = self._cached = {}
         use = self._skips and not session.options.no_cache
         if use and isinstance(files, Folder) and not has_unreliable_times(str(files.root)):
             text = sha256(session.project_file.view.source.text.encode()).hexdigest()
             key = [code_version(), os.path.realpath(session.root), session.place.target, text]
             self._name = f"settled-{digest(json.dumps(key))}"
             self._stamps = stamps_of(str(files.root), paths)
-            cached = self._known()
+            cached = self._cached = self._known()
         unchanged = {path: file for path, file in cached.items() if file[0] == self._stamps.get(path)}
         skipped = {path: file for path, file in unchanged.items() if self._can_skip(file)}
         specs = read_all(files, [path for path in paths if path not in skipped], reader, problems, self._shortened)
@@ -207,7 +212,7 @@ class SettledSpecs:
             yield from (_restored(path, form) for form in cached[path][1] if names is None or form[0] in names)
 
     def _known(self) -> Mapping[str, File]:
-        """Returns the cached files, without files whose specs may have a pending action by now."""
+        """Returns the cached files. A file whose specs may have a pending action by now has no stamp."""
         content = self._cache.read(self._name)
         recorded, now = self._session.ledger.recorded, self._session.now()
         if content is None:
@@ -228,9 +233,8 @@ class SettledSpecs:
         if not touched and not over:
             return known.files
         return {
-            path: file
+            path: (NEVER, file[1]) if any(spec[0] in touched or spec[-1] in over for spec in file[1]) else file
             for path, file in known.files.items()
-            if not any(spec[0] in touched or spec[-1] in over for spec in file[1])
         }
 
     def _continues(self, known: _Content) -> bool:
@@ -267,7 +271,7 @@ class SettledSpecs:
         return replace(made, actions=tuple(sorted((*made.actions, *others), key=attrgetter("name"))))
 
     def keep(self, inputs: PassInputs, made: Plan) -> None:
-        """Caches the files that were read, if none of their specs has a pending action."""
+        """Caches the files that were read, with their stamps if none of their specs has a pending action."""
         session, recorded, checksum = self._session, inputs.recorded, self._session.ledger.head_checksum
         if not self._name or checksum is None or recorded.position != made.ledger_position:
             return
@@ -275,26 +279,29 @@ class SettledSpecs:
             return
         decided = _settled(inputs, made, self._open) if self._counts else {}  # else the plan may be for another time
         settled = {**decided, **dict.fromkeys(self._at_rest, AT_REST)}
-        new = dict(self._new_files(settled))
-        if new:
-            files = {**self._unchanged, **new}
+        files = {**dict(self._read_files(settled)), **self._unchanged}
+        if files != self._cached:
             content = _Content(self._start.wall, recorded.position, checksum, len(recorded.rollbacks), files)
             self._cache.write(self._name, json.dumps(content, separators=(",", ":")).encode())
 
-    def _new_files(self, settled: Mapping[str, State]) -> Iterator[tuple[str, File]]:
-        """Yields the files that were read, did not change in the meantime, and can be skipped next time."""
+    def _read_files(self, settled: Mapping[str, State]) -> Iterator[tuple[str, File]]:
+        """Yields the files that were read. A file has no stamp if it changed in the meantime or may not be skipped next
+        time."""
         by_path: dict[str, list[Spec | None]] = {}
+        pending: set[str] = set()
         for spec in self._read:
             elsewhere = spec.targets is not None and self._session.place.target not in spec.targets
             state = ELSEWHERE if elsewhere else settled.get(spec.name or "")
-            by_path.setdefault(spec.location.path, []).append(None if state is None else _form(spec, state))
+            by_path.setdefault(spec.location.path, []).append(_form(spec, state or ELSEWHERE))
+            if state is None:
+                pending.add(spec.location.path)
         again = stamps_of(str(self._session.project_file.root), by_path)
         for path, forms in by_path.items():
-            stamp = self._stamps.get(path)
-            if stamp is not None and stamp == again.get(path) and self._start.trusts(*stamp[1:3]):
-                specs = tuple(form for form in forms if form is not None)
-                if len(specs) == len(forms):
-                    yield path, (stamp, specs)
+            stamp, specs = self._stamps.get(path), tuple(form for form in forms if form is not None)
+            if stamp is None or stamp != again.get(path) or not self._start.trusts(*stamp[1:3]) or path in pending:
+                stamp = NEVER
+            if len(specs) == len(forms):
+                yield path, (stamp, specs)
 
 
 def _touched(recorded: Recorded, position: int) -> set[str]:

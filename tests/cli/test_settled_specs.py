@@ -23,6 +23,7 @@ from reconciler.specs import stamps
 from reconciler.specs.files import Folder
 from reconciler.specs.parse import SourceText
 from reconciler.specs.private_cache import PrivateCache
+from reconciler.specs.spec import ReadSpec
 from tests.cli.test_stored_output import edit_within_a_second, swap
 from tests.cli.world import Done, World
 
@@ -180,6 +181,27 @@ def test_the_plan_from_the_cache_is_the_plan_from_the_files(world: World, reads:
     for change, other in zip(CHANGES, cycle(OTHERS), strict=False):
         change(world)
         same_plans(world, other)
+
+
+def test_a_pending_change_is_compared_with_the_cache(world: World, reads: list[str], monkeypatch: pytest.MonkeyPatch):
+    """As long as no name, kind, target or reference changes, only specs to which others refer are checked again, also
+    if the changed file was read before."""
+    restored: list[str] = []
+    real = settled_specs._restored
+
+    def restoring(path: str, form: settled_specs.Spec) -> ReadSpec:
+        restored.append(path)
+        return real(path, form)
+
+    monkeypatch.setattr(settled_specs, "_restored", restoring)
+    for argument, expected in (("B", []), ("B", []), ("C", [])):
+        world.spark("visits", argument)
+        assert "visits" in world.run(*PLAN).out
+        assert restored == expected
+    world.spark("visits", "C", dependsOn="[{name: orders}]")
+    world.run(*PLAN)
+    assert restored == ["clicks.yaml", "daily.yaml"]
+    same_plans(world)
 
 
 def test_a_plan_as_json_decides_about_a_spec_that_is_not_at_rest(world: World, reads: list[str]):
