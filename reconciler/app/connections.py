@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
@@ -230,8 +230,9 @@ class AwsConnections:
         )
 
 
-def rates(target: Target) -> dict[str, Rate]:
-    """Returns the quotas, by operation."""
+def rates(target: Target, kinds: Collection[str] = tuple(MODULES)) -> dict[str, Rate]:
+    """Returns the quotas by operation, of some kinds, because importing a kind takes long."""
     if target.is_emulator:
         return target.rates
-    return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | target.rates
+    known = [kind_named(name) for name in MODULES if name in kinds]
+    return {operation: rate for kind in known for operation, rate in kind.rates.items()} | target.rates

@@ -33,7 +33,8 @@ def with_field_changes(session: Session, made: Plan) -> Plan:
     ]
     positions = {position for _, position, _, _ in compared}
     positions |= {change.compared_with for change in made.changes if change.compared_with is not None}
-    batches = dict(session.ledger.history.batches(sorted(positions))) if positions else {}
+    history = session.ledger.history
+    batches = dict(history.batches(sorted(positions), _names(session, made))) if positions else {}
     compare = _Comparisons(session.masked)
     # The fields of added specs are in their requests (`all_fields`).
     present = [c for c in made.changes if c.content is not None and c.change is not ChangeType.ADDED]
@@ -42,6 +43,16 @@ def with_field_changes(session: Session, made: Plan) -> Plan:
         {change.name: _request_fields(change, batches, compare) for change in present},
     )
     return replace(plan, warnings=(*plan.warnings, *compare.unknown))
+
+
+def _names(session: Session, made: Plan) -> set[str] | None:
+    """Returns the names of the specs whose earlier requests are needed, or `None` for all, because events about renamed
+    specs have their former names."""
+    if session.ledger.recorded.former_names or any(change.renamed_from for change in made.changes):
+        return None
+    return {action.name for action in made.actions if action.compared_with is not None} | {
+        change.name for change in made.changes
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
     made = plan(desired, inputs.recorded, now)
     others = [*untracked_warnings(session, inputs, made)]
     if made.pending:  # the quotas of a kind are in its module, which takes long to import
-        others += quota_warnings(made, rates(session.target))
+        others += quota_warnings(made, rates(session.target, {action.kind for action in made.pending}))
     return replace(made, warnings=(*made.warnings, *others), problems=inputs.problems)
 
 

@@ -111,6 +111,9 @@ class History:
         `names`. Positions that are far apart are fetched separately; nearby positions are read in one sequence. Raises
         `LedgerError` if the ledger has no batch at one of the positions.
         """
+        if len(positions) == 1:  # needs no threads, which take long to import
+            yield positions[0], self.batch(positions[0], names)
+            return
         if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few commands read these batches
 

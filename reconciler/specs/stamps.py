@@ -95,7 +95,7 @@ def stamps_of(root: str, paths: Iterable[str]) -> dict[str, Stamp]:
     try:
         for path in paths:
             with suppress(OSError):
-                stamps[path] = stamp_of(os.stat(path, dir_fd=descriptor))
+                stamps[path] = _STAMP(os.stat(path, dir_fd=descriptor))
     finally:
         os.close(descriptor)
     return stamps

@@ -40,17 +40,17 @@ def test_the_plan_contains_the_warning(world: World) -> None:
 
 
 def test_a_plan_that_sends_nothing_needs_no_quotas(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The quotas of a kind are in its module, which is not imported for a plan without submissions."""
-    asked: list[Target] = []
+    """The quotas of a kind are in its module, which is not imported for a plan without submissions of this kind."""
+    asked: list[set[str]] = []
 
-    def rates(target: Target) -> dict[str, Rate]:
-        asked.append(target)
+    def rates(_: Target, kinds: set[str]) -> dict[str, Rate]:
+        asked.append(kinds)
         return {}
 
     monkeypatch.setattr(reconcile, "rates", rates)
     world.batch("one")
     assert world.run("plan", "--no-refresh").code == 0
-    assert len(asked) == 1
+    assert asked == [{"BatchJob"}]
     assert world.run("apply", "--yes").code == 0
     asked.clear()
     assert world.run("plan", "--no-refresh").code == 0
