@@ -143,14 +143,15 @@ class SettledSpecs:
         # Added to, because in a second read the state already contains AWS's reports, and ended runs look complete.
         self._open |= {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
         self._open |= {run.name for runs in incomplete(recorded, session.now()).values() for run in runs}
-        cached = self._cached = {}
+        cached: Mapping[str, File] = {}
         use = self._skips and not session.options.no_cache
         if use and isinstance(files, Folder) and not has_unreliable_times(str(files.root)):
             text = sha256(session.project_file.view.source.text.encode()).hexdigest()
             key = [code_version(), os.path.realpath(session.root), session.place.target, text]
             self._name = f"settled-{digest(json.dumps(key))}"
             self._stamps = stamps_of(str(files.root), paths)
-            cached = self._cached = self._known()
+            cached = self._known()
+        self._cached = cached
         unchanged = {path: file for path, file in cached.items() if file[0] == self._stamps.get(path)}
         skipped = {path: file for path, file in unchanged.items() if self._can_skip(file)}
         specs = read_all(files, [path for path in paths if path not in skipped], reader, problems, self._shortened)
