@@ -165,7 +165,7 @@ def write_specs(chosen: ChosenTarget, payloads: Iterable[Payload], folder: Path 
     not part of the project or cannot be written."""
     file, root = chosen.project_file, chosen.root.resolve()
     home = root / default_folder(file.project.spec.specs) if folder is None else (Path.cwd() / folder).resolve()
-    if not home.is_relative_to(root):
+    if folder is not None and not home.is_relative_to(root):
         inner = Path(relpath(root / folder))
         hint = "" if folder.is_absolute() or ".." in folder.parts else f". Write --out {inner}"
         raise UsageError(f"--out {folder} is not in the project folder {chosen.root}{hint}")
