@@ -70,7 +70,7 @@ def pages(
     while True:
         with translate_errors(operation):
             answer = call(**query, **token)
-            if items not in answer:  # an empty list would make runs look absent
+            if items not in answer:  # without an error, all runs would look absent
                 raise unexpected_reply(operation, "the reply contains no list")
             page = {item[id_field]: item for item in answer[items]}
         yield page

@@ -192,7 +192,7 @@ def refuse_undecodable(client: Any) -> None:  # noqa: ANN401 - a boto3 client
         status = response_dict["status_code"]
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise ResponseParserError(f"the body of the reply, with status {status}, cannot be decoded")
-        # With the code of the status, botocore sends a read again.
+        # No exception for a server error, so that botocore sends a read again.
         parsed_response["Error"] = {"Code": str(status), "Message": "the reply could not be read"}
 
     client.meta.events.register_last("response-received", check)
