@@ -1,17 +1,19 @@
-"""The loop of every pass: read, observe, plan, apply, notify.
+"""The steps of a pass: read, observe, plan, apply, notify.
 
 ```text
-inputs = read(session)                                    # specs from files, submissions from the ledger
-record(session, inputs, observe(session, inputs))         # what AWS reports of open runs and submissions
-plan = make_plan(session, inputs)                         # pure; writes nothing
-results = apply_plan(session, plan, progress, stop)       # intents, calls, outcomes
-record_applied(session, plan, results)                    # schedules in force, and what git declared
-notify(session, plan, results)                            # each event once
+inputs = read(session)                             # specs from files, submissions from the ledger, in one state
+record(session, inputs, observe(session, inputs))  # what AWS reports of open runs, and runs that a ledger has lost
+plan = make_plan(session, inputs)                  # writes nothing; again if `look_for_other_ledgers` finds runs
+results = apply_plan(session, plan, None, stop)    # checks account, clock, settings; renames; intents, calls, outcomes
+record_applied(session, plan, results)             # schedules in force, and what git declared
+notify(session, plan, results)                     # each event once
 ```
 
-`reconcile` runs these steps for a service; `apply` shows the plan and confirms it before `apply_plan`, and prints the
-results before `record_applied`. A dry run stops after `make_plan` and adds the observation in memory (`assume`)
-instead of recording it.
+`prepare` contains the first three steps, and every command that applies starts with it unless it has a plan file.
+`reconcile` runs all steps for a service. `apply`, and `reconciler reconcile` without `--every`, run the last three in
+`reconciler.cli.plan.show_and_apply` and the commands that call it, because they print or ask between the steps: a
+change of the order must be made in both. A plan that is only shown (`preview`) adds the observation in memory
+(`assume`) instead of recording it.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     """Runs one pass without confirmation. Returns `None` if `stop` was set before anything was sent.
 
     An invalid spec and the specs that depend on it are put on hold; other specs are not affected. Raises
-    `LimitExceeded` if the plan exceeds the limits of the target, and the errors of the five steps.
+    `LimitExceeded` if the plan exceeds the limits of the target, and the errors of the steps.
     """
     inputs, made = prepare(session, tolerant=True)
     made.check(session.limits)
