@@ -13,7 +13,7 @@ from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Reason
 from reconciler.core.ports import Precondition, RunFacts, RunReport
 from reconciler.core.state import Recorded, RunState, Submission
-from reconciler.core.submit_actions import SpecContext, submit
+from reconciler.core.submit_actions import SpecContext, submit_action
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
@@ -294,11 +294,11 @@ def _counted(view: decisions.SpecView, spec: DesiredSpec, slot: str | None) -> A
     if policy.schedule is None:
         if slot is not None:
             raise ReconcilerError(f"{spec.name} has no schedule and no slots. Leave out --slot")
-        return submit(context, SubmissionKey(spec.name, view.record.next_generation), Reason.NEW)
+        return submit_action(context, SubmissionKey(spec.name, view.record.next_generation), Reason.NEW)
     if slot is None:
         raise ReconcilerError(f"{spec.name} has a schedule. Give the slot of the run with --slot")
     if not is_slot(policy.schedule, policy.timeZone, slot) or parse_time(slot) > now:
         raise ReconcilerError(f"{slot} is not a past slot of {policy.schedule!r} ({policy.timeZone})")
     key = SubmissionKey(spec.name, slot=slot)
     attempt = view.record.next_attempt(key, [s for s in view.attempts(slot) if s.slot == slot])
-    return submit(context, replace(key, attempt=attempt), Reason.SLOT_DUE)
+    return submit_action(context, replace(key, attempt=attempt), Reason.SLOT_DUE)

@@ -10,7 +10,7 @@ from reconciler.apply.effects import (
     always,
     moved,
     now,
-    record,
+    record_events,
     renamed_since,
     was_missed,
     what_moved,
@@ -28,7 +28,7 @@ def adopt(action: Action, run_id: str) -> Procedure:
     at = yield from now()
     token = action.client_token or ""
     event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
-    return (yield from record([event], ActionResult(ActionOutcome.ADOPTED, run_id)))
+    return (yield from record_events([event], ActionResult(ActionOutcome.ADOPTED, run_id)))
 
 
 def adopt_unintended(event: e.ManuallyAdopted, action: Action) -> Procedure:
@@ -39,7 +39,7 @@ def adopt_unintended(event: e.ManuallyAdopted, action: Action) -> Procedure:
         fresh = record.head == action.ledger_head and event.token not in recorded.by_token and not record.unresolved
         return None if fresh else what_moved(action, recorded)
 
-    return (yield from record([event], ActionResult(ActionOutcome.ADOPTED, event.run_id), valid))
+    return (yield from record_events([event], ActionResult(ActionOutcome.ADOPTED, event.run_id), valid))
 
 
 def supersede(action: Action, settle_seconds: int) -> Procedure:
@@ -53,7 +53,7 @@ def supersede(action: Action, settle_seconds: int) -> Procedure:
         return None if proven else what_moved(action, recorded)
 
     event = e.Superseded(at=(yield from now()), name=action.name, token=token)
-    return (yield from record([event], ActionResult(ActionOutcome.RECORDED), valid))
+    return (yield from record_events([event], ActionResult(ActionOutcome.RECORDED), valid))
 
 
 def cancel(
@@ -86,7 +86,7 @@ def cancel(
         # The request remains recorded, so the next pass asks AWS again (`SpecRecord.cancels_to_confirm`).
         return ActionResult(ActionOutcome.UNSENT, run_id, failure)
     accepted = e.CancelAccepted(at=(yield from now()), name=action.name, token=token, run_id=run_id)
-    return (yield from record([accepted], ActionResult(ActionOutcome.CANCELLED, run_id)))
+    return (yield from record_events([accepted], ActionResult(ActionOutcome.CANCELLED, run_id)))
 
 
 def miss(action: Action) -> Procedure:
@@ -96,7 +96,7 @@ def miss(action: Action) -> Procedure:
         e.Missed(at=at, name=action.name, settled=until if missed is action.missed[-1] else None, **asdict(missed))
         for missed in action.missed
     ]
-    return (yield from record(events, ActionResult(ActionOutcome.RECORDED), _may_miss(action)))
+    return (yield from record_events(events, ActionResult(ActionOutcome.RECORDED), _may_miss(action)))
 
 
 def _may_miss(action: Action) -> Callable[[Recorded], str | None]:

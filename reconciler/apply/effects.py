@@ -120,7 +120,7 @@ def moved(what: Moved) -> ActionResult:
     return ActionResult(ActionOutcome.NONE, error=what.why)
 
 
-def record(events: Sequence[Event], result: ActionResult, valid: Precondition = always) -> Procedure:
+def record_events(events: Sequence[Event], result: ActionResult, valid: Precondition = always) -> Procedure:
     """Records the events of one type that complete an action, by default regardless of other writers. If the ledger
     fails now, a submission remains unresolved, and a later pass finds the run by its tag."""
     try:

@@ -11,7 +11,7 @@ from threading import Event, Thread
 from reconciler.apply import actions, protocol
 from reconciler.apply.effects import Procedure, always
 from reconciler.apply.groups import Steps, together
-from reconciler.apply.intents import Provenance, Task, adoption, intent
+from reconciler.apply.intents import ApplyContext, Provenance, adoption, submit_task
 from reconciler.apply.interpreter import World, drive
 from reconciler.core.changes import policy_changes
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason
@@ -65,7 +65,7 @@ def execute(
     action ends.
     """
     world = World(ledger, services, clock, quota, stop or Event())
-    task = Task(plan.place, world, provenance, claim_seconds, settle_seconds, partial(_outdated, plan))
+    context = ApplyContext(plan.place, world, provenance, claim_seconds, settle_seconds, partial(_outdated, plan))
     results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
     waiting: SimpleQueue[list[int]] = SimpleQueue()
     done: SimpleQueue[tuple[int, ActionResult]] = SimpleQueue()
@@ -77,7 +77,7 @@ def execute(
         with suppress(Empty):
             # All threads take specs from one queue, so that no thread is idle while specs wait.
             while True:
-                yield steps(plan, waiting.get_nowait(), task, done.put, check)
+                yield steps(plan, waiting.get_nowait(), context, done.put, check)
 
     number = min(workers, len(names))
     groups = [together(specs(), _group_size(len(names), number), claim_seconds) for _ in range(number)]
@@ -104,14 +104,14 @@ def _group_size(specs: int, threads: int) -> int:
 def steps(
     plan: Plan,
     indexes: Sequence[int],
-    task: Task,
+    context: ApplyContext,
     done: Callable[[tuple[int, ActionResult]], None],
     check: Callable[[], None] | None = None,
 ) -> Steps:
     """Yields the effects of one spec's actions, one action after the other. Calls `done` with the index and the result
     of each action."""
     for index in indexes:
-        done((index, (yield from _perform(plan.actions[index], task, check))))
+        done((index, (yield from _perform(plan.actions[index], context, check))))
 
 
 def _outdated(plan: Plan, name: str, recorded: Recorded) -> str | None:
@@ -167,9 +167,9 @@ def _collect(
         yield index, ActionResult(ActionOutcome.UNKNOWN, error="the command was stopped before its outcome was known")
 
 
-def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Procedure:
+def _perform(action: Action, context: ApplyContext, check: Callable[[], None] | None) -> Procedure:
     """Runs one action to its end and returns a result even if it fails."""
-    if task.world.stop.is_set():
+    if context.world.stop.is_set():
         return ActionResult(ActionOutcome.UNSENT, error=protocol.STOPPED_BEFORE)
     try:
         if check is not None:
@@ -178,7 +178,7 @@ def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Pr
         return ActionResult(ActionOutcome.UNSENT, error=str(error))
     try:
         try:
-            procedure = _procedure(action, task)  # reads the request of an earlier send from the ledger
+            procedure = _procedure(action, context)  # reads the request of an earlier send from the ledger
         except LedgerError as error:
             return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}")
         return (yield from procedure)
@@ -187,36 +187,36 @@ def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Pr
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unexpected failure: {type(error).__name__}")
 
 
-def _procedure(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one for each action type
+def _procedure(action: Action, context: ApplyContext) -> Procedure:  # noqa: PLR0911 - one for each action type
     """Returns the procedure of one action."""
     match action.action:
         case ActionType.SUBMIT:
-            return protocol.submit(intent(action, task))
+            return protocol.submit(submit_task(action, context))
         case ActionType.ADOPT:
             if action.request is not None:  # the ledger contains no intent for this run
-                return actions.adopt_unintended(adoption(action, task), action)
+                return actions.adopt_unintended(adoption(action, context), action)
             return actions.adopt(action, action.run_id or "")
         case ActionType.CANCEL:
-            reason = f"reconciler: {action.reason} by {task.provenance.actor}"
+            reason = f"reconciler: {action.reason} by {context.provenance.actor}"
             # An operator's request does not depend on the content of the spec.
-            valid = always if action.reason is Reason.ASKED else partial(task.outdated, action.name)
-            return actions.cancel(action, reason, task.provenance.actor, valid)
+            valid = always if action.reason is Reason.ASKED else partial(context.outdated, action.name)
+            return actions.cancel(action, reason, context.provenance.actor, valid)
         case ActionType.REPLACE:
-            reason = f"reconciler: replaced ({action.reason}) by {task.provenance.actor}"
-            valid = partial(task.outdated, action.name)
-            return actions.cancel(_replaced(action, task), reason, task.provenance.actor, valid, replacing=True)
+            reason = f"reconciler: replaced ({action.reason}) by {context.provenance.actor}"
+            valid = partial(context.outdated, action.name)
+            return actions.cancel(_replaced(action, context), reason, context.provenance.actor, valid, replacing=True)
         case ActionType.SKIP if action.missed:
             return actions.miss(action)
         case ActionType.SKIP:
-            return actions.supersede(action, task.settle_seconds)
+            return actions.supersede(action, context.settle_seconds)
         case _:
             raise ValueError(f"this version cannot apply the action {action.action}")
 
 
-def _replaced(action: Action, task: Task) -> Action:
+def _replaced(action: Action, context: ApplyContext) -> Action:
     """Returns the action that cancels the old run of a replacement. A later pass submits the new run after the old one
     has ended, because two runs of the spec must not overlap."""
-    record = task.world.ledger.recorded.spec(action.name)
+    record = context.world.ledger.recorded.spec(action.name)
     old = next((run for run in record.submissions if run.run_id == action.replaces), None)
     if old is None:
         raise ValueError(f"a replacement of run {action.replaces}, which is not recorded")

@@ -1,4 +1,4 @@
-"""Builds the events that begin a submission, with the exact request that is sent."""
+"""Builds what begins a submission: the draft of its intent with the exact request, or the event of an adoption."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,8 +52,8 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """The values that all actions of one pass share. `outdated` returns why the plan of the spec with a name may no
+class ApplyContext:
+    """The values that all actions of one apply share. `outdated` returns why the plan of the spec with a name may no
     longer be applied, or `None`; it is part of the precondition of every new submission."""
 
     place: Place
@@ -64,10 +64,11 @@ class Task:
     outdated: Callable[[str, Recorded], str | None] = lambda _name, _recorded: None
 
 
-def intent(action: Action, task: Task) -> protocol.Intent:
-    """Returns the intent for a submit action. If a submission is sent again, the same bytes are transmitted."""
+def submit_task(action: Action, context: ApplyContext) -> protocol.SubmitTask:
+    """Returns the task of a submit action, with the draft of its intent. If a submission is sent again, the same bytes
+    are transmitted."""
     token, kind, key = action.client_token or "", kind_named(action.kind), action.key
-    content = _content_to_send(action, token, task)
+    content = _content_to_send(action, token, context)
     assert key is not None  # noqa: S101 - a submit has a key
     draft = Intended(
         at="",
@@ -77,57 +78,57 @@ def intent(action: Action, task: Task) -> protocol.Intent:
         content=content,
         send=action.send,
         not_after="",
-        owner=task.provenance.owner,
+        owner=context.provenance.owner,
         reason=str(action.reason),
         backoff_limit=action.backoff_limit or None,
         settled_slots=action.handled_until,
-        **task.provenance.fields,
+        **context.provenance.fields,
     )
-    earlier = task.world.ledger.recorded.by_token.get(token)
-    return protocol.Intent(
+    earlier = context.world.ledger.recorded.by_token.get(token)
+    return protocol.SubmitTask(
         action=action,
         draft=draft,
         operation=kind.operation,
-        claim_seconds=task.claim_seconds,
-        settle_seconds=task.settle_seconds,
+        claim_seconds=context.claim_seconds,
+        settle_seconds=context.settle_seconds,
         idempotent=kind.token_field is not None,
         began=earlier.first_intent_at if earlier else None,
-        repeats=earlier is not None and is_repeat(earlier, task.settle_seconds),
-        outdated=partial(task.outdated, action.name),
+        repeats=earlier is not None and is_repeat(earlier, context.settle_seconds),
+        outdated=partial(context.outdated, action.name),
     )
 
 
-def _content_to_send(action: Action, token: str, task: Task) -> Content:
+def _content_to_send(action: Action, token: str, context: ApplyContext) -> Content:
     """Returns the content with the request to transmit. If the submission was sent before, this is the request of its
     last intent, byte for byte."""
     if not token or action.request is None:
         raise ValueError("a submit without a token or a request")
     if action.send == 1:
-        return _as_sent(action, token, task)
+        return _as_sent(action, token, context)
     # AWS returns an error if a token is reused with a different request, and the run must match its intent.
-    recorded = task.world.ledger.recorded.by_token[token]
-    intent = intent_of(task.world.ledger.batch(recorded.intent_position), action.name, token)
+    recorded = context.world.ledger.recorded.by_token[token]
+    intent = intent_of(context.world.ledger.batch(recorded.intent_position), action.name, token)
     return replace(action.content, request=intent.request, location=recorded.content.location)
 
 
-def _as_sent(action: Action, token: str, task: Task) -> Content:
+def _as_sent(action: Action, token: str, context: ApplyContext) -> Content:
     """Returns the content of an action with our token and tags in the request."""
-    request = kind_named(action.kind).as_sent(action.request or {}, token, task.place.owner(action.name))
+    request = kind_named(action.kind).as_sent(action.request or {}, token, context.place.owner(action.name))
     return replace(action.content, request=request)
 
 
-def adoption(action: Action, task: Task) -> ManuallyAdopted:
+def adoption(action: Action, context: ApplyContext) -> ManuallyAdopted:
     """Returns the event that adopts a run without an intent, as the run of the spec's current content."""
     if not action.client_token or action.key is None or action.request is None or action.run_id is None:
         raise ValueError("an adoption without a key, a token, a request or a run id")
     return ManuallyAdopted(
-        at=moment(task.world.clock.now()),
+        at=moment(context.world.clock.now()),
         token=action.client_token,
         kind=action.kind,
         key=action.key,
-        content=_as_sent(action, action.client_token, task),
+        content=_as_sent(action, action.client_token, context),
         run_id=action.run_id,
-        owner=task.place.owner(action.name),
+        owner=context.place.owner(action.name),
         reason=str(action.reason),
-        **task.provenance.fields,
+        **context.provenance.fields,
     )

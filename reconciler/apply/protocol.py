@@ -24,7 +24,7 @@ from reconciler.apply.effects import (
     no_longer_due,
     now,
     read_clock,
-    record,
+    record_events,
     renamed_since,
     what_moved,
 )
@@ -65,8 +65,8 @@ STOPPED_BEFORE = "the command was stopped before this was done"
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """One submit of a plan, with everything that its `intended` events record.
+class SubmitTask:
+    """One submit action of a plan, with everything that its intents (the `intended` events) record.
 
     `draft` is the event of the next send, without its times; its request is transmitted byte for byte by `operation`.
     `claim_seconds` and `settle_seconds` are settings of the target.
@@ -96,19 +96,19 @@ class _Sent:
     outcome: Outcome | None = None
 
 
-def submit(intent: Intent) -> Procedure:
+def submit(task: SubmitTask) -> Procedure:
     """Submits one generation or slot: records the intent, transmits the request once, and records the outcome. Sends
     again after a temporary refusal and, if AWS accepts our token, after an unclear outcome. If the outcome is still
     unclear after that, looks for the run."""
     pauses = {True: iter(THROTTLE_PAUSES), False: iter(RESEND_PAUSES)}
-    number, repeats = intent.action.send, intent.repeats
+    number, repeats = task.action.send, task.repeats
     while True:
-        sent = yield from _send(intent, number, repeats=repeats)
+        sent = yield from _send(task, number, repeats=repeats)
         if sent.event is None or sent.outcome is None or isinstance(sent.outcome, Accepted):
             return sent.result
         # While an earlier send is unresolved, a refusal of this one does not prove that there is no run (R3).
         if repeats or isinstance(sent.outcome, Ambiguous):
-            return (yield from _find_out(intent, sent.event, sent.outcome))
+            return (yield from _find_out(task, sent.event, sent.outcome))
         if not isinstance(sent.outcome, Refused):
             return sent.result
         pause = next(pauses[sent.outcome.throttled], None)
@@ -117,27 +117,27 @@ def submit(intent: Intent) -> Procedure:
         number += 1
 
 
-def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, object, _Sent]:
+def _send(task: SubmitTask, number: int, *, repeats: bool) -> Generator[Effect, object, _Sent]:
     """Sends once: take a quota token, read the clock, record the intent, call AWS, record the outcome. The order is the
     guarantee."""
-    if not (yield Acquire(intent.operation)):
+    if not (yield Acquire(task.operation)):
         return _Sent(ActionResult(ActionOutcome.UNSENT, error=STOPPED_BEFORE))
     # The clock is read after the quota, which may take minutes: the deadline must cover the call, not the wait.
     reading = yield from read_clock()
-    deadline = Instant(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
+    deadline = Instant(reading.wall + task.claim_seconds, reading.boot + task.claim_seconds)
     proven = number > 1 and not repeats  # if this is wrong, the precondition below refuses the intent
     at, not_after = moment(reading.wall), moment(deadline.wall)
-    event = replace(intent.draft, at=at, not_after=not_after, send=number, proven=proven or None)
-    precondition = _may_repeat(intent, number, reading.wall) if repeats else _may_intend(intent, number)
+    event = replace(task.draft, at=at, not_after=not_after, send=number, proven=proven or None)
+    precondition = _may_repeat(task, number, reading.wall) if repeats else _may_intend(task, number)
     try:
         appended = yield Append((event,), precondition)
     except LedgerError as error:
         # After `LedgerUnreachable`, the intent may be in the ledger. It is not sent now; a later pass resolves it like
         # an unclear send.
-        yield Release(intent.operation)
+        yield Release(task.operation)
         return _Sent(ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"))
     if isinstance(appended, Moved):
-        yield Release(intent.operation)
+        yield Release(task.operation)
         return _Sent(moved(appended))
     outcome = _outcome((yield Transmit(event.kind, event.request, deadline)))
     return _Sent((yield from _conclude(event, outcome)), event, outcome)
@@ -151,37 +151,36 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
             accepted = e.Submitted(
                 at=at, name=event.name, token=event.token, send=event.send, run_id=outcome.run_id, arn=outcome.arn
             )
-            return (yield from record([accepted], ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
+            return (yield from record_events([accepted], ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
         case NotSent() | Refused():
             unsent = _failure(e.Unsent, event, at, outcome, refused=isinstance(outcome, Refused))
-            return (yield from record([unsent], _failed(ActionOutcome.UNSENT, outcome)))
+            return (yield from record_events([unsent], _failed(ActionOutcome.UNSENT, outcome)))
         case Declined():
-            return (
-                yield from record([_failure(e.Rejected, event, at, outcome)], _failed(ActionOutcome.REJECTED, outcome))
-            )
+            rejected = _failure(e.Rejected, event, at, outcome)
+            return (yield from record_events([rejected], _failed(ActionOutcome.REJECTED, outcome)))
         case Ambiguous():
             more = {"conflict": True} if outcome.conflict else {}
             unclear = _failure(e.Unclear, event, at, outcome, **more)
-            return (yield from record([unclear], _failed(ActionOutcome.UNKNOWN, outcome)))
+            return (yield from record_events([unclear], _failed(ActionOutcome.UNKNOWN, outcome)))
         case _:
             assert_never(outcome)
 
 
-def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
+def _find_out(task: SubmitTask, event: e.Intended, outcome: Outcome) -> Procedure:
     """Looks for the run of an unclear send a few times. If no run is found, the outcome remains unknown (R4).
 
     If AWS accepts our token, the same request is sent again before each lookup during the first minute (R6).
     """
     run_name = event.request.get(kind_named(event.kind).name_field)
     # An earlier send may have started the run, and R6 counts its minute from the first intent.
-    since, content = intent.began or event.at, event.content
+    since, content = task.began or event.at, event.content
     wanted = Wanted(event.token, content.location, since, run_name, streaming=content.streaming)
     number, last = event.send, outcome
-    repeats = intent.idempotent and not _saw_our_token(outcome)
+    repeats = task.idempotent and not _saw_our_token(outcome)
     for pause in LOOK_PAUSES:
         # If the run exists, AWS answers the same token with its id, which is sooner than a listing shows the run.
         if repeats and (yield from _is_fresh(wanted.since)):
-            sent = yield from _send(intent, number + 1, repeats=True)
+            sent = yield from _send(task, number + 1, repeats=True)
             if isinstance(sent.outcome, Accepted):
                 return sent.result
             number, last = number + 1, sent.outcome or last
@@ -192,7 +191,7 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
         runs = yield Look(event.kind, wanted)
         # A text is the error of a failed lookup. Several runs are a conflict, which the next pass records.
         if isinstance(runs, Sequence) and not isinstance(runs, str) and len(runs) == 1:
-            return (yield from adopt(intent.action, str(runs[0])))
+            return (yield from adopt(task.action, str(runs[0])))
     return ActionResult(ActionOutcome.UNKNOWN, error=_words(last))
 
 
@@ -235,23 +234,23 @@ def _words(outcome: Outcome) -> str:
     return "accepted" if isinstance(outcome, Accepted) else f"{outcome.code}: {outcome.message}"
 
 
-def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
+def _may_intend(task: SubmitTask, number: int) -> Callable[[Recorded], str | None]:
     """Returns the precondition that the spec has not changed since the plan, and that no other send of the submission
     is unresolved.
 
     Submissions of parallel slots change the spec's ledger head. For them, it is enough that no other process has
     submitted the slot.
     """
-    action = intent.action
+    action = task.action
 
     def valid(recorded: Recorded) -> str | None:
         record = recorded.spec(action.name)
-        submission = recorded.by_token.get(intent.draft.token)
-        outdated = intent.outdated(recorded) or renamed_since(action, recorded) or no_longer_due(action, recorded)
+        submission = recorded.by_token.get(task.draft.token)
+        outdated = task.outdated(recorded) or renamed_since(action, recorded) or no_longer_due(action, recorded)
         if outdated is not None:
             return outdated
         if number > 1:
-            again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
+            again = submission is not None and _may_send_again(submission, number, task.settle_seconds)
             # Slots are independent. An older generation must not be sent after another pass has intended a newer one.
             newest = record.newest is submission or action.slot is not None
             return None if again and newest else what_moved(action, recorded)
@@ -273,13 +272,13 @@ def _blocked(action: Action, record: SpecRecord) -> bool:
     return any(s.intent_position > action.ledger_head for s in record.unresolved)
 
 
-def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded], str | None]:
+def _may_repeat(task: SubmitTask, number: int, wall: float) -> Callable[[Recorded], str | None]:
     """Returns the precondition that the token is still valid (for about a minute), that the submission has no run yet,
     and that AWS has not answered that the token was used."""
-    action = intent.action
+    action = task.action
 
     def valid(recorded: Recorded) -> str | None:
-        submission = recorded.by_token.get(intent.draft.token)
+        submission = recorded.by_token.get(task.draft.token)
         repeatable = (
             submission is not None
             and submission.phase is Phase.INTENDED

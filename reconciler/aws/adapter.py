@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
-from reconciler.aws.outcome import Reply, transmit
+from reconciler.aws.outcome import ReplyFields, transmit
 from reconciler.core.ports import Instant, NotSent, Outcome, Wanted
 from reconciler.core.times import parse_time
 from reconciler.errors import ServiceError
@@ -30,7 +30,7 @@ def submit(
     method: str,
     request: JSON,
     *,
-    reply: Reply,
+    reply_fields: ReplyFields,
     deadline: Instant,
     model: type[Strict] | None = None,
 ) -> Outcome:
@@ -45,7 +45,7 @@ def submit(
         call = getattr(client, method)
     except ServiceError as error:
         return NotSent(error.code, error.message)
-    return transmit(call, request, reply, deadline, aws.clock)
+    return transmit(call, request, reply_fields, deadline, aws.clock)
 
 
 def _is_valid(request: JSON, model: type[Strict] | None) -> bool:

@@ -16,7 +16,7 @@ from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pag
 from reconciler.aws.batch_logs import logs_of
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
-from reconciler.aws.outcome import Reply
+from reconciler.aws.outcome import ReplyFields
 from reconciler.core.ports import FoundRun, Instant, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
 from reconciler.core.run_logs import RunLogs
 from reconciler.core.state import RunState
@@ -27,7 +27,7 @@ from reconciler.model.batch.submit_job import SubmitJobRequest
 
 SERVICE = "batch"
 
-REPLY = Reply(run_id="jobId", arn="jobArn", echo="jobName", declined=frozenset({"ClientException"}))
+REPLY_FIELDS = ReplyFields(run_id="jobId", arn="jobArn", echo="jobName", declined=frozenset({"ClientException"}))
 
 STATES = {
     "SUBMITTED": RunState.SUBMITTED,
@@ -83,7 +83,15 @@ class Batch:
 
     def submit(self, request: JSON, deadline: Instant) -> Outcome:
         """Calls SubmitJob. The request is transmitted at most once."""
-        return submit(self._aws, SERVICE, "submit_job", request, model=SubmitJobRequest, reply=REPLY, deadline=deadline)
+        return submit(
+            self._aws,
+            SERVICE,
+            "submit_job",
+            request,
+            model=SubmitJobRequest,
+            reply_fields=REPLY_FIELDS,
+            deadline=deadline,
+        )
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
         """Reports the state of each job, as returned by DescribeJobs. A job that is missing from the reply does not

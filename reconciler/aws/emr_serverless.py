@@ -18,7 +18,7 @@ from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pag
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.emr_serverless_logs import logs_of
 from reconciler.aws.errors import translate_errors
-from reconciler.aws.outcome import Reply
+from reconciler.aws.outcome import ReplyFields
 from reconciler.core.ports import FoundRun, Instant, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
 from reconciler.core.run_logs import RunLogs
 from reconciler.core.state import RunState
@@ -30,7 +30,7 @@ from reconciler.values import dataclass
 
 SERVICE = "emr-serverless"
 
-REPLY = Reply(run_id="jobRunId", arn="arn", echo="applicationId")
+REPLY_FIELDS = ReplyFields(run_id="jobRunId", arn="arn", echo="applicationId")
 
 Query = Mapping[str, object]
 MODES: tuple[Query, ...] = ({}, {"mode": "STREAMING"})
@@ -70,7 +70,13 @@ class EmrServerless:
     def submit(self, request: JSON, deadline: Instant) -> Outcome:
         """Calls StartJobRun. The request is transmitted at most once."""
         return submit(
-            self._aws, SERVICE, "start_job_run", request, model=StartJobRunRequest, reply=REPLY, deadline=deadline
+            self._aws,
+            SERVICE,
+            "start_job_run",
+            request,
+            model=StartJobRunRequest,
+            reply_fields=REPLY_FIELDS,
+            deadline=deadline,
         )
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:

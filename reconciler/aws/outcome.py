@@ -102,7 +102,7 @@ before.
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReplyFields:
     """Describes the reply with which a service confirms that it accepted a request.
 
     `run_id` and `arn` are fields of its reply. `echo` is a field that must be equal in the reply and the request.
@@ -116,7 +116,11 @@ class Reply:
 
 
 def transmit(
-    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], reply: Reply, deadline: Instant, clock: Clock
+    call: Callable[..., Mapping[str, Any]],
+    request: Mapping[str, Any],
+    reply_fields: ReplyFields,
+    deadline: Instant,
+    clock: Clock,
 ) -> Outcome:
     """Calls AWS once with the unchanged `request`, and classifies the reply. `call` is a method of a guarded client.
 
@@ -127,12 +131,14 @@ def transmit(
             answer = call(**request)
         except Exception as error:  # noqa: BLE001 - the lists below name what proves something; all else is ambiguous
             sys.audit("reconciler.answered", type(error).__name__)
-            return classify(error, transmission, reply, secrets_of(dict(request)))
+            return classify(error, transmission, reply_fields, secrets_of(dict(request)))
     sys.audit("reconciler.answered")
-    return accepted(answer, request, reply)
+    return accepted(answer, request, reply_fields)
 
 
-def classify(error: Exception, transmission: Transmission, reply: Reply, secrets: Sequence[str] = ()) -> Outcome:
+def classify(
+    error: Exception, transmission: Transmission, reply_fields: ReplyFields, secrets: Sequence[str] = ()
+) -> Outcome:
     """Classifies an exception of a call that was transmitted at most once; its message is kept without `secrets`."""
     code, message = code_of(error), message_of(error, secrets)
     # The hook of `guard` has not let the request pass, whatever the error is (R3).
@@ -141,23 +147,23 @@ def classify(error: Exception, transmission: Transmission, reply: Reply, secrets
     if type(error) in {EndpointConnectionError, ConnectTimeoutError}:
         return NotSent(code, message)  # exactly these types, because related types can occur after delivery
     if isinstance(error, ClientError):
-        return _refusal(error, code, message, reply)
+        return _refusal(error, code, message, reply_fields)
     return Ambiguous(code, message)
 
 
-def accepted(answer: Mapping[str, Any], request: Mapping[str, Any], reply: Reply) -> Outcome:
+def accepted(answer: Mapping[str, Any], request: Mapping[str, Any], reply_fields: ReplyFields) -> Outcome:
     """Returns `Accepted` if the reply contains a run id and our own values. A reply without an error does not show that
     a run was created.
     """
-    run_id, arn = answer.get(reply.run_id), answer.get(reply.arn)
+    run_id, arn = answer.get(reply_fields.run_id), answer.get(reply_fields.arn)
     if not isinstance(run_id, str) or not run_id:
-        return Ambiguous("UnexpectedReply", f"the reply reports success without {reply.run_id}")
-    if answer.get(reply.echo) != request.get(reply.echo):
-        return Ambiguous("UnexpectedReply", f"the reply has a different {reply.echo} from that of the request")
+        return Ambiguous("UnexpectedReply", f"the reply reports success without {reply_fields.run_id}")
+    if answer.get(reply_fields.echo) != request.get(reply_fields.echo):
+        return Ambiguous("UnexpectedReply", f"the reply has a different {reply_fields.echo} from that of the request")
     return Accepted(run_id, arn if isinstance(arn, str) else None)
 
 
-def _refusal(error: ClientError, code: str, message: str, reply: Reply) -> Outcome:
+def _refusal(error: ClientError, code: str, message: str, reply_fields: ReplyFields) -> Outcome:
     status = status_of(error)
     if request_id_of(error) is None:
         return Ambiguous(code, f"HTTP {status} without a request id: not a reply from AWS itself")
@@ -165,6 +171,6 @@ def _refusal(error: ClientError, code: str, message: str, reply: Reply) -> Outco
         return Ambiguous(code, clean(f"HTTP {status}: {message}"), conflict=status == CONFLICT)
     if code in REFUSED:
         return Refused(code, message, throttled=code in THROTTLING)
-    if code in DECLINED or code in reply.declined:
+    if code in DECLINED or code in reply_fields.declined:
         return Declined(code, message)
     return Ambiguous(code, clean(f"HTTP {status}: {message}"))

@@ -24,7 +24,7 @@ from reconciler.core.retries import decide_attempts
 from reconciler.core.settings import held_back, pending_settings, settings_change
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submission import attempts_of, ended_at
-from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit, suspended
+from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit_action, suspended
 from reconciler.core.suggestions import retry, suggested_commands
 from reconciler.core.times import seconds_text
 from reconciler.core.unresolved import decide_unresolved
@@ -216,7 +216,7 @@ def _stale_hold(
     baseline = record.baseline
     if spec is not None and spec.policy.schedule is None and (baseline is None or baseline.digest != spec.digest):
         case = SpecContext(spec, record, recorded, desired, now)
-        wanted = submit(case, SubmissionKey(spec.name, record.next_generation), Reason.SPEC_CHANGED)
+        wanted = submit_action(case, SubmissionKey(spec.name, record.next_generation), Reason.SPEC_CHANGED)
         return stopped(wanted, ActionType.HOLD, Reason.STALE_CHECKOUT, message)
     return _hold(spec, record, Reason.STALE_CHECKOUT, message)
 
@@ -357,7 +357,7 @@ def _submission(context: SpecContext) -> Action:
     reason = _reason(spec, record.baseline)
     if newest is not None and _never_arrived(newest, spec):
         return another_send(context, newest, reason, f"the last send did not reach AWS ({newest.error})")
-    return submit(context, SubmissionKey(spec.name, record.next_generation), reason, _history(spec, record))
+    return submit_action(context, SubmissionKey(spec.name, record.next_generation), reason, _history(spec, record))
 
 
 def _never_arrived(newest: Submission, spec: DesiredSpec) -> bool:

@@ -16,7 +16,7 @@ from reconciler.core.retention import UNDONE, no_longer_retried
 from reconciler.core.retries import decide_attempts
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.submission import Attempts, attempts_of, last_of
-from reconciler.core.submit_actions import SpecContext, of_submission, submit, suspended
+from reconciler.core.submit_actions import SpecContext, of_submission, submit_action, suspended
 from reconciler.core.times import MissedReason, parse_time
 from reconciler.model.kind import kind_named
 
@@ -111,7 +111,7 @@ def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
         earlier = [s for s in context.record.submissions if s.slot == slot]
         if not earlier:
             key = SubmissionKey(context.spec.name, slot=slot)
-            yield submit(context, replace(key, attempt=context.record.next_attempt(key, ())), Reason.SLOT_DUE)
+            yield submit_action(context, replace(key, attempt=context.record.next_attempt(key, ())), Reason.SLOT_DUE)
             continue
         action = decide_attempts(context, attempts_of(earlier, earlier[0]))
         if action.action is ActionType.SUBMIT:
@@ -119,7 +119,7 @@ def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
         else:  # superseded: abandoned because the content changed, and the slot is still due
             last = max(earlier, key=lambda s: s.attempt)
             attempt = context.record.next_attempt(last.key, earlier)
-            yield submit(context, replace(last.key, attempt=attempt), Reason.SLOT_DUE)
+            yield submit_action(context, replace(last.key, attempt=attempt), Reason.SLOT_DUE)
 
 
 def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
@@ -129,7 +129,7 @@ def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
         if slot in due.waiting or parse_time(slot) > context.now or any(s.live or s.unresolved for s in earlier or ()):
             continue
         key = SubmissionKey(context.spec.name, slot=slot)
-        yield submit(context, replace(key, attempt=context.record.next_attempt(key, earlier)), Reason.BACKFILL)
+        yield submit_action(context, replace(key, attempt=context.record.next_attempt(key, earlier)), Reason.BACKFILL)
 
 
 def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action]:
@@ -192,7 +192,7 @@ def _skip(context: SpecContext, missed: Sequence[MissedSlots], until: str | None
     """Yields one action that records all slots that never run."""
     if not missed:
         return
-    action = submit(context, SubmissionKey(context.spec.name, slot=missed[-1].last), Reason.MISSED)
+    action = submit_action(context, SubmissionKey(context.spec.name, slot=missed[-1].last), Reason.MISSED)
     skipped = stopped(action, ActionType.SKIP, Reason.MISSED, "; ".join(map(missed_words, missed)))
     yield replace(skipped, missed=tuple(missed), client_token=None, handled_until=until or missed[-1].last)
 
@@ -217,7 +217,7 @@ def _suspended(context: SpecContext, due: Due) -> Action:
     """Returns the wait of a suspended spec, with its oldest due slot."""
     slot = due.waiting[0] if due.waiting else None
     bare = _bare(context, ActionType.WAIT, Reason.SUSPENDED)
-    action = submit(context, SubmissionKey(context.spec.name, slot=slot), Reason.SLOT_DUE) if slot else bare
+    action = submit_action(context, SubmissionKey(context.spec.name, slot=slot), Reason.SLOT_DUE) if slot else bare
     return suspended(action, context.spec, context.desired, context.now) or action
 
 

@@ -15,7 +15,7 @@ from reconciler.core.desired import DesiredSpec
 from reconciler.core.identity import Content, Place, SubmissionKey, client_token
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, Reason, stopped
 from reconciler.core.state import Recorded
-from reconciler.core.submit_actions import SpecContext, location_of, rendered, submit
+from reconciler.core.submit_actions import SpecContext, location_of, rendered, submit_action
 from reconciler.core.suggestions import rebuild
 from reconciler.core.times import seconds_text
 from reconciler.model.base import JSON
@@ -174,7 +174,7 @@ def hold_without_look(context: SpecContext, actions: Sequence[Action]) -> Sequen
 
 
 def _adoption(context: SpecContext, candidate: Candidate, runs: tuple[str, ...]) -> Action:
-    made = submit(replace(context, spec=candidate.spec), candidate.key, Reason.FOUND)
+    made = submit_action(replace(context, spec=candidate.spec), candidate.key, Reason.FOUND)
     action = replace(made, client_token=candidate.token, compared_with=None, backoff_limit=0)
     if len(runs) == 1:
         message = "AWS has a run of this content with its tag that is not in the ledger"

@@ -10,7 +10,7 @@ from datetime import timedelta
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submission import Attempts, ended_at, last_of
-from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit
+from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit_action
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.model.spec import Policy
 
@@ -33,7 +33,7 @@ def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa
         return _live(context, last)
     attempt = context.record.next_attempt(last.key, attempts)
     if last.retry_asked_at is not None:
-        return submit(context, replace(last.key, attempt=attempt), Reason.RETRY, "requested by an operator")
+        return submit_action(context, replace(last.key, attempt=attempt), Reason.RETRY, "requested by an operator")
     match last.phase:
         case Phase.UNSENT:
             return _unsent(context, last, attempt)
@@ -88,7 +88,7 @@ def _unsent(context: SpecContext, last: Submission, attempt: int) -> Action:
     reason = Reason(last.reason) if last.reason in set(Reason) else Reason.RETRY
     # A token is used with one content only, so other content is another attempt.
     if last.digest != context.spec.digest:
-        return submit(context, replace(last.key, attempt=attempt), reason, message)
+        return submit_action(context, replace(last.key, attempt=attempt), reason, message)
     return another_send(context, last, reason, message)
 
 
@@ -131,7 +131,9 @@ def _end(last: Submission) -> str:
 def _again(context: SpecContext, attempts: Attempts, last: Submission, attempt: int, reason: Reason) -> Action:
     """Returns the next attempt, or the wait before it."""
     word = "ended" if reason is Reason.RESTART else _end(last)
-    action = submit(context, replace(last.key, attempt=attempt), reason, f"run {last.run_id} {word}{_detail(last)}")
+    action = submit_action(
+        context, replace(last.key, attempt=attempt), reason, f"run {last.run_id} {word}{_detail(last)}"
+    )
     due = ended_at(last) + _backoff(context.spec.policy, attempts)
     if due <= context.now:
         return action

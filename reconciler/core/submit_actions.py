@@ -1,4 +1,4 @@
-"""Builds the actions of one spec in one pass: its submits, and actions about its submissions."""
+"""Builds the actions of one spec in one pass: those that submit it, and those about its submissions."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,8 +25,8 @@ class SpecContext:
     now: datetime
 
 
-def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: str = "") -> Action:
-    """Returns the first send of a submission of the spec's current content."""
+def submit_action(context: SpecContext, key: SubmissionKey, reason: Reason, message: str = "") -> Action:
+    """Returns the action that submits the spec's current content as the submission `key`, as its first send."""
     spec, record = context.spec, context.record
     baseline = record.baseline
     compared = baseline if baseline is not None and not baseline.applied else None  # accepted content has no request
@@ -50,8 +50,8 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
 
 
 def another_send(context: SpecContext, last: Submission, reason: Reason, message: str = "") -> Action:
-    """Returns another send of a submission that never reached AWS: the same token and the same bytes."""
-    action = submit(context, last.key, reason, message)
+    """Returns the action that sends a submission again that never reached AWS: the same token and the same bytes."""
+    action = submit_action(context, last.key, reason, message)
     # The spec may give its run another name by now, but this submission is sent under its first name.
     content = replace(action.content, digest=last.digest, location=last.content.location)
     return replace(action, content=content, client_token=last.token, send=last.newest_send.number + 1)

@@ -13,7 +13,7 @@ import pytest
 from reconciler.apply import executor
 from reconciler.apply.effects import Append, Effect
 from reconciler.apply.groups import Steps, together
-from reconciler.apply.intents import Provenance, Task
+from reconciler.apply.intents import ApplyContext, Provenance
 from reconciler.apply.interpreter import World as Ports
 from reconciler.apply.interpreter import _append_in_turn, _carry_out, drive
 from reconciler.apply.recording import record_observations
@@ -42,9 +42,9 @@ def group(
 ) -> tuple[Steps, Ports]:
     """Returns the actions of a plan as one thread executes them."""
     ports = Ports(log, lambda _: world.aws, world.clock, quota or Buckets({}, world.clock), world.stop)
-    task = Task(PLACE, ports, Provenance(None, "tests", "0", "here:1:x"), CLAIM, SETTLE)
+    context = ApplyContext(PLACE, ports, Provenance(None, "tests", "0", "here:1:x"), CLAIM, SETTLE)
     names = executor._by_name(made, {index for index, action in enumerate(made.actions) if action.effective})
-    specs = (executor.steps(made, indexes, task, lambda done: results.append(done[1])) for indexes in names)
+    specs = (executor.steps(made, indexes, context, lambda done: results.append(done[1])) for indexes in names)
     return together(specs, size, CLAIM), ports
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.apply import executor, interpreter
-from reconciler.apply.intents import Provenance, Task
+from reconciler.apply.intents import ApplyContext, Provenance
 from reconciler.apply.recording import record_declarations, record_renames
 from reconciler.aws.quota import Buckets
 from reconciler.core import events as e
@@ -185,9 +185,9 @@ def run_pass(world: World, store: MemoryStore, *specs: DesiredSpec) -> None:
     made = plan(desired(*specs), recorded, NOW)
     record_renames(log, made, at(), PASS)
     ports = interpreter.World(log, lambda _: world.aws, world.clock, Buckets({}, world.clock), world.stop)
-    task = Task(PLACE, ports, PASS, 30, 1500)
+    context = ApplyContext(PLACE, ports, PASS, 30, 1500)
     for action in made.pending:
-        interpreter.drive(executor._procedure(action, task), ports)
+        interpreter.drive(executor._procedure(action, context), ports)
     record_declarations(log, made.declarations, made.actions, at(), PASS)
 
 

@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 
 from reconciler import __version__
 from reconciler.app.session import SystemClock
-from reconciler.aws.batch import REPLY
+from reconciler.aws.batch import REPLY_FIELDS
 from reconciler.aws.clients import Aws
 from reconciler.aws.outcome import REFUSED, Transmission, classify
 from reconciler.core.ports import Accepted, Ambiguous, Declined, Instant, NotSent, Outcome, Refused, RunRef, Wanted
@@ -384,7 +384,7 @@ class _Relative(EndpointConnectionError):  # type: ignore[misc]
 )
 def test_exactly_two_connection_errors_prove_that_nothing_was_sent(raised: Exception, expected: type):
     """Similar connection errors prove nothing."""
-    assert expected is type(classify(raised, _sent(), REPLY))
+    assert expected is type(classify(raised, _sent(), REPLY_FIELDS))
 
 
 REFUSALS = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.apply import effects, groups
 from reconciler.apply import executor as execute
 from reconciler.apply import interpreter as driver
-from reconciler.apply.intents import Provenance, Task
+from reconciler.apply.intents import ApplyContext, Provenance
 from reconciler.apply.recording import record_observations
 from reconciler.aws import batch, emr_serverless
 from reconciler.aws.observe import find_previous_runs, observe
@@ -194,11 +194,11 @@ class Command:
             safety_checks.check_clock(ahead)
         quota = Buckets(self.world.faults.rates, self.clock)
         world = driver.World(log, self.service, self.clock, quota, self.stop)
-        task = Task(PLACE, world, Provenance(None, "sim", "0", self.owner), CLAIM, SETTLE)
+        context = ApplyContext(PLACE, world, Provenance(None, "sim", "0", self.owner), CLAIM, SETTLE)
         pending = {index for index, action in enumerate(made.actions) if action.effective}
         names = execute._by_name(made, pending)
-        specs = (execute.steps(made, indexes, task, self._done) for indexes in names)
-        yield from self._drive(groups.together(specs, execute._group_size(len(names), 1), CLAIM), task.world)
+        specs = (execute.steps(made, indexes, context, self._done) for indexes in names)
+        yield from self._drive(groups.together(specs, execute._group_size(len(names), 1), CLAIM), context.world)
 
     def _done(self, result: tuple[int, ActionResult]) -> None:
         self.world.oracle.record("result", str(result[1].outcome))

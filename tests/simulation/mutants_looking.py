@@ -140,7 +140,7 @@ REPEATS = (
         "R6",
         "repeats a request although the service takes no token",
         text(f"{UNRESOLVED}:_may_repeat", ("kind_named(submission.kind).token_field is not None", "True")),
-        text("apply.intents:intent", ("idempotent=kind.token_field is not None", "idempotent=True")),
+        text("apply.intents:submit_task", ("idempotent=kind.token_field is not None", "idempotent=True")),
     ),
     mutant(
         "repeat-counts-as-proven",

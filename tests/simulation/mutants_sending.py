@@ -8,7 +8,7 @@ ALWAYS_SENT = "    if self.sent:\n"
 NEVER_SENT = "    if False:\n"
 CHECK = "self.clock.now() > self.deadline.wall or self.clock.boot() > self.deadline.boot"
 TRANSMIT = "    outcome = _outcome((yield Transmit(event.kind, event.request, deadline)))\n"
-DEADLINE = "    deadline = Instant(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)\n"
+DEADLINE = "    deadline = Instant(reading.wall + task.claim_seconds, reading.boot + task.claim_seconds)\n"
 
 INTENT = (
     mutant(
