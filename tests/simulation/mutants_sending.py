@@ -130,7 +130,7 @@ OUTCOMES = (
         text(
             f"{OUTCOME}:accepted",
             (
-                'return Ambiguous("UnexpectedReply", f"the reply reports success without {reply.run_id}")',
+                'return Ambiguous("UnexpectedReply", f"the reply reports success without {reply_fields.run_id}")',
                 'return Accepted("")',
             ),
         ),
@@ -142,7 +142,7 @@ OUTCOMES = (
         text(
             f"{OUTCOME}:accepted",
             (
-                'return Ambiguous("UnexpectedReply", f"the reply reports success without {reply.run_id}")',
+                'return Ambiguous("UnexpectedReply", f"the reply reports success without {reply_fields.run_id}")',
                 'return NotSent("UnexpectedReply", "no id")',
             ),
         ),
