@@ -61,17 +61,24 @@ THROTTLING = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
     "RequestLimitExceeded", "TooManyRequestsException",
 })  # fmt: skip
+"""AWS's codes for a request that exceeds a rate. A temporary refusal: the request had no effect."""
+
 CREDENTIALS = frozenset({
     "ExpiredToken", "ExpiredTokenException", "InvalidToken", "InvalidClientTokenId", "InvalidAccessKeyId",
     "UnrecognizedClientException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
     "IncompleteSignature", "IncompleteSignatureException", "InvalidSignatureException", "SignatureDoesNotMatch",
     "AuthFailure",
 })  # fmt: skip
+"""AWS's codes for credentials that are invalid or have expired, and for a wrong signature. A temporary refusal."""
+
 CLOCK_SKEW = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
-"""AWS's codes for three kinds of temporary refusal: throttling, invalid credentials, and a wrong clock."""
+"""AWS's codes for a signature whose time differs from AWS's clock. A temporary refusal."""
 
 SLOW_DOWN = THROTTLING | {"SlowDown", "ProvisionedThroughputExceededException"}
+"""The codes of `THROTTLING`, and those that only S3 and DynamoDB use, in which ledgers are stored."""
+
 ACCESS_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem"})
+"""AWS's codes for a missing permission, or for an account that may not use the service."""
 
 TRANSIENT = SLOW_DOWN | {
     "InternalError", "InternalServerError", "InternalServerException", "InternalFailure", "ServiceUnavailable",
@@ -248,7 +255,7 @@ def translate_errors(
     operation: str, needed: Access | None = None, hints: Mapping[str, str] = NO_HINTS
 ) -> Iterator[None]:
     """Converts every error of a call to AWS, and of reading its reply, to `ServiceError`. `needed` is the permission
-    that the call needs (by default, that in `access.NEEDED`), and `hints` are hints for this call.
+    that the call needs (by default, that in `denied_access.NEEDED`), and `hints` are hints for this call.
 
     The block must also read the reply, because botocore returns a damaged reply as a reply without fields.
     """
@@ -267,8 +274,9 @@ Sentences = Mapping[str, tuple[type[LedgerError], str]]
 ``{region}``, ``{target}`` and ``{found}``.
 """
 
-UNPROVEN_STATUS = frozenset({408, 409, 429})
-"""4xx statuses that do not show whether a write was rejected."""
+WRITE_UNPROVEN = frozenset({408, 409, 429})
+"""4xx statuses that do not show whether a write to a ledger was rejected: a timeout in transit, a conflict with a write
+in progress, which may be our own, and throttling with a code that is not in `SLOW_DOWN`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +352,7 @@ def _proves_no_write(error: Exception) -> bool:
     if not isinstance(error, ClientError):
         return code_of(error) in NO_CREDENTIALS or isinstance(error, ParamValidationError | ValueError)
     # A redirect shows too that nothing was written: the bucket is in another region.
-    return 300 <= (status := status_of(error)) < 500 and status not in UNPROVEN_STATUS and is_from_aws(error.response)
+    return 300 <= (status := status_of(error)) < 500 and status not in WRITE_UNPROVEN and is_from_aws(error.response)
 
 
 def _description(error: Exception, code: str, text: str, quoted: str) -> str:

@@ -95,9 +95,9 @@ DECLINED = frozenset({"ValidationException", "ResourceNotFoundException", "Acces
 CONFLICT = 409
 
 
-UNPROVEN_STATUS = frozenset({408, CONFLICT})
-"""4xx statuses that do not show whether the request was rejected: a timeout in transit, or a client token that we used
-before.
+SUBMIT_UNPROVEN = frozenset({408, CONFLICT})
+"""4xx statuses that do not show whether a submission was rejected: a timeout in transit, or a client token that we used
+before. A 429 is not among them, because its code decides: one in `THROTTLING` proves that no run was started.
 """
 
 
@@ -167,7 +167,7 @@ def _refusal(error: ClientError, code: str, message: str, reply_fields: ReplyFie
     status = status_of(error)
     if request_id_of(error) is None:
         return Ambiguous(code, f"HTTP {status} without a request id: not a reply from AWS itself")
-    if not 400 <= status < 500 or status in UNPROVEN_STATUS:
+    if not 400 <= status < 500 or status in SUBMIT_UNPROVEN:
         return Ambiguous(code, clean(f"HTTP {status}: {message}"), conflict=status == CONFLICT)
     if code in REFUSED:
         return Refused(code, message, throttled=code in THROTTLING)
