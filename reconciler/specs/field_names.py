@@ -47,7 +47,7 @@ def in_unit(name: object, value: object) -> str:
 
 DEEPEST_SEARCH = 5
 FEW_LEVELS, FEW_STEPS = 2, 3
-GENERIC = frozenset({"name", "type", "value"})
+GENERIC = frozenset({"image", "name", "type", "value"})
 """Names of fields that occur in many lists of mappings, such as `environment`. They are not suggested, because it is
 unclear which of them was meant."""
 OTHER_NAMES = {
@@ -58,13 +58,16 @@ OTHER_NAMES = {
     "suspend": "paused pause disabled disable enabled enable ispaused active",
     "dependsOn": "needs requires depends upstream dependencies after",
     "startingDeadlineSeconds": "deadline deadlineseconds",
+    "concurrencyPolicy": "concurrency maxactiveruns maxconcurrency maxconcurrentruns overlap overlappolicy",
+    "request": "job jobtemplate template",
+    "containerOverrides": "override overrides",
     "annotations": "description comment notes",
     "targets": "environments envs stages",
     "attemptDurationSeconds": "activedeadlineseconds timeoutseconds maxruntime maxruntimeseconds",
     "executionTimeoutMinutes": "timeout activedeadlineseconds timeoutminutes timeoutseconds maxruntime",
     "environment": "env envvars environmentvariables variables",
     "resourceRequirements": "resources requests limits cpu vcpu",
-    "arrayProperties": "array arraysize",
+    "arrayProperties": "array arraysize completions parallelism",
     "entryPointArguments": "args arguments argv scriptarguments applicationarguments jobarguments",
     "entryPoint": "mainapplicationfile mainpythonfile script scriptlocation file jar mainjar pythonfile",
     "sparkSubmitParameters": "sparkparameters sparkconf sparkproperties conf mainclass class jars packages pyfiles",

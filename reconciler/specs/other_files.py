@@ -6,7 +6,7 @@ from glob import escape
 
 from reconciler.errors import Problem
 from reconciler.model.base import Unquoted
-from reconciler.model.kind import MODULES
+from reconciler.model.kind import MODULES, RESERVED_FIELD, kind_named
 from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.file_patterns import EXCEPT
@@ -34,6 +34,10 @@ def not_a_spec(view: View) -> Problem:
         return view.problem(("apiVersion",), f"this version reads {API_VERSION}, not {version}", "api-version")
     if isinstance(value, dict) and (hint := _misspelt(value)):
         return view.problem((), hint, "api-version")
+    if isinstance(value, dict) and (kind := _kind_of_request(value)):
+        imported = ", or run reconciler import --from-json with this file" if view.source.path.endswith(".json") else ""
+        hint = f"it is a request of {kind} without a spec: write it below spec.request of a spec{imported}"
+        return view.problem((), f"not a spec: {hint}", NOT_A_SPEC)
     message = f"not a spec: expected apiVersion: {API_VERSION}. If it is none, {leave_out(view.source.path)}"
     return view.problem(("apiVersion",) if version is not None else (), message, NOT_A_SPEC)
 
@@ -48,6 +52,17 @@ def _misspelt(value: dict[str, object]) -> str:
     if key is None and isinstance(value.get("kind"), str) and value["kind"] in MODULES:
         return f"apiVersion is missing: write apiVersion: {API_VERSION}"
     return ""
+
+
+def _kind_of_request(value: dict[str, object]) -> str | None:
+    """Returns the kind of the request that a document contains, such as the input of an AWS CLI command, or `None`."""
+    names = {key.lower() for key in value}
+    for kind in MODULES:
+        fields = kind_named(kind).model.model_fields.items()
+        required = {name.lower() for name, field in fields if field.is_required() and name != RESERVED_FIELD}
+        if required <= names:
+            return kind
+    return None
 
 
 def unreadable_other(source: SourceText, error: Unreadable) -> list[Problem]:

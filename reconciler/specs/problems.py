@@ -173,7 +173,9 @@ class View:
                 yield self.problem((*prefix, *remark.loc), remark.message, remark.rule, severity)
 
     def _about_word(self, remark: Remark, loc: Loc, severity: Severity) -> Problem:
-        """Returns a problem at one word of a text. The word is hidden if the text contains a secret."""
+        """Returns a problem at one word of a text, or at the setting of a mapping that the text is rendered from. The
+        word is hidden if the text contains a secret."""
+        loc = _setting(loc, find(self.document, loc).value, remark.word.partition("=")[0])
         node, offset, message = find(self.document, loc), 0, remark.message
         if isinstance(node.value, str):
             offset = offset_in_scalar(self.source.text, node, self._secrets.end(node), remark.word, remark.nth)
@@ -212,6 +214,8 @@ class View:
             if path is not None and path[-1] != RESERVED_FIELD:
                 path = (*path[:2], "NAME", *path[2:]) if path[:2] == TARGETS and len(path) > 2 else path
                 return f"; did you mean {path[-1] if path[-1] in names else path_text(path)}?"
+            if prefix == REQUEST and len(loc) == 1 and (other := _kind_with(name)) is not None:
+                return f"; it is a field of {other}, and the kind is {kind}"
         return suggestion(name, names, "expected one of" if len(names) <= MOST_SUGGESTED else "")
 
     def _wrong_value(
@@ -234,6 +238,19 @@ class View:
             self._secrets.hide(node.loc)
             message = message.replace(f'write "{SENSITIVE}" in quotes', "write it in quotes")
         return self.problem(node.loc, message, kind, on_key=on_key)
+
+
+def _setting(loc: Loc, value: object, key: str) -> Loc:
+    """Returns the path of a key that a mapping, or a mapping in it, has. Returns `loc` for any other value."""
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        if name == key or (isinstance(inner, dict) and key in inner):
+            return (*loc, name) if name == key else (*loc, name, key)
+    return loc
+
+
+def _kind_with(field: str) -> str | None:
+    """Returns the kind whose request has a field with exactly this name, or `None`."""
+    return next((name for name in MODULES if field in kind_named(name).model.model_fields), None)
 
 
 def _about(loc: Loc, message: str) -> str:

@@ -14,6 +14,17 @@ from reconciler.specs.parse import A_SPACE_AFTER_THE_COLON
 from reconciler.specs.yaml_nodes import FRACTION, INTEGER, meaning
 
 Context = Mapping[str, Any]
+ARN_WITH_PATH = re.compile(r"arn:(?:[^:]*:){4}.*/([\w-]+)")
+OTHER_VALUES = {
+    "never": "OnFailure",
+    "delete": "Cancel",
+    "terminate": "Cancel",
+    "retain": "Orphan",
+    "keep": "Orphan",
+    "queue": "Forbid",
+    "skip": "Forbid",
+}
+"""The values that other tools have for one of ours, in lower case."""
 LONGEST_SHOWN = 60  # characters of a value; longer values are not shown
 
 
@@ -97,7 +108,11 @@ def _boolean(value: object, _: Context) -> str:
 
 def _choice(value: object, context: Context) -> str:
     expected = str(context.get("expected", "")).replace("'", "")
-    close = suggestion(value, expected.replace(" or ", ", ").split(", ")) if isinstance(value, str) else ""
+    words = expected.replace(" or ", ", ").split(", ")
+    other = OTHER_VALUES.get(value.lower()) if isinstance(value, str) else None
+    if other in words:
+        return f"expected {expected}, got {_shown(value)}; did you mean {other}?"
+    close = suggestion(value, words) if isinstance(value, str) else ""
     return f"expected {expected}, got {_shown(value)}{close}"
 
 
@@ -129,7 +144,11 @@ def _length(value: object, context: Context) -> str:
     key, bound = ("max_length", "at most") if "max_length" in context else ("min_length", "at least")
     limit = context[key]
     length = f", got {len(value):,}" if isinstance(value, str | dict | list | tuple) else ""
-    return f"must have {bound} {limit:,} {one if limit == 1 else many}{length}"
+    arn = (
+        isinstance(value, str) and key == "max_length" and re.match(r"arn:[^:]*:[^:]*:[^:]*:[^:]*:.*/([\w-]+)$", value)
+    )
+    short = f": it is an ARN, and only its last part is expected: write {arn[1]}" if arn else ""
+    return f"must have {bound} {limit:,} {one if limit == 1 else many}{length}{short}"
 
 
 def _range(_: object, context: Context) -> str:
@@ -233,16 +252,35 @@ def _one_text(value: object, _: Sequence[str]) -> str:
         return f"if it is one text, write {json.dumps(f'{next(iter(value))}: {text}', ensure_ascii=False)} in quotes"
     if not isinstance(value, list) or not value or not all(isinstance(entry, str) for entry in value):
         return ""
+    if len(value) > 1 and any(" " in entry for entry in value):
+        return ""  # several texts, such as schedules, and not the words of one
     return f"write {json.dumps(' '.join(value), ensure_ascii=False)}{', without brackets' if len(value) == 1 else ''}"
 
 
-def _entries(value: dict[str, Any], fields: Sequence[str]) -> list[dict[str, str]] | None:
-    """Returns ``[{"name": "A", "value": "b"}]`` for ``{"A": "b"}``."""
+def _entries(value: dict[str, Any], fields: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Returns ``[{"name": "A", "value": "b"}]`` for ``{"A": "b"}``, and entries with their key as the first field for
+    mappings of mappings."""
+    if value and all(isinstance(inner, dict) for inner in value.values()):
+        return _named_entries(value, fields)
     pair = next((pair for pair in PAIRS if set(pair) <= set(fields)), None)
     texts = {key: source_text(inner) for key, inner in value.items()}
     if pair is None or not texts or None in texts.values():
         return None
     return [{pair[0]: key, pair[1]: text or ""} for key, text in texts.items()]
+
+
+def _named_entries(value: dict[str, Any], fields: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Returns ``[{name: "a", condition: "Completed"}]`` for ``{a: {condition: Completed}}``. Values of a mapping with
+    other keys are the second field."""
+    key = "name" if "name" in fields else fields[0]
+    if all(inner.keys() <= set(fields) - {key} for inner in value.values()):
+        return [{key: name, **inner} for name, inner in value.items()]
+    if key == "name" or len(fields) == 1:
+        return None
+    texts = {name: {each: source_text(text) for each, text in inner.items()} for name, inner in value.items()}
+    if any(None in inner.values() for inner in texts.values()):
+        return None
+    return [{key: name, fields[1]: inner} for name, inner in texts.items()]
 
 
 def _entry(value: object, fields: Sequence[str]) -> dict[str, Any] | None:

@@ -25,6 +25,13 @@ def remarks(parameters: str) -> list[Remark]:
 
 
 MISTAKES = [
+    # values that Spark refuses
+    ("--conf spark.executor.memory=4Gi", "spark.executor.memory=4Gi", "is a whole number and a unit: write 4g"),
+    ("--executor-memory 1.5g", "1.5g", "--executor-memory is a whole number and a unit: write 1536m"),
+    ("--conf spark.driver.memory=4", "spark.driver.memory=4", "needs at least 450 MiB: write 4g"),
+    ("--executor-cores 4.5", "4.5", "--executor-cores is a whole number, such as 4"),
+    ("--conf spark.speculation.enabled=yes", "spark.speculation.enabled=yes", "is true or false: write true"),
+    ("--conf spark.x=1 --conf spark.x=2", "spark.x=2", "spark.x is set twice, and the last value counts"),
     # unbalanced quotes
     ('--conf spark.x="a b', "spark.x=", "unbalanced double quote"),
     ("--conf spark.x='a b --class c", "spark.x=", "unbalanced single quote"),

@@ -37,12 +37,22 @@ POLICY = {
     "dependsOn: {name: other}": "put - before its first field",
     "revision: 1.0": "expected an integer, got 1.0 (a number): write 1",
     "schedule: ['0 2 * * *']": 'write "0 2 * * *", without brackets',
+    "restartPolicy: Never": 'expected OnFailure or Always, got "Never"; did you mean OnFailure?',
+    "deletionPolicy: Retain": "did you mean Orphan?",
+    "concurrencyPolicy: Queue": "did you mean Forbid?",
+    "max_active_runs: 1": "did you mean concurrencyPolicy?",
+    "jobTemplate: {}": "did you mean request?",
+    "dependsOn: {a: {condition: Completed}}": 'write [{name: "a", condition: "Completed"}]; each entry has',
 }
 BATCH_REQUEST = {
     "schedule: x": "unknown field spec.request.schedule; did you mean spec.schedule?",
     "env: []": "did you mean spec.request.containerOverrides.environment?",
     "vcpus: 2": "did you mean spec.request.containerOverrides.vcpus?",
     "arraySize: 5": "did you mean arrayProperties?",
+    "overrides: {command: [a]}": "unknown field spec.request.overrides; did you mean containerOverrides?",
+    "image: x": "unknown field spec.request.image; expected one of jobName,",
+    "completions: 3": "did you mean arrayProperties?",
+    "jobDriver: {}": "it is a field of EmrServerlessJobRun, and the kind is BatchJob",
     "containerOverrides: {env: []}": "did you mean environment?",
     "containerOverrides: {timeout: {}}": "did you mean spec.request.timeout?",
     "containerOverrides: {name: x}": "expected one of vcpus, memory,",
@@ -69,6 +79,12 @@ EMR_REQUEST = {
     '    entryPointArguments: \'["--day", "x"]\'': 'write ["--day", "x"]',
     "    entryPointArguments: [{--day: 5}]": 'if it is one text, write "--day: 5" in quotes',
     "    args: [a]": "did you mean entryPointArguments?",
+    "configurationOverrides: {applicationConfiguration: {spark-defaults: {a: 4}}}": (
+        'write [{classification: "spark-defaults", properties: {"a": "4"}}]; each entry has'
+    ),
+    "configurationOverrides: {applicationConfiguration: {a: {b.password: hunter2}}}": "expected a list, got a mapping; ",
+    "jobQueue: q": "it is a field of BatchJob, and the kind is EmrServerlessJobRun",
+    "    sparkSubmitParameters: [--conf a=b, --conf c=d]": "expected a string, got a list",
     "    mainClass: x": "did you mean sparkSubmitParameters?",
     "    sparkSubmitParameters: [--conf, a=b]": 'expected a string, got a list: write "--conf a=b"',
 }
@@ -82,6 +98,8 @@ DOCUMENT = {
     batch().replace("reconciler/", "Reconciler/"): "write apiVersion: reconciler/v1, not apiVersion: Reconciler/v1",
     batch().replace("apiVersion: reconciler/v1\n", ""): "apiVersion is missing: write apiVersion: reconciler/v1",
     batch().replace("apiVersion: reconciler/v1\nkind: BatchJob", "kind: [x]"): "not a spec",
+    '{"JobName": "x", "JobQueue": "q", "JobDefinition": "d"}': "it is a request of BatchJob without a spec",
+    "applicationId: x\nexecutionRoleArn: y\n": "it is a request of EmrServerlessJobRun without a spec",
 }
 CASES = {
     **{batch(policy=text): part for text, part in POLICY.items()},
@@ -97,6 +115,36 @@ def test_the_first_problem_proposes_what_to_write(tmp_path, text, part):
     lines = problems(write(tmp_path, {"a.yaml": text}))
     assert part in lines[0]
     assert "hunter2" not in "".join(lines)
+
+
+def test_an_arn_instead_of_an_id_is_shortened(tmp_path):
+    """The message contains the id, which is the last part of the ARN."""
+    arn = "arn:aws:emr-serverless:eu-west-1:111122223333:/applications/00f1abcdefgh0001"
+    lines = problems(write(tmp_path, {"a.yaml": EMR.replace("00f1abcdefgh0001", arn)}))
+    assert lines[0].endswith("it is an ARN, and only its last part is expected: write 00f1abcdefgh0001")
+
+
+def test_settings_that_spark_refuses_are_warnings_at_their_place(tmp_path):
+    """A warning about a setting is located at the setting, also in a mapping, which is sent as a string."""
+    emr = (
+        EMR
+        + """\
+        sparkSubmitParameters:
+          conf:
+            spark.executor.memory: 4Gi
+    configurationOverrides:
+      applicationConfiguration:
+      - classification: spark-defaults
+        properties: {spark.executor.cores: "4.0"}
+"""
+    )
+    mapping = "spec.request.jobDriver.sparkSubmit.sparkSubmitParameters.conf"
+    properties = "spec.request.configurationOverrides.applicationConfiguration[0].properties"
+    setting = "spark.executor.memory"
+    assert [
+        f'a.yaml:14:36: {mapping}["{setting}"]: {setting} is a whole number and a unit: write 4g',
+        f'a.yaml:18:44: {properties}["spark.executor.cores"]: spark.executor.cores is a whole number: write 4',
+    ] == warnings(write(tmp_path, {"a.yaml": emr}))
 
 
 PROJECTS = {

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from reconciler.model import s3
 from reconciler.model.arns import arn_remarks, region_problem
 from reconciler.model.base import JSON, Loc, Remark, Rule, applied, integer, part, text, texts
-from reconciler.model.emr_serverless import spark_string_rules
+from reconciler.model.emr_serverless import spark_parameters, spark_string_rules
+from reconciler.model.emr_serverless.spark_values import setting_problem
 from reconciler.model.kind import aws_tag_problems
 from reconciler.model.template import command_remarks, template_remarks
+from reconciler.values import regex
 
 BATCH_TIMEOUT_MIN = 5  # minutes
 BATCH_TIMEOUT_MAX = 10_080  # minutes, seven days
@@ -130,6 +132,32 @@ def _values(request: JSON) -> Iterator[Remark]:
         yield from arn_remarks(loc, value)
 
 
+LOCAL_PROGRAM = regex(r"[A-Za-z]:[\\/].*|(?:\.{1,2}|~)/.*")
+
+
+def _program(request: JSON) -> Iterator[Remark]:
+    """Yields a remark about a program on the machine of its author, which EMR Serverless cannot read, and about a
+    notebook."""
+    value = text(part(request, *map(str, SPARK)), "entryPoint") or ""
+    if LOCAL_PROGRAM.fullmatch(value):
+        message = "EMR Serverless cannot read a file of this machine: upload it, and write s3://BUCKET/KEY"
+        yield Remark(ENTRY_POINT, message, "emr-local-program")
+    elif value.endswith(".ipynb"):
+        yield Remark(ENTRY_POINT, "spark-submit cannot run a notebook: convert it to a .py file", "emr-notebook")
+
+
+def _spark_defaults(request: JSON) -> Iterator[Remark]:
+    """Yields remarks about settings in the configuration of the run that Spark refuses."""
+    entries = part(request, "configurationOverrides").get("applicationConfiguration")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if part(entry).get("classification") == "spark-defaults":
+            for name, value in part(entry, "properties").items():
+                problem = setting_problem(name, value) if isinstance(value, str) else None
+                if problem:
+                    loc = ("configurationOverrides", "applicationConfiguration", index, "properties", name)
+                    yield Remark(loc, f"{name} {problem}", spark_parameters.RULE)
+
+
 def _metrics_region(request: JSON) -> Iterator[Remark]:
     url = text(part(request, *map(str, REMOTE_WRITE_URL[:-1])), "remoteWriteUrl") or ""
     region = re.match(r"https://aps-workspaces\.([a-z0-9-]+)\.", url)
@@ -186,6 +214,8 @@ WARNINGS: tuple[Rule, ...] = (
     (("executionIamPolicy",), _policy_parts),
     (("applicationId",), _values),
     (("jobDriver",), spark_string_rules.warnings),
+    (("jobDriver",), _program),
+    (OVERRIDES, _spark_defaults),
 )
 
 

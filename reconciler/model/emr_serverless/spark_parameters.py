@@ -184,6 +184,11 @@ def _inexpressible(value: str, setting: str | None) -> str | None:
     return None
 
 
+def useless(name: str) -> str:
+    """Returns the reason why an option is useless on EMR Serverless, and what to do instead."""
+    return f"{NO_RUN[name]} and runs nothing: remove it" if name in NO_RUN else f"has no place here: {NOT_TAKEN[name]}"
+
+
 def _unknown(name: str) -> str:
     bare = name.lstrip("-")
     if bare in OPTIONS:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
-from reconciler.model import s3
 from reconciler.model.base import JSON, Remark, part, text
 from reconciler.model.emr_serverless import spark_parameters as spark
+from reconciler.model.emr_serverless.spark_values import value_problems
 from reconciler.values import dataclass, regex
 
 DASHES = {
@@ -93,6 +93,7 @@ class _Check:
         self._words: list[Word] = []
         self._next = 0
         self._is_cut = False
+        self._keys: set[str] = set()
 
     def run(self) -> list[Remark]:
         """Checks characters, then quotes, then options."""
@@ -222,7 +223,7 @@ class _Check:
             if written not in spark.SHORTS and written != f"--{name}":
                 self._warn(word.start, word.raw, f"an option has two dashes: write --{name}")
             if name in spark.NOT_TAKEN or name in spark.NO_RUN:
-                self._warn(word.start, word.raw, f"--{name} {_useless(name)}")
+                self._warn(word.start, word.raw, f"--{name} {spark.useless(name)}")
             if name in spark.WITHOUT_VALUE:
                 if equals:
                     self._warn(word.start, word.raw, f"--{name} takes no value: write --{name}")
@@ -253,11 +254,12 @@ class _Check:
     def _value(self, name: str, value: Word) -> None:
         """Checks a value, and the following words that may belong to it."""
         key, equals, setting = value.text.partition("=") if name == spark.CONF else ("", "", value.text)
-        for remark in s3.text_remarks((), setting):
-            self._warn(value.start, value.raw, remark.message)
+        for message in value_problems(name, key, setting):
+            self._warn(value.start, value.raw, message)
         if name != spark.CONF:
             self._rest_of_value(name, "")
             return
+        self._check_repeated(key, value)
         following = self._peek()
         if following and (following.names_option or _is_setting(following)):
             following = None
@@ -277,6 +279,11 @@ class _Check:
             message = f"spark-submit ignores {key}: write spark.{key}, or spark.hadoop.{key} if it is Hadoop's"
             self._warn(value.start, value.raw, message)
         self._rest_of_value(name, key)
+
+    def _check_repeated(self, key: str, value: Word) -> None:
+        if key in self._keys:
+            self._warn(value.start, value.raw, f"{key} is set twice, and the last value counts: remove one of them")
+        self._keys.add(key)
 
     def _take_right_side(self) -> None:
         """Consumes ``= 1`` or ``=1`` or ``1`` after the left side of an equals sign."""
@@ -374,15 +381,6 @@ def _unquoted(piece: re.Match[str]) -> str:
     if piece["double"]:
         return piece[0][2:-2] if piece[0].startswith("\\") else piece[0][1:-1]
     return piece[0][1:-1] if piece["single"] else piece[0]
-
-
-def _useless(name: str) -> str:
-    """Returns the reason why an option is useless on EMR Serverless, and what to do instead."""
-    return (
-        f"{spark.NO_RUN[name]} and runs nothing: remove it"
-        if name in spark.NO_RUN
-        else f"has no place here: {spark.NOT_TAKEN[name]}"
-    )
 
 
 def _is_setting(word: Word) -> bool:
