@@ -82,7 +82,7 @@ EMR_REQUEST = {
     "configurationOverrides: {applicationConfiguration: {spark-defaults: {a: 4}}}": (
         'write [{classification: "spark-defaults", properties: {"a": "4"}}]; each entry has'
     ),
-    "configurationOverrides: {applicationConfiguration: {a: {b.password: hunter2}}}": "expected a list, got a mapping; ",
+    "configurationOverrides: {applicationConfiguration: {a: {b.password: hunter2}}}": "expected a list, got a mapping;",
     "jobQueue: q": "it is a field of BatchJob, and the kind is EmrServerlessJobRun",
     "    sparkSubmitParameters: [--conf a=b, --conf c=d]": "expected a string, got a list",
     "    mainClass: x": "did you mean sparkSubmitParameters?",
