@@ -74,6 +74,14 @@ def test_readme_shows_commands():
     assert ROOT / "README.md" in WITH_COMMANDS
 
 
+def test_readme_shows_a_whole_spec():
+    """The first YAML block of the README is the spec in specs/orders-rollup.yaml, without its comments."""
+    shown = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)[0]
+
+    assert "#" not in shown
+    assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "specs" / "orders-rollup.yaml").read_text("utf-8"))
+
+
 @in_one_test("path", DOCUMENTS, ids=_name)
 def test_links_lead_to_files_of_the_repository(path: Path):
     """Each relative link leads to a tracked file or folder, and each anchor to a heading."""
