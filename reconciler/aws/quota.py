@@ -55,7 +55,7 @@ class Buckets:
             return 0.0
         with self._lock:
             now = self._clock.boot()
-            refilled = self._left[operation] + max(0.0, now - self._seen[operation]) * rate.perSecond
+            refilled = self._left[operation] + (now - self._seen[operation]) * rate.perSecond
             self._left[operation] = min(float(rate.burst), refilled) - 1
             self._seen[operation] = now
             return max(0.0, -self._left[operation] / rate.perSecond)

@@ -88,4 +88,5 @@ def may_ask(pending: Iterable[Undelivered], now: datetime) -> bool:
 
 
 def _pause(attempts: int) -> timedelta:
+    # More doublings would not make the pause longer, and a large number of attempts would overflow `timedelta`.
     return min(FIRST_PAUSE * 2 ** min(attempts - 2, 16), LONGEST_PAUSE) if attempts > 1 else timedelta(0)

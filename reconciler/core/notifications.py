@@ -101,6 +101,7 @@ def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notif
     for action in plan.actions:
         kinds = _kinds(action, recorded, now)
         if kinds:
+            # A hold without a submission is reported again if the content changes.
             what = action.client_token or action.digest or action.name
             if action.reason is Reason.INVALID_SPEC:  # another mistake in the same spec is reported again
                 what = sha256(action.message.encode()).hexdigest()[:16]

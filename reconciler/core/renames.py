@@ -91,6 +91,7 @@ def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
     """Yields a suggestion of `renamedFrom` for each new spec that has the content of a removed spec."""
     gone: dict[str, SpecRecord] = {}
     absent = [recorded.specs[name] for name in recorded.specs if name not in desired.names]
+    # Of several removed specs with the same content, the one that changed last is suggested.
     for record in sorted(absent, key=lambda record: record.head):
         contents = (record.declaration, record.baseline)
         gone |= {each.digest: record for each in contents if each is not None and each.digest}

@@ -131,6 +131,7 @@ def _is_open(record: SpecRecord, attempts: Attempts, top: Submission, newest: Su
     if any(s.unresolved or s.live or s.conflict or s.retry_asked_at is not None for s in attempts):
         return True
     slot, now = attempts[0].slot, parse_time(newest.first_intent_at)
+    # Slots in another form do not sort by time, so `Archive.slot` would not be the newest.
     if slot is not None and (not is_plain_slot(slot) or slot in record.backfill or _is_due(record, slot)):
         return True
     if slot is not None and any(s.counts for s in attempts) and not _is_past_retries(attempts, top):

@@ -26,6 +26,7 @@ def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa
     A due attempt is a `submit`, even if gates that are checked later stop it.
     """
     last = last_of(attempts)
+    # First, because only an operator can decide which of the runs counts.
     if last.conflict:
         message = f"one submission has several runs: {', '.join(last.conflict)}. Stop all but one"
         return _stands(context, last, ActionType.HOLD, Reason.CONFLICT, message)

@@ -113,6 +113,7 @@ def settings_change(desired: Desired, recorded: Recorded) -> SpecChange | None:
     declared, settings = recorded.project, desired.settings
     if declared is None or settings is None or declared_digest(declared) == desired.settings_digest:
         return None
+    # If the recorded settings are masked, only their digest shows that a secret has changed.
     fields = settings_changes(declared.settings, settings) or (SECRET if declared.digest else ())
     if not fields:
         return None
