@@ -21,7 +21,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.render.diff import all_fields
 
 OPS = {"add": "added", "remove": "removed", "change": "changed", "reorder": "reordered"}
-REFUSED = frozenset({Reason.STALE_CHECKOUT, Reason.RENAME_CONFLICT})
+CONTENT_UNCLEAR = frozenset({Reason.STALE_CHECKOUT, Reason.RENAME_CONFLICT})
 """Reasons for holds with which it is unclear what the current content of a spec is."""
 
 
@@ -57,7 +57,7 @@ def decide_accept(view: SpecView) -> Decision:
 def _check(view: SpecView) -> None:
     """Raises `ReconcilerError` if the content cannot be accepted now."""
     for action in view.plan.actions:
-        if action.action is ActionType.HOLD and action.reason in REFUSED:
+        if action.action is ActionType.HOLD and action.reason in CONTENT_UNCLEAR:
             raise ReconcilerError(f"{view.name}: {action.message}")
     for submission in view.record.submissions:
         if submission.unresolved or submission.conflict:

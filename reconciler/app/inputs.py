@@ -23,7 +23,6 @@ from reconciler.errors import CheckoutMoved, Problem, ReconcilerError, SpecError
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
 from reconciler.redact.request import masked
-from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.files import Folder, is_wanted
 from reconciler.specs.git import (
     IndexState,
@@ -35,6 +34,7 @@ from reconciler.specs.git import (
     untracked,
 )
 from reconciler.specs.project import load_target, load_targets, read_all
+from reconciler.specs.usable import UsableSpecs, load_usable
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:

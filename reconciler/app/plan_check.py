@@ -27,10 +27,10 @@ from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, kind_named
 from reconciler.model.project import Limits
-from reconciler.specs.broken import load_usable
 from reconciler.specs.git import read_checkout
 from reconciler.specs.project import ProjectFile
 from reconciler.specs.specs_at_commit import project_at
+from reconciler.specs.usable import load_usable
 
 WITHIN_THE_SECOND = timedelta(microseconds=999_999)
 """The largest error of `created_at`, which is truncated to seconds."""

@@ -27,9 +27,9 @@ from uuid import uuid4
 from reconciler import __version__
 from reconciler.app.connections import rates
 from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read, untracked_warnings
-from reconciler.app.notifications import notify
 from reconciler.app.other_ledgers import find_previous_runs, look_for_other_ledgers
 from reconciler.app.settled_specs import SettledSpecs
+from reconciler.app.webhooks import notify
 from reconciler.core.decide import plan
 from reconciler.core.decide_scheduled import archived_slots
 from reconciler.core.events import Absent, Observed, Unseen, intent_of

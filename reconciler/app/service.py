@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from threading import Event
 from typing import TYPE_CHECKING
 
-from reconciler.app.notifications import notify
 from reconciler.app.reconcile import reconcile
 from reconciler.app.session import ReusableSession, SystemClock
 from reconciler.app.stored_output import QuietPass
+from reconciler.app.webhooks import notify
 from reconciler.core.ports import pause
 from reconciler.core.settings import change_of_settings
 from reconciler.errors import ReconcilerError

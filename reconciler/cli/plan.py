@@ -224,9 +224,9 @@ def apply(
     Exit code 3 if a job was rejected, or something is on hold or unknown; with --wait also if a run failed.
     """
     from reconciler.app.field_changes import with_field_changes
-    from reconciler.app.notifications import notify
     from reconciler.app.reconcile import prepare
     from reconciler.app.session import opened
+    from reconciler.app.webhooks import notify
     from reconciler.core.approval import check_expected
 
     if timeout is not None and not waits:

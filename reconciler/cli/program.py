@@ -22,7 +22,7 @@ COMMANDS = {
     "validate": ("project:validate", "Check every spec, offline."),
     "plan": ("plan:plan", "Show what an apply would do; write nothing."),
     "apply": ("plan:apply", "Show the plan, confirm, and apply it."),
-    "reconcile": ("service:reconcile", "Run one pass without confirmation, or repeat it at an interval."),
+    "reconcile": ("reconcile:reconcile", "Run one pass without confirmation, or repeat it at an interval."),
     "status": ("status:status", "Show each spec: the run it should have, its last run, and the state of that run."),
     "runs": ("status:runs", "Show the runs of a spec, or of all: how long they waited and ran, and what was billed."),
     "history": ("inspect:history", "Show everything that the ledger contains about one spec."),

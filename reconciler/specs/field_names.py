@@ -83,7 +83,7 @@ OTHER_NAMES = {
 """The names that other tools have for a field, in lower case without separators."""
 
 
-class Place(NamedTuple):
+class FieldPath(NamedTuple):
     """The path of a field in a document. `listed` is the number of fields around it that are lists of mappings."""
 
     loc: Loc
@@ -91,25 +91,27 @@ class Place(NamedTuple):
 
 
 @cache
-def places(model: type[Strict], request: Loc = (), request_model: type[Strict] | None = None) -> dict[str, list[Place]]:
-    """Returns the places of all fields of a document by name: those of its model, and those of the request at the path
+def field_paths(
+    model: type[Strict], request: Loc = (), request_model: type[Strict] | None = None
+) -> dict[str, list[FieldPath]]:
+    """Returns the paths of all fields of a document by name: those of its model, and those of the request at the path
     `request`, whose model depends on the kind."""
-    by_name: dict[str, list[Place]] = {}
-    level = [(Place((), 0), model)]
+    by_name: dict[str, list[FieldPath]] = {}
+    level = [(FieldPath((), 0), model)]
     for _ in range(len(request) + DEEPEST_SEARCH):
-        inside: list[tuple[Place, type[Strict]]] = []
-        for place, each in level:
+        inside: list[tuple[FieldPath, type[Strict]]] = []
+        for outer, each in level:
             for name, info in each.model_fields.items():
-                at = Place((*place.loc, name), place.listed)
+                at = FieldPath((*outer.loc, name), outer.listed)
                 by_name.setdefault(name, []).append(at)
                 inner = [request_model] if at.loc == request and request_model else _models(info.annotation)
                 listed = at.listed + (get_origin(info.annotation) in {list, tuple})
-                inside += [(Place(at.loc, listed), deeper) for deeper in inner]
+                inside += [(FieldPath(at.loc, listed), deeper) for deeper in inner]
         level = inside
     return by_name
 
 
-def elsewhere(by_name: Mapping[str, Sequence[Place]], loc: Loc, name: str) -> Loc | None:
+def elsewhere(by_name: Mapping[str, Sequence[FieldPath]], loc: Loc, name: str) -> Loc | None:
     """Returns the nearest path of a field with this name, or with a name that other tools have for it: in the mapping
     at `loc`, inside it, around it, or among the first fields of the document. Returns `None` if there is none."""
     loc = tuple(element for element in loc if isinstance(element, str))
@@ -119,10 +121,10 @@ def elsewhere(by_name: Mapping[str, Sequence[Place]], loc: Loc, name: str) -> Lo
     return min(near, key=lambda path: _steps(loc, path), default=None)
 
 
-def _is_near(place: Place, loc: Loc, name: str) -> bool:
-    path = place.loc
+def _is_near(field: FieldPath, loc: Loc, name: str) -> bool:
+    path = field.loc
     if path[: len(loc)] == loc:
-        return not (name in GENERIC and place.listed)
+        return not (name in GENERIC and field.listed)
     return loc[: len(path) - 1] == path[:-1] or (len(path) <= FEW_LEVELS and _steps(loc, path) <= FEW_STEPS)
 
 

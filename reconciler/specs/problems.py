@@ -16,11 +16,11 @@ from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.field_names import (
     elsewhere,
+    field_paths,
     fields_inside,
     in_unit,
     known_fields,
     meant_field,
-    places,
     renamed,
     spelling,
 )
@@ -209,7 +209,7 @@ class View:
         if spelling(name, names) is None:
             kind = part(self.document.value).get("kind")
             request_model = kind_named(kind).model if kind in MODULES else None
-            by_name = places(SpecDocument if prefix else model, REQUEST, request_model)
+            by_name = field_paths(SpecDocument if prefix else model, REQUEST, request_model)
             path = elsewhere(by_name, (*prefix, *loc[:-1]), name)
             if path is not None and path[-1] != RESERVED_FIELD:
                 path = (*path[:2], "NAME", *path[2:]) if path[:2] == TARGETS and len(path) > 2 else path

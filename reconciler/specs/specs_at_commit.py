@@ -11,7 +11,6 @@ from reconciler.core.identity import Place
 from reconciler.core.settings import project_settings
 from reconciler.errors import Problem, SpecErrors
 from reconciler.specs import PROJECT_FILE
-from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.file_patterns import Patterns, Segments
 from reconciler.specs.files import MOST_BYTES, NotReadable, is_wanted, source_text
 from reconciler.specs.git import merge_base
@@ -19,6 +18,7 @@ from reconciler.specs.git_objects import blobs, tree_entries
 from reconciler.specs.parse import SourceText
 from reconciler.specs.project import ProjectFile, read_project
 from reconciler.specs.requests import place_of
+from reconciler.specs.usable import UsableSpecs, load_usable
 
 REGULAR = {"100644", "100755"}  # the modes that git uses for regular files
 LINK = "120000"

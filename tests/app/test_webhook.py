@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from reconciler.app import notifications as webhook
-from reconciler.app.notifications import LONGEST_TEXT, notification_json, post
+from reconciler.app import webhooks
+from reconciler.app.webhooks import LONGEST_TEXT, notification_json, post
 from reconciler.core.notifications import Notification, NotificationKind
 from reconciler.errors import NotificationFailed
 from tests.app.webhook_receiver import hook
@@ -17,7 +17,7 @@ from tests.builders import PLACE
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Removes the pauses between retries."""
-    monkeypatch.setattr(webhook, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 0)
 
 
 def test_a_document_arrives_as_json_with_its_headers() -> None:

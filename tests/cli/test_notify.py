@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.app import notifications
+from reconciler.app import webhooks
 from tests.app.webhook_receiver import hook
 from tests.campaigns import pairs
 from tests.cli.world import World, project_text
@@ -58,7 +58,7 @@ def test_a_missing_webhook_stops_nothing(world: World):
 @pytest.mark.parametrize(("verbose", "answer"), pairs(["-vvv", "", "-v", "-vv"], ["nobody", "redirect", "failing"]))
 def test_a_webhooks_address_is_never_printed(world: World, verbose: str, answer: str, monkeypatch: pytest.MonkeyPatch):
     """If a notification fails, no output contains the path, query or user of the webhook's address, even with -vvv."""
-    monkeypatch.setattr(notifications, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 0)
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook(*((302,) if answer == "redirect" else (503,) * 9), location="http://127.0.0.1:1/c4n4ry") as there:
         host = "127.0.0.1:1" if answer == "nobody" else there.url.split("/")[2]

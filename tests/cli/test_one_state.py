@@ -15,7 +15,7 @@ from reconciler.app.options import CommandOptions
 from reconciler.app.session import Session, opened
 from reconciler.core.events import SubmissionEvent
 from reconciler.specs import git
-from reconciler.specs.broken import UsableSpecs
+from reconciler.specs.usable import UsableSpecs
 from tests.cli.world import World, project_text
 
 AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.app import notifications
+from reconciler.app import webhooks
 from reconciler.core.events import Notified
 from reconciler.core.notification_retries import Redelivering, Undelivered
 from tests.app.webhook_receiver import Hook, hook
@@ -26,7 +26,7 @@ VARIABLE = "RECONCILER_NOTIFY_HOOK"
 @pytest.fixture
 def failing(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A project with two specs whose runs have failed, without a notification yet."""
-    monkeypatch.setattr(notifications, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 0)
     world.aws.configure(outcome="failed", run_seconds=0)
     world.write("reconciler.yaml", with_hooks(f"{{urlEnv: {VARIABLE}}}"))
     world.env[VARIABLE] = "http://127.0.0.1:1/c4n4ry"
@@ -125,7 +125,7 @@ def silent(received: Event) -> Iterator[str]:
 def test_a_receiver_that_does_not_answer_is_told_again_in_a_later_pass(failing: World, monkeypatch: pytest.MonkeyPatch):
     """The document is not posted again at once, because it may have arrived. Later it is posted with the same id."""
     world = failing
-    monkeypatch.setattr(notifications, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(webhooks, "READ_SECONDS", 0.2)
     received = Event()
     with silent(received) as address:
         world.env[VARIABLE] = address

@@ -1,5 +1,5 @@
-"""Reads a project that may contain errors. Returns the usable specs, and the specs that are on hold until the errors
-are fixed.
+"""Reads all specs of a target in a project that may contain errors. Returns the usable specs, and the specs that are on
+hold until the errors are fixed.
 
 While a file cannot be read, a missing spec is not treated as deleted, because it may be in that file.
 """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.project import read_project
+from reconciler.specs.usable import UsableSpecs, load_usable
 from tests.cli.world import batch_text, project_text
 
 

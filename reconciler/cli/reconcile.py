@@ -123,9 +123,9 @@ def reconcile(
 
 def _one_pass(options: CommandOptions, output_format: str, *, json_log: bool) -> int:
     from reconciler.app.field_changes import with_field_changes
-    from reconciler.app.notifications import notify
     from reconciler.app.reconcile import prepare
     from reconciler.app.session import opened
+    from reconciler.app.webhooks import notify
 
     with opened(options) as session:
         plan = with_field_changes(session, prepare(session, tolerant=True)[1])
