@@ -88,8 +88,12 @@ def read_head(root: Path) -> str | None:
             f"cannot check whether this checkout is older than what ran: git does not accept {repository} as a "
             f"repository ({head.stderr.strip()}). Repair it, or work on a copy without .git"
         )
-    # 1 means that there is no commit yet.
-    if head.returncode not in {0, 1}:
+    if head.returncode == 1:  # there is no commit yet, or the commit is missing
+        named = run_git(root, "rev-parse", "--verify", "--quiet", "HEAD").stdout.strip()
+        if not named:
+            return None
+        raise ReconcilerError(f"git cannot read the checkout in {root}: its commit {named} is missing. Clone it again")
+    if head.returncode != 0:
         raise ReconcilerError(f"git cannot read the checkout in {root}: {head.stderr.strip()}")
     return head.stdout.strip() or None
 

@@ -94,6 +94,14 @@ def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
     assert uncommitted == read_checkout(repository, []).uncommitted
 
 
+def test_a_missing_commit_is_not_taken_for_a_new_repository(repository):
+    """Otherwise, the age of the checkout would not be checked in a damaged clone."""
+    head = commit(repository, "first")
+    (repository / ".git/objects" / head[:2] / head[2:]).unlink()
+    with pytest.raises(ReconcilerError, match=f"its commit {head} is missing"):
+        read_checkout(repository, [])
+
+
 def test_files_that_a_sparse_checkout_leaves_out(repository):
     """They are listed relative to the project. A file that was deleted is not one of them."""
     project = repository / "jobs"
