@@ -37,7 +37,7 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """Disables the garbage collector during collection, and then excludes the loaded modules and tests from it."""
     gc.disable()
     try:
-        if not session.config.option.file_or_dir:
+        if not session.config.option.file_or_dir and session.config.getoption("dist", "no") == "no":  # or workers do it
             _import_a_share()
         return (yield)
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -48,10 +48,10 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def context(browser: Any) -> Callable[[bool], Any]:
-    """Returns a function that returns a browser context with or without JavaScript, which is created once because the
-    first page of a context takes longer than most tests."""
-    return cache(lambda javascript: _context(browser, javascript))
+def shared(browser: Any) -> Callable[[bool], Any]:
+    """Returns a function that returns a page with or without JavaScript, which is created once because a new page takes
+    longer than most tests."""
+    return cache(lambda javascript: _context(browser, javascript).new_page())
 
 
 def _context(browser: Any, javascript: bool) -> Any:
@@ -62,15 +62,37 @@ def _context(browser: Any, javascript: bool) -> Any:
 
 @dataclass
 class Looked:
-    """A page in the browser, the output of its console, and the requests that it made."""
+    """A page in the browser, the output of its console, the requests that it made, and the dialogs that it opened."""
 
     page: Any
     printed: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Records what the page does until the end of the block, where it leaves the page."""
+        listeners: dict[str, Callable[[Any], None]] = {
+            "console": lambda message: self.printed.append(message.text),
+            "pageerror": lambda error: self.printed.append(str(error)),
+            "request": lambda request: self.requests.append(request.url),
+            "dialog": self._dismiss,
+        }
+        for event, listener in listeners.items():
+            self.page.on(event, listener)
+        yield
+        self.page.goto("about:blank")  # what the old page did is reported before the next test looks
+        for event, listener in listeners.items():
+            self.page.remove_listener(event, listener)
+
+    def _dismiss(self, dialog: Any) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
 
     def clean(self, origin: str) -> None:
-        """Fails if the page printed to the console, raised an error, or made a request to another origin."""
-        assert self.printed == []
+        """Fails if the page printed to the console, raised an error, opened a dialog, or made a request to another
+        origin."""
+        assert (self.printed, self.dialogs) == ([], [])
         assert [url for url in self.requests if not url.startswith((origin, "data:"))] == []
 
     def scrolls_sideways(self) -> bool:
@@ -80,21 +102,18 @@ class Looked:
 
 
 @pytest.fixture
-def look(browser: Any, context: Callable[[bool], Any]) -> Iterator[Any]:
-    """Opens pages. A page that leaves something in its browser context, such as a setting, has its `own` context."""
+def look(browser: Any, shared: Callable[[bool], Any]) -> Iterator[Any]:
+    """Opens pages. A test that leaves something in its browser context, such as a setting, has its `own` context."""
     closed = ExitStack()
 
     def opened(
         url: str, *, own: bool = False, javascript: bool = True, scheme: str = "light", width: int = 1200
     ) -> Looked:
-        used = closed.enter_context(closing(_context(browser, javascript))) if own else context(javascript)
-        page = closed.enter_context(closing(used.new_page()))
+        page = closed.enter_context(closing(_context(browser, javascript))).new_page() if own else shared(javascript)
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
         looked = Looked(page)
-        page.on("console", lambda message: looked.printed.append(message.text))
-        page.on("pageerror", lambda error: looked.printed.append(str(error)))
-        page.on("request", lambda request: looked.requests.append(request.url))
+        closed.enter_context(looked.watched())
         page.goto(url)
         return looked
 
@@ -226,9 +245,7 @@ def test_hostile_text_runs_nothing(look: Any, tmp_path: Path):
     """No dialog opens, the text creates no element, nothing is printed to the console, and very long words do not make
     a narrow page scroll sideways."""
     write(hostile_site(), tmp_path)
-    dialogs: list[Any] = []
     looked = look("about:blank", width=400)
-    looked.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     for file in ("index", "specs", "specs-failed", "timeline", "runs", "specs/job", "graph", "plan"):
         looked.page.goto(f"{tmp_path.as_uri()}/{file}.html")
         assert looked.page.locator("img, iframe, object, [onload], [onerror], [href^='javascript:']").count() == 0
@@ -239,7 +256,6 @@ def test_hostile_text_runs_nothing(look: Any, tmp_path: Path):
     looked.page.keyboard.type("job")
     looked.page.wait_for_selector("#results a")
     looked.clean("file:///")
-    assert dialogs == []
 
 
 def test_a_served_page_loads_itself_again(look: Any):
