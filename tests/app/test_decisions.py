@@ -15,6 +15,7 @@ from reconciler.core.times import seconds_text
 from reconciler.errors import ReconcilerError, UsageError
 from tests.app.views import events_of, run_facts, view
 from tests.builders import NOW, intended, outcome, ran, scheduled, slot_intended, spec, token
+from tests.campaigns import in_one_test
 
 HOURLY = {"schedule": "0 * * * *", "concurrencyPolicy": "Allow"}
 
@@ -153,7 +154,7 @@ def test_cancel_works_on_a_suspended_spec():
     assert any("the spec is suspended" in warning for warning in decision.summary.warnings)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("events", "content", "message"),
     [
         ([], "A", "The next apply submits it"),
@@ -199,7 +200,7 @@ def filled(spec_view: SpecView, first: float, last: float, *, again: bool = Fals
     return decide_backfill(spec_view, *times, again=again)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("schedule", "first", "last", "message"),
     [
         (None, 2, 1, "has no schedule"),

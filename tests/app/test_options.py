@@ -10,6 +10,7 @@ from reconciler.core.identity import Content, Source
 from reconciler.errors import UsageError
 from reconciler.model.project import Limits
 from reconciler.model.spec import Policy
+from tests.campaigns import in_one_test
 
 
 def _spec(name: str, **labels: str) -> DesiredSpec:
@@ -33,7 +34,7 @@ def _selected(choice: CommandOptions, recorded: tuple[str, ...] = ()) -> frozens
     return selected_names(choice, SPECS, recorded, {"prod": ["rates"]})
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("choice", "names"),
     [
         (CommandOptions(), None),
@@ -52,7 +53,7 @@ def test_selection(choice: CommandOptions, names: set[str] | None):
     assert names == _selected(choice, recorded=("gone",))
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("choice", "says"),
     [
         (CommandOptions(only=("order",)), "Did you mean orders"),

@@ -12,6 +12,7 @@ from reconciler.core.notifications import Notification, NotificationKind
 from reconciler.errors import NotificationFailed
 from tests.app.webhook_receiver import hook
 from tests.builders import PLACE
+from tests.campaigns import in_one_test
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,7 @@ def test_an_address_where_nobody_listens_is_an_error() -> None:
         post(url, {"text": "x"})
 
 
-@pytest.mark.parametrize("kind", list(NotificationKind))
+@in_one_test("kind", list(NotificationKind))
 def test_hostile_text_in_a_notification_is_inert(kind: NotificationKind):
     """In a notification of any kind, names and AWS messages cannot mention a channel or form a link, and they contain
     no control characters and have a limited length."""

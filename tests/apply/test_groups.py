@@ -29,6 +29,7 @@ from reconciler.model.base import JSON
 from reconciler.model.kind import TOKEN_TAG, Rate
 from tests.apply.world import Aws, World, unclear
 from tests.builders import NOW, PLACE, at, desired, spec
+from tests.campaigns import in_one_test
 from tests.ledger.builders import MemoryStore
 from tests.waiting import eventually
 
@@ -71,7 +72,7 @@ def test_intents_and_outcomes_of_a_group_share_appends() -> None:
     assert seen == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("specs", "threads", "size"), [(1, 1, 1), (5, 5, 1), (16, 8, 2), (900, 8, 4), (900, 1, 8)])
+@in_one_test(("specs", "threads", "size"), [(1, 1, 1), (5, 5, 1), (16, 8, 2), (900, 8, 4), (900, 1, 8)])
 def test_groups_leave_no_thread_idle_and_few_submissions_open(specs: int, threads: int, size: int) -> None:
     """A few specs are distributed over all threads. Of many specs, at most 32 are processed at a time."""
     assert executor._group_size(specs, threads) == size

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from reconciler.app.session import SystemClock
 from reconciler.aws.batch_runs import array_has_started, explained, reason_of, stopped_by_queue
 from reconciler.aws.clients import Aws
@@ -14,6 +12,7 @@ from reconciler.core.ports import RunReport
 from tests.aws.conftest import CREDENTIALS
 from tests.aws.fake_aws import FakeAws
 from tests.aws.wires import BATCH
+from tests.campaigns import in_one_test
 
 EXITED = "Essential container in task exited"
 OOM = {"exitCode": 137, "reason": "OutOfMemoryError: Container killed due to memory usage"}
@@ -29,7 +28,7 @@ def child(index: int, **more: Any) -> dict[str, Any]:
     return {"jobId": f"run-1:{index}", "status": "FAILED", **more}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("job", "reason"),
     [
         ({}, None),
@@ -110,7 +109,7 @@ def test_failed_children_are_counted_and_named():
     assert text.endswith("19, …")
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("job", "children", "complete"),
     [
         ({}, None, False),
@@ -128,7 +127,7 @@ def test_an_end_is_explained_once_aws_has_given_all(job: dict[str, Any], childre
     assert explained(job, children) is complete
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("reason", "by_queue"),
     [
         ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", True),

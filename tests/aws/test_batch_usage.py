@@ -16,6 +16,7 @@ from reconciler.model.kind import Resources
 from tests.aws.conftest import CREDENTIALS
 from tests.aws.fake_aws import Answer, FakeAws
 from tests.aws.wires import BATCH
+from tests.campaigns import in_one_test
 
 HOUR = 3_600_000
 
@@ -42,7 +43,7 @@ def nodes(*ranges: tuple[str, dict[str, Any]], count: int = 4) -> dict[str, Any]
 ONE, TWO = {"container": ecs("1", "2048")}, {"container": ecs("2", "4096")}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("job", "size"),
     [
         (ONE, (1, 2)),
@@ -61,7 +62,7 @@ def test_the_size_of_a_job_is_the_sum_of_its_containers(job: dict[str, Any], siz
     assert usage_of(job) == {"resources": {"vcpu": size[0], "memory_gb": size[1]}}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "job",
     [
         {},

@@ -20,6 +20,7 @@ from reconciler.aws.emr_serverless_logs import logs_of as emr_logs
 from reconciler.aws.logs import CHUNK, LONGEST_LINE, decoded, opened, split_lines
 from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.errors import ReconcilerError, ServiceError
+from tests.campaigns import in_one_test
 from tests.ledger.server import Server
 
 RUN = {"applicationId": "00app0spark", "jobRunId": "00frun", "state": "SUCCESS"}
@@ -75,7 +76,7 @@ def test_each_container_of_a_job_has_its_log():
     assert [s.path for s in batch_logs(job, 1).streams] == ["w/app/1", "w/proxy/1"]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("job", "missing", "expected"),
     [
         ({"status": "RUNNABLE", "statusReason": "NO_CAPACITY", "container": {}}, "not started (RUNNABLE: NO_CAP", True),

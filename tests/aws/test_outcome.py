@@ -33,7 +33,7 @@ from tests.aws.stub import (
     reset_unread,
     silence,
 )
-from tests.campaigns import pairs
+from tests.campaigns import in_one_test, pairs
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 HTML = b"<html><body>Welcome to the proxy</body></html>"
@@ -371,7 +371,7 @@ class _Relative(EndpointConnectionError):  # type: ignore[misc]
     pass
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("raised", "expected"),
     [
         (EndpointConnectionError(endpoint_url="u", error="e"), NotSent),

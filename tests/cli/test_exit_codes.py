@@ -10,6 +10,7 @@ from reconciler.core.fold import fold
 from reconciler.core.identity import Content, Place, SubmissionKey
 from reconciler.core.plan import Action, ActionResult, ActionType, Plan, Reason
 from reconciler.core.state import Recorded
+from tests.campaigns import in_one_test
 
 TOKEN = "r1-a"
 AT = "2026-11-22T02:00:00.000Z"
@@ -42,7 +43,7 @@ def _recorded(*, intended: bool = False, submitted: bool = False) -> Recorded:
     return recorded
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("result", "code"),
     [
         (ActionResult("submitted", "r"), 0),

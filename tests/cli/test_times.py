@@ -161,7 +161,7 @@ def test_any_text_is_a_time_or_refused(text):
         assert understood(text, "Europe/Madrid").endswith("Z")
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "seconds"),
     [("60s", 60), ("5m", 300), ("5 min", 300), ("1h", 3600), ("1h30m", 5400), ("2 hours", 7200), ("1.5h", 5400)],
 )  # fmt: skip
@@ -170,7 +170,7 @@ def test_durations(text, seconds):
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "remedy"), [("5", "5s, 5m or 5h"), ("0.5", "0.5s"), ("", "60s"), ("5 months", "60s"), ("-5m", "60s")]
 )  # fmt: skip
 def test_durations_without_a_unit_are_refused(text, remedy):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from hypothesis import given
 
 from reconciler.core.at_rest import action_at_rest, is_at_rest
@@ -20,6 +19,7 @@ from reconciler.core.fold import fold
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.state import Recorded
 from tests.builders import NOW, desired, intended, outcome, recorded, spec
+from tests.campaigns import in_one_test
 from tests.core.histories import NAMES, stories
 from tests.core.test_changes import declared, undeclared
 from tests.core.test_exhaustive import histories
@@ -115,7 +115,7 @@ OTHERS: dict[str, tuple[DesiredSpec, list[Event]]] = {
 }
 
 
-@pytest.mark.parametrize("case", OTHERS)
+@in_one_test("case", OTHERS)
 def test_other_specs_are_left_to_the_plan(case: str) -> None:
     """A spec is not recognized in any other case, so the plan decides about it."""
     wanted, history = OTHERS[case]

@@ -14,6 +14,7 @@ from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.model.spec import Dependency
 from tests.builders import spec
+from tests.campaigns import in_one_test
 
 KEY = SubmissionKey("clicks", 1)
 
@@ -36,7 +37,7 @@ def action(kind: ActionType, reason: Reason, *, overdue: bool = False) -> Action
     return Action("clicks", "BatchJob", kind, reason, KEY, overdue=overdue)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("kind", "reason", "awaited"),
     [
         (ActionType.SUBMIT, Reason.NEW, True),
@@ -57,7 +58,7 @@ def test_what_an_apply_waits_for(kind: ActionType, reason: Reason, awaited: bool
     assert (keys_of_plan(plan_of(action(kind, reason))) == {KEY}) is awaited
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("run_state", "phase", "expected"),
     [
         (RunState.SUBMITTED, Phase.SUBMITTED, Progress.MOVING),
@@ -78,7 +79,7 @@ def test_each_state_of_a_submission(run_state: RunState | None, phase: Phase, ex
     assert each.progress is expected
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("kind", "reason", "overdue", "expected"),
     [
         (ActionType.SUBMIT, Reason.RETRY, False, Progress.MOVING),

@@ -212,7 +212,7 @@ def test_a_ledger_without_declarations_invents_no_change(kind: str):
     assert [pending.policy["backoffLimit"] for pending in made.declarations] == [3]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("now", "paths"),
     [
         (spec("A", policy={"schedule": "30 4 * * *"}), ["schedule"]),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from cronsim import CronSim
 
 from reconciler.core.cron import step_warnings
 from tests.builders import NOW
+from tests.campaigns import in_one_test
 
 TOO_LONG = {
     "*/90 * * * *": "a minute step of 90 means every hour at minute 0",
@@ -46,7 +46,7 @@ EVEN = [
 ]
 
 
-@pytest.mark.parametrize(("schedule", "expected"), (TOO_LONG | UNEVEN).items())
+@in_one_test(("schedule", "expected"), (TOO_LONG | UNEVEN).items())
 def test_a_step_that_surprises_is_explained(schedule, expected):
     """A step that is too large or uneven causes one warning, which describes the actual effect."""
     CronSim(schedule, NOW)
@@ -54,14 +54,14 @@ def test_a_step_that_surprises_is_explained(schedule, expected):
     assert expected in warning
 
 
-@pytest.mark.parametrize("schedule", EVEN)
+@in_one_test("schedule", EVEN)
 def test_an_even_step_is_silent(schedule):
     """No warning appears if a step is even, if it has a range, or if its field is not cyclic."""
     CronSim(schedule, NOW)
     assert list(step_warnings(schedule)) == []
 
 
-@pytest.mark.parametrize("schedule", TOO_LONG)
+@in_one_test("schedule", TOO_LONG)
 def test_a_step_that_is_too_long_has_one_value(schedule):
     """The warning describes the actual schedule: the field takes a single value, besides the other values of the
     list."""

@@ -17,6 +17,7 @@ from reconciler.errors import LimitExceeded
 from reconciler.model.project import Limits
 from reconciler.model.spec import Suspension
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, slot_intended, spec, token
+from tests.campaigns import in_one_test
 from tests.core.test_changes import declared
 
 
@@ -253,7 +254,7 @@ class TestProvenAbsent:
         intent = intended(content, seconds=-age)
         return recorded(intent, *(outcome("absent", intent, seconds=-look) for look in looks))
 
-    @pytest.mark.parametrize(
+    @in_one_test(
         ("looks", "proven"),
         [
             ((), False),
@@ -345,7 +346,7 @@ class TestProvenAbsent:
         Sighting(runs_by_token={token("A"): ["run-9"]}).lay_over(known)
         assert decide(desired(spec("A")), known).action is ActionType.ADOPT
 
-    @pytest.mark.parametrize(
+    @in_one_test(
         ("looks", "age", "found", "count"),
         [
             ((), 3600, (), 1),
@@ -446,7 +447,7 @@ class TestGates:
             "the project is suspended (audit)",
         )
 
-    @pytest.mark.parametrize(
+    @in_one_test(
         ("commit", "ancestry", "held"),
         [
             ("head", {}, False),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from reconciler.core.notification_retries import Redelivering, Undelivered, may_ask, waiting, webhook_id
 from reconciler.model.project import Webhook
 from tests.builders import NOW, at, recorded
+from tests.campaigns import in_one_test
 
 
 def undelivered(key: str = "held:1", *, seconds: float = 0, since: float = 0, attempts: int = 1) -> Undelivered:
@@ -19,7 +18,7 @@ def undelivered(key: str = "held:1", *, seconds: float = 0, since: float = 0, at
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("attempts", "seconds"), [(0, 0), (1, 0), (2, 60), (3, 120), (7, 1920), (8, 3600), (30, 3600), (1_000_000, 3600)]
 )
 def test_the_pause_grows_to_an_hour(attempts: int, seconds: int):

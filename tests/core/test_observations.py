@@ -6,8 +6,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from reconciler.core import events as e
 from reconciler.core.fold import fold
 from reconciler.core.observations import (
@@ -23,6 +21,7 @@ from reconciler.core.observations import (
 from reconciler.core.ports import RunReport
 from reconciler.core.state import Recorded, RunState
 from tests.builders import NOW, at, intended, outcome, recorded, token
+from tests.campaigns import in_one_test
 
 
 def seen(state: str = "submitted", word: str = "RUNNABLE", *, seconds: float = 0, **more: Any) -> e.Observed:
@@ -36,7 +35,7 @@ def run_of(*events: e.Event) -> Recorded:
     return recorded(intent, outcome("submitted", intent), *events)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("report", "new"),
     [
         (RunReport(True, "submitted", "RUNNABLE", "a"), False),
@@ -108,7 +107,7 @@ def test_a_pass_reads_few_ended_runs_again():
     assert {run.run_id for runs in passes for run in runs} == {f"run-{n}" for n in range(1, 2 * MOST_LATE + 1)}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("report", "more"),
     [
         (RunReport(True, "failed", "FAILED", partial=True), False),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reconciler.core import events as e
 from reconciler.core.event_codec import decode, encode
 from tests.builders import at, intended, outcome, recorded, scheduled, slot_intended
+from tests.campaigns import in_one_test
 
 ONE, TWO, THREE = "2026-11-22T00:30:00Z", "2026-11-22T01:00:00Z", "2026-11-22T01:30:00Z"
 
@@ -28,7 +27,7 @@ EVENTS = [
 ]
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
+@in_one_test("event", EVENTS, ids=lambda event: event.type)
 def test_events_survive_their_json_form(event: e.Event) -> None:
     """Decoding reverses encoding. Tuples are written as JSON lists."""
     form = encode(event)

@@ -20,6 +20,7 @@ from reconciler.core.state import Recorded, Sighting
 from reconciler.core.unresolved import lost_runs
 from reconciler.model.spec import Policy, Suspension
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, slot_intended, spec
+from tests.campaigns import in_one_test
 
 ONE, TWO, THREE = "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z", "2026-11-22T03:00:00Z"
 HOURLY: dict[str, Any] = {"schedule": "0 * * * *"}
@@ -162,7 +163,7 @@ class TestLost:
         looks = [outcome("unseen", intent, seconds=seconds) for seconds in unseen]
         return recorded(intent, outcome("submitted", intent), *looks), intent.token
 
-    @pytest.mark.parametrize(
+    @in_one_test(
         ("unseen", "expected"),
         [((), ["unseen"]), ((-60,), []), ((-1499,), []), ((-1500,), ["observed"]), ((-3000, -60), ["observed"])],
     )

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pytest
-
 from reconciler.core.checkout import Checkout
 from reconciler.core.decide import plan
 from reconciler.core.declarations import PROJECT_NAME, ProjectDeclared
@@ -81,7 +79,7 @@ EDITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """Settings that were applied, and the fields that differ when the defaults are restored."""
 
 
-@pytest.mark.parametrize("edit", EDITS)
+@in_one_test("edit", EDITS)
 def test_every_setting_is_compared_by_its_path(edit: str):
     """A change is shown with the values before and after, is recorded by `apply`, and is part of the plan id."""
     before, fields = EDITS[edit]
@@ -210,7 +208,7 @@ def test_a_stale_checkout_with_other_settings_does_nothing(doing: str, stale: st
     assert change_of_settings(rolled_back) is not None
 
 
-@pytest.mark.parametrize("edit", EDITS)
+@in_one_test("edit", EDITS)
 def test_every_setting_counts_for_a_stale_checkout(edit: str):
     """An old limit, variable or webhook is not brought back either."""
     made = plan(

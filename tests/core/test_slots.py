@@ -42,7 +42,7 @@ SPECIAL_DAYS = {
 """Schedules with the forms of days that docs/schedules.md lists, and their first days after `FIRST`."""
 
 
-@pytest.mark.parametrize("schedule", SPECIAL_DAYS)
+@in_one_test("schedule", SPECIAL_DAYS)
 def test_days_can_be_counted_from_the_end_of_a_month(schedule: str):
     """L, LW, nL, n#m and names match the days that docs/schedules.md describes."""
     days = [seconds_text(slot)[:10] for slot in islice(slots(schedule, "UTC", FIRST), 3)]

@@ -99,7 +99,7 @@ def test_one_error_has_every_problem_of_a_plan() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "form",
     [None, [], "rules", {"rules": {}}, {"rules": "lost"}, {"rules": None}, {"settings": None}, {"settings": [1]}],
 )
@@ -182,7 +182,7 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path: Path) -> None:
     assert EXPECTED == read_plan(tmp_path / "plan.json")
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "problem"),
     [
         (b"", "it must be a mapping"),

@@ -24,7 +24,7 @@ from tests.emulator.conftest import client, job_request, send
 from tests.waiting import PATIENCE_SECONDS, eventually, new_threads
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::", ""])
+@in_one_test("host", ["0.0.0.0", "192.168.1.5", "example.com", "::", ""])
 def test_only_loopback_hosts_are_accepted(host: str) -> None:
     """Any other host could be reached from other machines, and the emulator checks no credentials."""
     with pytest.raises(UsageError, match="loopback"):

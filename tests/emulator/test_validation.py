@@ -117,7 +117,7 @@ def test_any_value_in_any_member_is_validated_without_an_exception(service: str,
         assert problems
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("wrong", "location"),
     [
         ({"schedulingPriorityOverride": 10000}, "schedulingPriorityOverride"),

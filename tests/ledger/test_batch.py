@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from reconciler.ledger.chained_batches import Batch, checksum, decode, encode
+from tests.campaigns import in_one_test
 from tests.ledger.builders import AT, intended, submitted
 
 
@@ -43,7 +44,7 @@ def test_any_text_survives(run_id: str, name: str):
     assert batch == decode(encode(batch), 1, "memory://")
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "raw",
     [
         b"",

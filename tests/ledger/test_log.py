@@ -25,6 +25,7 @@ from reconciler.errors import (
 from reconciler.ledger.append import WRITE_PAUSES
 from reconciler.ledger.chained_batches import Batch, checksum, decode, encode
 from reconciler.ledger.log import Log
+from tests.campaigns import in_one_test
 from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingClock, always, intended, submitted
 
 
@@ -176,7 +177,7 @@ def test_a_second_intent_under_another_token_is_refused():
     assert 3 == log.append([intended("orders", "r1-cc", generation=1, attempt=2)], always)
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (3, 0), (0, 3), (2, 2)])
+@in_one_test(("before", "after"), [(1, 0), (0, 1), (3, 0), (0, 3), (2, 2)])
 def test_a_lost_reply_is_asked_for_at_the_same_position(before: int, after: int):
     """Whether the request or the reply was lost, the batch is stored once, and the writer recognizes it."""
     store = LosingStore(MemoryStore(), before, after)

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.errors import LedgerError, LedgerMissing
 from reconciler.ledger.open import open_ledger, open_store
+from tests.campaigns import in_one_test
 from tests.ledger.builders import PLACE, StandingClock, always, intended
 from tests.ledger.conftest import Opening
 from tests.ledger.server import Server
@@ -77,7 +78,7 @@ def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, opening: Op
     assert [(1, b"batch")] == list(opening(url + "/").read(0))
 
 
-@pytest.mark.parametrize("url", ["postgres://x", "ledger.sqlite", "", "://", "SQLITE:///x"])
+@in_one_test("url", ["postgres://x", "ledger.sqlite", "", "://", "SQLITE:///x"])
 def test_an_unknown_scheme_names_the_known_ones(url: str, tmp_path: Path):
     """The error for an unknown scheme lists the supported schemes."""
     with pytest.raises(LedgerError, match="sqlite://"):

@@ -32,7 +32,7 @@ from reconciler.ledger import object_codec
 from reconciler.ledger import snapshot_codec as form
 from reconciler.ledger.snapshot_codec import from_json, to_json
 from tests.builders import NOW, at, intended
-from tests.campaigns import examples
+from tests.campaigns import examples, in_one_test
 from tests.core.histories import all_event_types, events_of, folded, possible, stories
 
 
@@ -327,7 +327,7 @@ def _digest_of_code(module: Path) -> str:
     return sha256("".join(tokens).encode()).hexdigest()[:16]
 
 
-@pytest.mark.parametrize("field", fields(Recorded), ids=lambda field: field.name)
+@in_one_test("field", fields(Recorded), ids=lambda field: field.name)
 def test_the_version_has_the_fields_of_the_state(field: Field[Any]) -> None:
     """Every field of a snapshot is in the text whose digest is part of the snapshot's version; fields of a single pass
     are not."""

@@ -162,7 +162,7 @@ WARNED = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
+@in_one_test(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
 def test_unusual_requests_give_a_warning(request_, loc):
     """A request that AWS accepts although its documentation forbids it has a warning at its path, not an error."""
     assert loc in warnings(BATCH, request_)
@@ -179,7 +179,7 @@ def test_node_ranges_share_a_namespace():
     assert {loc: "batch-nodes"} == problems(BATCH, batch(nodeOverrides={"nodePropertyOverrides": ranges}))
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "usual",
     [
         pod(metadata={"labels": {"team": "growth-1_a"}}),
@@ -199,7 +199,7 @@ def test_jobs_are_never_streaming():
     assert not BATCH.is_streaming(batch(mode="STREAMING"))
 
 
-@pytest.mark.parametrize("odd", [[], "x", 1, None, [1], {"x": 1}, [{"x": []}], {"podProperties": {"containers": [1]}}])
+@in_one_test("odd", [[], "x", 1, None, [1], {"x": 1}, [{"x": []}], {"podProperties": {"containers": [1]}}])
 def test_rules_accept_any_shape(odd):
     """The rules do not fail for requests of any type. Wrong types are refused by the model."""
     for field in (*BATCH.model.model_fields,):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from reconciler.model.batch.definitions import log_groups, roles, service_accounts, vcpus
+from tests.campaigns import in_one_test
 
 
 def _container(cpus: str, **fields: Any) -> dict[str, Any]:
@@ -54,7 +53,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@in_one_test("case", CASES)
 def test_vcpus_of_every_type_of_job(case: str) -> None:
     """The vCPUs are the sum over all containers and nodes, with the overrides of the request."""
     request, definition, expected = CASES[case]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.campaigns import in_one_test
 from tests.model.requests import EMR, emr, monitoring, problems, sent, spark, warnings
 from tests.model.runs import CLOUDWATCH, KEY, POLICY, configuration, hive, log_types, role, without
@@ -91,7 +89,7 @@ WARNED = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
+@in_one_test(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
 def test_unusual_requests_give_a_warning(request_, loc):
     """A request that contradicts AWS's documentation but that AWS accepts has a warning at its path, not an error."""
     assert loc in warnings(EMR, request_)
@@ -115,7 +113,7 @@ def test_a_run_names_no_other_spec():
     assert not EMR.spec_dependencies(emr())
 
 
-@pytest.mark.parametrize("odd", [[], "x", 1, None, {"logTypes": [1]}, {"sparkSubmit": 1}])
+@in_one_test("odd", [[], "x", 1, None, {"logTypes": [1]}, {"sparkSubmit": 1}])
 def test_rules_accept_any_shape(odd):
     """The rules accept requests of any shape without failing. The model refuses wrong shapes."""
     for field in (*EMR.model.model_fields,):

@@ -121,7 +121,7 @@ def test_a_state_without_literal_parameters_names_what_is_missing() -> None:
     assert ({}, {"request": "$.job"}) == (payload.request, payload.omitted)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("expression", "text"),
     [
         ("States.Format('{}-{}.csv', $.a.B, 'x')", "${var.a_b}-x.csv"),
@@ -193,7 +193,7 @@ def test_a_rule_of_eventbridge() -> None:
     assert ("nightly", "0 0 * * *") == (payload.name, payload.schedule.cron)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("expression", "cron"),
     [
         ("cron(0/5 8-17 ? * MON-FRI *)", "0-59/5 8-17 * * MON-FRI"),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from reconciler.model.import_payloads import find
+from tests.campaigns import in_one_test
 
 JOB = "arn:aws:states:::batch:submitJob"
 
@@ -99,7 +98,7 @@ ORDERS: dict[str, tuple[Any, dict[str, list[str]]]] = {
 }
 
 
-@pytest.mark.parametrize("case", ORDERS)
+@in_one_test("case", ORDERS)
 def test_a_state_depends_only_on_what_the_machine_certainly_runs_before(case: str) -> None:
     """Chains and branches become dependencies; an order that depends on data does not."""
     machine, expected = ORDERS[case]

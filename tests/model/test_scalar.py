@@ -9,10 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from reconciler.model.base import SourceFloat, Unquoted, source_text
+from tests.campaigns import in_one_test
 from tests.model.requests import BATCH, batch, sent
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("value", "text"),
     [
         ("on", "on"),

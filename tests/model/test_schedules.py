@@ -3,6 +3,7 @@
 import pytest
 
 from reconciler.model.schedules import check_schedule, check_time_zone
+from tests.campaigns import in_one_test
 
 REFUSED_SCHEDULES = {
     "@daily": "write '0 0 * * *'",
@@ -33,7 +34,7 @@ REFUSED_SCHEDULES = {
 }
 
 
-@pytest.mark.parametrize("schedule", REFUSED_SCHEDULES)
+@in_one_test("schedule", REFUSED_SCHEDULES)
 def test_schedules_of_other_tools_are_refused_with_what_to_write(schedule: str):
     """Each message has the remedy. A proposed schedule is valid."""
     with pytest.raises(ValueError, match="schedule") as caught:
@@ -64,7 +65,7 @@ REFUSED_ZONES = {
 }
 
 
-@pytest.mark.parametrize("zone", REFUSED_ZONES)
+@in_one_test("zone", REFUSED_ZONES)
 def test_other_names_of_time_zones_are_refused_with_what_was_meant(zone: str):
     """Each message has the zone that was meant, if that is certain enough. A proposed zone is valid."""
     with pytest.raises(ValueError, match="is not an IANA time zone") as caught:
@@ -74,7 +75,7 @@ def test_other_names_of_time_zones_are_refused_with_what_was_meant(zone: str):
         check_time_zone(str(caught.value).partition("did you mean ")[2].partition("?")[0])
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Madrid", "Etc/GMT-2", "US/Pacific", "CET"])
+@in_one_test("zone", ["UTC", "Europe/Madrid", "Etc/GMT-2", "US/Pacific", "CET"])
 def test_names_of_the_database_are_valid(zone: str):
     """Names of zones, also the older ones."""
     assert check_time_zone(zone) == zone

@@ -127,9 +127,7 @@ def test_digests_are_made_from_the_first_form(parameters: Any, first: str):
     assert first == form["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
 
 
-@pytest.mark.parametrize(
-    "text", ['--conf "x=a b"', '--conf x="a', "--conf 'x=a b'", '--conf  x="a b"', '--conf x="\\"b"']
-)
+@in_one_test("text", ['--conf "x=a b"', '--conf x="a', "--conf 'x=a b'", '--conf  x="a b"', '--conf x="\\"b"'])
 def test_strings_of_no_mapping_have_one_form(text: str):
     """A string that cannot come from a mapping is unchanged, and so is a request without a string."""
     request = spark(sparkSubmitParameters=text)
@@ -239,9 +237,7 @@ def test_unknown_options_are_shown():
     assert "conf" not in shown("--new value")
 
 
-@pytest.mark.parametrize(
-    "text", ["it's", "local.py --class X", "--conf nothing", "--conf", "--class", "-x 1", "-- x", "--=x"]
-)
+@in_one_test("text", ["it's", "local.py --class X", "--conf nothing", "--conf", "--class", "-x 1", "-- x", "--=x"])
 def test_other_strings_are_shown_whole(text):
     """A string that is not a list of options is shown unchanged."""
     assert text == shown(text)["sparkSubmitParameters"]

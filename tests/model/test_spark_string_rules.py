@@ -157,7 +157,7 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize("parameters", GOOD)
+@in_one_test("parameters", GOOD)
 def test_a_good_string_has_no_warning(parameters: str):
     """Strings that spark-submit reads as intended cause no warnings."""
     assert [] == remarks(parameters)
@@ -176,7 +176,7 @@ def test_a_repeated_word_is_the_right_one():
     assert ("--class", 1) == (remark.word, remark.nth)
 
 
-@pytest.mark.parametrize("option", sorted(NOT_TAKEN))
+@in_one_test("option", sorted(NOT_TAKEN))
 def test_options_for_other_clusters_are_reported(option: str):
     """Warnings about options that select another cluster manager, or need one, suggest an alternative."""
     value = "" if option == "supervise" else " x"
@@ -184,7 +184,7 @@ def test_options_for_other_clusters_are_reported(option: str):
     assert f"--{option} has no place here: EMR Serverless chooses the cluster itself" in remark.message
 
 
-@pytest.mark.parametrize("option", sorted(NO_RUN))
+@in_one_test("option", sorted(NO_RUN))
 def test_options_that_run_nothing_are_reported(option: str):
     """Options that only print information, or that control another submission, run no job."""
     value = " x" if option in {"kill", "status"} else ""

@@ -238,7 +238,7 @@ PLACED = {
 }
 
 
-@pytest.mark.parametrize(("request_", "expected"), PLACED.values(), ids=PLACED)
+@in_one_test(("request_", "expected"), PLACED.values(), ids=PLACED)
 def test_arns_fit_the_account_and_region_of_the_target(request_, expected):
     """An ARN in an account, region or partition other than the target's causes a warning."""
     (remark,) = place_remarks(request_, kind_of(request_).placed, "123456789012", "eu-west-1")

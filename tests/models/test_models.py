@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaigns import in_one_test
 from tests.models.__main__ import main
 from tests.models.check import CHECKS, COUNTEREXAMPLE, HOLDS, MODELS, verdict
 from tests.project.place import ROOT, environment, run
@@ -43,7 +44,7 @@ def test_the_document_has_every_check():
     assert documented == {(check.model, check.flag) for check in CHECKS if check.flag}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("output", "result"),
     [
         ("State-vector 72 byte, depth reached 9, errors: 0\n", HOLDS),

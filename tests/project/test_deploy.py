@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from reconciler.cli.program import program
+from tests.campaigns import in_one_test
 from tests.cli.test_iam import LOGS
 from tests.cli.world import World, aws_environment, forked_command, project_text, spark_text, standin
 
@@ -136,7 +137,7 @@ def _containers(value: Any) -> Iterator[dict[str, Any]]:
 COMMANDS = list(commands())
 
 
-@pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=[name for name, _ in COMMANDS])
+@in_one_test(("name", "arguments"), COMMANDS, ids=[name for name, _ in COMMANDS])
 def test_the_commands_in_the_files_exist(name: str, arguments: list[str]) -> None:
     """Each command accepts the options and values that the file contains."""
     context = click.Context(program)

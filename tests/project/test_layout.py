@@ -6,8 +6,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.campaigns import in_one_test
 from tests.project.place import BIN, ROOT, git, run
 
@@ -66,7 +64,7 @@ def test_module_names_say_what_is_inside():
     assert SHAPELESS.isdisjoint(part for path in MODULES for part in path.relative_to(ROOT).with_suffix("").parts)
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
+@in_one_test("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
 def test_every_package_says_what_may_live_in_it(path: Path):
     """The docstring of each package states what the package may contain; that of a subpackage describes it."""
     docstring = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.campaigns import in_one_test
 from tests.project.place import COMMAND, ROOT, project_copy, run
 
 FILES = sorted(path for path in (ROOT / "specs").glob("*.yaml") if path.name != "reconciler.yaml")
@@ -35,7 +36,7 @@ def test_schema_of_the_example_project_is_the_one_the_command_prints():
     assert (ROOT / "specs/.schema.json").read_text("utf-8") == done.stdout
 
 
-@pytest.mark.parametrize("path", [*FILES, ROOT / "specs/reconciler.yaml"], ids=lambda path: path.name)
+@in_one_test("path", [*FILES, ROOT / "specs/reconciler.yaml"], ids=lambda path: path.name)
 def test_files_lead_editors_to_the_schema(path: Path):
     """The first line of each file names the schema, and on the second line, a comment that explains the file starts."""
     first, second, *_ = path.read_text("utf-8").splitlines()

@@ -116,7 +116,7 @@ def test_tokens_for_aws_go_only_to_jobs_that_assume_a_role(key: str):
     assert assumes == ("id-token" in JOBS[key]["permissions"])
 
 
-@pytest.mark.parametrize("path", [*FILES, ACTION / "action.yml"], ids=_name)
+@in_one_test("path", [*FILES, ACTION / "action.yml"], ids=_name)
 def test_actions_are_pinned_to_a_commit_with_the_version_in_a_comment(path: Path):
     """Every third-party action is pinned to a full commit, with its version in a comment."""
     uses = re.findall(r"^\s*-? *uses: (.+)$", path.read_text("utf-8"), re.MULTILINE)
@@ -134,7 +134,7 @@ def test_an_action_has_the_same_pin_everywhere():
     assert len(pins) == len({pin.partition("@")[0] for pin in pins})
 
 
-@pytest.mark.parametrize("path", [*FILES, ACTION / "action.yml"], ids=_name)
+@in_one_test("path", [*FILES, ACTION / "action.yml"], ids=_name)
 def test_nothing_a_user_can_write_becomes_part_of_a_script(path: Path):
     """Scripts contain no expressions; values are passed in environment variables, where a shell does not execute
     them."""

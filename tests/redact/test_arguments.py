@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.redact.request import masked
 from reconciler.redact.text import mask_text
+from tests.campaigns import in_one_test
 
 SECRET = "Zk7hunter2Qx"
 HIDDEN = [
@@ -73,7 +74,7 @@ SHOWN = [
 ]
 
 
-@pytest.mark.parametrize("arguments", HIDDEN, ids=" ".join)
+@in_one_test("arguments", HIDDEN, ids=" ".join)
 def test_secrets_are_hidden(arguments: list[str]):
     """The secret is hidden, and the arguments around it are shown."""
     shown = masked({"command": ["x.py", "--day", "2026-01-01", *arguments, "--to", "s3://acme/out"]})["command"]
@@ -84,7 +85,7 @@ def test_secrets_are_hidden(arguments: list[str]):
     assert (shown[:3], shown[-2:]) == (["x.py", "--day", "2026-01-01"], ["--to", "s3://acme/out"])
 
 
-@pytest.mark.parametrize("arguments", SHOWN, ids=" ".join)
+@in_one_test("arguments", SHOWN, ids=" ".join)
 def test_ordinary_values_are_shown(arguments: list[str]):
     """People must be able to review them, in a list and in a text."""
     request = {"command": ["x.py", *arguments, "--to", "s3://acme/out"]}
@@ -106,7 +107,7 @@ def test_secrets_in_command_lines_are_hidden(text: str):
     assert SECRET not in mask_text(text)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "text",
     [
         "the security token included in the request is invalid",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reconciler.core.plan import Change
 from reconciler.redact.request import masked_change, path_keys
+from tests.campaigns import in_one_test
 
 BOTH = ("(sensitive, changed)", "(sensitive, changed)")
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("path", "keys"),
     [
         ("name", ("name",)),
@@ -27,7 +26,7 @@ def test_paths_are_read_back(path, keys):
     assert path_keys(path) == keys
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("change", "expected"),
     [
         (Change("a.memory", "change", "4g", "8g"), ("4g", "8g")),

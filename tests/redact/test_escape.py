@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.redact.escape import escape
+from tests.campaigns import in_one_test
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "expected"),
     [
         ("plain text, ünïcode, 日本語, 🙂", "plain text, ünïcode, 日本語, 🙂"),

@@ -6,9 +6,8 @@ import copy
 import json
 from typing import Any
 
-import pytest
-
 from reconciler.redact.request import is_secret_at, masked, masked_at, secret_places
+from tests.campaigns import in_one_test
 
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
@@ -18,7 +17,7 @@ def batch(**overrides: Any) -> dict[str, Any]:
     return {"jobName": "j", "jobQueue": "q", "jobDefinition": "d", "containerOverrides": overrides}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("request_", "expected", "places"),
     [
         (
@@ -81,7 +80,7 @@ def test_requests_are_masked(request_, expected, places):
     assert request_ == before
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("keys", "value"),
     [
         (("parameters", "password"), "x"),
@@ -99,7 +98,7 @@ def test_secrets_by_their_path(keys, value):
     assert "x" not in json.dumps(masked_at(keys, value)).replace("(sensitive)", "") or value == 1234
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("keys", "value"),
     [
         (("containerOverrides", "environment", "STAGE", "value"), "prod"),

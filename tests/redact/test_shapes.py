@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 from reconciler.redact.shapes import harmless, secret_key, words
 from reconciler.redact.text import mask_text
 from tests.campaigns import in_one_test
@@ -76,7 +74,7 @@ def test_harmless_values(key, value):
     assert harmless(key, value)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("key", "value"),
     [
         ("password", "hunter2"),

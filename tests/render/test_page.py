@@ -23,6 +23,7 @@ from reconciler.render.page.timeline import NARROWEST, WIDTH, ZOOMS, Zoom, first
 from reconciler.render.runs import RunRow
 from reconciler.render.status import StatusRow
 from tests.builders import NOW, PLACE, spec
+from tests.campaigns import in_one_test
 
 HOSTILE = (
     "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -190,7 +191,7 @@ def test_runs_too_close_to_draw_share_a_bar_that_shows_the_worst(titled: bool):
         assert lane.label.endswith("1 not successful")
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("hours", "shown"), [((), "week"), ((2,), "day"), ((2, 50), "week"), ((2, 500), "week"), ((500,), "month")]
 )
 def test_the_zoom_that_is_shown_first(hours: tuple[float, ...], shown: str):

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.core.plan import ActionType, Change, Reason
 from reconciler.render.plan_text import plan_text
+from tests.campaigns import in_one_test
 from tests.render.golden_files import check
 from tests.render.samples import PLACE, action, changed, every_kind_of_action, plan
 
@@ -59,7 +60,7 @@ def test_a_changed_order_shows_both_orders():
     assert '      ~ environment: order changed\n          ["A", "B"]\n       -> ["B", "A"]' in shown
 
 
-@pytest.mark.parametrize("place", ["name", "message", "value", "path", "source", "warning", "run"])
+@in_one_test("place", ["name", "message", "value", "path", "source", "warning", "run"])
 def test_no_text_of_users_reaches_the_terminal_raw(place):
     """Terminal escapes, overrides, line ends and runner commands are escaped wherever text from users or AWS can
     occur."""

@@ -27,6 +27,7 @@ from reconciler.render.runs import Runs, duration_text, runs_csv, runs_json, run
 from reconciler.render.status import StatusRow, rows, selected, status_text
 from reconciler.render.text import ANSI, columns
 from tests.builders import plan_json, recorded
+from tests.campaigns import in_one_test
 from tests.render.samples import NOW, PLACE, action, intended, observed, plan, submitted
 
 AT = parse_time(NOW)
@@ -236,7 +237,7 @@ def finished(**more: Any) -> list[e.Event]:
     return [intended(), submitted(), observed(usage=usage, **times, **more)]
 
 
-@pytest.mark.parametrize("width", [None, 60, 80, 120, 200])
+@in_one_test("width", [None, 60, 80, 120, 200])
 def test_runs_fit_the_terminal(width: int | None):
     """The table shows times, billed resources, costs and usual durations."""
     runs = found(*finished(), *waiting("orders-daily", 2), prices=Prices(vCPUHour=0.05, memoryGBHour=0.01))
@@ -279,7 +280,7 @@ def test_runs_are_selected_by_time_and_end():
     assert runs.selected(AT, unsuccessful=False).rows == ()
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("seconds", "text"),
     [(None, "-"), (0, "0s"), (59, "59s"), (60, "1m"), (61, "1m 1s"), (7500, "2h 5m"), (90_000, "1d 1h")],
 )

@@ -12,6 +12,7 @@ from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import age_text, parse_time
 from reconciler.render.status import StatusRow, rows, status_text
 from tests.builders import recorded
+from tests.campaigns import in_one_test
 from tests.render.golden_files import check
 from tests.render.samples import NOW, action, every_kind_of_action, intended, observed, plan, submitted, token
 
@@ -52,7 +53,7 @@ def row(*events: e.Event, **fields: Any) -> StatusRow:
     return rows(plan(action(**given)), recorded(*events))[0]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("events", "state"),
     [
         ([], "none"),
@@ -160,7 +161,7 @@ def test_an_empty_project_has_a_message():
     assert status_text((), parse_time(NOW)) == "No specs, and nothing recorded."
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("seconds", "text"), [(-5, "0s"), (0, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (90000, "1d")]
 )
 def test_ages(seconds, text):

@@ -3,8 +3,7 @@ case contains the text of a mistake and a part of the expected message."""
 
 from __future__ import annotations
 
-import pytest
-
+from tests.campaigns import in_one_test
 from tests.specs.builders import PROJECT, batch, problems, warnings, write
 
 EMR = """\
@@ -109,7 +108,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("text", "part"), CASES.items(), ids=range(len(CASES)))
+@in_one_test(("text", "part"), CASES.items(), ids=map(str, range(len(CASES))))
 def test_the_first_problem_proposes_what_to_write(tmp_path, text, part):
     """The message for each mistake has one suggestion and contains no secret."""
     lines = problems(write(tmp_path, {"a.yaml": text}))
@@ -162,7 +161,7 @@ PROJECTS = {
 }
 
 
-@pytest.mark.parametrize("text", PROJECTS)
+@in_one_test("text", PROJECTS)
 def test_problems_of_the_project_file_propose_what_to_write(tmp_path, text):
     """Messages about the values of a target have the same suggestions."""
     lines = problems(write(tmp_path, project=PROJECT.replace("{emulator: true,", f"{{{text}, emulator: true,", 1)))

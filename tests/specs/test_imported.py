@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.errors import ReconcilerError
 from reconciler.specs.new_files import default_folder, spec_text, unique_name
 from reconciler.specs.parse import yaml_documents
-from tests.campaigns import examples
+from tests.campaigns import examples, in_one_test
 
 WORDS = (
     "no",
@@ -61,7 +61,7 @@ def test_texts_are_easy_to_read() -> None:
     assert '      - s3://b/c\n      - "1"\n    b: |\n      one\n      two\n    c: >-\n      --conf a=b --conf' in text
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("wanted", "name"),
     [
         ("Spark Job", "spark-job"),

@@ -12,6 +12,7 @@ from reconciler.errors import SpecErrors, UsageError
 from reconciler.model.batch import rules
 from reconciler.specs.problems import View
 from reconciler.specs.spec import ReadSpec, SpecReader
+from tests.campaigns import in_one_test
 from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, load, problems, warnings, wrapped, write
 
 EMR = """\
@@ -173,7 +174,7 @@ LOCATIONS = {
 }
 
 
-@pytest.mark.parametrize(("lines", "location"), LOCATIONS.values(), ids=LOCATIONS)
+@in_one_test(("lines", "location"), LOCATIONS.values(), ids=LOCATIONS)
 def test_a_placeholder_is_located_inside_its_scalar(tmp_path, lines, location):
     """An unknown placeholder is reported at its ``${``, in scalars of every style."""
     head = "apiVersion: reconciler/v1\nkind: EmrServerlessJobRun\nmetadata: {name: a}\nspec:\n  request:\n"
@@ -195,7 +196,7 @@ DEPENDENCIES = {
 }
 
 
-@pytest.mark.parametrize(("edges", "expected"), DEPENDENCIES.values(), ids=DEPENDENCIES)
+@in_one_test(("edges", "expected"), DEPENDENCIES.values(), ids=DEPENDENCIES)
 def test_dependencies_that_cannot_be_met(tmp_path, edges, expected):
     """Unknown names, a spec that depends on itself and cycles are errors at the name."""
     files = {f"{name}.yaml": batch(name, f"dependsOn: [{{name: {other}}}]") for name, other in edges.items()}
@@ -535,7 +536,7 @@ DOCUMENTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), DOCUMENTS.values(), ids=DOCUMENTS)
+@in_one_test(("text", "expected"), DOCUMENTS.values(), ids=DOCUMENTS)
 def test_every_problem_of_a_document_has_its_location(tmp_path, text, expected):
     """Every problem of a document is reported at its location, with what is expected."""
     lines = problems(write(tmp_path, {"a.yaml": text}))

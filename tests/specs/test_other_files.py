@@ -10,6 +10,7 @@ from reconciler.ledger.log import Log
 from reconciler.ledger.masked_export import export
 from reconciler.specs.file_patterns import Patterns, patterns
 from reconciler.specs.files import MOST_BYTES
+from tests.campaigns import in_one_test
 from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always, intended
 from tests.specs.builders import PROJECT, batch, load, problems, warnings, write
 
@@ -99,7 +100,7 @@ def test_a_broken_spec_is_not_taken_for_another_file(tmp_path):
     assert lines[1].endswith(f'If this is not a spec, leave it out: add "!b.yaml" {ADD}')
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("written", "path", "expected"),
     [
         (["**/*.yaml", "!charts/**"], "charts/a.yaml", False),

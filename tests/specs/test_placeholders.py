@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from reconciler.model.template import PlaceholderProblem, render_slot
 from reconciler.specs.requests import Scope, escape, keys, render, strings
+from tests.campaigns import in_one_test
 
 VALUES = {"var.bucket": "acme", "var.dollar": "$", "var.open": "${run.slot}", "target.name": "prod"}
 ONE_OFF = Scope("prod", VALUES, slots=False, elsewhere={"var.bucket": "prod", "var.other": "local"})
@@ -20,7 +21,7 @@ def refused(text: str, scope: Scope = ONE_OFF) -> str:
     return f"{caught.value.offset}: {caught.value.message}"
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "expected"),
     [
         ("s3://${var.bucket}/${target.name}", "s3://acme/prod"),
@@ -38,7 +39,7 @@ def test_a_one_off_is_rendered_whole(text, expected):
     assert expected == render(text, ONE_OFF)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "template", "slot_text"),
     [
         ("${run.slot}", "${run.slot}", SLOT),
@@ -63,7 +64,7 @@ def test_escaped_text_is_itself_again(text):
     assert {"a": text} == render_slot({"a": render(escape(text), SCHEDULED)}, SLOT, "UTC")
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("slot_format", "expected"),
     [
         ("%Y/%m/%d %H%M%S", "2026/12/31 003000"),
@@ -79,7 +80,7 @@ def test_formats_are_in_the_time_zone_of_the_spec(slot_format, expected):
     assert {"a": expected} == rendered
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("text", "expected"),
     [
         ("ab${var.bucket", "2: missing } of a placeholder; a literal ${ is written $${"),
@@ -117,16 +118,14 @@ FORMATS = {
 }
 
 
-@pytest.mark.parametrize(("slot_format", "expected"), FORMATS.items())
+@in_one_test(("slot_format", "expected"), FORMATS.items())
 def test_a_format_of_another_notation_names_the_directives(slot_format, expected):
     """A format without directives, or with letters of another notation, is an error that suggests the intended
     format."""
     assert expected in refused(f"${{run.slot:{slot_format}}}", SCHEDULED)
 
 
-@pytest.mark.parametrize(
-    "slot_format", ["%Y", "year=%Y/month=%m", "%Hh%Mm", "%Y-%m-%dT%H:%M:%SZ", "%Y%m%d", "W%V", "100%% %d"]
-)
+@in_one_test("slot_format", ["%Y", "year=%Y/month=%m", "%Hh%Mm", "%Y-%m-%dT%H:%M:%SZ", "%Y%m%d", "W%V", "100%% %d"])
 def test_a_format_with_directives_is_accepted(slot_format):
     """Other letters in a format are kept as text."""
     assert f"${{run.slot:{slot_format}}}" == render(f"${{run.slot:{slot_format}}}", SCHEDULED)

@@ -1,9 +1,8 @@
 """The project file."""
 
-import pytest
-
 from reconciler.model.project import Target
 from reconciler.specs.project import read_project
+from tests.campaigns import in_one_test
 from tests.specs.builders import PROJECT, batch, problems, warnings, write
 
 HEAD = "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: p}\n"
@@ -129,7 +128,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
+@in_one_test(("text", "expected"), WRONG.values(), ids=WRONG)
 def test_every_problem_of_the_project_file_has_its_location(tmp_path, text, expected):
     """Every problem of the project file is reported at its location, and no specs are read."""
     write(tmp_path, {"job.yaml": "not read"}, project=text or "")
@@ -148,7 +147,7 @@ def test_a_pattern_without_files_warns(tmp_path):
     assert ["reconciler.yaml:5:11: spec.specs[0]: no file matches jobs/*.yaml"] == warnings(tmp_path)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("target", "overridden", "safe"),
     [
         (Target(settleSeconds=1500), False, True),

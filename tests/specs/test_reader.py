@@ -190,7 +190,7 @@ JSON_RULES = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), JSON_RULES.values(), ids=JSON_RULES)
+@in_one_test(("text", "expected"), JSON_RULES.values(), ids=JSON_RULES)
 def test_json_is_strictly_json(text, expected):
     """A JSON file must be strict JSON, and every error has its location."""
     flaws = flaws_in(text, json_documents)
@@ -247,7 +247,7 @@ TABS = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), TABS.values(), ids=TABS)
+@in_one_test(("text", "expected"), TABS.values(), ids=TABS)
 def test_tabs_in_indentation_are_named(text, expected):
     """A tab in the indentation is reported at its location, together with the other lines that contain one."""
     assert [expected] == flaws_in(text)
@@ -285,7 +285,7 @@ NOT_JSON = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), NOT_JSON.values(), ids=NOT_JSON)
+@in_one_test(("text", "expected"), NOT_JSON.values(), ids=NOT_JSON)
 def test_what_people_write_that_is_not_json(text, expected):
     """For the usual mistakes in JSON, the message explains what to write instead."""
     assert [expected] == flaws_in(text, json_documents)

@@ -36,7 +36,7 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize("text", TEXT)
+@in_one_test("text", TEXT)
 def test_text_needs_no_quotes(text):
     """A scalar that both YAML 1.1 and YAML 1.2 read as a string is a string."""
     assert text == plain(text)

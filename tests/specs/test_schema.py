@@ -9,6 +9,7 @@ import pytest
 from reconciler.specs.new_files import init
 from reconciler.specs.parse import yaml_documents
 from reconciler.specs.schema import schema
+from tests.campaigns import in_one_test
 from tests.specs.builders import PROJECT, batch, wrapped
 from tests.specs.test_corpus import INVALID, VALID, without_token
 
@@ -152,7 +153,7 @@ def test_what_validate_accepts_is_accepted(text):
     assert accepts(SCHEMA, value_of(text))
 
 
-@pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
+@in_one_test("text", WRONG.values(), ids=WRONG)
 def test_what_a_schema_can_express_is_refused(text):
     """The schema refuses unknown fields, wrong types, unknown choices, and values outside limits."""
     assert not accepts(SCHEMA, value_of(text))

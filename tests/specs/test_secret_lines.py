@@ -5,6 +5,7 @@ import pytest
 from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
 from reconciler.specs.secret_lines import hidden_message
+from tests.campaigns import in_one_test
 from tests.specs.builders import batch, load, write
 
 ENVIRONMENT = "containerOverrides:\n  environment:\n    - "
@@ -23,7 +24,7 @@ def shown(tmp_path, text, name="a.yaml"):
         return problems_text(error.problems)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("request_", "line"),
     [
         (ENVIRONMENT + '{value: "S3CR", name: GITHUB_TOKEN}', "- {value: (sensitive), name: GITHUB_TOKEN}"),
@@ -82,7 +83,7 @@ spec:
 """
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "webhooks",
     [
         '[{urlEnv: "https://a.example.com/S3CR"}]',
