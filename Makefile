@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 INSTALL = PIP_CONSTRAINT=$(PIN) PIP_BUILD_CONSTRAINT=$(PIN) PIP_USER=0 \
           $(BIN)/python -I -m pip install -qq --disable-pip-version-check --no-input --no-compile -e
 # pip would compile the packages on one processor only. Files that are no Python, such as templates, are left out.
-COMPILE = $(BIN)/python -I -m compileall -qq -j 0 $(VENV)/lib || true
+COMPILE = $(BIN)/python -I -m compileall -qq -j 0 $(VENV)/lib reconciler || true
 
 PYTEST   = $(BIN)/python -m pytest -q -n auto --dist worksteal
 EVERYDAY = not soak and not bench and not aws
