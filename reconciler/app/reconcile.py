@@ -348,6 +348,6 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     provenance = provenance_of(session, made)
     if changes:
         check_account(session, made)  # the actions may have taken a long time
-        record_schedule_changes(session.ledger, changes, session.now(), provenance.actor)
+        record_schedule_changes(session.ledger, made, changes, session.now(), provenance.actor)
     if pending:
         record_declarations(session.ledger, pending, made.actions, time_text(session.now()), provenance)

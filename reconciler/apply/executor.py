@@ -13,11 +13,9 @@ from reconciler.apply.effects import Procedure, always
 from reconciler.apply.groups import Steps, together
 from reconciler.apply.intents import ApplyContext, Provenance, adoption, submit_task
 from reconciler.apply.interpreter import World, drive
-from reconciler.core.changes import policy_changes
+from reconciler.apply.recording import outdated
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason
 from reconciler.core.ports import Clock, Ledger, Quota, Services
-from reconciler.core.settings import others_applied
-from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import LedgerError, ReconcilerError
 
 log = logging.getLogger(__name__)
@@ -65,7 +63,7 @@ def execute(
     action ends.
     """
     world = World(ledger, services, clock, quota, stop or Event())
-    context = ApplyContext(plan.place, world, provenance, claim_seconds, settle_seconds, partial(_outdated, plan))
+    context = ApplyContext(plan.place, world, provenance, claim_seconds, settle_seconds, partial(outdated, plan))
     results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
     waiting: SimpleQueue[list[int]] = SimpleQueue()
     done: SimpleQueue[tuple[int, ActionResult]] = SimpleQueue()
@@ -112,28 +110,6 @@ def steps(
     of each action."""
     for index in indexes:
         done((index, (yield from _perform(plan.actions[index], context, check))))
-
-
-def _outdated(plan: Plan, name: str, recorded: Recorded) -> str | None:
-    """Returns why the plan of a spec may no longer be applied, or `None`: another pass has applied other project
-    settings, or other content of the spec."""
-    other_settings = others_applied(plan.settings_digest, plan.ledger_position, recorded)
-    return other_settings or _declared_otherwise(plan, recorded.spec(name))
-
-
-def _declared_otherwise(plan: Plan, record: SpecRecord) -> str | None:
-    """Returns the objection to a plan of a spec if another pass has declared other content or another policy of it, or
-    its removal, since the plan was made. A declaration does not change the ledger head, because several services may
-    declare the same content."""
-    declared = record.declaration
-    if declared is None or declared.position <= plan.ledger_position:
-        return None
-    own = next((each for each in plan.declarations if each.name == record.name), None)
-    if own is not None and (own.content is None) == record.undeclared:
-        same = own.content is None or own.content.digest == declared.digest
-        if same and not policy_changes(declared.policy, own.policy):
-            return None
-    return f"another pass applied other content of {record.name} since the plan was created: plan again"
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from reconciler.apply.effects import always
 from reconciler.apply.intents import Provenance
 from reconciler.core import declarations
+from reconciler.core.changes import policy_changes
 from reconciler.core.due_slots import event_of, missed_by
 from reconciler.core.event_codec import encode
 from reconciler.core.events import Event, SpecEvent, SpecRenamed, SubmissionEvent, intent_of
@@ -16,7 +17,7 @@ from reconciler.core.identity import request_digest
 from reconciler.core.plan import SENDS, Action, ActionType, Plan, ScheduleChange
 from reconciler.core.ports import Ledger
 from reconciler.core.renames import after_renames
-from reconciler.core.settings import settings_declared_at
+from reconciler.core.settings import others_applied, settings_declared_at
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import RenameMoved
 from reconciler.model.kind import kind_named
@@ -38,19 +39,45 @@ def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> 
         ledger.append(observed[start : start + MOST_EVENTS], always)
 
 
-def record_schedule_changes(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
-    """Records which schedules start or stop, and which due slots are lost as a result. Skips changes that another pass
-    has recorded already. Raises `LedgerError`."""
+def outdated(plan: Plan, name: str, recorded: Recorded) -> str | None:
+    """Returns why the plan of a spec may no longer be applied, or `None`: another pass has applied other project
+    settings, or other content of the spec."""
+    other_settings = others_applied(plan.settings_digest, plan.ledger_position, recorded)
+    return other_settings or _declared_otherwise(plan, recorded.spec(name))
+
+
+def _declared_otherwise(plan: Plan, record: SpecRecord) -> str | None:
+    """Returns the objection to a plan of a spec if another pass has declared other content or another policy of it, or
+    its removal, since the plan was made. A declaration does not change the ledger head, because several services may
+    declare the same content."""
+    declared = record.declaration
+    if declared is None or declared.position <= plan.ledger_position:
+        return None
+    own = next((each for each in plan.declarations if each.name == record.name), None)
+    if own is not None and (own.content is None) == record.undeclared:
+        same = own.content is None or own.content.digest == declared.digest
+        if same and not policy_changes(declared.policy, own.policy):
+            return None
+    return f"another pass applied other content of {record.name} since the plan was created: plan again"
+
+
+def record_schedule_changes(
+    ledger: Ledger, plan: Plan, changes: Sequence[ScheduleChange], now: datetime, actor: str
+) -> None:
+    """Records which of a plan's schedules start or stop, and which due slots are lost as a result. Skips changes that
+    another pass has recorded already, and specs of which another pass has applied other content since the plan was
+    made. Raises `LedgerError`."""
     losing = {change for change in changes if missed_by(change, ledger.recorded.spec(change.name), now)}
     others = [change for change in changes if change not in losing]
     batches = [others[start : start + MOST_EVENTS] for start in range(0, len(others), MOST_EVENTS)]
     for batch in (*([change] for change in changes if change in losing), *batches):
-        _record_schedules(ledger, batch, now, actor)
+        _record_schedules(ledger, plan, batch, now, actor)
 
 
-def _record_schedules(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
+def _record_schedules(ledger: Ledger, plan: Plan, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
     def events(recorded: Recorded) -> dict[ScheduleChange, tuple[SpecEvent, ...]]:
-        made = {change: event_of(change, recorded.spec(change.name), now, actor) for change in changes}
+        valid_still = [change for change in changes if outdated(plan, change.name, recorded) is None]
+        made = {change: event_of(change, recorded.spec(change.name), now, actor) for change in valid_still}
         return {
             change: (*missed_by(change, recorded.spec(change.name), now), event)
             for change, event in made.items()

@@ -13,6 +13,7 @@ from reconciler.core.plan import ActionOutcome, ActionType
 from reconciler.core.ports import NotSent
 from tests.apply.world import World
 from tests.builders import NOW, at, desired, recorded, scheduled, spec
+from tests.core.test_changes import declared
 
 ONE, TWO = "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z"
 
@@ -124,7 +125,19 @@ def test_a_replacement_asks_for_the_end_of_the_old_run() -> None:
 def test_a_schedule_is_written_down_once() -> None:
     """If two passes find the same new schedule, only one of them records its start."""
     world = World()
-    begins = plan(desired(hourly()), recorded(), NOW).schedule_changes
+    made = plan(desired(hourly()), recorded(), NOW)
     for _ in range(2):
-        record_schedule_changes(world.ledger(), begins, NOW, "tests")
+        record_schedule_changes(world.ledger(), made, made.schedule_changes, NOW, "tests")
     assert world.types() == ["scheduled-since"]
+
+
+def test_a_schedule_that_another_pass_replaced_does_not_start() -> None:
+    """After another pass has started and declared another schedule, a slow pass does not start the one of its plan, so
+    no slot of the newer schedule is lost."""
+    world = World()
+    made = plan(desired(hourly()), recorded(), NOW)
+    newer = hourly(schedule="30 * * * *")
+    world.ledger().append([scheduled(seconds=0, schedule="30 * * * *"), declared(newer)], lambda _: None)
+    record_schedule_changes(world.ledger(), made, made.schedule_changes, NOW, "tests")
+    assert world.types() == ["scheduled-since", "declared"]
+    assert plan(desired(newer), world.ledger().recorded, NOW).schedule_changes == ()
