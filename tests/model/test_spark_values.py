@@ -7,6 +7,7 @@ import pytest
 from reconciler.model.emr_serverless.spark_values import setting_problem
 from tests.campaigns import in_one_test
 from tests.model.requests import EMR, sent, spark
+from tests.model.runs import configuration
 
 MEMORY, OVERHEAD, CORES = "spark.executor.memory", "spark.executor.memoryOverhead", "spark.executor.cores"
 ACCEPTED = [
@@ -51,3 +52,12 @@ def test_programs_that_cannot_run_are_reported(program: str, part: str):
     assert part in remark.message
     for path in ("/opt/x.py", "local:///opt/x.jar", "x.jar"):
         assert not EMR.warn(sent(EMR, spark(entryPoint=path)))
+
+
+def test_misspelt_classifications_are_reported():
+    """Wrong case, separators and single letters are noticed. An unknown classification is not."""
+    for name in ("Spark-Defaults", "spark_defaults", "spark-default"):
+        (remark,) = EMR.warn(sent(EMR, configuration(classification=name, properties={"spark.x": "1"})))
+        assert remark.message == "did you mean spark-defaults?"
+    for name in ("spark-defaults", "spark-metrics", "x"):
+        assert not EMR.warn(sent(EMR, configuration(classification=name, properties={"spark.x": "1"})))

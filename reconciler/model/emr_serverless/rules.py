@@ -7,6 +7,7 @@ and release 7.11. Every function accepts a request of any shape, because the mod
 import json
 import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 from reconciler.model import s3
 from reconciler.model.arns import arn_remarks, region_problem
@@ -146,6 +147,24 @@ def _program(request: JSON) -> Iterator[Remark]:
         yield Remark(ENTRY_POINT, "spark-submit cannot run a notebook: convert it to a .py file", "emr-notebook")
 
 
+CLASSIFICATIONS = (
+    "core-site", "emrfs-site", "hive-site", "spark-defaults", "spark-driver-log4j2", "spark-executor-log4j2",
+    "tez-site",
+)  # fmt: skip
+NEARLY = 0.9  # minimum of difflib's ratio
+
+
+def _classifications(request: JSON) -> Iterator[Remark]:
+    """Yields a remark about each classification that is almost one that EMR Serverless has."""
+    entries = part(request, "configurationOverrides").get("applicationConfiguration")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        name = text(part(entry), "classification") or ""
+        close = get_close_matches(name.lower().replace("_", "-"), CLASSIFICATIONS, n=1, cutoff=NEARLY)
+        if close and close[0] != name:
+            loc = ("configurationOverrides", "applicationConfiguration", index, "classification")
+            yield Remark(loc, f"did you mean {close[0]}?", "emr-classification")
+
+
 def _spark_defaults(request: JSON) -> Iterator[Remark]:
     """Yields remarks about settings in the configuration of the run that Spark refuses."""
     entries = part(request, "configurationOverrides").get("applicationConfiguration")
@@ -215,6 +234,7 @@ WARNINGS: tuple[Rule, ...] = (
     (("applicationId",), _values),
     (("jobDriver",), spark_string_rules.warnings),
     (("jobDriver",), _program),
+    (OVERRIDES, _classifications),
     (OVERRIDES, _spark_defaults),
 )
 
