@@ -24,7 +24,6 @@ from reconciler.render.page.site import ROWS, Site
 from tests.builders import NOW, spec
 from tests.render.test_page import after, content, hostile_site, row, run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make setup-dev)")
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium (Debian's package of this name)"),
@@ -41,6 +40,7 @@ COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Starts a browser for all tests in this module."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make setup-dev)")
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield opened
