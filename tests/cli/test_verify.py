@@ -9,6 +9,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from tests.campaigns import in_one_test
 from tests.cli.test_iam import AUTHORIZED, LOGS, policies, used
 from tests.cli.world import ACCOUNT, Done, World, spark_text
 
@@ -201,7 +202,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@in_one_test("name", CASES)
 def test_what_is_missing_or_does_not_fit_has_a_place(ask: Asking, name: str) -> None:
     """Each problem is printed on one line with file, line and column, and the exit code is 3."""
     given, message = CASES[name]

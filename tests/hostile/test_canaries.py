@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.apply import protocol
+from tests.campaigns import in_one_test
 from tests.cli.conftest import _own_logs, empty_ledger, world
 from tests.cli.world import Done, World, aws_environment
 from tests.hostile.echo import Answer, echo_error, echoing
@@ -135,7 +136,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+@in_one_test("mistake", MISTAKES.values(), ids=MISTAKES)
 @pytest.mark.parametrize("form", ["json", "yaml"])
 def test_problems_in_files_reveal_no_secret(world: World, mistake, form):
     """The line of a problem is printed without its secrets, in JSON and in YAML."""

@@ -11,6 +11,7 @@ import pytest
 from reconciler.apply import protocol
 from reconciler.cli.output import out
 from reconciler.emulator.http import Reply
+from tests.campaigns import in_one_test
 from tests.cli.conftest import _own_logs, empty_ledger, world
 from tests.cli.world import Done, World, aws_environment
 from tests.fuzz.targets import shown_safely
@@ -130,7 +131,7 @@ def test_problems_in_files_are_not_commands(world: World):
     assert "u001b" in done.err
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "arguments",
     [
         ("plan", "--only", EVIL), ("plan", "-t", EVIL), ("plan", "-l", EVIL), ("plan", "-l", f"a={EVIL}"),
