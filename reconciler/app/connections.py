@@ -60,7 +60,7 @@ class AwsConnections:
         self._last_answer = (0.0, 0.0)  # wall clock and boot clock at AWS's last reply about the account and the time
 
     def name_runs(self, specs: Mapping[str, DesiredSpec]) -> None:
-        """Sets the run name of each spec, which is needed to apply the emulator's settings per spec."""
+        """Sets the run name of each spec. The emulator's settings are per spec, but it receives only run names."""
         if self._target.is_emulator:
             names = {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
             self._run_names.update(names)
@@ -104,16 +104,16 @@ class AwsConnections:
         return service if isinstance(service, Logs) else None
 
     def log_cursor(self, stream: LogStream, newest: int | None) -> Cursor:
-        """Opens a log, as `aws.logs.opened` does. Raises the errors of `check`, and `ServiceError`."""
+        """Opens a log, as `aws.logs.opened` does. Raises the errors of `check_account`, and `ServiceError`."""
         from reconciler.aws.logs import opened as opened_log
 
-        self.check()
+        self.check_account()
         with self._lock:
             return opened_log(self._connected(), stream, newest)
 
-    def check(self) -> None:
-        """Gets the account and the time from AWS, unless the last reply is recent enough. Raises the errors of
-        `service`."""
+    def check_account(self) -> None:
+        """Checks the account of the credentials with a new reply from AWS, unless the last one is recent enough. The
+        reply also contains the time, for `check_clock`. Raises the errors of `service`."""
         with self._lock:
             aws = self._connected()
             if not self._target.is_emulator and self._is_old():
@@ -121,11 +121,11 @@ class AwsConnections:
 
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
-        """Checks the account as `check` does. Inside the block, logs the progress of the calls to AWS if they take
-        long; `what` describes their purpose."""
+        """Calls `check_account`. Inside the block, logs the progress of the calls to AWS if they take long; `what`
+        describes their purpose."""
         from reconciler.aws.progress import Progress
 
-        self.check()
+        self.check_account()
         self._progress = Progress(what, self._clock)
         try:
             yield
@@ -142,7 +142,7 @@ class AwsConnections:
     def check_clock(self, *, needed: bool = False) -> None:
         """Raises `ClockSkew` if AWS's clock, according to a recent reply, differs too much from this machine's. With
         `needed`, also raises `GuardError` if the reply has no time."""
-        self.check()
+        self.check_account()
         with self._lock:
             safety_checks.check_clock(self._connected().clock_ahead, needed=needed)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.render.diff import Differences
 
 
-def with_field_changes(session: Session, made: Plan) -> Plan:
+def with_field_changes(session: Session, plan: Plan) -> Plan:
     """Adds field differences to a plan. Compares each changed request with the request that was last applied or sent.
 
     If the ledger has only masked requests, both sides are masked before they are compared, and a warning lists the
@@ -28,30 +28,30 @@ def with_field_changes(session: Session, made: Plan) -> Plan:
     # The digests show which requests differ, so only these are read and compared.
     compared = [
         (action.client_token, action.compared_with, action.request, action)
-        for action in made.actions
+        for action in plan.actions
         if action.request is not None and action.compared_with is not None and action.client_token is not None
     ]
     positions = {position for _, position, _, _ in compared}
-    positions |= {change.compared_with for change in made.changes if change.compared_with is not None}
+    positions |= {change.compared_with for change in plan.changes if change.compared_with is not None}
     history = session.ledger.history
-    batches = dict(history.batches(sorted(positions), _names(session, made))) if positions else {}
+    batches = dict(history.batches(sorted(positions), _names(session, plan))) if positions else {}
     compare = _Comparisons(session.masked)
     # The fields of added specs are in their requests (`all_fields`).
-    present = [c for c in made.changes if c.content is not None and c.change is not ChangeType.ADDED]
-    plan = made.with_changes(
+    present = [c for c in plan.changes if c.content is not None and c.change is not ChangeType.ADDED]
+    plan = plan.with_changes(
         {token: _action_changes(action, request, batches[at], compare) for token, at, request, action in compared},
         {change.name: _request_fields(change, batches, compare) for change in present},
     )
     return replace(plan, warnings=(*plan.warnings, *compare.unknown))
 
 
-def _names(session: Session, made: Plan) -> set[str] | None:
+def _names(session: Session, plan: Plan) -> set[str] | None:
     """Returns the names of the specs whose earlier requests are needed, or `None` for all, because events about renamed
     specs have their former names."""
-    if session.ledger.recorded.former_names or any(change.renamed_from for change in made.changes):
+    if session.ledger.recorded.former_names or any(change.renamed_from for change in plan.changes):
         return None
-    return {action.name for action in made.actions if action.compared_with is not None} | {
-        change.name for change in made.changes
+    return {action.name for action in plan.actions if action.compared_with is not None} | {
+        change.name for change in plan.changes
     }
 
 

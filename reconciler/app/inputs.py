@@ -116,8 +116,8 @@ def read(session: Session, *, tolerant: bool = False, settled: SettledSpecs | No
 
     If `tolerant` is set, a spec with a problem is put on hold; otherwise the problem raises `SpecErrors`. `settled` may
     skip files of specs that have nothing to do. Raises `LedgerError`, `UsageError` if the selection matches nothing,
-    and `CheckoutMoved` if git changed the checkout, or another pass submitted other content, while the files were read.
-    Otherwise old content could undo newer content.
+    and `CheckoutMoved` if git changed the checkout, or another pass submitted other content, while the files were read,
+    because a plan from files that are already outdated could replace newer content with old.
     """
     session.reread()
     before = _state(session)
@@ -128,7 +128,8 @@ def read(session: Session, *, tolerant: bool = False, settled: SettledSpecs | No
         if session.is_current() and _state(session) == before:
             raise
         raise CheckoutMoved(session.root) from error
-    # Without the newer batches, `_is_overtaken` would find nothing. It is the only proof of newer files outside git.
+    # `_is_overtaken` checks the batches that other passes appended meanwhile. Outside git, only these show that the files
+    # are outdated.
     session.ledger.refresh()
     moved = not session.is_current() or index_state(session.root) != before.checkout
     if moved or _is_overtaken(inputs := replace(inputs, commit=before.commit, before=before)):
@@ -195,9 +196,9 @@ def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> 
     _check_complete(session)
     usable = _usable(session, tolerant=tolerant, settled=settled)
     invalid, specs = usable.on_hold, usable.ready
-    session.aws.name_runs(specs)
+    session.aws.name_runs(specs)  # before the first call, because the emulator starts with these names
     recorded = session.ledger.recorded
-    # A service folds the ledger once, so the findings of its last pass are still in this state.
+    # A service keeps this state between passes. What its last pass observed in AWS must not affect this one.
     recorded.forget_findings()
     skipped = {} if settled is None else settled.skipped
     selected = _selected(session, {**invalid, **usable.specs}, recorded, skipped)
@@ -289,10 +290,10 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
     return replace(desired, checkout=checkout)
 
 
-def untracked_warnings(session: Session, inputs: PassInputs, made: Plan) -> Iterator[str]:
+def untracked_warnings(session: Session, inputs: PassInputs, plan: Plan) -> Iterator[str]:
     """Yields a warning about specs that will run but are not tracked by git."""
-    submits = {action.name for action in made.actions if action.action in SENDS}
-    specs = (spec for name, spec in inputs.specs.items() if name in submits and made.commit is not None)
+    submits = {action.name for action in plan.actions if action.action in SENDS}
+    specs = (spec for name, spec in inputs.specs.items() if name in submits and plan.commit is not None)
     missing = untracked(session.root, [spec.source.path for spec in specs if spec.source is not None])
     if missing:
         more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""

@@ -101,7 +101,7 @@ def _check_account(chosen: ChosenTarget) -> None:
     from reconciler.app.connections import AwsConnections
 
     with closing(AwsConnections(chosen.root, chosen.place, chosen.target, SystemClock())) as aws:
-        aws.check()
+        aws.check_account()
 
 
 def _renew_snapshot(store: Store, report: Report) -> None:

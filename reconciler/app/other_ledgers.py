@@ -36,14 +36,14 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
             observe.find_previous_runs(unknown, recorded, session.place, session.aws.service, now).lay_over(recorded)
 
 
-def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> bool:
+def look_for_other_ledgers(session: Session, plan: Plan, recorded: Recorded) -> bool:
     """Before anything new is sent, searches for runs that were started from another ledger for the same place. Returns
     whether the plan must be made again.
 
     With a ledger in a file, this covers every first send, because there may be several files. With a shared ledger, it
     covers only sends of new content. A failed search becomes a warning of the plan.
     """
-    sends = sends_to_look_for(made.actions, recorded, every=_is_file(session))
+    sends = sends_to_look_for(plan.actions, recorded, every=_is_file(session))
     sighting = _look(session, sends, recorded)
     if sighting is None:
         return False

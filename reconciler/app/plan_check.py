@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from reconciler.app.inputs import PassInputs, desired_state
 from reconciler.app.reconcile import assume, observe
 from reconciler.app.session import Session
+from reconciler.core import decide
 from reconciler.core.checkout import Ancestry
-from reconciler.core.decide import plan as make_plan
 from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration
 from reconciler.core.identity import canonical, request_digest
 from reconciler.core.plan import Action, Plan
@@ -65,7 +65,7 @@ def check_asked(session: Session, plan: Plan) -> None:
 
     def again(inputs: PassInputs, now: datetime) -> Plan:
         desired = desired_state(at_commit, inputs, may_repeat=False, from_objects=from_objects)
-        return make_plan(replace(desired, limits=Limits()), inputs.recorded, now)  # `plan` has applied its limits
+        return decide.plan(replace(desired, limits=Limits()), inputs.recorded, now)  # `plan` has applied its limits
 
     caused = again(inputs, moment)
     problems = [*_other_problems(plan, caused, inputs)]

@@ -30,7 +30,7 @@ from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read,
 from reconciler.app.other_ledgers import find_previous_runs, look_for_other_ledgers
 from reconciler.app.settled_specs import SettledSpecs
 from reconciler.app.webhooks import notify
-from reconciler.core.decide import plan
+from reconciler.core import decide
 from reconciler.core.decide_scheduled import archived_slots
 from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
@@ -77,15 +77,15 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     An invalid spec and the specs that depend on it are put on hold; other specs are not affected. Raises
     `LimitExceeded` if the plan exceeds the limits of the target, and the errors of the steps.
     """
-    inputs, made = prepare(session, tolerant=True)
-    made.check(session.limits)
+    inputs, plan = prepare(session, tolerant=True)
+    plan.check_limits(session.limits)
     if stop.is_set():
         return None
-    results = apply_plan(session, made, None, stop)
+    results = apply_plan(session, plan, None, stop)
     if not stop.is_set():  # otherwise content that was not sent would count as applied
-        record_applied(session, made, results)
-    notify(session, made, results)
-    return Pass(made, results, inputs.recorded, inputs.specs)
+        record_applied(session, plan, results)
+    notify(session, plan, results)
+    return Pass(plan, results, inputs.recorded, inputs.specs)
 
 
 def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Plan]:
@@ -96,11 +96,11 @@ def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Pl
         # Not in `read`, because `plan` and `status` still show a ledger that was copied elsewhere and ended.
         session.ledger.check_open()
         record(session, inputs, observe(session, inputs))
-        made = make_plan(session, inputs)
+        plan = make_plan(session, inputs)
         # The search needs a plan, because it covers only what the plan submits. Runs that it finds change the plan.
-        if look_for_other_ledgers(session, made, inputs.recorded):
-            made = make_plan(session, inputs)
-        return inputs, made
+        if look_for_other_ledgers(session, plan, inputs.recorded):
+            plan = make_plan(session, inputs)
+        return inputs, plan
 
     return in_one_state(attempt)
 
@@ -191,20 +191,20 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
         # The slots of a renamed spec are archived under its former name until the rename is recorded.
         view = after_renames(inputs.recorded, find_renames(desired, inputs.recorded).pending)
         session.ledger.recall(view, archived_slots(desired, view, now))
-    made = plan(desired, inputs.recorded, now)
-    others = [*untracked_warnings(session, inputs, made)]
-    if made.pending:  # the quotas of a kind are in its module, which takes long to import
-        others += quota_warnings(made, rates(session.target, {action.kind for action in made.pending}))
-    return replace(made, warnings=(*made.warnings, *others), problems=inputs.problems)
+    plan = decide.plan(desired, inputs.recorded, now)
+    others = [*untracked_warnings(session, inputs, plan)]
+    if plan.pending:  # the quotas of a kind are in its module, which takes long to import
+        others += quota_warnings(plan, rates(session.target, {action.kind for action in plan.pending}))
+    return replace(plan, warnings=(*plan.warnings, *others), problems=inputs.problems)
 
 
 WARN_ABOVE_SECONDS = 60.0
 """The minimum delay in seconds for which a plan contains a warning."""
 
 
-def quota_warnings(made: Plan, rates: Mapping[str, Rate]) -> Iterator[str]:
+def quota_warnings(plan: Plan, rates: Mapping[str, Rate]) -> Iterator[str]:
     """Yields a warning for each operation whose quota delays the plan's submissions by a minute or more."""
-    calls = Counter(kind_named(a.kind).operation for a in made.actions if a.action is ActionType.SUBMIT)
+    calls = Counter(kind_named(a.kind).operation for a in plan.actions if a.action is ActionType.SUBMIT)
     for operation, count in sorted(calls.items()):
         rate = rates.get(operation)
         if rate is not None and (seconds := (count - rate.burst) / rate.perSecond) >= WARN_ABOVE_SECONDS:
@@ -232,16 +232,16 @@ def preview(
         inputs = read(session, tolerant=tolerant, settled=settled)
         if refresh:
             assume(inputs, observe(session, inputs), absence=not applied_later)
-        made = make_plan(session, inputs, now=now, may_repeat=not applied_later)
-        return inputs, made if settled is None else settled.completed(made, inputs)
+        plan = make_plan(session, inputs, now=now, may_repeat=not applied_later)
+        return inputs, plan if settled is None else settled.completed(plan, inputs)
 
-    inputs, made = in_one_state(attempt)
+    inputs, plan = in_one_state(attempt)
     if settled is not None:
-        settled.keep(inputs, made)
-    return inputs, made
+        settled.keep(inputs, plan)
+    return inputs, plan
 
 
-def check_account(session: Session, made: Plan) -> None:
+def check_account_and_clock(session: Session, plan: Plan) -> None:
     """Checks the account and the clock against AWS if the plan sends anything, or records events that depend on the
     time, such as missed slots and schedules that start.
 
@@ -250,35 +250,35 @@ def check_account(session: Session, made: Plan) -> None:
     """
     if session.target.is_emulator:
         return
-    if any(action.effective for action in made.actions) or made.schedule_changes:
-        session.aws.check()
-        timed = any(action.missed or action.reason is Reason.NOT_STARTED for action in made.actions)
-        session.aws.check_clock(needed=timed or bool(made.schedule_changes))
+    if any(action.effective for action in plan.actions) or plan.schedule_changes:
+        session.aws.check_account()
+        timed = any(action.missed or action.reason is Reason.NOT_STARTED for action in plan.actions)
+        session.aws.check_clock(needed=timed or bool(plan.schedule_changes))
 
 
 def apply_plan(
-    session: Session, made: Plan, progress: Callable[[Action, ActionResult], None] | None, stop: threading.Event
+    session: Session, plan: Plan, progress: Callable[[Action, ActionResult], None] | None, stop: threading.Event
 ) -> tuple[ActionResult, ...]:
     """Carries out the plan and returns the results in the order of its actions.
 
-    Each intent records the commit that the plan was made from. Raises the errors of `check_account` before anything is
-    sent.
+    Each intent records the commit that the plan was made from. Raises the errors of `check_account_and_clock` before
+    anything is sent.
     """
     from reconciler.apply.executor import execute
 
-    check_account(session, made)  # before the first append, so that a wrong account records nothing
-    provenance = provenance_of(session, made)
-    check_settings(session, made)
+    check_account_and_clock(session, plan)  # before the first append, so that a wrong account records nothing
+    provenance = provenance_of(session, plan)
+    check_settings(session, plan)
     # Before the actions, whose events name the new names.
-    record_renames(session, made, provenance)
+    record_renames(session, plan, provenance)
 
     # Called again during a long apply, because the clock and the settings may change meanwhile.
     def check() -> None:
         session.aws.check_clock()
-        check_settings(session, made)
+        check_settings(session, plan)
 
     return execute(
-        made,
+        plan,
         ledger=session.ledger,
         services=session.aws.service,
         clock=session.clock,
@@ -292,34 +292,34 @@ def apply_plan(
     )
 
 
-def check_settings(session: Session, made: Plan) -> None:
+def check_settings(session: Session, plan: Plan) -> None:
     """Raises `ReconcilerError` if another pass has applied different settings of the project file since the plan was
     made, as far as this process has read the ledger."""
-    others = others_applied(made.settings_digest, made.ledger_position, session.ledger.recorded)
-    if made.pending and others is not None:
+    others = others_applied(plan.settings_digest, plan.ledger_position, session.ledger.recorded)
+    if plan.pending and others is not None:
         raise ReconcilerError(f"{others}. Nothing more was sent")
 
 
-def record_renames(session: Session, made: Plan, provenance: Provenance | None = None) -> None:
+def record_renames(session: Session, plan: Plan, provenance: Provenance | None = None) -> None:
     """Records the renames of a plan, because actions and operator decisions use the new names.
 
     Raises `LedgerError`, and `RenameMoved` if another pass changed a renamed spec since the plan was made.
     """
-    if made.renames:
+    if plan.renames:
         from reconciler.apply.recording import record_renames as append_renames
 
-        append_renames(session.ledger, made, time_text(session.now()), provenance or provenance_of(session, made))
+        append_renames(session.ledger, plan, time_text(session.now()), provenance or provenance_of(session, plan))
 
 
-def provenance_of(session: Session, made: Plan) -> Provenance:
+def provenance_of(session: Session, plan: Plan) -> Provenance:
     """Returns who applies the plan, from which commit, with which version, and in which process."""
     import socket
 
     from reconciler.apply.intents import Provenance
 
     return Provenance(
-        commit=made.commit,
-        uncommitted=made.uncommitted,
+        commit=plan.commit,
+        uncommitted=plan.uncommitted,
         actor=actor(session.environ, session.root),
         tool_version=__version__,
         # With a random part, because host names and process ids repeat in containers.
@@ -327,7 +327,7 @@ def provenance_of(session: Session, made: Plan) -> Provenance:
     )
 
 
-def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]) -> None:
+def record_applied(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:
     """Records the schedules that start or stop with this plan, and the content that was applied. Raises `LedgerError`.
 
     Runs after the actions, which depend on the state before, and after their results were printed, so that the operator
@@ -338,16 +338,16 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     # Missed slots that could not be recorded would be lost by a new start of the schedule. The next pass does both.
     undone = {
         action.name
-        for action, result in zip(made.actions, results, strict=True)
+        for action, result in zip(plan.actions, results, strict=True)
         if action.missed and result.outcome not in {ActionOutcome.RECORDED, ActionOutcome.NONE}
     }
-    changes = [change for change in made.schedule_changes if change.name not in undone]
-    pending = [each for each in made.declarations if each.name not in undone]
+    changes = [change for change in plan.schedule_changes if change.name not in undone]
+    pending = [each for each in plan.declarations if each.name not in undone]
     if not changes and not pending:
         return  # without changes, git need not be called a second time to find the actor
-    provenance = provenance_of(session, made)
+    provenance = provenance_of(session, plan)
     if changes:
-        check_account(session, made)  # the actions may have taken a long time
-        record_schedule_changes(session.ledger, made, changes, session.now(), provenance.actor)
+        check_account_and_clock(session, plan)  # the actions may have taken a long time
+        record_schedule_changes(session.ledger, plan, changes, session.now(), provenance.actor)
     if pending:
-        record_declarations(session.ledger, pending, made.actions, time_text(session.now()), provenance)
+        record_declarations(session.ledger, pending, plan.actions, time_text(session.now()), provenance)

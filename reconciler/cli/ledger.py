@@ -106,7 +106,7 @@ def _prepare(session: Session) -> Iterator[Finding | Policy]:
     from reconciler.ledger.prepare import prepare
 
     if not session.ledger.address.startswith("sqlite:"):
-        session.aws.check()
+        session.aws.check_account()
     return prepare(session.ledger.address, session.root, session.place)
 
 

@@ -316,7 +316,7 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     Raises `LimitExceeded` if the plan exceeds `limits` (`None` for no limits), `AccountMismatch` before anything is
     sent, and `ReconcilerError` if confirmation is required but there is no terminal.
     """
-    from reconciler.app.reconcile import apply_plan, check_account, record_applied
+    from reconciler.app.reconcile import apply_plan, check_account_and_clock, record_applied
     from reconciler.render.plan_text import plan_text, plan_text_parts
 
     if how.format != "text":
@@ -327,9 +327,9 @@ def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: App
     annotate_holds(plan, session.options)
     if limits is not None:
         # After the plan was shown, so that the operator sees what exceeds the limits.
-        plan.check(limits)
+        plan.check_limits(limits)
     if (plan.pending or plan.changes) and how.ask:
-        check_account(session, plan)  # before the question, so that a wrong account is reported first
+        check_account_and_clock(session, plan)  # before the question, so that a wrong account is reported first
         shown = plan_text(plan, color=False) if how.format != "text" else None
         question = f"Do you want to perform these actions in target {plan.place.target}?"
         if not confirm(question, command="apply", refused="submitted", shown=shown):

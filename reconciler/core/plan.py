@@ -326,7 +326,7 @@ class Plan:
         """The actions that need an operator or a reply from AWS: holds, settling submissions, overdue waits."""
         return tuple(a for a in self.actions if a.action is ActionType.HOLD or a.reason is Reason.SETTLING or a.overdue)
 
-    def check(self, limits: Limits) -> None:
+    def check_limits(self, limits: Limits) -> None:
         """Raises `LimitExceeded`, with the numbers, if the plan exceeds a limit of one pass."""
         if (refusal := self.refusal(limits)) is not None:
             raise refusal

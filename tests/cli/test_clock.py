@@ -115,5 +115,5 @@ def test_a_service_checks_the_time_and_the_account_again(tmp_path: Path, monkeyp
             access.check_clock()
         clock.sleep(61)
         with pytest.raises(AccountMismatch):
-            access.check()
+            access.check_account()
         access.close()

@@ -595,16 +595,16 @@ class TestPlanValue:
         """If the plan exceeds `maxSubmissions`, the whole plan is refused."""
         made = plan(desired(spec("A"), spec("A", "b")), recorded(), NOW)
         with pytest.raises(LimitExceeded, match="maxSubmissions is 1, and this plan has 2"):
-            made.check(Limits(maxSubmissions=1))
-        made.check(Limits(maxSubmissions=2))
+            made.check_limits(Limits(maxSubmissions=1))
+        made.check_limits(Limits(maxSubmissions=2))
 
     def test_too_many_cancellations_are_refused(self) -> None:
         """`maxCancellations` guards against a change that removes many specs by mistake."""
         events = [event for n in "abc" for event in ran("A", name=n, end="running", deletion_policy="Cancel")]
         made = plan(desired(spec("A", "z")), recorded(*events), NOW)
         with pytest.raises(LimitExceeded, match="maxCancellations is 2, and this plan has 3"):
-            made.check(Limits(maxCancellations=2))
-        made.check(Limits(maxCancellations=3))
+            made.check_limits(Limits(maxCancellations=2))
+        made.check_limits(Limits(maxCancellations=3))
 
     def test_pending_and_held_actions(self) -> None:
         """`pending` contains the actions that have an effect; `held` contains those that need an operator or a reply
