@@ -217,46 +217,49 @@ def render_all(
     problems: ByTarget = []
     for target in targets:
         scope = scope_of(target)
-        wrong = dict(_wrong_placeholders(templates, scope))
+        texts, wrong = _render_texts(templates, scope)
         problems += [
             (target, written.view.in_text((*REQUEST, *loc), error.offset, error.message, "placeholder"))
             for loc, error in wrong.items()
         ]
         if any(isinstance(error, TooLarge) for error in wrong.values()):
             continue
-        wrong_texts = frozenset(dict(templates)[loc] for loc in wrong)
-        filled = template.mapped(written.request, partial(_filled, scope=scope, wrong_texts=wrong_texts))
-        requests[target] = RenderedRequest(filled, tuple(wrong))
+        requests[target] = RenderedRequest(template.mapped(written.request, texts.__getitem__), tuple(wrong))
     return requests, problems
 
 
-def _filled(text: str, scope: Scope, wrong_texts: frozenset[str]) -> str:
-    return STAND_IN if text in wrong_texts else render(text, scope)
-
-
-def _wrong_placeholders(
+def _render_texts(
     templates: Sequence[tuple[Loc, str]], scope: Scope
-) -> Iterator[tuple[Loc, template.PlaceholderProblem]]:
+) -> tuple[dict[str, str], dict[Loc, template.PlaceholderProblem]]:
+    """Renders each string, and returns the results by string, and the errors by path. A string with an error becomes a
+    dummy value. Stops if the request becomes too large."""
+    texts: dict[str, str] = {}
+    wrong: dict[Loc, template.PlaceholderProblem] = {}
     room = MOST_CHARACTERS
     for loc, text in templates:
         try:
-            room -= len(render(text, scope, room))
+            texts[text] = render(text, scope, room)
+            room -= len(texts[text])
         except template.PlaceholderProblem as error:
-            yield loc, error
+            texts[text], wrong[loc] = STAND_IN, error
             if isinstance(error, TooLarge):
-                return
+                break
+    return texts, wrong
 
 
 def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str, *, warn: bool) -> CheckedRequest:
-    """Checks the request of a target as it would be sent with `owner` in its tag. Warnings are collected only if `warn`
-    is true."""
+    """Checks the request of a target as it would be sent with `owner` in its tag.
+
+    `warn` is true for `validate`, which also collects warnings and refuses a request with doubts. Other commands accept
+    such a request and only show the doubts, because version 0.1.0 sent it.
+    """
     kind, view = written.kind, written.view
     try:
         request = kind.from_spec(rendered.request)
     except RequestProblems as error:
         own = view.remarks(error.remarks, REQUEST)
         return CheckedRequest(None, [*own, *_other_problems(written, rendered, owner, error.remarks)])
-    shorthand = request is not rendered.request
+    shorthand = request is not rendered.request  # `from_spec` returns a request in AWS's own form itself
     if kind.name_field not in request:
         request = {**request, kind.name_field: written.name}
     sent = _sample(written, request, owner)

@@ -257,7 +257,9 @@ def _desired(
         renamed_from=_renamed_from(read),
         doubts=tuple(f"{position(each)}: {each.message}" for each in checked.doubts),
     )
-    vars(spec)["request_digest"] = whole_digest  # a cached property, because every plan needs it
+    # Every plan needs this cached property. It is filled here, because `both_digests` computes both digests from one
+    # canonical form. `vars` is how `cached_property` itself writes to a frozen object.
+    vars(spec)["request_digest"] = whole_digest
     return spec
 
 
