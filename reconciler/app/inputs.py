@@ -128,8 +128,8 @@ def read(session: Session, *, tolerant: bool = False, settled: SettledSpecs | No
         if session.is_current() and _state(session) == before:
             raise
         raise CheckoutMoved(session.root) from error
-    # For `_is_overtaken`, which checks the batches that other passes appended meanwhile. Outside git, only these batches
-    # show that the files are outdated.
+    # For `_is_overtaken`, which checks the batches that other passes appended meanwhile. Outside git, only these show
+    # that the files are outdated.
     session.ledger.refresh()
     moved = not session.is_current() or index_state(session.root) != before.checkout
     if moved or _is_overtaken(inputs := replace(inputs, commit=before.commit, before=before)):
