@@ -109,7 +109,7 @@ def steps(
     """Yields the effects of one spec's actions, one action after the other. Calls `done` with the index and the result
     of each action."""
     for index in indexes:
-        done((index, (yield from _perform(plan.actions[index], context, check))))
+        done((index, (yield from _run_action(plan.actions[index], context, check))))
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
@@ -143,7 +143,7 @@ def _collect(
         yield index, ActionResult(ActionOutcome.UNKNOWN, error="the command was stopped before its outcome was known")
 
 
-def _perform(action: Action, context: ApplyContext, check: Callable[[], None] | None) -> Procedure:
+def _run_action(action: Action, context: ApplyContext, check: Callable[[], None] | None) -> Procedure:
     """Runs one action to its end and returns a result even if it fails."""
     if context.world.stop.is_set():
         return ActionResult(ActionOutcome.UNSENT, error=protocol.STOPPED_BEFORE)

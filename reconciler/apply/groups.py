@@ -53,7 +53,7 @@ def together(specs: Iterator[Steps], size: int, claim_seconds: float) -> Steps:
             return
         room = yield from _advance(lanes, size, claim_seconds, room)
         if appending := [lane for lane in lanes if isinstance(lane.effect, Append)]:
-            yield from _append(appending)
+            yield from _append_together(appending)
         elif waiting := [lane for lane in lanes if lane.effect is not None]:
             yield from _wait(waiting)
         lanes = [lane for lane in lanes if lane.effect is not None]
@@ -74,21 +74,21 @@ def _advance(lanes: list[_Lane], size: int, claim_seconds: float, room: int) -> 
                     reading = yield from read_clock()
                     late = lane.effect.deadline.boot - reading.boot < claim_seconds / 2
                     room = 1 if late else size
-                    yield from _carry_out(lane)
+                    yield from _forward(lane)
                 case Pause() if lane.until is None:
                     lane.until = (yield from read_clock()).boot + lane.effect.seconds
                     break
                 case None | Append() | Look() | Cancel() | Pause():
                     break  # what may take long must not delay the sends of the specs that follow
                 case _:
-                    yield from _carry_out(lane)
+                    yield from _forward(lane)
     return room
 
 
-def _append(lanes: list[_Lane]) -> Generator[Effect, object, None]:
+def _append_together(lanes: list[_Lane]) -> Generator[Effect, object, None]:
     """Appends the events of all specs that wait for an append, in one batch."""
     if len(lanes) == 1:
-        yield from _carry_out(lanes[0])
+        yield from _forward(lanes[0])
         return
     parts = [lane.effect for lane in lanes if isinstance(lane.effect, Append)]
     answers = yield AppendGroup(parts)
@@ -98,15 +98,15 @@ def _append(lanes: list[_Lane]) -> Generator[Effect, object, None]:
 
 
 def _wait(lanes: list[_Lane]) -> Generator[Effect, object, None]:
-    """Carries out one effect that may take long: calls to AWS first, then pauses, then a wait for a quota token. The
+    """Passes on one effect that may take long: calls to AWS first, then pauses, then a wait for a quota token. The
     pauses of several specs run at the same time."""
     for lane in lanes:
         if isinstance(lane.effect, Look | Cancel):
-            yield from _carry_out(lane)
+            yield from _forward(lane)
             return
     paused = [(lane.until, lane) for lane in lanes if lane.until is not None]
     if not paused:
-        yield from _carry_out(lanes[0])
+        yield from _forward(lanes[0])
         return
     end = min(until for until, _ in paused)
     goes_on = yield Pause(end - (yield from read_clock()).boot)
@@ -115,8 +115,9 @@ def _wait(lanes: list[_Lane]) -> Generator[Effect, object, None]:
             lane.answer(goes_on)
 
 
-def _carry_out(lane: _Lane) -> Generator[Effect, object, None]:
-    """Carries out the effect of one spec. If that fails, the exception is raised in the procedure of this spec only."""
+def _forward(lane: _Lane) -> Generator[Effect, object, None]:
+    """Passes the effect of one spec on to the interpreter, and the answer back. If the effect fails, the
+    exception is raised in the procedure of this spec only."""
     assert lane.effect is not None  # noqa: S101 - a spec that has ended is not run
     try:
         answer: object = yield lane.effect

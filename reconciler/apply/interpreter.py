@@ -68,12 +68,13 @@ def drive(procedure: Generator[f.Effect, object, Result], world: World) -> Resul
             return result
         answer, failure = None, None
         try:
-            answer = _carry_out(effect, world)
+            answer = _perform_effect(effect, world)
         except Exception as error:  # noqa: BLE001 - the procedure decides what it means for its actions
             failure = error
 
 
-def _carry_out(effect: f.Effect, world: World) -> object:
+def _perform_effect(effect: f.Effect, world: World) -> object:
+    """Calls the port that an effect needs, and returns its answer."""
     answer: object
     match effect:
         case f.Acquire():

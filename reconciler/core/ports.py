@@ -166,7 +166,15 @@ class Ambiguous:
 
 
 Outcome = Accepted | NotSent | Refused | Declined | Ambiguous
-"""The outcome of one transmission (R3 of docs/protocol.md)."""
+"""The outcome of one transmission (R3 of docs/protocol.md). The page, the ledger and the results use other words:
+
+    outcome       docs/protocol.md   event                    ActionOutcome
+    `Accepted`    accepted           `Submitted`              SUBMITTED
+    `NotSent`     unsent             `Unsent`                 UNSENT
+    `Refused`     refused            `Unsent` (`refused`)     UNSENT
+    `Declined`    rejected           `Rejected`               REJECTED
+    `Ambiguous`   ambiguous          `Unclear`                UNKNOWN; ADOPTED if a lookup then finds the run
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from reconciler.apply.effects import Append, Effect
 from reconciler.apply.groups import Steps, together
 from reconciler.apply.intents import ApplyContext, Provenance
 from reconciler.apply.interpreter import World as Ports
-from reconciler.apply.interpreter import _append_in_turn, _carry_out, drive
+from reconciler.apply.interpreter import _append_in_turn, _perform_effect, drive
 from reconciler.apply.recording import record_observations
 from reconciler.aws.quota import Buckets
 from reconciler.core.decide import plan
@@ -105,7 +105,7 @@ def killed_before(steps: Steps, ports: Ports, number: int) -> bool:
             return False
         answer, failure = None, None
         try:
-            answer = _carry_out(effect, ports)
+            answer = _perform_effect(effect, ports)
         except Exception as error:  # noqa: BLE001 - as `drive`
             failure = error
         except Killed:

@@ -220,7 +220,7 @@ class Command:
                 continue
             self.stopped_before_transmit = self.stop.is_set()
             try:
-                answer = driver._carry_out(effect, world)
+                answer = driver._perform_effect(effect, world)
             except Exception as error:  # noqa: BLE001 - as `drive`
                 failure = error
             for part, reply in zip(_appended(effect), answer if isinstance(answer, list) else [answer], strict=False):
