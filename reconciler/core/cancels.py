@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from reconciler.core.desired import Desired, DesiredSpec, stale_message
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Recorded, RunState, SpecRecord, Submission
-from reconciler.core.submit_actions import of_submission, suspended
+from reconciler.core.submit_actions import of_submission, wait_if_suspended
 from reconciler.core.times import parse_time, seconds_text
 
 
@@ -18,7 +18,7 @@ def cancel_asked(
     the run was found only after the request. Nothing is cancelled while the spec is suspended."""
     reason = Reason.NOT_STARTED if run.not_started else Reason.ASKED
     cancel = of_submission(run, record, ActionType.CANCEL, reason, f"requested at {run.cancel_asked_at}")
-    return suspended(cancel, spec, desired, now) or cancel
+    return wait_if_suspended(cancel, spec, desired, now) or cancel
 
 
 def cancel_not_started(
@@ -27,7 +27,7 @@ def cancel_not_started(
     """Returns a cancel action for each run of a spec that has not started within its `pendingTimeoutSeconds`. Nothing
     is cancelled while the spec or the project is suspended."""
     seconds = spec.policy.pendingTimeoutSeconds if spec is not None else None
-    if spec is None or seconds is None or desired.suspended(spec) is not None:
+    if spec is None or seconds is None or desired.suspension_of(spec) is not None:
         return ()
     limit = timedelta(seconds=seconds)
     # A run whose state could not be read in this pass may have started since.
@@ -94,7 +94,7 @@ def _live_runs(live: Sequence[Submission]) -> str:
 def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: datetime) -> Action:
     message = "no longer in the project, and deletionPolicy was Cancel"
     cancel = of_submission(submission, record, ActionType.CANCEL, Reason.SPEC_REMOVED, message)
-    if (wait := suspended(cancel, None, desired, now)) is not None:
+    if (wait := wait_if_suspended(cancel, None, desired, now)) is not None:
         return wait
     stale = stale_message(record, desired)
     return stopped(cancel, ActionType.HOLD, Reason.STALE_CHECKOUT, stale) if stale else cancel

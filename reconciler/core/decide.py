@@ -15,7 +15,13 @@ from reconciler.core.declarations import PROJECT_NAME, PendingDeclaration
 from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, overdue, sentence, stale_message
 from reconciler.core.due_slots import schedule_changes
 from reconciler.core.durations import usual
-from reconciler.core.gates import changed, depended, placed, replacing, within
+from reconciler.core.gates import (
+    apply_concurrency_policy,
+    limit_submissions,
+    pass_gates,
+    wait_for_dependencies,
+    wait_for_replaced_run,
+)
 from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
 from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, SpecChange, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
@@ -24,7 +30,7 @@ from reconciler.core.retries import decide_attempts
 from reconciler.core.settings import held_back, pending_settings, settings_change
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submission import attempts_of, ended_at
-from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit_action, suspended
+from reconciler.core.submit_actions import SpecContext, another_send, of_submission, submit_action, wait_if_suspended
 from reconciler.core.suggestions import retry, suggested_commands
 from reconciler.core.times import seconds_text
 from reconciler.core.unresolved import decide_unresolved
@@ -65,7 +71,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         return _decide(name, desired, recorded, now, runs, stale=name in stale, conflict=renames.conflicts.get(name))
 
     actions = [held_back(action, desired.stale) for name in names for action in decided(name)]
-    actions = [_with_usual(action, desired, recorded, now) for action in within(actions, desired.limits)]
+    actions = [_with_usual(action, desired, recorded, now) for action in limit_submissions(actions, desired.limits)]
     created_at = seconds_text(now)
     git_changes = (*settings, *changes(desired, recorded, different, actions, created_at, renames=renames.pending))
     return Plan(
@@ -331,19 +337,19 @@ def decide_one_off(context: SpecContext) -> Action:
         return _attempted(context, decide_attempts(context, attempts_of(record.submissions, newest)))
     action = _submission(context)
     if baseline is not None and baseline.replaced and baseline.live:
-        return suspended(action, spec, context.desired, context.now) or replacing(action, baseline)
-    return changed(action, context)
+        return wait_if_suspended(action, spec, context.desired, context.now) or wait_for_replaced_run(action, baseline)
+    return pass_gates(action, context)
 
 
 def _attempted(context: SpecContext, action: Action) -> Action:
     """Returns the attempt, the wait at a gate that stops it, or the state of the spec if there is no attempt."""
     if action.action is ActionType.SUBMIT:
-        if (wait := suspended(action, context.spec, context.desired, context.now)) is not None:
+        if (wait := wait_if_suspended(action, context.spec, context.desired, context.now)) is not None:
             return wait
-        # Unlike in `changed`, the age of the checkout does not matter, because the content is the one that ran last.
-        ready = depended(action, context)
-        return placed(ready, context) if ready.action is ActionType.SUBMIT else ready
-    what, how = context.desired.suspended(context.spec) or ("", None)
+        # Unlike in `pass_gates`, the age of the checkout does not matter, because the content is the one that ran last.
+        ready = wait_for_dependencies(action, context)
+        return apply_concurrency_policy(ready, context) if ready.action is ActionType.SUBMIT else ready
+    what, how = context.desired.suspension_of(context.spec) or ("", None)
     if how is not None and overdue(how, context.now) and action.action is ActionType.NONE:
         return replace(action, overdue=True, message=action.message or sentence(what, how, context.now))
     return action

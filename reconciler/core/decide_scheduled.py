@@ -8,7 +8,7 @@ from datetime import datetime
 from reconciler.core.cron import next_slot
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.due_slots import Due, due_slots, in_force, is_behind, overdue_slots
-from reconciler.core.gates import depended, placed
+from reconciler.core.gates import apply_concurrency_policy, wait_for_dependencies
 from reconciler.core.identity import Content, SubmissionKey
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.previous_runs import may_lack_runs, newest_slots
@@ -16,7 +16,7 @@ from reconciler.core.retention import UNDONE, no_longer_retried
 from reconciler.core.retries import decide_attempts
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.submission import Attempts, attempts_of, last_of
-from reconciler.core.submit_actions import SpecContext, of_submission, submit_action, suspended
+from reconciler.core.submit_actions import SpecContext, of_submission, submit_action, wait_if_suspended
 from reconciler.core.times import MissedReason, parse_time
 from reconciler.model.kind import kind_named
 
@@ -26,8 +26,8 @@ def decide_scheduled(context: SpecContext) -> Sequence[Action]:
     action for missed slots."""
     states, attempts = _open_slots(context)
     due = due_slots(context.record, context.spec.policy, context.now)
-    if context.desired.suspended(context.spec) is not None:
-        actions = [*states, _suspended(context, due)]
+    if context.desired.suspension_of(context.spec) is not None:
+        actions = [*states, _suspended_wait(context, due)]
     else:
         missed = due.missed or _missed_before(context)
         submits = [*attempts, *_due_submits(context, due), *_backfill(context, due)]
@@ -140,7 +140,7 @@ def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action
     in_order = policy.catchup and policy.concurrencyPolicy != "Replace"  # else a new slot would precede old attempts
     first: Action | None = None
     for asked in sorted(submits, key=lambda a: (a.reason is Reason.BACKFILL, _rank(a, in_order), a.slot or "")):
-        action = depended(asked, context)
+        action = wait_for_dependencies(asked, context)
         # A slot that waits for a dependency does not hold back the slots after it.
         if action.action is not ActionType.SUBMIT:
             yield action
@@ -151,7 +151,7 @@ def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action
             yield stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message)
         else:
             # Only a new slot replaces a live run. An attempt or a backfill of an older slot must not stop a newer one.
-            action = placed(action, context, may_replace=asked.reason is Reason.SLOT_DUE)
+            action = apply_concurrency_policy(action, context, may_replace=asked.reason is Reason.SLOT_DUE)
             first = action
             yield action
 
@@ -213,12 +213,12 @@ def missed_words(missed: MissedSlots) -> str:
     return f"{number} slots from {missed.first} to {missed.last} never run: {why}"
 
 
-def _suspended(context: SpecContext, due: Due) -> Action:
+def _suspended_wait(context: SpecContext, due: Due) -> Action:
     """Returns the wait of a suspended spec, with its oldest due slot."""
     slot = due.waiting[0] if due.waiting else None
     bare = _bare(context, ActionType.WAIT, Reason.SUSPENDED)
     action = submit_action(context, SubmissionKey(context.spec.name, slot=slot), Reason.SLOT_DUE) if slot else bare
-    return suspended(action, context.spec, context.desired, context.now) or action
+    return wait_if_suspended(action, context.spec, context.desired, context.now) or action
 
 
 def _in_sync(context: SpecContext) -> Action:

@@ -133,7 +133,7 @@ class Desired:
         """Returns a spec of this target, selected or not, or `None` if no spec has this name."""
         return self.specs.get(name) or self.others.get(name)
 
-    def suspended(self, spec: DesiredSpec | None) -> tuple[str, Suspension] | None:
+    def suspension_of(self, spec: DesiredSpec | None) -> tuple[str, Suspension] | None:
         """Returns what is suspended, ``the project`` or else ``the spec``, with its suspension, or `None` if neither
         is."""
         if self.suspension is not None:

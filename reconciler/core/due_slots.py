@@ -167,7 +167,7 @@ def _schedule_change(
 ) -> ScheduleChange | None:
     recorded = record.schedule
     if spec is not None and spec.policy.schedule is not None:
-        if desired.suspended(spec) is None:
+        if desired.suspension_of(spec) is None:
             due = None if in_force(record, spec.policy) else spec.policy
             return ScheduleChange(name, spec.kind, due.schedule or "", due.timeZone) if due else None
         why = "suspended"

@@ -13,7 +13,7 @@ from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, MissedSlots
 from reconciler.core.retries import will_retry
 from reconciler.core.state import Phase, Recorded, RunState, SpecRecord, Submission
 from reconciler.core.submission import Attempts, attempts_of, last_of
-from reconciler.core.submit_actions import SpecContext, suspended, with_run_ids
+from reconciler.core.submit_actions import SpecContext, wait_if_suspended, with_run_ids
 from reconciler.core.times import MissedReason, parse_time, seconds_text
 from reconciler.model.kind import kind_named
 from reconciler.model.project import Limits
@@ -24,22 +24,24 @@ LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
 """Reasons for later attempts, whose dependencies were met when the first attempt was submitted."""
 
 
-def changed(action: Action, context: SpecContext) -> Action:
+def pass_gates(action: Action, context: SpecContext) -> Action:
     """Returns the submit of changed content, or the wait at the first gate that stops it."""
-    if (wait := suspended(action, context.spec, context.desired, context.now)) is not None:
+    if (wait := wait_if_suspended(action, context.spec, context.desired, context.now)) is not None:
         return wait
+    # `decide` has checked only specs that differ from their declaration. If a pass was killed between an intent and the
+    # declaration, a newer commit is recorded although the spec is as declared.
     if stale := stale_message(context.record, context.desired):
         return stopped(action, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
-    met = depended(action, context)
-    return placed(met, context) if met.action is ActionType.SUBMIT else met
+    met = wait_for_dependencies(action, context)
+    return apply_concurrency_policy(met, context) if met.action is ActionType.SUBMIT else met
 
 
-def depended(action: Action, context: SpecContext) -> Action:
+def wait_for_dependencies(action: Action, context: SpecContext) -> Action:
     """Returns the submit if its dependencies are met. Otherwise returns a wait that names the unmet dependency, or a
     skip for a slot that depends on a slot that never runs."""
     if action.action is not ActionType.SUBMIT:
         return action
-    state = dependencies(context, action.slot)
+    state = check_dependencies(context, action.slot)
     if not isinstance(state, Unmet):
         # A further send transmits the recorded request, with the run ids of that time.
         return with_run_ids(action, context.spec, state) if action.send == 1 else action
@@ -63,7 +65,7 @@ def _missed(action: Action, unmet: Unmet) -> Action:
     return replace(stopped(action, ActionType.SKIP, Reason.MISSED, unmet.message), missed=(stretch,))
 
 
-def placed(action: Action, context: SpecContext, *, may_replace: bool = True) -> Action:
+def apply_concurrency_policy(action: Action, context: SpecContext, *, may_replace: bool = True) -> Action:
     """Returns the submit if the spec has no live run or allows several, else the action that `concurrencyPolicy`
     requires.
 
@@ -88,10 +90,10 @@ def _replacing(action: Action, live: Sequence[Submission]) -> Action:
         return replace(
             action, action=ActionType.REPLACE, replaces=old.run_id, replaces_label=old.key.label, message=message
         )
-    return replacing(action, live[-1])
+    return wait_for_replaced_run(action, live[-1])
 
 
-def replacing(action: Action, run: Submission) -> Action:
+def wait_for_replaced_run(action: Action, run: Submission) -> Action:
     """Returns the wait for a run whose cancellation was requested."""
     asked = seconds_text(parse_time(run.cancel_asked_at or run.first_intent_at))
     message = f"run {run.run_id} ({run.key.label}) was asked to stop at {asked}, and has not ended yet{reported(run)}"
@@ -117,7 +119,7 @@ class Unmet:
     missed: bool = False
 
 
-def dependencies(context: SpecContext, slot: str | None) -> dict[str, str] | Unmet:
+def check_dependencies(context: SpecContext, slot: str | None) -> dict[str, str] | Unmet:
     """Returns the first dependency that stops a submit. If all are met, returns the run ids of the specs that the
     request itself names, by spec name."""
     for dependency in context.spec.policy.dependsOn:
@@ -262,7 +264,7 @@ DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
 """Reasons for automatic submissions. Submissions beyond the limit wait."""
 
 
-def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
+def limit_submissions(actions: Sequence[Action], limits: Limits) -> list[Action]:
     """Returns the actions, with submissions beyond `maxSubmissions` turned into waits. Submissions of the oldest slots
     come first; those of the same slot are sorted by name."""
     most = limits.maxSubmissions

@@ -110,9 +110,9 @@ def of_submission(
     )
 
 
-def suspended(action: Action, spec: DesiredSpec | None, desired: Desired, now: datetime) -> Action | None:
+def wait_if_suspended(action: Action, spec: DesiredSpec | None, desired: Desired, now: datetime) -> Action | None:
     """Returns the wait for the end of a suspension in place of an action, or `None` if nothing is suspended."""
-    if (suspension := desired.suspended(spec)) is None:
+    if (suspension := desired.suspension_of(spec)) is None:
         return None
     what, how = suspension
     wait = stopped(action, ActionType.WAIT, Reason.SUSPENDED, sentence(what, how, now))

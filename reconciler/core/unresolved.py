@@ -214,7 +214,7 @@ def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
     """Returns whether the spec still requests this submission and nobody requested its cancellation."""
     if submission.cancel_asked_at is not None:
         return False
-    return _same(spec, submission) and desired.suspended(spec) is None
+    return _same(spec, submission) and desired.suspension_of(spec) is None
 
 
 def _same(spec: DesiredSpec, submission: Submission) -> bool:

@@ -158,7 +158,7 @@ CHANGES = (
         "suspended-no-matter",
         "R11",
         "sends again although the spec is suspended",
-        text(f"{UNRESOLVED}:_asks", (" and desired.suspended(spec) is None", "")),
+        text(f"{UNRESOLVED}:_asks", (" and desired.suspension_of(spec) is None", "")),
     ),
     mutant(
         "bytes-rendered-anew",
