@@ -646,6 +646,18 @@ class TestPlanValue:
         assert [record.name for record in changed_names(wanted, known)] == ["orders"]
         assert plan(wanted, known, NOW).actions[0].action is ActionType.SUBMIT
 
+    def test_a_newer_intent_counts_before_its_declaration(self) -> None:
+        """A pass that was killed after an intent has not declared its content. A checkout that is older than the intent
+        does not return to the declared content."""
+        run, newer = intended("A", commit="old"), intended("B", 2, commit="newer")
+        replaced = [outcome("cancel-asked", run, replacing=True), outcome("cancelled", run)]
+        events = [run, outcome("submitted", run), declared(spec("A"), commit="old"), *replaced]
+        known = recorded(*events, newer, outcome("unsent", newer))
+        ancestry = {"old": Ancestry.CONTAINED, "newer": Ancestry.NEWER}
+        assert said(decide(desired(spec("A"), checkout=Checkout("old", ancestry)), known)) == (
+            ActionType.HOLD, Reason.STALE_CHECKOUT
+        )  # fmt: skip
+
     def test_one_action_for_each_open_submission(self) -> None:
         """Two unresolved submissions of one spec have two actions."""
         first, second = intended("A", 1), intended("B", 2, seconds=-60)
