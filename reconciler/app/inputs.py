@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from reconciler.app.session import Session
-    from reconciler.app.settled_specs import Settled, SettledSpecs
+    from reconciler.app.specs_at_rest import SpecAtRest, SpecsAtRest
     from reconciler.core.desired import DesiredSpec, InvalidSpec
     from reconciler.core.plan import Plan
     from reconciler.core.state import Recorded, Submission
@@ -73,7 +73,7 @@ class PassInputs:
     commit: str | None = None
     settings_digest: str = ""
     before: ReadState | None = None
-    skipped: Mapping[str, Settled] = field(default_factory=dict)
+    skipped: Mapping[str, SpecAtRest] = field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:
@@ -111,10 +111,10 @@ def in_one_state(attempt: Callable[[], Made]) -> Made:
     return attempt()
 
 
-def read(session: Session, *, tolerant: bool = False, settled: SettledSpecs | None = None) -> PassInputs:
+def read(session: Session, *, tolerant: bool = False, at_rest: SpecsAtRest | None = None) -> PassInputs:
     """Reads the specs and the ledger, and applies the selection of the command line.
 
-    If `tolerant` is set, a spec with a problem is put on hold; otherwise the problem raises `SpecErrors`. `settled` may
+    If `tolerant` is set, a spec with a problem is put on hold; otherwise the problem raises `SpecErrors`. `at_rest` may
     skip files of specs that have nothing to do. Raises `LedgerError`, `UsageError` if the selection matches nothing,
     and `CheckoutMoved` if git changed the checkout, or another pass submitted other content, while the files were read,
     because a plan from files that are already outdated could replace newer content with old.
@@ -122,7 +122,7 @@ def read(session: Session, *, tolerant: bool = False, settled: SettledSpecs | No
     session.reread()
     before = _state(session)
     try:
-        inputs = _read(session, tolerant=tolerant, settled=settled)
+        inputs = _read(session, tolerant=tolerant, at_rest=at_rest)
     except ReconcilerError as error:
         # The error may be about a file that git was writing. If nothing moved, it is an error in the project.
         if session.is_current() and _state(session) == before:
@@ -192,15 +192,15 @@ def _check_complete(session: Session) -> None:
         )
 
 
-def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> PassInputs:
+def _read(session: Session, *, tolerant: bool, at_rest: SpecsAtRest | None) -> PassInputs:
     _check_complete(session)
-    usable = _usable(session, tolerant=tolerant, settled=settled)
+    usable = _usable(session, tolerant=tolerant, at_rest=at_rest)
     invalid, specs = usable.on_hold, usable.ready
     session.aws.name_runs(specs)  # before the first call, because the emulator starts with these names
     recorded = session.ledger.recorded
     # A service keeps this state between passes. What its last pass observed in AWS must not affect this one.
     recorded.forget_findings()
-    skipped = {} if settled is None else settled.skipped
+    skipped = {} if at_rest is None else at_rest.skipped
     selected = _selected(session, {**invalid, **usable.specs}, recorded, skipped)
     if skipped:
         # The plan must not decide about skipped specs, because their content was not read.
@@ -212,11 +212,11 @@ def _read(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> 
     )
 
 
-def _usable(session: Session, *, tolerant: bool, settled: SettledSpecs | None) -> UsableSpecs:
+def _usable(session: Session, *, tolerant: bool, at_rest: SpecsAtRest | None) -> UsableSpecs:
     target = session.place.target
     if tolerant:
         return load_usable(session.project_file, target)
-    reading = read_all if settled is None else settled.read_all
+    reading = read_all if at_rest is None else at_rest.read_all
     return UsableSpecs(load_target(session.project_file, target, reading))
 
 

@@ -28,7 +28,7 @@ from reconciler import __version__
 from reconciler.app.connections import rates
 from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read, untracked_warnings
 from reconciler.app.other_ledgers import find_previous_runs, look_for_other_ledgers
-from reconciler.app.settled_specs import SettledSpecs
+from reconciler.app.specs_at_rest import SpecsAtRest
 from reconciler.app.webhooks import notify
 from reconciler.core import decide
 from reconciler.core.decide_scheduled import archived_slots
@@ -226,18 +226,18 @@ def preview(
     """Reads the inputs and makes a plan without writing anything, for commands that show state. Calls AWS only with
     `refresh`. `applied_later` is set if the plan is saved in a file. `tolerant` is as in `read`. `shown` is the format
     of a plan that may skip files of specs without pending actions."""
-    settled = SettledSpecs.of(session, shown, at_another_time=now is not None, saved=applied_later) if shown else None
+    at_rest = SpecsAtRest.of(session, shown, at_another_time=now is not None, saved=applied_later) if shown else None
 
     def attempt() -> tuple[PassInputs, Plan]:
-        inputs = read(session, tolerant=tolerant, settled=settled)
+        inputs = read(session, tolerant=tolerant, at_rest=at_rest)
         if refresh:
             assume(inputs, observe(session, inputs), absence=not applied_later)
         plan = make_plan(session, inputs, now=now, may_repeat=not applied_later)
-        return inputs, plan if settled is None else settled.completed(plan, inputs)
+        return inputs, plan if at_rest is None else at_rest.completed(plan, inputs)
 
     inputs, plan = in_one_state(attempt)
-    if settled is not None:
-        settled.keep(inputs, plan)
+    if at_rest is not None:
+        at_rest.keep(inputs, plan)
     return inputs, plan
 
 

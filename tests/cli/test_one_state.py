@@ -28,9 +28,9 @@ def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], obj
     left, reads = list(happenings), list[str]()
     real = inputs._usable
 
-    def usable(session: object, *, tolerant: bool, settled: None = None) -> UsableSpecs:
+    def usable(session: object, *, tolerant: bool, at_rest: None = None) -> UsableSpecs:
         try:
-            return real(session, tolerant=tolerant, settled=settled)  # type: ignore[arg-type]
+            return real(session, tolerant=tolerant, at_rest=at_rest)  # type: ignore[arg-type]
         finally:
             reads.append("read")
             if left:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.app import reconcile as app_reconcile
-from reconciler.app import settled_specs
+from reconciler.app import specs_at_rest
+from reconciler.core import decide
 from reconciler.core.at_rest import is_at_rest
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
@@ -71,7 +71,7 @@ def reads(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
 def entry() -> str:
     """Returns the name of the newest cache entry."""
     folder = Path(os.environ["XDG_CACHE_HOME"]) / "reconciler"
-    return max(folder.glob("settled-*"), key=lambda path: path.stat().st_mtime_ns).name
+    return max(folder.glob("at-rest-*"), key=lambda path: path.stat().st_mtime_ns).name
 
 
 def same_plans(world: World, *more: tuple[str, ...]) -> None:
@@ -79,7 +79,7 @@ def same_plans(world: World, *more: tuple[str, ...]) -> None:
     for how in (PLAN, (*JSON, "--detailed-exitcode"), *more):
         cached = world.run(*how)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(settled_specs, "is_at_rest", lambda *_: False)
+            patch.setattr(specs_at_rest, "is_at_rest", lambda *_: False)
             anew = world.run(*how, "--no-cache")
         assert (cached.code, cached.err, shown(cached)) == (anew.code, anew.err, shown(anew))
 
@@ -115,7 +115,7 @@ def test_a_plan_without_a_cache_decides_only_about_specs_with_something_to_do(
         decided.append(sorted(desired.specs))
         return plan(desired, *rest)
 
-    monkeypatch.setattr(app_reconcile, "plan", recording)
+    monkeypatch.setattr(decide, "plan", recording)
     for change, expected, more in (
         (None, ["daily"], []),
         ("B", ["clicks", "daily", "orders"], ["clicks.yaml"]),
@@ -128,9 +128,9 @@ def test_a_plan_without_a_cache_decides_only_about_specs_with_something_to_do(
             assert reads == [*FILES, *more]
             assert decided.pop() == expected
         saved = (world.folder / "saved.plan").read_text()
-        monkeypatch.setattr(settled_specs, "is_at_rest", lambda *_: False)
+        monkeypatch.setattr(specs_at_rest, "is_at_rest", lambda *_: False)
         world.run(*TEXT, "--out", "saved.plan")
-        monkeypatch.setattr(settled_specs, "is_at_rest", is_at_rest)
+        monkeypatch.setattr(specs_at_rest, "is_at_rest", is_at_rest)
         assert sorted(decided.pop()) == ["clicks", "daily", "orders", "visits"]
         assert without_time((world.folder / "saved.plan").read_text()) == without_time(saved)
 
@@ -187,13 +187,13 @@ def test_a_pending_change_is_compared_with_the_cache(world: World, reads: list[s
     """As long as no name, kind, target or reference changes, only specs to which others refer are checked again, also
     if the changed file was read before."""
     restored: list[str] = []
-    real = settled_specs._restored
+    real = specs_at_rest._restored
 
-    def restoring(path: str, form: settled_specs.Spec) -> ReadSpec:
+    def restoring(path: str, form: specs_at_rest.Spec) -> ReadSpec:
         restored.append(path)
         return real(path, form)
 
-    monkeypatch.setattr(settled_specs, "_restored", restoring)
+    monkeypatch.setattr(specs_at_rest, "_restored", restoring)
     for argument in ("B", "B", "C"):
         world.spark("visits", argument)
         assert "visits" in world.run(*PLAN).out
@@ -325,7 +325,7 @@ def test_what_proves_nothing_is_not_used(world: World, reads: list[str], monkeyp
     assert read_by_plan(slot="2026-01-01T00:00:00Z") == ["daily.yaml"]
     for function, value in (("has_unreliable_times", lambda _: True), ("code_version", lambda: "another")):
         with monkeypatch.context() as patch:
-            patch.setattr(settled_specs, function, value)
+            patch.setattr(specs_at_rest, function, value)
             assert read_by_plan() == FILES
     path = world.folder / "reconciler.yaml"
     path.write_text(path.read_text() + "\n# changed\n")

@@ -192,7 +192,7 @@ def test_an_internal_error_reveals_no_secret(commands: CheckedCommands, monkeypa
     def failing(*_: object, **__: object) -> None:
         raise KeyError(json.dumps(request), request)
 
-    monkeypatch.setattr("reconciler.app.reconcile.plan", failing)
+    monkeypatch.setattr("reconciler.core.decide.plan", failing)
     for loud in ((), ("-vv",), ("-vvv",)):
         done = commands.run("plan", *loud)
         assert 1 == done.code

@@ -90,7 +90,7 @@ def _adapter() -> TypeAdapter[_Content]:
     return TypeAdapter(_Content)
 
 
-class Settled(NamedTuple):
+class SpecAtRest(NamedTuple):
     """A spec that was not read, or not kept, because it has no pending action."""
 
     kind: str
@@ -107,7 +107,7 @@ class Settled(NamedTuple):
         return Action(name, self.kind, ActionType.NONE, reason, next_slot=self.next_slot)
 
 
-class SettledSpecs:
+class SpecsAtRest:
     """The specs of one target that have no pending action.
 
     `counts` is true for a plan that shows only the number of these specs. If `skips` is false, all files are read, and
@@ -118,7 +118,7 @@ class SettledSpecs:
         self._session, self._counts, self._skips = session, counts, skips
         self._cache, self._start = PrivateCache(os.environ), Start.now()
         self._name = ""
-        self._at_rest: dict[str, Settled] = {}  # the specs that were read and recognized, by name
+        self._at_rest: dict[str, SpecAtRest] = {}  # the specs that were read and recognized, by name
         self._stamps: Mapping[str, Stamp] = {}
         self._cached: Mapping[str, File] = {}
         self._unchanged: dict[str, File] = {}  # the files that can also be skipped next time
@@ -127,7 +127,7 @@ class SettledSpecs:
         self._open: set[str] = set()  # before AWS's reports about runs are added to the state
 
     @classmethod
-    def of(cls, session: Session, output_format: str, *, at_another_time: bool, saved: bool) -> SettledSpecs | None:
+    def of(cls, session: Session, output_format: str, *, at_another_time: bool, saved: bool) -> SpecsAtRest | None:
         """Returns the specs of a session for a plan in a format, or `None` if the command selects specs by labels,
         which are not in the cache."""
         counts = output_format in COUNTING and not (at_another_time or saved)
@@ -148,7 +148,7 @@ class SettledSpecs:
         if use and isinstance(files, Folder) and not has_unreliable_times(str(files.root)):
             text = sha256(session.project_file.view.source.text.encode()).hexdigest()
             key = [code_version(), os.path.realpath(session.root), session.place.target, text]
-            self._name = f"settled-{digest(json.dumps(key))}"
+            self._name = f"at-rest-{digest(json.dumps(key))}"
             self._stamps = stamps_of(str(files.root), paths)
             cached = self._known()
         self._cached = cached
@@ -163,7 +163,7 @@ class SettledSpecs:
         specs = [spec for spec in specs if spec.location.path not in again]
         specs += read_all(files, sorted(wanted | again), reader, problems)
         self._at_rest = {
-            spec.name or "": Settled(spec.kind or "", *AT_REST, spec.location.path, spec.line)
+            spec.name or "": SpecAtRest(spec.kind or "", *AT_REST, spec.location.path, spec.line)
             for spec in specs
             if self._is_shortened(spec)
         }
@@ -248,10 +248,10 @@ class SettledSpecs:
             return False
 
     @property
-    def skipped(self) -> dict[str, Settled]:
+    def skipped(self) -> dict[str, SpecAtRest]:
         """The specs of the target that were not read, or not kept."""
         unread = {
-            name: Settled(kind, reason, slot, path, line)
+            name: SpecAtRest(kind, reason, slot, path, line)
             for path, (_, specs) in self._skipped.items()
             for name, kind, line, *_, reason, slot in specs
             if reason
@@ -278,21 +278,22 @@ class SettledSpecs:
             return
         if session.project.spec.suspend or self._start.clock_was_set:
             return
-        decided = _settled(inputs, made, self._open) if self._counts else {}  # else the plan may be for another time
-        settled = {**decided, **dict.fromkeys(self._at_rest, AT_REST)}
-        files = {**dict(self._read_files(settled)), **self._unchanged}
+        # Without `counts`, the plan may be for another time, and its decisions say nothing about the present.
+        decided = _without_action(inputs, made, self._open) if self._counts else {}
+        states = {**decided, **dict.fromkeys(self._at_rest, AT_REST)}
+        files = {**dict(self._read_files(states)), **self._unchanged}
         if files != self._cached:
             content = _Content(self._start.wall, recorded.position, checksum, len(recorded.rollbacks), files)
             self._cache.write(self._name, json.dumps(content, separators=(",", ":")).encode())
 
-    def _read_files(self, settled: Mapping[str, State]) -> Iterator[tuple[str, File]]:
+    def _read_files(self, states: Mapping[str, State]) -> Iterator[tuple[str, File]]:
         """Yields the files that were read. A file has no stamp if it changed in the meantime or may not be skipped next
         time."""
         by_path: dict[str, list[Spec | None]] = {}
         pending: set[str] = set()
         for spec in self._read:
             elsewhere = spec.targets is not None and self._session.place.target not in spec.targets
-            state = ELSEWHERE if elsewhere else settled.get(spec.name or "")
+            state = ELSEWHERE if elsewhere else states.get(spec.name or "")
             by_path.setdefault(spec.location.path, []).append(_form(spec, state or ELSEWHERE))
             if state is None:
                 pending.add(spec.location.path)
@@ -334,19 +335,19 @@ def _mentioned(form: Spec) -> tuple[object, ...]:
     return name, kind, targets, *((each[0], *each[3:]) for each in references), former and former[0]
 
 
-def _settled(inputs: PassInputs, made: Plan, open_names: set[str]) -> dict[str, State]:
+def _without_action(inputs: PassInputs, made: Plan, open_names: set[str]) -> dict[str, State]:
     """Returns the state of each spec that was read and has no pending action before its next slot, unless the ledger
     changes. `open_names` are the specs with runs about which AWS may still report details. Specs with a suspension or
     `renamedFrom` are left out, because what is shown for them changes with time or with other specs."""
     busy = open_names | {change.name for change in made.changes} | {change.name for change in made.schedule_changes}
-    settled: dict[str, State] = {}
+    states: dict[str, State] = {}
     for action in made.actions:
         name, spec = action.name, inputs.specs.get(action.name)
-        if spec is None or name in settled or action.action is not ActionType.NONE:  # in `settled`: a second action
+        if spec is None or name in states or action.action is not ActionType.NONE:  # in `states`: a second action
             busy.add(name)
         elif not (spec.doubts or spec.renamed_from or spec.policy.suspend):
-            settled[name] = (action.reason.value, action.next_slot)
-    return {name: state for name, state in settled.items() if name not in busy}
+            states[name] = (action.reason.value, action.next_slot)
+    return {name: state for name, state in states.items() if name not in busy}
 
 
 def _form(spec: ReadSpec, state: State = ELSEWHERE) -> Spec | None:
