@@ -21,11 +21,11 @@ from reconciler.model.project import Target
 if TYPE_CHECKING:
     from reconciler.aws.clients import Aws, OnCall
     from reconciler.aws.logs import Cursor
-    from reconciler.aws.progress import Progress
     from reconciler.core.desired import DesiredSpec
     from reconciler.core.ports import Clock, Inventory, Quota, Service
     from reconciler.core.run_logs import Logs, LogStream
     from reconciler.emulator import Emulator, Settings
+    from reconciler.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class AwsConnections:
     def quota(self) -> Quota:
         """The default quotas of AWS, overridden by the target's `rates`. The emulator has only the quotas in
         `rates`."""
-        from reconciler.aws.quota import Buckets
+        from reconciler.aws.token_buckets import Buckets
 
         return Buckets(rates(self._target), self._clock)
 
@@ -123,7 +123,7 @@ class AwsConnections:
     def reading(self, what: str) -> Iterator[None]:
         """Calls `check_account`. Inside the block, logs the progress of the calls to AWS if they take long; `what`
         describes their purpose."""
-        from reconciler.aws.progress import Progress
+        from reconciler.progress import Progress
 
         self.check_account()
         self._progress = Progress(what, self._clock)

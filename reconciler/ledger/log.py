@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from threading import RLock
 from uuid import uuid4
 
-from reconciler.aws.progress import Progress
 from reconciler.core import events as e
 from reconciler.core.archive import Indexed
 from reconciler.core.fold import fold
@@ -32,6 +31,7 @@ from reconciler.ledger.append import append_with_retries, check_appendable, inte
 from reconciler.ledger.chained_batches import Batch, Chain, checksum, corrupt, decode, encode
 from reconciler.ledger.history import History
 from reconciler.ledger.snapshot import Cache
+from reconciler.progress import Progress
 
 logger = logging.getLogger(__name__)
 

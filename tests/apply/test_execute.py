@@ -12,7 +12,7 @@ import pytest
 from reconciler.apply.executor import execute
 from reconciler.apply.intents import Provenance
 from reconciler.apply.recording import MOST_EVENTS, record_observations
-from reconciler.aws.quota import Buckets
+from reconciler.aws.token_buckets import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.declarations import Declared
 from reconciler.core.events import CancelAsked, Event, Intended, Observed

@@ -17,7 +17,7 @@ from reconciler.apply.intents import ApplyContext, Provenance
 from reconciler.apply.interpreter import World as Ports
 from reconciler.apply.interpreter import _append_in_turn, _perform_effect, drive
 from reconciler.apply.recording import record_observations
-from reconciler.aws.quota import Buckets
+from reconciler.aws.token_buckets import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.events import Notified
 from reconciler.core.plan import ActionOutcome, ActionResult, Plan

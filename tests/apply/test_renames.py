@@ -12,7 +12,7 @@ import pytest
 from reconciler.apply import executor, interpreter
 from reconciler.apply.intents import ApplyContext, Provenance
 from reconciler.apply.recording import record_declarations, record_renames
-from reconciler.aws.quota import Buckets
+from reconciler.aws.token_buckets import Buckets
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec, RenamedFrom

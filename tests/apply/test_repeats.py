@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from reconciler.aws.quota import Buckets
+from reconciler.aws.token_buckets import Buckets
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec

@@ -9,7 +9,7 @@ from threading import Event, Lock
 
 from reconciler.apply.executor import execute
 from reconciler.apply.intents import Provenance
-from reconciler.aws.quota import Buckets
+from reconciler.aws.token_buckets import Buckets
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
 from reconciler.core.plan import ActionResult, Plan

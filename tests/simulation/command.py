@@ -15,7 +15,7 @@ from reconciler.apply.intents import ApplyContext, Provenance
 from reconciler.apply.recording import record_observations
 from reconciler.aws import batch, emr_serverless
 from reconciler.aws.observe import find_previous_runs, observe
-from reconciler.aws.quota import Buckets
+from reconciler.aws.token_buckets import Buckets
 from reconciler.core import safety_checks
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.aws.progress import APART_SECONDS, FIRST_SECONDS, Progress
+from reconciler.progress import APART_SECONDS, FIRST_SECONDS, Progress
 from tests.ledger.builders import StandingClock
 
 

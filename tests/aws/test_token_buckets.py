@@ -8,7 +8,7 @@ from threading import Event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.aws.quota import Buckets
+from reconciler.aws.token_buckets import Buckets
 from reconciler.model.kind import Rate
 
 
