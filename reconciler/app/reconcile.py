@@ -272,7 +272,7 @@ def apply_plan(
     # Before the actions, whose events name the new names.
     record_renames(session, plan, provenance)
 
-    # Called again during a long apply, because the clock and the settings may change meanwhile.
+    # Called before each action, because the clock and the settings may change during a long apply.
     def check() -> None:
         session.aws.check_clock()
         check_settings(session, plan)

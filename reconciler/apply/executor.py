@@ -1,4 +1,5 @@
-"""Executes the actions of a plan in parallel. A job that fails never stops the others and never counts as success."""
+"""Executes the actions of a plan in parallel. An action that fails never stops the others and never counts as
+success."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -58,9 +59,9 @@ def execute(
     nothing is `none`.
 
     After `stop` is set, no action starts, and calls in flight have `GRACE_SECONDS` to end. An action that has not ended
-    by then is reported as unknown, and the next pass resolves it from its intent. `check` is called before each action,
-    and raises an error if the account or the clock has become wrong. The calling thread calls `progress` when each
-    action ends.
+    by then is reported as unknown, and the next pass resolves it from its intent. `check` is called before each action.
+    If it raises a `ReconcilerError`, such as for a clock or settings that have changed since the apply began, nothing
+    is sent for this action. The calling thread calls `progress` when each action ends.
     """
     world = World(ledger, services, clock, quota, stop or Event())
     context = ApplyContext(plan.place, world, provenance, claim_seconds, settle_seconds, partial(outdated, plan))
@@ -158,7 +159,7 @@ def _run_action(action: Action, context: ApplyContext, check: Callable[[], None]
         except LedgerError as error:
             return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}")
         return (yield from procedure)
-    except Exception as error:  # an error in one job must not stop the others or count as success
+    except Exception as error:  # an error in one action must not stop the others or count as success
         log.exception("%s: unexpected failure: %s; -vv logs its traceback", action.name, type(error).__name__)
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unexpected failure: {type(error).__name__}")
 

@@ -27,7 +27,7 @@ from reconciler.core.state import Recorded
 from reconciler.errors import LedgerUnreachable, ReconcilerError, ServiceError
 from reconciler.values import dataclass
 
-Answer = int | Moved | Exception
+AppendAnswer = int | Moved | Exception
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +35,7 @@ class _Group:
     """The parts of one append, and their answers. There are no answers until a thread has appended the parts."""
 
     parts: Sequence[f.Append]
-    answers: Sequence[Answer] = ()
+    answers: Sequence[AppendAnswer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _perform_effect(effect: f.Effect, world: World) -> object:
     return answer
 
 
-def _append_in_turn(parts: Sequence[f.Append], world: World) -> Sequence[Answer]:
+def _append_in_turn(parts: Sequence[f.Append], world: World) -> Sequence[AppendAnswer]:
     """Appends the parts of a group, together with the parts of all other threads that wait for `turn`."""
     group = _Group(parts)
     # The group is in the queue before this thread waits for the lock, so that the thread that appends next includes it.
@@ -117,7 +117,7 @@ def _append_in_turn(parts: Sequence[f.Append], world: World) -> Sequence[Answer]
     return group.answers
 
 
-def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[Answer]:
+def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[AppendAnswer]:
     """Appends several parts in one batch, or in two if the ledger refuses the batch as a whole. Skips parts that are no
     longer valid."""
     if len(parts) == 1:
@@ -134,7 +134,7 @@ def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[Answer]:
     return [answer] * len(parts)
 
 
-def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[Answer | None, Mapping[int, str]]:
+def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[AppendAnswer | None, Mapping[int, str]]:
     """Appends some parts in one batch. Returns the answer, or `None` if nothing was written. Also returns the reasons
     why parts are no longer valid, by index."""
     objections: dict[int, str] = {}
@@ -154,7 +154,7 @@ def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[Answer |
     return (None if isinstance(answer, Moved) else answer), objections
 
 
-def _append_alone(part: f.Append, ledger: Ledger) -> Answer:
+def _append_alone(part: f.Append, ledger: Ledger) -> AppendAnswer:
     try:
         return ledger.append(part.events, part.valid)
     except Exception as error:  # noqa: BLE001 - it is raised in the procedure of this part

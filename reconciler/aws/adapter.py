@@ -19,7 +19,7 @@ from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
 from reconciler.values import dataclass
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Described = Mapping[str, Any]
 """The description of a run in AWS's reply."""
 
@@ -81,7 +81,7 @@ def pages(
         token = {"nextToken": answer["nextToken"]}
 
 
-def each(items: Iterable[Item], call: Callable[[Item], Answer], at_once: int) -> list[Answer]:
+def each(items: Iterable[Item], call: Callable[[Item], Result], at_once: int) -> list[Result]:
     """Returns the results of `call` for each item, in order, with `at_once` parallel calls. Raises the first error."""
     pool = ThreadPoolExecutor(at_once)
     try:

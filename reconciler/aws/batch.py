@@ -29,17 +29,6 @@ SERVICE = "batch"
 
 REPLY_FIELDS = ReplyFields(run_id="jobId", arn="jobArn", echo="jobName", declined=frozenset({"ClientException"}))
 
-STATES = {
-    "SUBMITTED": RunState.SUBMITTED,
-    "PENDING": RunState.SUBMITTED,
-    "RUNNABLE": RunState.SUBMITTED,
-    "STARTING": RunState.SUBMITTED,
-    "RUNNING": RunState.RUNNING,
-    "SUCCEEDED": RunState.SUCCEEDED,
-    "FAILED": RunState.FAILED,
-}
-"""Maps the API's JobStatus to the states of reconciler."""
-
 JOB_ID = re.compile(r"(?:arn:[^:]+:batch:[^:]*:[^:]*:job/)?(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 """The id or ARN of a job that is not a child of an array or a node."""
 
@@ -305,7 +294,7 @@ def _report_of(
     job: Described, failed_children: Sequence[Described] | None = None, child_hours: float | None = None
 ) -> RunReport | str:
     word = job.get("status")
-    state = STATES.get(str(word))
+    state = batch_runs.STATES.get(str(word))
     if state is None:
         return unknown_state(word, job.get("statusReason"))
     if (

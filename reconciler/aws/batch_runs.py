@@ -8,9 +8,21 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.aws.adapter import Described
+from reconciler.core.state import RunState
 from reconciler.model.base import JSON
 from reconciler.model.batch import CHILD_HOURS, RESOURCES
 from reconciler.model.batch.definitions import nodes_of
+
+STATES = {
+    "SUBMITTED": RunState.SUBMITTED,
+    "PENDING": RunState.SUBMITTED,
+    "RUNNABLE": RunState.SUBMITTED,
+    "STARTING": RunState.SUBMITTED,
+    "RUNNING": RunState.RUNNING,
+    "SUCCEEDED": RunState.SUCCEEDED,
+    "FAILED": RunState.FAILED,
+}
+"""Maps the API's JobStatus to the states of reconciler."""
 
 BY_QUEUE = re.compile(r"\b(CAPACITY|MISCONFIGURATION):[A-Z_]+|job ?state ?time ?limit", re.IGNORECASE)
 """Matches the status reason of a job that AWS cancelled because of a time limit of its queue. These are the reasons for

@@ -25,7 +25,7 @@ from reconciler.model.kind import SPEC_TAG, TOKEN_TAG, kind_named
 from reconciler.values import dataclass
 
 Asked = TypeVar("Asked", RunRef, Wanted)
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 UNKNOWN_RUN = "AWS did not return this run"
 
@@ -131,8 +131,8 @@ def runs_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapp
 
 
 def _answers(
-    call: Callable[[Sequence[Asked]], Mapping[str, Answer | str]], asked: Sequence[Asked]
-) -> Mapping[str, Answer | str]:
+    call: Callable[[Sequence[Asked]], Mapping[str, Result | str]], asked: Sequence[Asked]
+) -> Mapping[str, Result | str]:
     """Returns the replies of one call, keyed by token, or for each token the reason why there is no reply."""
     try:
         return call(asked) if asked else {}

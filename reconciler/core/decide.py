@@ -71,7 +71,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         return _decide(name, desired, recorded, now, runs, stale=name in stale, conflict=renames.conflicts.get(name))
 
     actions = [held_back(action, desired.stale) for name in names for action in decided(name)]
-    actions = [_with_usual(action, desired, recorded, now) for action in limit_submissions(actions, desired.limits)]
+    actions = [_with_details(action, desired, recorded, now) for action in limit_submissions(actions, desired.limits)]
     created_at = seconds_text(now)
     git_changes = (*settings, *changes(desired, recorded, different, actions, created_at, renames=renames.pending))
     return Plan(
@@ -146,7 +146,7 @@ def decide_invalid(
     return [*(action for action in unresolved if action.action is ActionType.ADOPT), hold]
 
 
-def _with_usual(action: Action, desired: Desired, recorded: Recorded, now: datetime) -> Action:
+def _with_details(action: Action, desired: Desired, recorded: Recorded, now: datetime) -> Action:
     """Adds the usual durations and costs of the spec's runs to an action that submits one. To other actions, adds
     suggested commands if they need an operator."""
     if action.action not in SENDS:

@@ -93,18 +93,25 @@ class InvalidSpec:
 class Desired:
     """The desired state of one target of a project.
 
-    `names` are all specs of the project in this target; `specs` are the selected ones; `others` are the unselected
-    ones, to which dependencies may refer. `selected` returns whether a name that is only in the ledger belongs to this
-    pass. `None` means that every name does. If `names` is empty, nothing is cancelled. `may_repeat` is set if the plan
-    is applied immediately. Then a send of the last minute may be repeated if AWS accepts its token again.
-
-    `invalid` maps names to the specs that are on hold: those in `names` and others that may have run in this target.
-    `unnamed` is set if the spec names in a part of the project cannot be read; missing names then do not count as
-    removed. With `applied_only`, the pass does not act on changes in git, which are left to `apply`; `plan` then sets
-    `unapplied`, the names of the changed specs. `invocation` has the options of suggested commands. `settings` are the
-    project file's settings (`core.settings`), which are masked if those in the ledger are, or `None` if they are not
-    compared. `settings_digest` is the digest of the complete settings. If `stale` is set, it is the reason why this
-    pass may not change the settings, and the pass does nothing.
+    * `specs`: the selected specs of this target.
+    * `names`: all specs of the project in this target, selected or not. If it is empty, nothing is cancelled.
+    * `selected`: the names that the pass is restricted to, also of specs that only the ledger has; `None` for all.
+    * `checkout`, `suspension`, `limits`, `prices`: the checkout, and settings of the project or the target.
+    * `settle_seconds`, `on_unknown`: when a run that is not found counts as absent, and what is done then.
+    * `allow_rollback`: whether an older checkout may change what a newer one applied.
+    * `may_repeat`: whether the plan is applied immediately. Then a send of the last minute may be repeated if AWS
+      accepts its token again.
+    * `others`: the specs that are not selected, to which dependencies may refer.
+    * `invalid`: the specs that are on hold, by name: those in `names`, and others that may have run in this target.
+    * `unnamed`: set if the spec names in a part of the project cannot be read. Then missing names do not count as
+      removed.
+    * `applied_only`: whether the pass leaves changes in git to `apply`.
+    * `unapplied`: the names of the changed specs, which `plan` sets if `applied_only` is set.
+    * `invocation`: the options of suggested commands.
+    * `settings`: the settings of the project file (`core.settings`), masked if those in the ledger are; `None` if they
+      are not compared.
+    * `settings_digest`: the digest of the complete settings.
+    * `stale`: the reason why this pass may not change the settings; if it is set, the pass does nothing.
     """
 
     place: Place

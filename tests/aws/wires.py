@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from reconciler.aws import batch, emr_serverless, emr_serverless_runs
+from reconciler.aws import batch, batch_runs, emr_serverless, emr_serverless_runs
 from reconciler.aws.clients import Aws
 from reconciler.core.ports import RunRef, Service, Wanted
 from tests.aws.fake_aws import Answer, Handler
@@ -53,7 +53,7 @@ class BatchWire(Wire):
 
     connect = staticmethod(batch.connect)
     service = "batch"
-    states = batch.STATES
+    states = batch_runs.STATES
     state_shape = "JobStatus"
     location: ClassVar[Mapping[str, Any]] = {"jobQueue": "spot", "jobName": "orders"}
     other_location: ClassVar[Mapping[str, Any]] = {"jobQueue": "gone", "jobName": "orders"}
