@@ -258,7 +258,7 @@ class SpecsAtRest:
         }
         return unread | self._at_rest
 
-    def completed(self, made: Plan, inputs: PassInputs) -> Plan:
+    def completed(self, plan: Plan, inputs: PassInputs) -> Plan:
         """Returns a plan of the specs that were read, completed with the actions of the other specs, which do
         nothing."""
         only = self._session.options.only
@@ -268,18 +268,18 @@ class SpecsAtRest:
             if not only or name in only
         ]
         if not others:
-            return made
-        return replace(made, actions=tuple(sorted((*made.actions, *others), key=attrgetter("name"))))
+            return plan
+        return replace(plan, actions=tuple(sorted((*plan.actions, *others), key=attrgetter("name"))))
 
-    def keep(self, inputs: PassInputs, made: Plan) -> None:
+    def keep(self, inputs: PassInputs, plan: Plan) -> None:
         """Caches the files that were read, with their stamps if none of their specs has a pending action."""
         session, recorded, checksum = self._session, inputs.recorded, self._session.ledger.head_checksum
-        if not self._name or checksum is None or recorded.position != made.ledger_position:
+        if not self._name or checksum is None or recorded.position != plan.ledger_position:
             return
         if session.project.spec.suspend or self._start.clock_was_set:
             return
         # Without `counts`, the plan may be for another time, and its decisions say nothing about the present.
-        decided = _without_action(inputs, made, self._open) if self._counts else {}
+        decided = _without_action(inputs, plan, self._open) if self._counts else {}
         states = {**decided, **dict.fromkeys(self._at_rest, AT_REST)}
         files = {**dict(self._read_files(states)), **self._unchanged}
         if files != self._cached:
@@ -335,13 +335,13 @@ def _mentioned(form: Spec) -> tuple[object, ...]:
     return name, kind, targets, *((each[0], *each[3:]) for each in references), former and former[0]
 
 
-def _without_action(inputs: PassInputs, made: Plan, open_names: set[str]) -> dict[str, State]:
+def _without_action(inputs: PassInputs, plan: Plan, open_names: set[str]) -> dict[str, State]:
     """Returns the state of each spec that was read and has no pending action before its next slot, unless the ledger
     changes. `open_names` are the specs with runs about which AWS may still report details. Specs with a suspension or
     `renamedFrom` are left out, because what is shown for them changes with time or with other specs."""
-    busy = open_names | {change.name for change in made.changes} | {change.name for change in made.schedule_changes}
+    busy = open_names | {change.name for change in plan.changes} | {change.name for change in plan.schedule_changes}
     states: dict[str, State] = {}
-    for action in made.actions:
+    for action in plan.actions:
         name, spec = action.name, inputs.specs.get(action.name)
         if spec is None or name in states or action.action is not ActionType.NONE:  # in `states`: a second action
             busy.add(name)
