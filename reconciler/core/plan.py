@@ -112,16 +112,16 @@ class Action:
     a submit, a replacement, or the adoption of a run without an intent. It is empty only for a name without any
     submission and without a spec. `ledger_head` is the position of the newest event about the spec at the time of the
     plan. `run_id` is the run that is adopted, cancelled or waited for. `replaces` is the run that a replacement
-    cancels, and `replaces_label` is its label, such as ``generation 2``. `compared_with` is the ledger position of the
-    intent that `changes` refer to, and `compared_token` is its token. `send` is the number of the transmission.
-    `overdue` marks a wait that should have ended and needs an operator; `suggested` contains the commands for the
-    operator. `message` is one sentence without secrets. `template` is the request from which the digest is computed, if
+    cancels, and `replaces_label` is its label, such as ``generation 2``. `message` is one sentence without secrets.
+    `compared_with` is the ledger position of the intent that `changes` refer to, and `compared_token` is its token.
+    `send` is the number of the transmission. `overdue` marks a wait that should have ended and needs an operator;
+    `suggested` contains the commands for the operator. `template` is the request from which the digest is computed, if
     it is not `request`: with ``${run.slot}``, which is rendered in `time_zone`, and with the names of specs instead of
-    `run_ids`. `missed` contains the slots that a skip records, and `handled_until` is the last slot up to which all are
-    handled afterwards. `beside` is true if other submissions of the spec may be intended at the same time. `next_slot`
-    is the time when the spec is due next. `since` is the time when the submission of a hold ended or was sent, or
-    `None` if the hold is new with this plan. `typical` contains the usual durations and costs of the spec's runs, if
-    the action submits one and earlier runs succeeded.
+    `run_ids`. `backoff_limit` is the number of further attempts that the spec allows. `missed` contains the slots that
+    a skip records, and `handled_until` is the last slot up to which all are handled afterwards. `beside` is true if
+    other submissions of the spec may be intended at the same time. `next_slot` is the time when the spec is due next.
+    `since` is the time when the submission of a hold ended or was sent, or `None` if the hold is new with this plan.
+    `typical` contains the usual durations and costs of the spec's runs, if this is a submit after successful runs.
     """
 
     name: Text
@@ -277,7 +277,7 @@ class Plan:
     the project should have ended by now. `changes` are the differences between git and the last-applied content: of the
     project file (`core.settings`), then of specs by name. `declarations` are the declarations of specs that an apply
     records. `plan_id` identifies the changes in git and their effects (`core.approval`). `base` is the commit that the
-    plan was compared with, or `None` if there is none. `problems` are the problems in project files.
+    plan was compared with, if any. `problems` are those in project files. `settings_digest` is that of the settings.
     """
 
     place: Place
