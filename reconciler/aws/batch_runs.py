@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from reconciler.aws.adapter import Described
 from reconciler.core.state import RunState
 from reconciler.model.base import JSON
-from reconciler.model.batch import CHILD_HOURS, RESOURCES
 from reconciler.model.batch.definitions import nodes_of
+from reconciler.model.batch.kind import CHILD_HOURS, RESOURCES
 
 STATES = {
     "SUBMITTED": RunState.SUBMITTED,

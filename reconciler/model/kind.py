@@ -224,9 +224,10 @@ MODULES = {
     "EmrServerlessJobRun": "reconciler.model.emr_serverless",
     "BatchJob": "reconciler.model.batch",
 }
+"""The package of each kind. Its module `kind` contains `KIND`."""
 
 
 @cache
 def kind_named(name: str) -> Kind:
     """Returns the kind with this name. Raises `KeyError` for a name that is not in `MODULES`."""
-    return cast("Kind", import_module(MODULES[name]).KIND)
+    return cast("Kind", import_module(f"{MODULES[name]}.kind").KIND)

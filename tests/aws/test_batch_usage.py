@@ -11,7 +11,7 @@ from reconciler.app.session import SystemClock
 from reconciler.aws.batch_runs import usage_of
 from reconciler.aws.clients import Aws
 from reconciler.core.ports import RunReport
-from reconciler.model.batch import KIND
+from reconciler.model.batch.kind import KIND
 from reconciler.model.kind import Resources
 from tests.aws.conftest import CREDENTIALS
 from tests.aws.fake_aws import Answer, FakeAws

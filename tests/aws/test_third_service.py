@@ -135,7 +135,10 @@ class Installation:
 
     def add_service(self, *, inventory: bool = False) -> None:
         """Follows the page: adds two new files and one line. With `inventory`, also follows the optional section."""
-        (self.package / "model" / "emr_containers.py").write_text(MODEL)
+        model = self.package / "model" / "emr_containers"
+        model.mkdir()
+        (model / "__init__.py").write_text('"""Job runs of EMR on EKS."""\n')
+        (model / "kind.py").write_text(MODEL)
         registry = self.package / "model" / "kind.py"
         before, opening, after = registry.read_text().partition("MODULES = {\n")
         registry.write_text(before + opening + REGISTRY_LINE + after)
