@@ -274,6 +274,7 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
     """Applies the plan in a file, which must follow from git unless it is `detached`."""
     from reconciler.app.plan_file import check, read
     from reconciler.app.session import opened
+    from reconciler.app.webhooks import notify
 
     if options.only or options.labels:
         raise click.UsageError("a plan file is always applied as a whole: use --only and -l with `plan --out`")
@@ -281,6 +282,9 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
     with opened(options, fallback_target=plan.place.target) as session:
         check(session, plan, detached=detached)
         applied = show_and_apply(session, plan, None, replace(how, exactly=True))
+        # A hold in the file may be resolved by now. The next pass posts the holds that remain.
+        sent = [pair for pair in zip(plan.actions, applied.results, strict=False) if pair[0].effective]
+        notify(session, replace(plan, actions=tuple(action for action, _ in sent)), [result for _, result in sent])
         return applied.code if applied.is_over or not how.waits else _wait(session, plan, applied, how)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.app import webhooks
+from reconciler.emulator import Plan, Rule
 from tests.app.webhook_receiver import hook
 from tests.campaigns import pairs
 from tests.cli.world import World, project_text
@@ -39,6 +40,26 @@ def test_a_spec_on_hold_is_notified_once(world: World):
     assert (document["spec"], document["kinds"], document["generation"]) == ("clicks", ["failed", "held"], 1)
     assert there.headers[0]["Authorization"] == "Bearer s3cr3t"
     assert other.documents == []
+
+
+def test_an_apply_of_a_plan_file_notifies_of_what_it_sent(world: World):
+    """A rejected submission is posted at once. A hold in the file may be resolved by then, so a later pass posts it."""
+    world.aws.configure(outcome="failed", run_seconds=0)
+    world.batch("held")
+    world.run("apply", "--yes")
+    with hook() as there:
+        world.env["RECONCILER_NOTIFY_HOOK"] = there.url
+        world.write("reconciler.yaml", with_hooks("{urlEnv: RECONCILER_NOTIFY_HOOK, events: [held]}"))
+        world.batch("rejected")
+        world.aws.inject(Plan([Rule("lost", "error", operation="SubmitJob", code="ClientException", count=1)]))
+        world.run("plan", "--out", "team.plan")
+        applied = world.run("apply", "team.plan", "--yes")
+        posted = [(each["spec"], each["reason"]) for each in there.documents]
+        world.run("reconcile")
+
+    assert applied.code == 3
+    assert posted == [("rejected", "rejected")]
+    assert [each["spec"] for each in there.documents] == ["rejected", "held"]
 
 
 def test_a_missing_webhook_stops_nothing(world: World):
