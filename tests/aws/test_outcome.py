@@ -201,12 +201,19 @@ def test_messages_are_one_line_and_not_endless(wired: Wired):
 # --- nothing reached AWS ----------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """Yields a port that refuses connections. It stays bound, so that no other process can listen on it meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
 @BOTH
 def test_nobody_listens(submit: Submit, aws: Connect):
     """If the connection is refused, nothing is transmitted."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    outcome = submit.connect(aws(f"http://127.0.0.1:{port}")).submit(submit.request, in_a_minute())
+    with refusing_port() as port:
+        outcome = submit.connect(aws(f"http://127.0.0.1:{port}")).submit(submit.request, in_a_minute())
     assert isinstance(outcome, NotSent)
     assert outcome.code == "EndpointConnectionError"
 
@@ -308,11 +315,10 @@ def test_a_profile_that_does_not_exist():
 
 def test_a_proxy_that_is_not_there(aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """An error on the way to a proxy is not on the allow-list, so it proves nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
-    monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
-    outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
+    with refusing_port() as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
+        outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
     assert isinstance(outcome, Ambiguous)
     assert outcome.code == "ProxyConnectionError"
     assert "hunter2" not in outcome.message

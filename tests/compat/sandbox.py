@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
+from random import randrange
 from typing import Any
 
 import boto3
@@ -109,9 +110,7 @@ class Aws:
 @contextmanager
 def emulator(state: Path) -> Iterator[Aws]:
     """Runs an emulator on a state file. Its runs take five minutes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = _free_port()
     options = ["--port", str(port), "--state", str(state), "--account", ACCOUNT, "--region", REGION]
     command = ["emulator", *options, "--run-seconds", "300"]
     environ = _environment(state.parent, None)
@@ -122,6 +121,16 @@ def emulator(state: Path) -> Iterator[Aws]:
         yield Aws(port)
     finally:
         _answer({"stop": process})
+
+
+def _free_port() -> int:
+    """Returns a port below those that the system gives to sockets without one, so that no other test gets it before the
+    emulator listens on it."""
+    while True:
+        port = randrange(20_000, 30_000)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _wait_for(port: int) -> None:
