@@ -148,6 +148,7 @@ def _reasons(error: Exception, asked: Iterable[RunRef | Wanted]) -> dict[str, st
 def _collect(
     questions: Mapping[str, _Questions], answers: Mapping[str, _Answers], now: datetime
 ) -> tuple[tuple[Observed, ...], Sighting]:
+    at = time_text(now)
     events: list[Observed] = []
     lookups: dict[str, Sequence[str] | str] = {}
     observe_errors: dict[str, str] = {}
@@ -159,11 +160,11 @@ def _collect(
                 observe_errors[submission.token] = problem
                 unseen.update({submission.token} if problem is UNKNOWN_RUN else ())
             elif isinstance(report, RunReport) and differs(submission, report):
-                events.append(_event(submission, report, now))
+                events.append(_event(submission, report, at))
         for submission in asked.incomplete:  # an error is irrelevant for a run that has ended
             report = answers[kind].reports.get(submission.token, "")
             if isinstance(report, RunReport) and completes(submission, report):
-                events.append(_event(submission, report, now))
+                events.append(_event(submission, report, at))
         for submission in asked.unresolved:
             answer = answers[kind].lookups.get(submission.token, "AWS's reply does not contain this submission")
             lookups[submission.token] = answer
@@ -187,9 +188,9 @@ def _problem(report: RunReport | str) -> str | None:
     return None if report.state in RUN_STATES else f"AWS reported the unknown state {report.state!r}"
 
 
-def _event(submission: Submission, report: RunReport, now: datetime) -> Observed:
+def _event(submission: Submission, report: RunReport, at: str) -> Observed:
     ref = RunRef(submission.token, submission.run_id or "", submission.content.location)
-    return report.event(submission.name, ref, time_text(now))
+    return report.event(submission.name, ref, at)
 
 
 def find_previous_runs(
