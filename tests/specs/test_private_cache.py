@@ -128,6 +128,7 @@ def test_the_oldest_entries_make_room(cache: PrivateCache, tmp_path: Path, monke
 
 def test_another_installation_has_another_version(monkeypatch: pytest.MonkeyPatch):
     """Entries of another version of the program, of Python or of a library are not used."""
+    code_version.cache_clear()  # another test may have changed `sys.path` since the version was computed
     version = code_version()
     for name, value in (("version", "3.99"), ("path", ["", "/usr"])):
         code_version.cache_clear()
