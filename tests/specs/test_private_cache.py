@@ -126,14 +126,17 @@ def test_the_oldest_entries_make_room(cache: PrivateCache, tmp_path: Path, monke
     assert cache.read("too-large") is None
 
 
-def test_another_installation_has_another_version(monkeypatch: pytest.MonkeyPatch):
+def test_another_installation_has_another_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Entries of another version of the program, of Python or of a library are not used."""
-    code_version.cache_clear()  # another test may have changed `sys.path` since the version was computed
+    # Processes that measure coverage write files into the checkout, which is in the path of the tests.
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path)])
+    code_version.cache_clear()
     version = code_version()
     for name, value in (("version", "3.99"), ("path", ["", "/usr"])):
         code_version.cache_clear()
-        monkeypatch.setattr(sys, name, value)
-        assert code_version() != version
-        monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, name, value)
+            assert code_version() != version
     code_version.cache_clear()
     assert code_version() == version
+    code_version.cache_clear()  # later tests need the version with the usual path
