@@ -178,9 +178,14 @@ def test_a_closed_stream_that_is_not_needed_changes_no_exit_code(
 @pytest.mark.parametrize("name", [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)])
 def test_a_closed_terminal_stops_a_command_like_sigterm(name: str):
     """The command may finish its calls in progress instead of being killed."""
-    with stop_on_signals() as stop:
-        os.kill(os.getpid(), getattr(signal, name))
-        assert stop.wait(PATIENCE_SECONDS)
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)  # the tests may be run with nohup
+    try:
+        with stop_on_signals() as stop:
+            os.kill(os.getpid(), number)
+            assert stop.wait(PATIENCE_SECONDS)
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
