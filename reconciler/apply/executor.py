@@ -14,7 +14,7 @@ from reconciler.apply.effects import Procedure, always
 from reconciler.apply.groups import Steps, together
 from reconciler.apply.intents import ApplyContext, Provenance, adoption, submit_task
 from reconciler.apply.interpreter import World, drive
-from reconciler.apply.recording import outdated
+from reconciler.apply.recording import outdated_check
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason
 from reconciler.core.ports import Clock, Ledger, Quota, Services
 from reconciler.errors import LedgerError, ReconcilerError
@@ -64,7 +64,7 @@ def execute(
     is sent for this action. The calling thread calls `progress` when each action ends.
     """
     world = World(ledger, services, clock, quota, stop or Event())
-    context = ApplyContext(plan.place, world, provenance, claim_seconds, settle_seconds, partial(outdated, plan))
+    context = ApplyContext(plan.place, world, provenance, claim_seconds, settle_seconds, outdated_check(plan))
     results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
     waiting: SimpleQueue[list[int]] = SimpleQueue()
     done: SimpleQueue[tuple[int, ActionResult]] = SimpleQueue()

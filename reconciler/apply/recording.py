@@ -2,7 +2,7 @@
 for each spec, so that the next plan can compare it with git."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -39,21 +39,27 @@ def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> 
         ledger.append(observed[start : start + MOST_EVENTS], always)
 
 
-def outdated(plan: Plan, name: str, recorded: Recorded) -> str | None:
-    """Returns why the plan of a spec may no longer be applied, or `None`: another pass has applied other project
-    settings, or other content of the spec."""
-    other_settings = others_applied(plan.settings_digest, plan.ledger_position, recorded)
-    return other_settings or _declared_otherwise(plan, recorded.spec(name))
+def outdated_check(plan: Plan) -> Callable[[str, Recorded], str | None]:
+    """Returns a function that returns why the plan of a spec may no longer be applied, or `None`: another pass has
+    applied other project settings, or other content of the spec."""
+    own = {each.name: each for each in plan.declarations}
+
+    def outdated(name: str, recorded: Recorded) -> str | None:
+        other_settings = others_applied(plan.settings_digest, plan.ledger_position, recorded)
+        return other_settings or _declared_otherwise(recorded.spec(name), own.get(name), plan.ledger_position)
+
+    return outdated
 
 
-def _declared_otherwise(plan: Plan, record: SpecRecord) -> str | None:
+def _declared_otherwise(
+    record: SpecRecord, own: declarations.PendingDeclaration | None, ledger_position: int
+) -> str | None:
     """Returns the objection to a plan of a spec if another pass has declared other content or another policy of it, or
     its removal, since the plan was made. A declaration does not change the ledger head, because several services may
-    declare the same content."""
+    declare the same content. `own` is the declaration that the plan itself would record."""
     declared = record.declaration
-    if declared is None or declared.position <= plan.ledger_position:
+    if declared is None or declared.position <= ledger_position:
         return None
-    own = next((each for each in plan.declarations if each.name == record.name), None)
     if own is not None and (own.content is None) == record.undeclared:
         same = own.content is None or own.content.digest == declared.digest
         if same and not policy_changes(declared.policy, own.policy):
@@ -67,16 +73,23 @@ def record_schedule_changes(
     """Records which of a plan's schedules start or stop, and which due slots are lost as a result. Skips changes that
     another pass has recorded already, and specs of which another pass has applied other content since the plan was
     made. Raises `LedgerError`."""
+    outdated = outdated_check(plan)
     losing = {change for change in changes if missed_by(change, ledger.recorded.spec(change.name), now)}
     others = [change for change in changes if change not in losing]
     batches = [others[start : start + MOST_EVENTS] for start in range(0, len(others), MOST_EVENTS)]
     for batch in (*([change] for change in changes if change in losing), *batches):
-        _record_schedules(ledger, plan, batch, now, actor)
+        _record_schedules(ledger, batch, outdated, now, actor)
 
 
-def _record_schedules(ledger: Ledger, plan: Plan, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
+def _record_schedules(
+    ledger: Ledger,
+    changes: Sequence[ScheduleChange],
+    outdated: Callable[[str, Recorded], str | None],
+    now: datetime,
+    actor: str,
+) -> None:
     def events(recorded: Recorded) -> dict[ScheduleChange, tuple[SpecEvent, ...]]:
-        valid_still = [change for change in changes if outdated(plan, change.name, recorded) is None]
+        valid_still = [change for change in changes if outdated(change.name, recorded) is None]
         made = {change: event_of(change, recorded.spec(change.name), now, actor) for change in valid_still}
         return {
             change: (*missed_by(change, recorded.spec(change.name), now), event)
@@ -87,7 +100,8 @@ def _record_schedules(ledger: Ledger, plan: Plan, changes: Sequence[ScheduleChan
     wanted = events(ledger.recorded)
 
     def valid(recorded: Recorded) -> str | None:
-        others = [change.name for change, made in wanted.items() if events(recorded).get(change) != made]
+        present = events(recorded)
+        others = [change.name for change, made in wanted.items() if present.get(change) != made]
         return f"another pass recorded the schedule of {', '.join(others)}, or some of its slots" if others else None
 
     if wanted:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from reconciler.apply import recording
 from reconciler.apply.recording import record_schedule_changes
 from reconciler.core import events as e
 from reconciler.core.decide import plan
-from reconciler.core.plan import ActionOutcome, ActionType
+from reconciler.core.due_slots import event_of
+from reconciler.core.plan import ActionOutcome, ActionType, ScheduleChange
 from reconciler.core.ports import NotSent
 from tests.apply.world import World
 from tests.builders import NOW, at, desired, recorded, scheduled, spec
@@ -129,6 +132,22 @@ def test_a_schedule_is_written_down_once() -> None:
     for _ in range(2):
         record_schedule_changes(world.ledger(), made, made.schedule_changes, NOW, "tests")
     assert world.types() == ["scheduled-since"]
+
+
+def test_schedules_are_compared_once_for_each_append(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work grows linearly with the number of new schedules."""
+    computed: list[str] = []
+
+    def counted(change: ScheduleChange, *inputs: Any) -> Any:
+        computed.append(change.name)
+        return event_of(change, *inputs)
+
+    monkeypatch.setattr(recording, "event_of", counted)
+    world, names = World(), [f"orders-{number}" for number in range(20)]
+    made = plan(desired(*(replace(hourly(), name=name) for name in names)), recorded(), NOW)
+    record_schedule_changes(world.ledger(), made, made.schedule_changes, NOW, "tests")
+    assert all(world.ledger().recorded.spec(name).schedule is not None for name in names)
+    assert len(computed) <= 3 * len(names)
 
 
 def test_a_schedule_that_another_pass_replaced_does_not_start() -> None:
