@@ -78,10 +78,8 @@ def _counted(view: SpecView, spec: DesiredSpec) -> Submission | None:
     baseline = view.record.baseline
     if baseline is None or baseline.replaced:
         return None
-    if baseline.digest == spec.digest and (baseline.applied or spec.policy.schedule is not None):
-        return baseline
     if baseline.applied or spec.policy.schedule is not None:
-        return None
+        return baseline if baseline.digest == spec.digest else None
     desired = view.desired_alone(spec)
     context = SpecContext(spec, view.record, view.recorded, desired, view.session.now())
     following = decide_attempts(context, attempts_of(view.record.submissions, baseline))
