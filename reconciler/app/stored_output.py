@@ -3,8 +3,8 @@
 An output is cached only if nothing is due, live, held, waiting, unresolved or reported. It is valid until the next slot
 or the end of a suspension, as long as the stamps of all files and the head of the ledger are unchanged. The cache is
 used only by commands that show state. `apply` and `reconcile` always read and plan again, so no cached output can
-change what runs. A service keeps its last quiet pass in memory. A plan as JSON contains the commit and the time, so
-git is asked for the commit again, and the time is replaced.
+change what runs. A service keeps its last quiet pass in memory. The JSON of a plan contains the commit and the
+time: before it is printed again, git must report the same commit, and the time is replaced with the current one.
 
 This module imports neither the models nor the planner, because printing a cached output should cost little more than
 starting Python.

@@ -94,8 +94,7 @@ def plan(
     from reconciler.app.stored_output import StoredOutput
 
     _require_base(base, needed=fail_on_pending)
-    if snapshot is not None and (file is not None or not no_refresh):
-        raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
+    _require_shown(snapshot, refresh=not no_refresh, saved=file is not None)
     plain = output_format in {"text", "json"} and not any((file, at, base, snapshot))
     stored = StoredOutput(options, "plan", output_format, coloured(), no_refresh, used=plain)
     if (earlier := stored.find()) is not None:
@@ -123,6 +122,11 @@ def plan(
 def _require_base(base: str | None, *, needed: bool) -> None:
     if needed and base is None:
         raise click.UsageError("--fail-on-pending needs --base REF, the branch to check for pending changes")
+
+
+def _require_shown(snapshot: Path | None, *, refresh: bool, saved: bool) -> None:
+    if snapshot is not None and (refresh or saved):
+        raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
 
 
 def _names_on_base(plan: Plan) -> str:
